@@ -1,0 +1,3 @@
+"""Semantic segmentation from whatever sensors are left: RGB, depth, LiDAR, events."""
+
+__version__ = "0.1.0"
