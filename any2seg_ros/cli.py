@@ -1,0 +1,72 @@
+"""The `any2seg` command: one verb a file in `any2seg_ros.commands`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+import typer
+
+# Newer typers carry their own click: its exceptions are reached through typer alone.
+UsageError = typer.BadParameter.__mro__[1]
+
+VERBS = ("demo", "doctor", "replay", "evaluate", "simulate", "train", "export", "bench")
+
+app = typer.Typer(
+    name="any2seg",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Segmentation from whatever sensors are left: RGB, depth, LiDAR, events.\n\n"
+    "Start with [bold]any2seg demo[/bold]; when something is missing, [bold]any2seg doctor[/bold] "
+    "names the mend.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from any2seg_ros import __version__
+
+        print(f"any2seg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and end."
+    ),
+) -> None:
+    pass
+
+
+for _verb in VERBS:
+    import_module(f"any2seg_ros.commands.{_verb}").register(app)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `any2seg`; what a user can mend is one line on stderr and exit status 2."""
+    try:
+        return app(args=arguments, standalone_mode=False) or 0
+    except typer.Exit as end:
+        return int(end.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        print("any2seg: interrupted", file=sys.stderr)
+        return 130
+    except UsageError as error:
+        error.show()
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (ValueError, OSError) as error:
+        if os.environ.get("ANY2SEG_TRACEBACK"):
+            raise
+        print(f"any2seg: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The verbs of `any2seg`, one file each; each has `register(app)`."""

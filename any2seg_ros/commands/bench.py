@@ -1,0 +1,76 @@
+"""`any2seg bench`: time the parts that have to be fast, each beside its floor, in one run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from pathlib import Path
+
+import typer
+
+SECTIONS = ("place", "synchronizer", "network", "simulation", "soak")
+LONG_SECTIONS = ("soak",)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to `app`."""
+
+    @app.command()
+    def bench(
+        json_file: Path | None = typer.Option(
+            None, "--json", help="Write the figures to this file.", metavar="FILE"
+        ),
+        only: list[str] | None = typer.Option(
+            None, help=f"Time only this section ({', '.join(SECTIONS)}); may be given repeatedly."
+        ),
+    ) -> None:
+        """Time placing, synchronizer, network and simulator on this machine.
+
+        The figures of one run belong together: quote ratios, machines are noisy.
+        """
+        chosen = only or [name for name in SECTIONS if name not in LONG_SECTIONS]
+        unknown = sorted(set(chosen) - set(SECTIONS))
+        if unknown:
+            raise ValueError(f"no section '{unknown[0]}': use one of {', '.join(SECTIONS)}")
+        figures = measure(chosen)
+        if json_file:
+            json_file.parent.mkdir(parents=True, exist_ok=True)
+            json_file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def measure(sections: list[str]) -> dict:
+    """Run each section's benchmark, print its figures, and return them by section."""
+    from importlib import import_module
+
+    from rich.console import Console
+
+    console = Console()
+    figures: dict = {"machine": machine()}
+    for name in sections:
+        console.rule(f"[bold]{name}", align="left")
+        began = time.monotonic()
+        module = import_module(f"any2seg_ros.bench.{name}")
+        figures[module.SECTION] = module.run()
+        console.print_json(data=figures[module.SECTION])
+        console.print(f"[dim]{name} took {time.monotonic() - began:.1f} s")
+    return figures
+
+
+def machine() -> dict:
+    """What the figures were measured on."""
+    import os
+
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
