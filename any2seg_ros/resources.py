@@ -1,0 +1,31 @@
+"""Where the files that come with the package are: in a source tree, a ROS prefix or a venv."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def find(relative: str) -> Path:
+    """The file or folder that the package ships as `relative`, such as `config/any2seg.yaml`.
+
+    Looked for in the source tree first, then in share/any2seg_ros of every ROS prefix and of the
+    running Python. FileNotFoundError names the places where it is not.
+    """
+    candidates = [root / relative for root in _roots()]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    places = ", ".join(str(candidate) for candidate in candidates)
+    raise FileNotFoundError(f"{relative} is in none of {places}: run `make setup` again")
+
+
+def _roots() -> Iterator[Path]:
+    source = Path(__file__).resolve().parents[1]
+    if (source / "package.xml").exists():
+        yield source
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    for prefix in dict.fromkeys([*filter(None, prefixes), sys.prefix]):
+        yield Path(prefix) / "share" / "any2seg_ros"
