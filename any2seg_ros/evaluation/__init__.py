@@ -1,0 +1,1 @@
+"""How good a network is: every subset of sensors, every failure, on data sets and on bags."""
