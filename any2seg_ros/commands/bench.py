@@ -6,6 +6,7 @@ import json
 import platform
 import time
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -18,12 +19,14 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def bench(
-        json_file: Path | None = typer.Option(
-            None, "--json", help="Write the figures to this file.", metavar="FILE"
-        ),
-        only: list[str] | None = typer.Option(
-            None, help=f"Time only this section ({', '.join(SECTIONS)}); may be given repeatedly."
-        ),
+        json_file: Annotated[
+            Path | None,
+            typer.Option("--json", metavar="FILE", help="Write the figures to this file."),
+        ] = None,
+        only: Annotated[
+            list[str] | None,
+            typer.Option(help="Time only this section: " + ", ".join(SECTIONS) + ". Repeatable."),
+        ] = None,
     ) -> None:
         """Time placing, synchronizer, network and simulator on this machine.
 

@@ -1,0 +1,70 @@
+"""The node as a process of its own: started, awaited, ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class NodeProcess:
+    """`python -m any2seg_ros.node.segmenter`, its output in `log`; a context manager that ends it."""
+
+    def __init__(self, log: Path, arguments: Sequence[str]) -> None:
+        self.log = log
+        self.exit_code: int | None = None
+        self._command = [sys.executable, "-m", "any2seg_ros.node.segmenter", *arguments]
+
+    def __enter__(self) -> NodeProcess:
+        with open(self.log, "wb") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """RuntimeError with the end of the log if the node has ended by itself."""
+        if self._process.poll() is None:
+            return
+        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
+        raise RuntimeError(
+            f"the node ended by itself with {self._process.returncode}; "
+            f"the end of {self.log}:\n{tail}"
+        )
+
+    def stop(self, patience: float = 15.0) -> int:
+        """Ctrl-C, and after `patience` seconds the axe; the exit code."""
+        if self.exit_code is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self.exit_code = self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self.exit_code = self._process.wait()
+        return self.exit_code
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the node has used so far."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_until(self, ready: object, seconds: float, what: str) -> None:
+        """Wait for `ready()`; TimeoutError says `what` did not come, RuntimeError that it died."""
+        deadline = time.monotonic() + seconds
+        while not ready():  # type: ignore[operator]
+            self.check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{what} did not come within {seconds:.0f} s: see {self.log}")
+            time.sleep(0.05)

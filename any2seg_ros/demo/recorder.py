@@ -1,0 +1,142 @@
+"""Listens to the node as a user would: keeps masks and statuses, writes all it hears to a bag."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from sensor_msgs.msg import CameraInfo, Image
+from vision_msgs.msg import LabelInfo
+
+from any2seg_ros.bags import typestore
+from any2seg_ros.modalities import Availability, Modality
+from any2seg_ros.msg import SegmentationStatus
+
+NODE_NAME = "segmenter"
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
+TOPICS = {
+    f"/{NODE_NAME}/mask": (Image, RELIABLE),
+    f"/{NODE_NAME}/confidence": (Image, RELIABLE),
+    f"/{NODE_NAME}/overlay": (Image, RELIABLE),
+    f"/{NODE_NAME}/label_info": (LabelInfo, LATCHED),
+    f"/{NODE_NAME}/camera_info": (CameraInfo, RELIABLE),
+    f"/{NODE_NAME}/status": (SegmentationStatus, RELIABLE),
+    "/diagnostics": (DiagnosticArray, RELIABLE),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class HeardImage:
+    """An image of the node: when it arrived and was stamped (ns), and its pixels uint8 (H, W)."""
+
+    arrival: int
+    stamp: int
+    frame_id: str
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
+class HeardStatus:
+    """A status of the node; `weights` has the modalities that were used."""
+
+    arrival: int
+    stamp: int
+    weights: dict[Modality, float]
+    reasons: dict[Modality, str]
+    mean_confidence: float
+
+
+@dataclass
+class Heard:
+    """Everything the demo needs of what the node said."""
+
+    masks: list[HeardImage] = field(default_factory=list)
+    confidences: list[HeardImage] = field(default_factory=list)
+    statuses: list[HeardStatus] = field(default_factory=list)
+    messages: int = 0
+
+
+class Recorder:
+    """Subscribes to the node's outputs on a thread of its own, until `close`."""
+
+    def __init__(self, node: Any, bag: Path) -> None:
+        self.heard = Heard()
+        self._bag = Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        self._bag.open()
+        self._connections: dict[str, Connection] = {}
+        self._node = node
+        for topic, (kind, qos) in TOPICS.items():
+            node.create_subscription(
+                kind, topic, lambda cdr, t=topic, k=kind: self._hear(t, k, cdr), qos, raw=True
+            )
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._spin, name="recorder", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening and finish the bag."""
+        self._stop.set()
+        self._thread.join()
+        self._executor.shutdown()
+        self._bag.close()
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def _hear(self, topic: str, kind: type, cdr: bytes) -> None:
+        arrival = time.time_ns()
+        self.heard.messages += 1
+        self._write(topic, kind, arrival, cdr)
+        last = topic.rsplit("/", 1)[1]
+        if last == "mask":
+            self.heard.masks.append(_image(arrival, deserialize_message(cdr, kind)))
+        elif last == "confidence":
+            self.heard.confidences.append(_image(arrival, deserialize_message(cdr, kind)))
+        elif last == "status":
+            self.heard.statuses.append(_status(arrival, deserialize_message(cdr, kind)))
+
+    def _write(self, topic: str, kind: type, arrival: int, cdr: bytes) -> None:
+        if topic not in self._connections:
+            package = kind.__module__.split(".")[0]
+            self._connections[topic] = self._bag.add_connection(
+                topic, f"{package}/msg/{kind.__name__}", typestore=typestore()
+            )
+        self._bag.write(self._connections[topic], arrival, cdr)
+
+
+def _nanoseconds(stamp: Any) -> int:
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def _image(arrival: int, message: Image) -> HeardImage:
+    pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
+    return HeardImage(
+        arrival, _nanoseconds(message.header.stamp), message.header.frame_id, pixels.copy()
+    )
+
+
+def _status(arrival: int, message: SegmentationStatus) -> HeardStatus:
+    weights, reasons = {}, {}
+    for row in message.modalities:
+        modality = Modality.parse(row.modality)
+        if Availability(row.availability).usable:
+            weights[modality] = row.weight
+        if row.reason:
+            reasons[modality] = row.reason
+    stamp = _nanoseconds(message.header.stamp)
+    return HeardStatus(arrival, stamp, weights, reasons, message.mean_confidence)

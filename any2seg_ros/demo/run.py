@@ -1,0 +1,190 @@
+"""The demo from end to end: start the node, play, take sensors away, score, report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from any2seg_ros import resources
+from any2seg_ros.demo.process import NodeProcess
+from any2seg_ros.demo.schedule import Phase, schedule
+from any2seg_ros.modalities import Modality
+from any2seg_ros.taxonomy import DELIVER
+
+START_SECONDS = 180.0
+"""The longest that a first start may take: it loads torch and compiles the network."""
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """What the demo plays and where it leaves its results."""
+
+    out: Path
+    bag: Path | None = None
+    model: Path | None = None
+    seconds: float = 8.0
+    domain: int | None = None
+
+
+def run(config: DemoConfig) -> dict:
+    """Run the demo; returns what report.json holds."""
+    _isolate(config.domain)
+    import rclpy
+
+    from any2seg_ros.demo.player import Player, Tape
+    from any2seg_ros.demo.recorder import Recorder
+    from any2seg_ros.demo.report import write_report
+    from any2seg_ros.demo.scoring import Run, score
+
+    console = Console()
+    bag = config.bag or resources.find("demo_data/streets")
+    out = _fresh_folder(config.out)
+    phases = schedule(config.seconds)
+    tape = Tape(bag)
+    truth = ground_truth(bag, tape.start)
+    console.print(f"Playing [bold]{bag.name}[/bold] to the node; results go to {out}/")
+    rclpy.init()
+    talker, listener = rclpy.create_node("demo_player"), rclpy.create_node("demo_recorder")
+    recorder = Recorder(listener, out / "output_bag")
+    player = Player(talker, tape)
+    try:
+        with NodeProcess(out / "node.log", _node_arguments(config)) as node:
+            with console.status("Starting the node: loading and compiling the network"):
+                node.wait_until(
+                    lambda: recorder.heard.statuses, START_SECONDS, "the node's first status"
+                )
+            _play(console, node, player, recorder, phases)
+            time.sleep(0.5)
+            cpu = node.cpu_seconds()
+            exit_code = node.stop()
+    finally:
+        recorder.close()
+        talker.destroy_node()
+        listener.destroy_node()
+        rclpy.shutdown()
+    result = Run(phases, player.starts, player.first_published, recorder.heard, truth, exit_code)
+    report = score(result, DELIVER)
+    report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    write_report(out / "report.html", report, result, bag, DELIVER)
+    console.print(table(report))
+    console.print(f"Pictures: {out}/report.html   figures: {out}/report.json")
+    return report
+
+
+def ground_truth(bag: Path, start: int) -> dict[int, np.ndarray]:
+    """The label images of a bag, uint8 (H, W), by ns after `start`."""
+    from any2seg_ros.bags import read_labels
+
+    return {stamp - start: label for stamp, label in read_labels(bag)}
+
+
+def table(report: dict) -> Table:
+    """The report's figures as the table that the demo prints."""
+    rows = Table(title="What the node published", title_justify="left")
+    rows.add_column("phase")
+    rows.add_column("sensors")
+    for column in ("frames", "rate Hz", "latency p50 / p90 / p99 ms", "mIoU %", "confidence"):
+        rows.add_column(column, justify="right")
+    for phase in report["phases"]:
+        latency = phase["latency_ms"]
+        rows.add_row(
+            phase["name"],
+            " ".join(phase["subset"]) or "-",
+            f"{phase['frames_published']} of {phase['frames_expected']}",
+            f"{phase['rate_hz']:.1f}",
+            " / ".join(_number(latency[p], 0) for p in ("p50", "p90", "p99")),
+            _number(phase["miou"], 1),
+            _number(phase["mean_confidence"], 2),
+        )
+    rows.caption = (
+        f"recovery {_number(report['recovery_s'], 2)} s; blindness said after "
+        f"{_number(report['blind_said_after_s'], 2)} s; the node ended with "
+        f"{report['node_exit_code']} and used {report['node_cpu_ms_per_frame']:.0f} ms of "
+        "processor time a frame"
+    )
+    rows.caption_justify = "left"
+    return rows
+
+
+def _play(
+    console: Console,
+    node: NodeProcess,
+    player: object,
+    recorder: object,
+    phases: tuple[Phase, ...],
+) -> None:
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(20),
+        TextColumn("{task.fields[said]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, expand=False) as progress:
+        bars = [
+            progress.add_task(phase.name, total=phase.seconds, said="", start=False)
+            for phase in phases
+        ]
+
+        def tick(index: int, seconds: float) -> None:
+            node.check()
+            if not progress.tasks[bars[index]].started:
+                progress.start_task(bars[index])
+            said = _live(recorder.heard, player.starts[index])  # type: ignore[attr-defined]
+            progress.update(bars[index], completed=seconds, said=said)
+            if seconds >= phases[index].seconds:
+                progress.stop_task(bars[index])
+
+        player.play(phases, tick)  # type: ignore[attr-defined]
+
+
+def _live(heard: object, start: int) -> str:
+    masks = 0
+    for mask in reversed(heard.masks):  # type: ignore[attr-defined]
+        if mask.stamp < start - 1_000_000:
+            break
+        masks += 1
+    weights = heard.statuses[-1].weights if heard.statuses else {}  # type: ignore[attr-defined]
+    bars = " ".join(f"{m.label} {weights.get(m, 0):.2f}" for m in Modality)
+    return f"{masks:3d} masks   weights: {bars}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _node_arguments(config: DemoConfig) -> list[str]:
+    arguments = ["--ros-args", "--params-file", str(resources.find("config/demo.yaml"))]
+    if config.model:
+        arguments += ["-p", f"model:={config.model}"]
+    return arguments
+
+
+def _isolate(domain: int | None) -> None:
+    """Keep the demo's topics from a vehicle's: this host only, and a domain of its own."""
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ["ROS_DOMAIN_ID"] = str(100 + os.getpid() % 100 if domain is None else domain)
+
+
+OURS = ("report.html", "report.json", "node.log", "output_bag")
+
+
+def _fresh_folder(folder: Path) -> Path:
+    """The folder, without the results of an earlier demo; other files in it are left alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in OURS:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return folder

@@ -1,0 +1,168 @@
+"""What the recorded masks are worth: rate, latency and mIoU by phase, recovery, blindness."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus
+from any2seg_ros.demo.schedule import Phase
+from any2seg_ros.evaluation.metrics import Confusion
+from any2seg_ros.modalities import Modality, subset_name
+from any2seg_ros.taxonomy import Taxonomy
+
+REFERENCE_RATE_HZ = 10.0
+STAMP_TOLERANCE = 1_000_000
+"""Stamps this close (ns) are one: bags round to what their clocks resolve."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of the demo left: wall times in ns; ground truth by ns after the bag's start."""
+
+    phases: Sequence[Phase]
+    starts: Sequence[int]
+    first_published: Mapping[tuple[int, Modality], int]
+    heard: Heard
+    truth: Mapping[int, np.ndarray]
+    node_exit_code: int | None
+
+
+def score(run: Run, taxonomy: Taxonomy) -> dict:
+    """The report's figures; see docs/demo.md for every key."""
+    phases = [_score_phase(run, index, taxonomy) for index in range(len(run.phases))]
+    used_as_named = [_names_its_subset(run, index) for index in range(len(run.phases))]
+    return {
+        "reference_rate_hz": REFERENCE_RATE_HZ,
+        "phases": phases,
+        "recovery_s": max(recoveries(run).values(), default=None),
+        "recovery_by_sensor_s": {m.label: s for m, s in recoveries(run).items()},
+        "blind_said_after_s": blind_said_after(run),
+        "masks_while_blind": sum(
+            phase["frames_published"] for phase in phases if not phase["subset"]
+        ),
+        "statuses_naming_other_sensors": sum(used_as_named),
+        "node_exit_code": run.node_exit_code,
+    }
+
+
+def masks_of(run: Run, index: int) -> list[HeardImage]:
+    """The masks whose stamp lies in phase `index`, in order of arrival."""
+    begin = run.starts[index] - STAMP_TOLERANCE
+    end = begin + int(run.phases[index].seconds * 1e9)
+    return [mask for mask in run.heard.masks if begin <= mask.stamp < end]
+
+
+def status_by_stamp(run: Run) -> dict[int, HeardStatus]:
+    """The status that was published with each mask, by the stamp that both carry."""
+    return {status.stamp: status for status in run.heard.statuses if status.weights}
+
+
+def truth_of(run: Run, index: int, stamp: int) -> np.ndarray | None:
+    """The label image nearest to a stamp of phase `index`; None beyond half a period."""
+    wanted = stamp - run.starts[index]
+    stamps = sorted(run.truth)
+    near = bisect_left(stamps, wanted)
+    candidates = stamps[max(near - 1, 0) : near + 1]
+    best = min(candidates, key=lambda s: abs(s - wanted), default=None)
+    if best is None or abs(best - wanted) > 0.5e9 / REFERENCE_RATE_HZ:
+        return None
+    return run.truth[best]
+
+
+def recoveries(run: Run) -> dict[Modality, float]:
+    """Seconds from each revived sensor's first message to the arrival of a mask that used it.
+
+    The sensors revived after the blind phase; infinite for one that never came back.
+    """
+    index = next((i for i, phase in enumerate(run.phases) if not phase.subset), None)
+    if index is None or index + 1 == len(run.phases):
+        return {}
+    statuses = status_by_stamp(run)
+    result = {}
+    for modality in run.phases[index + 1].subset:
+        first = run.first_published.get((index + 1, modality))
+        if first is None:
+            continue
+        arrivals = (
+            mask.arrival
+            for mask in masks_of(run, index + 1)
+            if mask.stamp in statuses and modality in statuses[mask.stamp].weights
+        )
+        result[modality] = (min(arrivals, default=float("inf")) - first) / 1e9
+    return result
+
+
+def blind_said_after(run: Run) -> float | None:
+    """Seconds from the start of the blind phase to the first status without a sensor."""
+    index = next((i for i, phase in enumerate(run.phases) if not phase.subset), None)
+    if index is None:
+        return None
+    start = run.starts[index]
+    end = start + int(run.phases[index].seconds * 1e9)
+    blind = (
+        status.arrival
+        for status in run.heard.statuses
+        if start <= status.arrival < end and not status.weights
+    )
+    return (min(blind, default=float("inf")) - start) / 1e9
+
+
+def _names_its_subset(run: Run, index: int) -> int:
+    """How many statuses of the phase's masks named a sensor that was not played, or summed off 1."""
+    statuses = status_by_stamp(run)
+    wrong = 0
+    for mask in masks_of(run, index):
+        status = statuses.get(mask.stamp)
+        if status is None or abs(sum(status.weights.values()) - 1) > 1e-3 or not set(status.weights) <= set(run.phases[index].subset) | _held(run, index, mask):
+            wrong += 1
+    return wrong
+
+
+def _held(run: Run, index: int, mask: HeardImage, age: float = 0.5) -> set[Modality]:
+    """Sensors that the phase before still had, while their last measurement may be held."""
+    young = (mask.stamp - run.starts[index]) / 1e9 < age
+    return set(run.phases[index - 1].subset) if index and young else set()
+
+
+def _score_phase(run: Run, index: int, taxonomy: Taxonomy) -> dict:
+    phase, masks = run.phases[index], masks_of(run, index)
+    latencies = [(mask.arrival - mask.stamp) / 1e6 for mask in masks]
+    statuses = status_by_stamp(run)
+    said = [statuses[mask.stamp] for mask in masks if mask.stamp in statuses]
+    miou = mean_iou(run, index, taxonomy)
+    return {
+        "name": phase.name,
+        "subset": [modality.label for modality in phase.subset],
+        "seconds": phase.seconds,
+        "frames_expected": round(phase.seconds * REFERENCE_RATE_HZ) if phase.subset else 0,
+        "frames_published": len(masks),
+        "rate_hz": len(masks) / phase.seconds,
+        "latency_ms": _percentiles(latencies),
+        "miou": miou,
+        "mean_confidence": fmean(s.mean_confidence for s in said) if said else None,
+        "weights": {m.label: fmean(s.weights.get(m, 0.0) for s in said) for m in Modality if said},
+        "used": subset_name({m for status in said for m in status.weights}),
+    }
+
+
+def mean_iou(run: Run, index: int, taxonomy: Taxonomy) -> float | None:
+    """mIoU in percent of a phase's masks against the bag's ground truth; None without masks."""
+    confusion = Confusion(len(taxonomy))
+    scored = 0
+    for mask in masks_of(run, index):
+        label = truth_of(run, index, mask.stamp)
+        if label is not None:
+            confusion.add(label, mask.pixels)
+            scored += 1
+    return float(confusion.miou()) if scored else None
+
+
+def _percentiles(values: Sequence[float]) -> dict[str, float | None]:
+    if not values:
+        return {"p50": None, "p90": None, "p99": None}
+    return {f"p{p}": float(np.percentile(values, p)) for p in (50, 90, 99)}
