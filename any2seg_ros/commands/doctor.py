@@ -10,7 +10,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def doctor() -> None:
-        """Tell what was found: ROS, messages, engines, accelerator, weights; and how to mend the rest."""
+        """Tell what was found (ROS, messages, engines, weights) and how to mend the rest."""
         from any2seg_ros.doctor import run
 
         raise typer.Exit(run())

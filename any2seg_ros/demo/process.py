@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class NodeProcess:
-    """`python -m any2seg_ros.node.segmenter`, its output in `log`; a context manager that ends it."""
+    """`python -m any2seg_ros.node.segmenter`, its output in `log`; ended on leaving the context."""
 
     def __init__(self, log: Path, arguments: Sequence[str]) -> None:
         self.log = log

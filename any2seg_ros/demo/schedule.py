@@ -19,7 +19,7 @@ class Phase:
 
 
 def schedule(seconds: float, blind_seconds: float = 3.0) -> tuple[Phase, ...]:
-    """The demo's phases: sensors go, one set after the other, until none is left; then all return."""
+    """The demo's phases: sensors go until none is left, then all return."""
     return (
         Phase("all four", ALL, seconds),
         Phase("no camera", (Modality.DEPTH, Modality.LIDAR, Modality.EVENT), seconds),

@@ -35,7 +35,6 @@ class Run:
 def score(run: Run, taxonomy: Taxonomy) -> dict:
     """The report's figures; see docs/demo.md for every key."""
     phases = [_score_phase(run, index, taxonomy) for index in range(len(run.phases))]
-    used_as_named = [_names_its_subset(run, index) for index in range(len(run.phases))]
     return {
         "reference_rate_hz": REFERENCE_RATE_HZ,
         "phases": phases,
@@ -45,7 +44,7 @@ def score(run: Run, taxonomy: Taxonomy) -> dict:
         "masks_while_blind": sum(
             phase["frames_published"] for phase in phases if not phase["subset"]
         ),
-        "statuses_naming_other_sensors": sum(used_as_named),
+        "masks_misnamed": sum(_misnamed(run, index) for index in range(len(run.phases))),
         "node_exit_code": run.node_exit_code,
     }
 
@@ -112,15 +111,16 @@ def blind_said_after(run: Run) -> float | None:
     return (min(blind, default=float("inf")) - start) / 1e9
 
 
-def _names_its_subset(run: Run, index: int) -> int:
-    """How many statuses of the phase's masks named a sensor that was not played, or summed off 1."""
+def _misnamed(run: Run, index: int) -> int:
+    """Masks of the phase without a status, or with one that names sensors which were silent."""
     statuses = status_by_stamp(run)
-    wrong = 0
-    for mask in masks_of(run, index):
-        status = statuses.get(mask.stamp)
-        if status is None or abs(sum(status.weights.values()) - 1) > 1e-3 or not set(status.weights) <= set(run.phases[index].subset) | _held(run, index, mask):
-            wrong += 1
-    return wrong
+    return sum(not _well_named(run, index, m, statuses.get(m.stamp)) for m in masks_of(run, index))
+
+
+def _well_named(run: Run, index: int, mask: HeardImage, status: HeardStatus | None) -> bool:
+    if status is None or abs(sum(status.weights.values()) - 1) > 1e-3:
+        return False
+    return set(status.weights) <= set(run.phases[index].subset) | _held(run, index, mask)
 
 
 def _held(run: Run, index: int, mask: HeardImage, age: float = 0.5) -> set[Modality]:
