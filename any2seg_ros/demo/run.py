@@ -74,7 +74,7 @@ def run(config: DemoConfig) -> dict:
     result = Run(phases, player.starts, player.first_published, recorder.heard, truth, exit_code)
     report = score(result, DELIVER)
     report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    (out / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     write_report(out / "report.html", report, result, bag, DELIVER)
     console.print(table(report))
     console.print(f"Pictures: {out}/report.html   figures: {out}/report.json")

@@ -35,11 +35,12 @@ class Run:
 def score(run: Run, taxonomy: Taxonomy) -> dict:
     """The report's figures; see docs/demo.md for every key."""
     phases = [_score_phase(run, index, taxonomy) for index in range(len(run.phases))]
+    recovered = recoveries(run)
     return {
         "reference_rate_hz": REFERENCE_RATE_HZ,
         "phases": phases,
-        "recovery_s": max(recoveries(run).values(), default=None),
-        "recovery_by_sensor_s": {m.label: s for m, s in recoveries(run).items()},
+        "recovery_s": None if None in recovered.values() else max(recovered.values(), default=None),
+        "recovery_by_sensor_s": {m.label: seconds for m, seconds in recovered.items()},
         "blind_said_after_s": blind_said_after(run),
         "masks_while_blind": sum(
             phase["frames_published"] for phase in phases if not phase["subset"]
@@ -73,16 +74,16 @@ def truth_of(run: Run, index: int, stamp: int) -> np.ndarray | None:
     return run.truth[best]
 
 
-def recoveries(run: Run) -> dict[Modality, float]:
+def recoveries(run: Run) -> dict[Modality, float | None]:
     """Seconds from each revived sensor's first message to the arrival of a mask that used it.
 
-    The sensors revived after the blind phase; infinite for one that never came back.
+    The sensors revived after the blind phase; None for one that was never used again.
     """
     index = next((i for i, phase in enumerate(run.phases) if not phase.subset), None)
     if index is None or index + 1 == len(run.phases):
         return {}
     statuses = status_by_stamp(run)
-    result = {}
+    result: dict[Modality, float | None] = {}
     for modality in run.phases[index + 1].subset:
         first = run.first_published.get((index + 1, modality))
         if first is None:
@@ -92,12 +93,13 @@ def recoveries(run: Run) -> dict[Modality, float]:
             for mask in masks_of(run, index + 1)
             if mask.stamp in statuses and modality in statuses[mask.stamp].weights
         )
-        result[modality] = (min(arrivals, default=float("inf")) - first) / 1e9
+        used = min(arrivals, default=None)
+        result[modality] = None if used is None else (used - first) / 1e9
     return result
 
 
 def blind_said_after(run: Run) -> float | None:
-    """Seconds from the start of the blind phase to the first status without a sensor."""
+    """Seconds from the start of the blind phase to the first status without a sensor; None if unsaid."""
     index = next((i for i, phase in enumerate(run.phases) if not phase.subset), None)
     if index is None:
         return None
@@ -108,7 +110,8 @@ def blind_said_after(run: Run) -> float | None:
         for status in run.heard.statuses
         if start <= status.arrival < end and not status.weights
     )
-    return (min(blind, default=float("inf")) - start) / 1e9
+    said = min(blind, default=None)
+    return None if said is None else (said - start) / 1e9
 
 
 def _misnamed(run: Run, index: int) -> int:

@@ -1,0 +1,100 @@
+"""The demo's own parts: stamps moved in serialized messages, and the scoring of what was heard."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="the demo plays over DDS: needs rclpy")
+
+from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
+from sensor_msgs.msg import PointCloud2  # noqa: E402
+
+from any2seg_ros.demo.player import header_stamp, restamp  # noqa: E402
+from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus  # noqa: E402
+from any2seg_ros.demo.schedule import Phase, schedule  # noqa: E402
+from any2seg_ros.demo.scoring import Run, score  # noqa: E402
+from any2seg_ros.modalities import Modality  # noqa: E402
+from any2seg_ros.taxonomy import DELIVER  # noqa: E402
+
+SECOND = 1_000_000_000
+PERIOD = SECOND // 10
+START = 1_700_000_000 * SECOND
+LATENCY = 40_000_000
+
+
+def test_only_the_stamp_of_a_serialized_message_is_moved():
+    cloud = PointCloud2(width=3, point_step=16)
+    cloud.header.frame_id = "lidar"
+    cloud.header.stamp.sec = 12
+    moved = restamp(serialize_message(cloud), 1_700_000_000 * SECOND + 5)
+    assert header_stamp(moved) == 1_700_000_000 * SECOND + 5
+    cloud.header.stamp.sec, cloud.header.stamp.nanosec = 1_700_000_000, 5
+    assert deserialize_message(moved, PointCloud2) == cloud
+
+
+def test_the_schedule_ends_every_sensor_and_brings_all_back():
+    phases = schedule(8.0)
+    assert [len(phase.subset) for phase in phases] == [4, 3, 2, 1, 1, 0, 4]
+
+
+PHASES = (
+    Phase("all four", tuple(Modality), 1.0),
+    Phase("nothing", (), 1.0),
+    Phase("all back", tuple(Modality), 1.0),
+)
+TRUTH = {k * PERIOD: np.full((4, 6), k % 3, np.uint8) for k in range(10)}
+
+
+def heard_run(wrong_labels: bool = False, name: tuple[Modality, ...] = tuple(Modality)) -> Run:
+    """Ten masks in the first and five in the last phase, each LATENCY after its stamp."""
+    heard = Heard()
+    for phase, frames in ((0, range(10)), (2, range(5, 10))):
+        for k in frames:
+            stamp = START + phase * SECOND + k * PERIOD
+            label = TRUTH[k * PERIOD]
+            pixels = (label + 1) % 3 if wrong_labels else label
+            heard.masks.append(HeardImage(stamp + LATENCY, stamp, "camera", pixels))
+            weights = {m: 1 / len(name) for m in name}
+            heard.statuses.append(HeardStatus(stamp + LATENCY, stamp, weights, {}, 0.8))
+    heard.statuses.append(HeardStatus(START + SECOND + 300_000_000, 0, {}, {}, 0.0))
+    starts = [START + k * SECOND for k in range(3)]
+    first = {(2, modality): START + 2 * SECOND for modality in Modality}
+    return Run(PHASES, starts, first, heard, TRUTH, 0)
+
+
+def test_rate_latency_and_miou_are_counted_by_phase():
+    report = score(heard_run(), DELIVER)
+    first, blind, back = report["phases"]
+    assert (first["frames_published"], first["frames_expected"]) == (10, 10)
+    assert first["latency_ms"]["p90"] == pytest.approx(40)
+    assert first["miou"] == pytest.approx(100)
+    assert (blind["frames_published"], blind["frames_expected"], blind["miou"]) == (0, 0, None)
+    assert (back["frames_published"], back["frames_expected"]) == (5, 10)
+    assert first["subset"] == ["rgb", "depth", "lidar", "event"]
+
+
+def test_wrong_masks_score_nothing():
+    assert score(heard_run(wrong_labels=True), DELIVER)["phases"][0]["miou"] == pytest.approx(0)
+
+
+def test_recovery_runs_from_the_first_message_to_the_first_mask_that_used_the_sensor():
+    assert score(heard_run(), DELIVER)["recovery_s"] == pytest.approx(0.54)
+
+
+def test_a_sensor_that_is_never_used_again_has_not_recovered():
+    report = score(heard_run(name=(Modality.RGB,)), DELIVER)
+    assert report["recovery_by_sensor_s"]["rgb"] == pytest.approx(0.54)
+    assert report["recovery_by_sensor_s"]["lidar"] is None
+    assert report["recovery_s"] is None
+
+
+def test_blindness_is_timed_from_the_last_sensors_silence():
+    assert score(heard_run(), DELIVER)["blind_said_after_s"] == pytest.approx(0.3)
+
+
+def test_a_mask_without_a_status_of_its_own_is_counted_as_misnamed():
+    run = heard_run()
+    assert score(run, DELIVER)["masks_misnamed"] == 0
+    run.heard.statuses.pop(0)
+    assert score(run, DELIVER)["masks_misnamed"] == 1
