@@ -132,7 +132,7 @@ class Calibration:
             confidence, accuracy = sure / pixels, right / pixels
         return [
             {"pixels": int(n), "confidence": float(c), "accuracy": float(a)}
-            for n, c, a in zip(pixels, confidence, accuracy)
+            for n, c, a in zip(pixels, confidence, accuracy, strict=True)
         ]
 
     def ece(self) -> float:
