@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 
 from any2seg_ros.modalities import IGNORE
@@ -37,19 +38,21 @@ class Confusion:
         """
         if labels.shape != prediction.shape:
             raise ValueError(f"labels {labels.shape} and prediction {prediction.shape} differ")
-        return self.add_pixels(*valid_pixels(labels, prediction))
-
-    def add_pixels(self, labels: np.ndarray, prediction: np.ndarray) -> Confusion:
-        """As `add`, for flat arrays (n,) without ignored pixels."""
-        columns = self.classes + 1
-        seen = np.minimum(prediction, self.classes).astype(np.intp)
-        seen += labels.astype(np.intp) * columns
-        counts = np.bincount(seen, minlength=self.matrix.size)
-        if len(counts) > self.matrix.size:
-            wrong = int(labels.max())
-            raise ValueError(f"label {wrong} is not one of {self.classes} classes nor {IGNORE}")
-        self.matrix += counts.reshape(self.matrix.shape)
+        self._check(labels)
+        seen = np.minimum(prediction, np.uint8(self.classes))
+        shape = [self.classes, self.classes + 1]
+        # Values outside the ranges, as the ignored label is, are not counted by calcHist.
+        ranges = [0, shape[0], 0, shape[1]]
+        pair = [np.ascontiguousarray(labels), np.ascontiguousarray(seen)]
+        self.matrix += cv2.calcHist(pair, [0, 1], None, shape, ranges).astype(np.int64)
         return self
+
+    def _check(self, labels: np.ndarray) -> None:
+        found = labels.max(initial=0)
+        if found >= self.classes:
+            found = labels.max(initial=0, where=labels != IGNORE)
+        if found >= self.classes:
+            raise ValueError(f"label {found} is not one of {self.classes} classes nor {IGNORE}")
 
     def __iadd__(self, other: Confusion) -> Confusion:
         self.matrix += other.matrix
@@ -105,16 +108,17 @@ class Calibration:
     def add(
         self, labels: np.ndarray, prediction: np.ndarray, confidence: np.ndarray
     ) -> Calibration:
-        """Count one image: labels, prediction uint8 (H, W), confidence float32 (H, W) in 0..1."""
-        return self.add_pixels(*valid_pixels(labels, prediction, confidence))
+        """Count one image: labels, prediction uint8 (H, W), confidence float32 (H, W) in 0..1.
 
-    def add_pixels(
-        self, labels: np.ndarray, prediction: np.ndarray, confidence: np.ndarray
-    ) -> Calibration:
-        """As `add`, for flat arrays (n,) without ignored pixels."""
-        cell = np.clip(confidence * np.float32(CELLS), 0, CELLS - 1).astype(np.intp)
-        cell += (labels == prediction) * CELLS
-        self.counts += np.bincount(cell, minlength=2 * CELLS).reshape(2, CELLS)
+        Pixels labelled 255 are not counted; returns self.
+        """
+        highest = np.float32(CELLS - 0.5)
+        cell = np.clip(confidence * np.float32(CELLS), 0, highest).astype(np.uint16)
+        cell += (labels == prediction) * np.uint16(CELLS)
+        ignored = labels == IGNORE
+        cell[ignored] = 2 * CELLS
+        counts = np.bincount(cell.ravel(), minlength=2 * CELLS + 1)[:-1]
+        self.counts += counts.reshape(2, CELLS)
         return self
 
     def __iadd__(self, other: Calibration) -> Calibration:
@@ -171,14 +175,6 @@ class Calibration:
         if not some.any():
             return np.empty(0), np.empty(0)
         return total[some] / total[-1], kept[0][some] / total[some]
-
-
-def valid_pixels(labels: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
-    """Flat labels and others (n,), without the pixels whose label is 255."""
-    valid = labels.ravel() != IGNORE
-    if valid.all():
-        return [labels.ravel(), *(other.ravel() for other in others)]
-    return [labels.ravel()[valid], *(other.ravel()[valid] for other in others)]
 
 
 def mean_and_worst(miou: Mapping[str, float]) -> tuple[float, dict[str, object]]:
