@@ -7,15 +7,15 @@ import pytest
 
 pytest.importorskip("rclpy", reason="the demo plays over DDS: needs rclpy")
 
-from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
-from sensor_msgs.msg import PointCloud2  # noqa: E402
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import PointCloud2
 
-from any2seg_ros.demo.player import header_stamp, restamp  # noqa: E402
-from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus  # noqa: E402
-from any2seg_ros.demo.schedule import Phase, schedule  # noqa: E402
-from any2seg_ros.demo.scoring import Run, score  # noqa: E402
-from any2seg_ros.modalities import Modality  # noqa: E402
-from any2seg_ros.taxonomy import DELIVER  # noqa: E402
+from any2seg_ros.demo.player import header_stamp, restamp
+from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus
+from any2seg_ros.demo.schedule import Phase, schedule
+from any2seg_ros.demo.scoring import Run, score
+from any2seg_ros.modalities import Modality
+from any2seg_ros.taxonomy import DELIVER
 
 SECOND = 1_000_000_000
 PERIOD = SECOND // 10

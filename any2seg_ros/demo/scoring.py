@@ -99,7 +99,7 @@ def recoveries(run: Run) -> dict[Modality, float | None]:
 
 
 def blind_said_after(run: Run) -> float | None:
-    """Seconds from the start of the blind phase to the first status without a sensor; None if unsaid."""
+    """Seconds from the start of the blind phase to the first status without a sensor, if any."""
     index = next((i for i, phase in enumerate(run.phases) if not phase.subset), None)
     if index is None:
         return None
