@@ -75,7 +75,7 @@ def run(config: DemoConfig) -> dict:
     report = score(result, DELIVER)
     report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
     (out / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    write_report(out / "report.html", report, result, bag, DELIVER)
+    write_report(out / "report.html", report, result, camera_images(bag, tape.start), DELIVER)
     console.print(table(report))
     console.print(f"Pictures: {out}/report.html   figures: {out}/report.json")
     return report
@@ -86,6 +86,13 @@ def ground_truth(bag: Path, start: int) -> dict[int, np.ndarray]:
     from any2seg_ros.bags import read_labels
 
     return {stamp - start: label for stamp, label in read_labels(bag)}
+
+
+def camera_images(bag: Path, start: int) -> dict[int, np.ndarray]:
+    """The RGB images of a bag, uint8 (H, W, 3), by ns after `start`."""
+    from any2seg_ros.bags import read_images
+
+    return {stamp - start: image for stamp, image in read_images(bag, "/rgb/image/compressed")}
 
 
 def table(report: dict) -> Table:
