@@ -1,0 +1,6 @@
+"""From measurements to the images that the network eats, with NumPy and OpenCV."""
+
+from any2seg_ros.sensors.events import concatenate
+from any2seg_ros.sensors.placing import Placed, Placer, PlacingConfig
+
+__all__ = ["Placed", "Placer", "PlacingConfig", "concatenate"]

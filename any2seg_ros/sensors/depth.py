@@ -1,0 +1,101 @@
+"""Depth images to modality images: closeness, inverse depth and height of what is nearest."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from any2seg_ros.modalities import Camera, Measurement, Unusable
+from any2seg_ros.sensors import calibration
+from any2seg_ros.sensors.nearest import nearest
+from any2seg_ros.sensors.ranges import RangeScale
+from any2seg_ros.sensors.rgb import check_size
+
+_SPACING = 0.9
+"""Distance in pixels of the view between depth pixels that are looked at: a little below one."""
+
+
+def place_depth(measurement: Measurement, view: Camera, scale: RangeScale) -> np.ndarray:
+    """A depth image as float32 (3, h, w): closeness, inverse depth, height, each in 0..1.
+
+    Depth is the distance along the optical axis. Holes (0, NaN, inf, negative) and pixels that the
+    depth camera does not see are 0 in all channels. A registered image is sampled on the view's
+    raster; another one is moved there pixel by pixel, and of several on one place the nearest wins.
+    """
+    filled, z = depth_in_view(measurement, view)
+    if len(filled) == 0:
+        raise Unusable("depth has no valid pixels in view of the reference camera")
+    planes = np.zeros((3, view.height * view.width), np.float32)
+    planes[0, filled] = scale.closeness(z)
+    planes[1, filled] = scale.nearness(z)
+    planes[2, filled] = scale.elevation(z * _slopes(view)[filled])
+    return planes.reshape(3, view.height, view.width)
+
+
+def depth_in_view(measurement: Measurement, view: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Flat pixels of the view with a depth, intp (m,), and that depth, float32 (m,) in metres."""
+    data = measurement.data
+    if not isinstance(data, np.ndarray) or data.ndim != 2 or data.size == 0:
+        raise Unusable("depth image has not one channel")
+    if data.dtype != np.uint16 and data.dtype != np.float32:
+        raise Unusable("depth is neither uint16 millimetres nor float32 metres")
+    camera = measurement.camera
+    check_size(data, camera)
+    matrix = measurement.reference_from_sensor
+    if camera is None or (calibration.same_place(matrix) and calibration.same_view(camera, view)):
+        return _registered(data, view)
+    return _moved(data, camera, view, np.asarray(matrix, np.float64))
+
+
+def _metres(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which samples are a depth, and the depths."""
+    samples = samples.ravel()
+    if samples.dtype == np.uint16:
+        valid = np.flatnonzero(samples)
+        return valid, samples[valid] * np.float32(0.001)
+    valid = np.flatnonzero((samples > 0) & (samples < np.inf))
+    return valid, samples[valid]
+
+
+def _registered(data: np.ndarray, view: Camera) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = _centres(data.shape[0], view.height), _centres(data.shape[1], view.width)
+    return _metres(data[rows[:, None], columns])
+
+
+@lru_cache(maxsize=32)
+def _centres(source: int, target: int) -> np.ndarray:
+    """Source pixels under the centres of the target's pixels."""
+    return ((np.arange(target) + 0.5) * (source / target)).astype(np.intp)
+
+
+@lru_cache(maxsize=16)
+def _slopes(view: Camera) -> np.ndarray:
+    """y of the ray through every pixel at z = 1, float32 (h * w,)."""
+    return np.nan_to_num(calibration.rays(view)[1]).ravel()
+
+
+@lru_cache(maxsize=16)
+def _grid(camera: Camera, step: int, rotation: bytes) -> np.ndarray:
+    """Rays of every `step`th pixel, turned into the reference camera's frame: float32 (3, n)."""
+    a, b = calibration.rays(camera)[:, step // 2 :: step, step // 2 :: step].reshape(2, -1)
+    matrix = np.frombuffer(rotation).reshape(3, 3)
+    return (matrix @ np.stack([a, b, np.ones_like(a)])).astype(np.float32)
+
+
+def _moved(
+    data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    ratio = min(camera.fx / view.fx, camera.fy / view.fy)
+    step = max(1, int(ratio * _SPACING))
+    grid = _grid(camera, step, np.ascontiguousarray(matrix[:3, :3]).tobytes())
+    valid, depth = _metres(data[step // 2 :: step, step // 2 :: step])
+    x, y, z = (np.take(grid[axis], valid) for axis in range(3))
+    for points, offset in zip((x, y, z), matrix[:3, 3], strict=True):
+        points *= depth
+        points += np.float32(offset)
+    index, pixel = calibration.project(x, y, z, view)
+    z = z[index]
+    spread = max(1, int(np.ceil(0.9 * step / ratio)))
+    filled, point = nearest(pixel, z, view.width, view.height, spread)
+    return filled, z[point]

@@ -1,0 +1,58 @@
+"""LiDAR clouds to modality images: range, intensity and height of the nearest points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from any2seg_ros.modalities import Camera, Measurement, Unusable
+from any2seg_ros.sensors import calibration
+from any2seg_ros.sensors.nearest import nearest
+from any2seg_ros.sensors.ranges import RangeScale
+
+
+def place_lidar(
+    measurement: Measurement,
+    view: Camera,
+    scale: RangeScale,
+    minimum_range: float = 1.0,
+    dilation: int = 2,
+) -> np.ndarray:
+    """A cloud as float32 (3, h, w): closeness, intensity, height, each in 0..1; 0 without a point.
+
+    Points nearer to the sensor than `minimum_range` metres belong to the vehicle and are dropped.
+    The nearest point on a pixel wins, after each point has been made `dilation` pixels wide.
+    Range is the distance from the reference camera. Unusable if no point is in view.
+    """
+    cloud = measurement.data
+    if not isinstance(cloud, np.ndarray) or cloud.ndim != 2 or cloud.shape[1] != 4:
+        raise Unusable("cloud has not the four columns x, y, z and intensity")
+    if len(cloud) == 0:
+        raise Unusable("cloud is empty")
+    cloud = np.asarray(cloud, np.float32)
+    x, y, z = _moved(cloud, measurement.reference_from_sensor)
+    index, pixel = calibration.project(x, y, z, view)
+    near = np.take(cloud, index, axis=0)
+    squares = np.einsum("ij,ij->i", near[:, :3], near[:, :3])
+    far_enough = squares >= np.float32(minimum_range**2)
+    if not far_enough.all():
+        index, pixel, near = index[far_enough], pixel[far_enough], near[far_enough]
+    if len(index) == 0:
+        raise Unusable("cloud has no point in view of the reference camera")
+    y = y[index]
+    distance = np.sqrt(np.square(x[index]) + np.square(y) + np.square(z[index]))
+    filled, point = nearest(pixel, distance, view.width, view.height, dilation)
+    planes = np.zeros((3, view.height * view.width), np.float32)
+    planes[0, filled] = scale.closeness(distance)[point]
+    planes[1, filled] = np.clip(near[:, 3], 0.0, 1.0)[point]
+    planes[2, filled] = scale.elevation(y)[point]
+    return planes.reshape(3, view.height, view.width)
+
+
+def _moved(cloud: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """The cloud's points in the reference camera's frame, float32 (3, n)."""
+    rotation = np.zeros((3, 4), np.float32)
+    rotation[:, :3] = matrix[:3, :3]
+    with np.errstate(all="ignore"):
+        points = rotation @ cloud.T
+        points += np.asarray(matrix[:3, 3:4], np.float32)
+    return points

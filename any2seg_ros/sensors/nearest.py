@@ -1,0 +1,42 @@
+"""Of several points on one pixel the nearest is seen: a z-buffer over pixel numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_EMPTY = np.iinfo(np.int64).max
+
+
+def nearest(
+    pixel: np.ndarray, distance: np.ndarray, width: int, height: int, dilation: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest point on every pixel.
+
+    pixel intp (n,) are flat pixels, distance float32 (n,) > 0 in metres. With a `dilation` of k, a
+    point covers k x k pixels, its own the upper left one for k = 2. Returns (filled, point): the
+    flat pixels on which there is a point and the index of that point, intp (m,) both.
+    """
+    # A positive float32 sorts like its bits, so that one minimum finds the distance and the point.
+    keys = distance.astype(np.float32, copy=False).view(np.int32).astype(np.int64)
+    keys <<= 32
+    keys |= np.arange(len(keys))
+    image = np.full(height * width, _EMPTY, np.int64)
+    np.minimum.at(image, pixel, keys)
+    if dilation > 1:
+        image = _dilated(image.reshape(height, width), dilation).ravel()
+    filled = np.flatnonzero(image != _EMPTY)
+    return filled, (image[filled] & 0xFFFFFFFF).astype(np.intp)
+
+
+def _dilated(image: np.ndarray, size: int) -> np.ndarray:
+    before = (size - 1) // 2
+    for axis in (0, 1):
+        lines = np.moveaxis(image, axis, 0)
+        grown = lines.copy()
+        for shift in range(-before, size - before):
+            if 0 < shift < len(lines):
+                np.minimum(grown[shift:], lines[:-shift], out=grown[shift:])
+            elif -len(lines) < shift < 0:
+                np.minimum(grown[:shift], lines[-shift:], out=grown[:shift])
+        image = np.moveaxis(grown, 0, axis)
+    return image
