@@ -1,0 +1,232 @@
+"""Scores every subset of the sensors of a frame with one pass of the encoder a modality."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import cv2
+import numpy as np
+
+from any2seg_ros.engine import Segmenter
+from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
+from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
+from any2seg_ros.evaluation.report import confidence_image, overlay_image
+from any2seg_ros.evaluation.tally import Shown, Tally
+from any2seg_ros.modalities import Modality, Segmentation, Subset, all_subsets, subset_name
+
+PROTOCOLS = ("drop", "zero")
+ROBUSTNESS = ("rmm", "nm")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How frames are scored.
+
+    protocol: drop leaves an absent modality out; zero gives the network a zero image for it, as
+    the published tables of that name do. modalities: those that are combined; frames that lack one
+    of them are left out. robustness: which of rmm and nm are computed besides the subsets. seed:
+    of the noise. latency_frames: how many frames every subset is timed on.
+    """
+
+    protocol: str = "drop"
+    modalities: tuple[Modality, ...] = tuple(Modality)
+    robustness: tuple[str, ...] = ROBUSTNESS
+    seed: int = 0
+    latency_frames: int = 5
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise ValueError(f"unknown protocol '{self.protocol}': use drop or zero")
+        if not self.modalities:
+            raise ValueError("no modality to evaluate: name at least one")
+        for word in self.robustness:
+            if word not in ROBUSTNESS:
+                raise ValueError(f"unknown robustness table '{word}': use rmm, nm or none")
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A placed frame with its ground truth.
+
+    images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w). picture:
+    what the camera saw, uint8 (h, w, 3), where there is one. name: unique within the data; the
+    noise laid over a frame depends on it.
+    """
+
+    name: str
+    images: Mapping[Modality, np.ndarray]
+    label: np.ndarray
+    conditions: Sequence[str] = ()
+    picture: np.ndarray | None = None
+    reasons: Mapping[Modality, str] = field(default_factory=dict)
+
+
+class Evaluator:
+    """Adds frames to a `Tally`: all subsets in one protocol, RMM and NM besides."""
+
+    def __init__(self, segmenter: Segmenter, config: EvaluationConfig = EvaluationConfig()) -> None:
+        self.segmenter = segmenter
+        self.config = config
+        self.tally = Tally(len(segmenter.taxonomy), config.modalities)
+        self.stopwatch = Stopwatch()
+        self._subsets = all_subsets(config.modalities)
+        self._timed_frames = 0
+        self._zero_maps: dict[Modality, list[np.ndarray]] = {}
+
+    def add(self, sample: Sample) -> float | None:
+        """Score one frame; its mIoU with all modalities, None where it had to be left out."""
+        lacking = [m for m in self.config.modalities if m not in sample.images]
+        if lacking:
+            self.leave_out(_why(sample, lacking))
+            return None
+        images = {m: sample.images[m] for m in self.config.modalities}
+        size = (sample.label.shape[1], sample.label.shape[0])
+        if self._timed_frames < self.config.latency_frames:
+            self._time(images, size)
+        maps = self.segmenter.encode(images)
+        found = {subset: self._fuse(maps, subset, size) for subset in self._subsets}
+        miou = self.tally.add(sample.label, found, sample.conditions)
+        if "rmm" in self.config.robustness:
+            self._add_rmm(sample, images, maps, size)
+        if "nm" in self.config.robustness:
+            self._add_nm(sample, images, size)
+        if self.tally.extremes.wanted(miou, sample.name):
+            full = found[self._subsets[-1]]
+            self.tally.extremes.add(Shown(miou, sample.name, self._pictures(sample, full)))
+        return miou
+
+    def leave_out(self, reason: str) -> None:
+        """Count a frame that cannot be scored, and why."""
+        self.tally.left_out[reason] += 1
+
+    def _fuse(
+        self, maps: Mapping[Modality, list[np.ndarray]], subset: Subset, size: tuple[int, int]
+    ) -> Segmentation:
+        if self.config.protocol == "drop":
+            return self.segmenter.fuse({m: maps[m] for m in subset}, size)
+        zeros = self._zeros()
+        filled = {m: maps[m] if m in subset else zeros[m] for m in self.config.modalities}
+        return self.segmenter.fuse(filled, size)
+
+    def _zeros(self) -> Mapping[Modality, list[np.ndarray]]:
+        if not self._zero_maps:
+            width, height = self.segmenter.size
+            blank = np.zeros((3, height, width), np.float32)
+            self._zero_maps = self.segmenter.encode({m: blank for m in self.config.modalities})
+        return self._zero_maps
+
+    def _add_rmm(
+        self,
+        sample: Sample,
+        images: Mapping[Modality, np.ndarray],
+        maps: Mapping[Modality, list[np.ndarray]],
+        size: tuple[int, int],
+    ) -> None:
+        for index, fraction in enumerate(ZEROED_FRACTIONS):
+            rng = self._generator(sample, 1, index)
+            worn = self.segmenter.encode({m: zeroed(images[m], fraction, rng) for m in images})
+            found = {
+                subset: self.segmenter.fuse(
+                    {m: maps[m] if m in subset else worn[m] for m in images}, size
+                )
+                for subset in self._subsets[:-1]
+            }
+            self.tally.add_rmm(sample.label, fraction, found)
+
+    def _add_nm(
+        self, sample: Sample, images: Mapping[Modality, np.ndarray], size: tuple[int, int]
+    ) -> None:
+        for index, level in enumerate(NOISE_LEVELS):
+            rng = self._generator(sample, 2, index)
+            worse = {m: noisy(image, m, level, rng) for m, image in images.items()}
+            self.tally.add_nm(sample.label, level, self.segmenter.segment(worse, size))
+
+    def _generator(self, sample: Sample, *key: int) -> np.random.Generator:
+        return generator(self.config.seed, zlib.crc32(sample.name.encode()), *key)
+
+    def _time(self, images: Mapping[Modality, np.ndarray], size: tuple[int, int]) -> None:
+        """Time each subset alone, as a node would run it, and all of them together."""
+        self._timed_frames += 1
+        if self._timed_frames == 1:
+            self._run_all(images, size)
+        for subset in self._subsets:
+            given = {m: images[m] for m in subset}
+            if self.config.protocol == "zero":
+                given = {m: given.get(m, np.zeros_like(image)) for m, image in images.items()}
+            if self._timed_frames == 1:
+                self.segmenter.segment(given, size)
+            with self.stopwatch.lap(subset):
+                self.segmenter.segment(given, size)
+        with self.stopwatch.lap(()):
+            self._run_all(images, size)
+
+    def _run_all(self, images: Mapping[Modality, np.ndarray], size: tuple[int, int]) -> None:
+        maps = self.segmenter.encode(images)
+        for subset in self._subsets:
+            self._fuse(maps, subset, size)
+
+    def _pictures(self, sample: Sample, full: Segmentation) -> dict[str, np.ndarray]:
+        taxonomy = self.segmenter.taxonomy
+        colors = taxonomy.colorize(full.labels)
+        pictures = {"truth": taxonomy.colorize(sample.label), "prediction": colors}
+        if sample.picture is not None:
+            height, width = sample.label.shape
+            camera = cv2.resize(sample.picture, (width, height), interpolation=cv2.INTER_AREA)
+            pictures = {"camera": camera, **pictures, "overlay": overlay_image(camera, colors)}
+        pictures["confidence"] = confidence_image(full.confidence)
+        return {name: _shrunk(picture) for name, picture in pictures.items()}
+
+
+class Stopwatch:
+    """Times by key; the figure of a key is the median of its laps."""
+
+    def __init__(self) -> None:
+        self.laps: dict[Subset, list[float]] = {}
+
+    def lap(self, key: Subset) -> _Lap:
+        """Use as `with stopwatch.lap(key):`."""
+        return _Lap(self.laps.setdefault(key, []))
+
+    def milliseconds(self) -> dict[Subset, float]:
+        """Median by subset; the empty subset stands for all subsets of one frame together."""
+        return {key: 1000.0 * median(laps) for key, laps in self.laps.items() if laps}
+
+
+class _Lap:
+    def __init__(self, laps: list[float]) -> None:
+        self._laps = laps
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self._laps.append(time.perf_counter() - self._began)
+
+
+def cost(latencies_ms: Mapping[Subset, float]) -> dict[str, float]:
+    """What all subsets of a frame cost beside the full set alone; empty where nothing was timed."""
+    if () not in latencies_ms:
+        return {}
+    full = max(latencies_ms, key=len)
+    return {
+        "subsets": float(len(latencies_ms) - 1),
+        "all_subsets_ms": latencies_ms[()],
+        "full_ms": latencies_ms[full],
+        "all_subsets_vs_full": latencies_ms[()] / latencies_ms[full],
+    }
+
+
+def _why(sample: Sample, lacking: Sequence[Modality]) -> str:
+    reasons = sorted({f"{m.label}: {sample.reasons.get(m, 'missing')}" for m in lacking})
+    return f"incomplete, no {subset_name(lacking)} ({'; '.join(reasons)})"
+
+
+def _shrunk(picture: np.ndarray, width: int = 512) -> np.ndarray:
+    if picture.shape[1] <= width:
+        return picture
+    height = round(picture.shape[0] * width / picture.shape[1])
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)

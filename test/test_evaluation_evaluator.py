@@ -1,0 +1,183 @@
+"""Scoring every subset of a frame: protocols, noise tables, what is left out, the report."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from any2seg_ros.engine import Segmenter, engines
+from any2seg_ros.evaluation import summary
+from any2seg_ros.evaluation.corruptions import zeroed
+from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, Sample, cost
+from any2seg_ros.evaluation.metrics import Confusion
+from any2seg_ros.evaluation.summary import Context, summarize
+from any2seg_ros.modalities import Modality, all_subsets, parse_subset, subset_name
+from any2seg_ros.network import Any2Seg
+from any2seg_ros.network.any2seg import NetworkConfig
+from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.taxonomy import DELIVER
+
+SIZE = (64, 64)
+QUICK = EvaluationConfig(latency_frames=0)
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    """An untrained network: its masks are nonsense, but depend on every modality."""
+    torch.manual_seed(0)
+    network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32)).eval()
+    return Segmenter(engines.make("torch", network, SIZE, "cpu", 0, "f32"), Metadata(size=SIZE))
+
+
+def sample(index: int, without: tuple[Modality, ...] = (), **rest) -> Sample:
+    rng = np.random.default_rng(index)
+    images = {
+        m: rng.normal(0, 1, (3, 64, 64)).astype(np.float32) for m in Modality if m not in without
+    }
+    label = np.repeat(np.repeat(rng.integers(0, 25, (6, 8)), 12, 0), 12, 1).astype(np.uint8)
+    label[:3] = 255
+    return Sample(f"frame{index}", images, label, **rest)
+
+
+def evaluate(segmenter, samples, config=QUICK) -> Evaluator:
+    evaluator = Evaluator(segmenter, config)
+    for one in samples:
+        evaluator.add(one)
+    return evaluator
+
+
+def report_of(evaluator: Evaluator, **rest) -> dict:
+    protocol = evaluator.config.protocol
+    context = Context("net", "data", "val", protocol, DELIVER, **rest)
+    return json.loads(summary.dumps(summarize(evaluator.tally, context)))
+
+
+def test_drop_scores_each_subset_as_if_the_others_were_not_there(segmenter):
+    samples = [sample(0), sample(1)]
+    evaluator = evaluate(segmenter, samples)
+    for subset in all_subsets():
+        expected = Confusion(DELIVER)
+        for one in samples:
+            alone = segmenter.segment({m: one.images[m] for m in subset}, (96, 72))
+            expected.add(one.label, alone.labels)
+        found = evaluator.tally.subsets[subset].confusion
+        # Batches of other sizes round differently: a handful of ties may fall the other way.
+        assert np.abs(found.matrix - expected.matrix).sum() < 20, subset_name(subset)
+
+
+def test_zero_gives_the_network_zero_images_for_the_absent(segmenter):
+    one = sample(0)
+    evaluator = evaluate(segmenter, [one], EvaluationConfig("zero", latency_frames=0))
+    for subset in [(Modality.LIDAR,), (Modality.RGB, Modality.EVENT)]:
+        given = {m: image if m in subset else 0 * image for m, image in one.images.items()}
+        expected = Confusion(DELIVER).add(one.label, segmenter.segment(given, (96, 72)).labels)
+        found = evaluator.tally.subsets[subset].confusion
+        assert np.abs(found.matrix - expected.matrix).sum() < 20
+        drop = evaluate(segmenter, [one]).tally.subsets[subset].confusion
+        assert np.abs(found.matrix - drop.matrix).sum() > 200
+
+
+def test_rmm_keeps_the_intact_modalities_and_zeroes_a_fraction_of_the_others(
+    segmenter, monkeypatch
+):
+    one = sample(0)
+    fractions = []
+
+    def spy(image, fraction, rng):
+        fractions.append(fraction)
+        return zeroed(image, fraction, rng)
+
+    monkeypatch.setattr("any2seg_ros.evaluation.evaluator.zeroed", spy)
+    tally = evaluate(segmenter, [one]).tally
+    assert fractions == [0.25] * 4 + [0.5] * 4 + [0.75] * 4
+    assert list(tally.rmm) == [0.25, 0.5, 0.75]
+    assert all(len(table) == 14 for table in tally.rmm.values())
+    assert list(tally.nm) == ["low", "mid", "high"]
+
+
+def test_a_frame_that_lacks_a_modality_is_left_out_and_the_reason_is_counted(segmenter):
+    blind = sample(1, (Modality.RGB,), reasons={Modality.RGB: "black image"})
+    evaluator = evaluate(segmenter, [sample(0), blind, sample(2, (Modality.EVENT,))])
+    report = report_of(evaluator)
+    assert report["frames"] == 1
+    assert report["left_out"] == {
+        "incomplete, no event (event: missing)": 1,
+        "incomplete, no rgb (rgb: black image)": 1,
+    }
+
+
+def test_two_modalities_have_three_subsets(segmenter):
+    config = EvaluationConfig(modalities=(Modality.RGB, Modality.LIDAR), latency_frames=0)
+    report = report_of(evaluate(segmenter, [sample(0, (Modality.EVENT,))], config))
+    assert list(report["subsets"]) == ["rgb", "lidar", "rgb+lidar"]
+    assert report["modalities"] == ["rgb", "lidar"]
+
+
+def test_shards_merge_to_the_very_report_of_one_process(segmenter):
+    samples = [sample(i, conditions=("night", "sun")[i % 2 : i % 2 + 1]) for i in range(5)]
+    whole = evaluate(segmenter, samples)
+    first, second = evaluate(segmenter, samples[::2]), evaluate(segmenter, samples[1::2])
+    second.tally += first.tally
+    assert report_of(second) == report_of(whole)
+    shown = [
+        [s.name for s in t.extremes.best + t.extremes.worst] for t in (second.tally, whole.tally)
+    ]
+    assert shown[0] == shown[1] and len(shown[0]) == 6
+
+
+def test_a_report_keeps_its_schema_and_has_all_figures_in_percent(segmenter):
+    samples = [sample(i, conditions=["night"]) for i in range(2)]
+    evaluator = evaluate(segmenter, samples, EvaluationConfig(latency_frames=1))
+    latencies = evaluator.stopwatch.milliseconds()
+    report = report_of(evaluator, latencies_ms=latencies, cost=cost(latencies))
+    assert summary.check(report) == []
+    assert list(report["subsets"])[-1] == "rgb+depth+lidar+event"
+    miou = {name: row["miou"] for name, row in report["subsets"].items()}
+    assert report["mean"] == pytest.approx(sum(miou.values()) / 15)
+    assert report["worst"] == {"subset": min(miou, key=miou.get), "miou": min(miou.values())}
+    assert all(0 < value < 100 for value in miou.values())
+    assert all(0 <= row["ece"] <= 1 and row["latency_ms"] > 0 for row in report["subsets"].values())
+    assert set(report["emm"]) == {"0.2", "0.1", "0.05", "mean"}
+    assert set(report["rmm"]) == {"0.25", "0.5", "0.75"}
+    assert set(report["nm"]) == {"low", "mid", "high"}
+    assert report["conditions"]["night"]["subsets"] == pytest.approx(miou)
+    assert report["classes"]["Road"]["pixels"] > 0
+    assert report["cost"]["all_subsets_vs_full"] > 1
+    assert all(parse_subset(name) for name in report["subsets"])
+
+
+def test_a_report_of_no_frame_is_refused_with_the_reasons(segmenter):
+    evaluator = evaluate(segmenter, [sample(0, (Modality.RGB,))])
+    with pytest.raises(ValueError, match="no frame could be evaluated: 1 x incomplete, no rgb"):
+        report_of(evaluator)
+
+
+def test_a_class_that_no_label_has_is_null_in_the_report_and_never_zero(segmenter):
+    one = sample(0)
+    one.label[one.label == DELIVER.id("Bus")] = 255
+    classes = report_of(evaluate(segmenter, [one]))["classes"]
+    assert classes["Bus"]["iou"] is None and classes["Bus"]["pixels"] == 0
+    assert not any(
+        isinstance(v, float) and math.isnan(v) for c in classes.values() for v in c.values()
+    )
+
+
+def test_unknown_protocols_and_tables_are_refused():
+    with pytest.raises(ValueError, match="unknown protocol 'mixed'"):
+        EvaluationConfig("mixed")
+    with pytest.raises(ValueError, match="unknown robustness table 'emm2'"):
+        EvaluationConfig(robustness=("emm2",))
+
+
+def test_a_file_that_is_no_report_is_refused_by_name(tmp_path):
+    path = tmp_path / "report.json"
+    path.write_text("{")
+    with pytest.raises(ValueError, match="report.json is no JSON"):
+        summary.load(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match="'kind' is missing"):
+        summary.load(path)
