@@ -1,0 +1,86 @@
+"""The pages of one and of two evaluations."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from test_evaluation_report import Reader
+
+from any2seg_ros.evaluation.comparison import compare, comparison_page, remarks
+from any2seg_ros.evaluation.evaluation_page import evaluation_page
+from any2seg_ros.evaluation.summary import Context, summarize
+from any2seg_ros.evaluation.tally import Extremes, Shown, Tally
+from any2seg_ros.modalities import Segmentation, all_subsets
+from any2seg_ros.taxonomy import DELIVER
+
+
+@pytest.fixture(scope="module")
+def tally() -> Tally:
+    """Three frames whose masks get better with every sensor."""
+    rng = np.random.default_rng(0)
+    tally = Tally(25)
+    for index in range(3):
+        label = rng.integers(0, 20, (24, 32)).astype(np.uint8)
+        found = {}
+        for subset in all_subsets():
+            right = rng.random(label.shape) < 0.2 * len(subset)
+            labels = np.where(right, label, rng.integers(0, 25, label.shape)).astype(np.uint8)
+            confidence = np.full(label.shape, 0.2 * len(subset), np.float32)
+            found[subset] = Segmentation(labels, confidence, dict.fromkeys(subset, 0.5))
+        tally.add(label, found, ["fog"] if index else ["night"])
+    tally.left_out["no <label>"] = 2
+    return tally
+
+
+def report(tally: Tally, **rest) -> dict:
+    options = {"protocol": "drop", "notes": ["topic lidar/points is missing"], **rest}
+    return summarize(tally, Context("net", "data", "val", taxonomy=DELIVER, **options))
+
+
+def test_the_page_says_what_was_left_out_and_has_every_subset(tally):
+    image = np.zeros((8, 8, 3), np.uint8)
+    extremes = Extremes(1, [Shown(51.0, "good", {"truth": image})], [Shown(3.0, "bad", {})])
+    words = " ".join(Reader(evaluation_page(report(tally, partial=True), extremes)).words)
+    for expected in (
+        "2 frames left out: no <label>",
+        "topic lidar/points is missing",
+        "Partial: the evaluation was interrupted",
+        "rgb+depth+lidar+event",
+        "fog (2)",
+        "good: 51.0 %",
+        "bad: 3.0 %",
+    ):
+        assert expected in words
+
+
+def test_a_report_without_noise_tables_and_conditions_has_a_page_too(tally):
+    bare = {**report(tally), "conditions": {}, "nm": None, "rmm": None, "rmm_by_probability": None}
+    assert "NM" not in Reader(evaluation_page(bare)).words
+
+
+def test_differences_are_second_minus_first(tally):
+    first = report(tally)
+    second = copy.deepcopy(first)
+    second["subsets"]["rgb"]["miou"] += 2.5
+    second["nm"] = {"low": 3.0}
+    rows = {(row.table, row.name): row for row in compare(first, second)}
+    assert rows["subsets, mIoU %", "rgb"].difference == pytest.approx(2.5)
+    assert rows["subsets, mIoU %", "depth"].difference == 0.0
+    assert rows["overall", "NM low"].first is None
+    assert rows["overall", "NM low"].difference is None
+    assert "+2.50" in Reader(comparison_page(first, second)).words
+
+
+def test_protocols_are_never_compared_with_each_other(tally):
+    with pytest.raises(ValueError, match="differ in their protocol"):
+        compare(report(tally), report(tally, protocol="zero"))
+
+
+def test_other_data_and_partial_reports_are_remarked_on(tally):
+    other = {**report(tally, partial=True), "split": "test"}
+    assert remarks(report(tally), other) == [
+        "The reports differ in their split: val, test.",
+        "The second report is partial.",
+    ]
