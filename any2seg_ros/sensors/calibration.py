@@ -191,16 +191,20 @@ def _straighten(bent: np.ndarray, camera: Camera) -> np.ndarray:
     model, k = _coefficients(camera)
     r, grown = _growth(camera)
     tangential = model == "rational_polynomial" and (k[2] != 0.0 or k[3] != 0.0)
-    only_tangential = (0.0, 0.0, k[2], k[3]) + (0.0,) * 4
-    target = bent
-    for step in range(6 if tangential else 1):
-        if step:
-            moved = _distort(straight[0], straight[1], model, only_tangential)
-            target = bent - (np.stack(moved) - straight)
-        distance = np.hypot(target[0], target[1])
-        found = np.interp(distance, grown, r, right=np.nan)
-        straight = target * np.divide(found, distance, out=np.ones_like(found), where=distance > 0)
+    straight = _straighten_radially(bent, r, grown)
+    if not tangential:
+        return straight.astype(np.float32)
+    only_tangential = (0.0, 0.0, k[2], k[3], 0.0, 0.0, 0.0, 0.0)
+    for _ in range(5):
+        moved = np.stack(_distort(straight[0], straight[1], model, only_tangential))
+        straight = _straighten_radially(bent - (moved - straight), r, grown)
     return straight.astype(np.float32)
+
+
+def _straighten_radially(bent: np.ndarray, r: np.ndarray, grown: np.ndarray) -> np.ndarray:
+    distance = np.hypot(bent[0], bent[1])
+    found = np.interp(distance, grown, r, right=np.nan)
+    return bent * np.divide(found, distance, out=np.ones_like(found), where=distance > 0)
 
 
 def _turned(camera: Camera, rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

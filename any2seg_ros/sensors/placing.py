@@ -71,7 +71,7 @@ class Placer:
         self,
         reference: Camera,
         size: tuple[int, int],
-        config: PlacingConfig = PlacingConfig(),  # noqa: B008
+        config: PlacingConfig = PlacingConfig(),
     ) -> None:
         self.reference = reference
         self.view = reference.resized(*size)

@@ -1,4 +1,4 @@
-"""How metres become channels: the same scales for depth and LiDAR, because they share an encoder."""
+"""How metres become channels: depth and LiDAR share their scales, as they share an encoder."""
 
 from __future__ import annotations
 

@@ -1,0 +1,39 @@
+"""ROS messages to measurements and back, by their attributes: nothing of ROS is imported.
+
+Messages may come from rclpy, from rosbags or be made by hand; bytes may be array('B'), bytes,
+memoryview or ndarray. Whatever cannot be used raises `Unusable` with the reason.
+"""
+
+from any2seg_ros.messages.buffers import as_bytes, from_array, stamp_ns
+from any2seg_ros.messages.cameras import camera_from_info, info_fields, transform_matrix
+from any2seg_ros.messages.clouds import cloud_fields, decode_cloud, labelled_points, view_cloud
+from any2seg_ros.messages.events import EventDecoder, EventDecoderConfig
+from any2seg_ros.messages.images import (
+    confidence_fields,
+    decode_compressed,
+    decode_depth,
+    decode_image,
+    image_fields,
+    mask_fields,
+)
+
+__all__ = [
+    "EventDecoder",
+    "EventDecoderConfig",
+    "as_bytes",
+    "camera_from_info",
+    "cloud_fields",
+    "confidence_fields",
+    "decode_cloud",
+    "decode_compressed",
+    "decode_depth",
+    "decode_image",
+    "from_array",
+    "image_fields",
+    "info_fields",
+    "labelled_points",
+    "mask_fields",
+    "stamp_ns",
+    "transform_matrix",
+    "view_cloud",
+]

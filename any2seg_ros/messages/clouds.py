@@ -1,0 +1,169 @@
+"""sensor_msgs/PointCloud2 to points, and labelled points back to PointCloud2 fields."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from any2seg_ros.messages.buffers import as_bytes, from_array
+from any2seg_ros.modalities import Unusable
+
+# PointField.datatype
+_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+_LARGEST = 20_000_000
+_INTENSITIES = ("intensity", "intensities", "reflectivity", "i")
+
+
+def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
+    """The fields of a PointCloud2 as a structured array (height, width) on the message's bytes.
+
+    Only the fields in `names` that the cloud has; None takes all. Fields of several elements are
+    sub-arrays. Any order of fields and bytes, any padding. Unusable for data that do not fit.
+    """
+    height, width = int(msg.height), int(msg.width)
+    point_step, row_step = int(msg.point_step), int(msg.row_step)
+    if height * width > _LARGEST or height < 0 or width < 0:
+        raise Unusable(f"cloud has an absurd size: {width}x{height}")
+    if height * width == 0:
+        raise Unusable("cloud is empty")
+    if point_step <= 0 or row_step < point_step * width:
+        raise Unusable("cloud rows are too short for their points")
+    data = as_bytes(msg.data)
+    needed = row_step * (height - 1) + point_step * width
+    if len(data) < needed:
+        raise Unusable(f"cloud data are truncated: {len(data)} of {needed} bytes")
+    dtype = _dtype(msg, names, point_step)
+    return np.ndarray((height, width), dtype, data, 0, (row_step, point_step))
+
+
+def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype:
+    order = ">" if msg.is_bigendian else "<"
+    fields: dict[str, tuple[Any, int]] = {}
+    for field in msg.fields:
+        if names is not None and field.name not in names:
+            continue
+        if int(field.datatype) not in _TYPES:
+            raise Unusable(f"cloud field '{field.name}' has an unknown type")
+        plain = np.dtype(order + _TYPES[int(field.datatype)])
+        count = max(1, int(field.count))
+        if not 0 <= int(field.offset) <= point_step - plain.itemsize * count:
+            raise Unusable(f"cloud field '{field.name}' lies outside its point")
+        fields[field.name] = (plain if count == 1 else (plain, (count,)), int(field.offset))
+    return np.dtype(
+        {
+            "names": list(fields),
+            "formats": [kind for kind, _ in fields.values()],
+            "offsets": [offset for _, offset in fields.values()],
+            "itemsize": point_step,
+        }
+    )
+
+
+def decode_cloud(msg: Any) -> np.ndarray:
+    """The points of a PointCloud2: float32 (n, 4), x, y, z in metres and intensity in 0..1.
+
+    Points with a coordinate that is not finite are dropped. Intensity is looked for under the names
+    intensity, intensities, reflectivity and i, and is 0 where there is none. Its scale: unsigned
+    integers of 8 and 16 bits by their largest value; any other type as it is if no value in the
+    cloud is above 1, otherwise as 0..255; what lies outside 0..1 then is cut off. Unusable for
+    clouds without x, y, z and for clouds without a point.
+    """
+    points = view_cloud(msg, ("x", "y", "z", *_INTENSITIES))
+    given = points.dtype.names or ()
+    if not {"x", "y", "z"} <= set(given):
+        raise Unusable("cloud lacks one of the fields x, y and z")
+    cloud = np.empty((points.shape[0], points.shape[1], 4), np.float32)
+    with np.errstate(all="ignore"):
+        for column, name in enumerate("xyz"):
+            if points.dtype[name].shape:
+                raise Unusable(f"cloud field '{name}' has several elements")
+            cloud[..., column] = points[name]
+    intensity = next((name for name in _INTENSITIES if name in given), None)
+    if intensity is None or points.dtype[intensity].shape:
+        cloud[..., 3] = 0.0
+    else:
+        _scale_intensity(points[intensity], cloud[..., 3])
+    return _finite(cloud.reshape(-1, 4))
+
+
+def _scale_intensity(values: np.ndarray, out: np.ndarray) -> None:
+    """Writes intensities in 0..1 to `out`."""
+    kind = values.dtype
+    if kind.kind == "u" and kind.itemsize <= 2:
+        np.multiply(values, np.float32(1.0 / (256**kind.itemsize - 1)), out=out, casting="unsafe")
+        return
+    with np.errstate(all="ignore"):
+        scaled = values.astype(np.float32)
+        largest = float(np.fmax.reduce(scaled, axis=None))
+        if not np.isfinite(largest) or np.isnan(scaled.min()):
+            np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+            largest = float(scaled.max())
+        if largest > 1.0:
+            scaled *= np.float32(1.0 / 255.0)
+        np.clip(scaled, 0.0, 1.0, out=out)
+
+
+def _finite(cloud: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        total = cloud[:, 0] + cloud[:, 1]
+        total += cloud[:, 2]
+        finite = np.isfinite(total)
+    if finite.all():
+        return cloud
+    cloud = cloud[finite]
+    if len(cloud) == 0:
+        raise Unusable("cloud has no point with finite coordinates")
+    return cloud
+
+
+# class_id is padded to four bytes, so that confidence lies where a float should.
+LABELLED_POINT = np.dtype(
+    {
+        "names": ["x", "y", "z", "rgb", "class_id", "confidence"],
+        "formats": ["<f4", "<f4", "<f4", "<u4", "<u2", "<f4"],
+        "offsets": [0, 4, 8, 12, 16, 20],
+        "itemsize": 24,
+    }
+)
+_DATATYPES = {"<f4": 7, "<u2": 4}
+
+
+def labelled_points(
+    xyz: np.ndarray, rgb: np.ndarray, class_id: np.ndarray, confidence: np.ndarray
+) -> np.ndarray:
+    """Points for cloud_fields: xyz float32 (n, 3) m, rgb uint8 (n, 3), class ids, confidence 0..1.
+
+    `rgb` is packed as PCL and RViz want it: 0x00RRGGBB in the bytes of a float.
+    """
+    points = np.zeros(len(xyz), LABELLED_POINT)
+    points["x"], points["y"], points["z"] = xyz.T
+    red, green, blue = rgb.T.astype(np.uint32)
+    points["rgb"] = (red << 16) | (green << 8) | blue
+    points["class_id"] = class_id
+    points["confidence"] = confidence
+    return points
+
+
+def cloud_fields(points: np.ndarray, field: Any) -> dict[str, Any]:
+    """The fields of a sensor_msgs/PointCloud2 but its header, as plain Python values.
+
+    `points` of dtype LABELLED_POINT (n,); `field` makes a PointField: the message class, called
+    with name, offset, datatype and count.
+    """
+    fields = []
+    for name in LABELLED_POINT.names:
+        kind, offset = LABELLED_POINT.fields[name][:2]
+        datatype = 7 if name == "rgb" else _DATATYPES[kind.str]
+        fields.append(field(name=name, offset=int(offset), datatype=datatype, count=1))
+    return {
+        "height": 1,
+        "width": len(points),
+        "fields": fields,
+        "is_bigendian": sys.byteorder == "big",
+        "point_step": LABELLED_POINT.itemsize,
+        "row_step": LABELLED_POINT.itemsize * len(points),
+        "data": from_array(points.view(np.uint8)),
+        "is_dense": True,
+    }

@@ -1,0 +1,175 @@
+"""Messages of event cameras to Events: EventPacket of any encoding, and EventArray.
+
+Time. Sensors count their own microseconds, whose zero is anywhere; `header.stamp` is the host's
+time at which the packet arrived. All else in a Frame is in the host's time, so events are moved
+there: the offset is the smallest difference between a packet's stamp and its last event that has
+been seen, because a packet may be late but never early. It may grow by `drift_ppm`, so that a
+sensor's clock that is slower than the host's is followed; where the difference jumps (the sensor
+began anew, a bag loops), it is found anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from any2seg_ros.messages.buffers import as_bytes, stamp_ns
+from any2seg_ros.messages.words import EVT3, LIBCAER_CMP, WordDecoder
+from any2seg_ros.modalities import Events, Unusable
+
+
+@dataclass(frozen=True)
+class EventDecoderConfig:
+    """How sensor time becomes host time."""
+
+    drift_ppm: float = 100.0
+    """Largest difference in speed between the sensor's and the host's clock, in 1e-6."""
+    jump_s: float = 0.5
+    """A packet that comes by more than this later than expected begins a new time."""
+    synchronised_s: float = 0.2
+    """EventArray and libcaer times this near to the stamp are taken as host time as they are."""
+
+
+class SensorClock:
+    """Maps one sensor's time to the host's."""
+
+    def __init__(self, config: EventDecoderConfig = EventDecoderConfig()) -> None:
+        self._config = config
+        self._offset: int | None = None
+        self._last = 0
+
+    def offset(self, sensor: int, stamp: int) -> int:
+        """What to add to the sensor's time for a packet stamped `stamp`, last event at `sensor`.
+
+        All in ns.
+        """
+        difference = stamp - sensor
+        if self._offset is not None:
+            drift = max(0, stamp - self._last) * self._config.drift_ppm * 1e-6
+            expected = self._offset + int(drift)
+            if difference > expected + self._config.jump_s * 1e9:
+                expected = difference
+            difference = min(difference, expected)
+        self._offset, self._last = difference, stamp
+        return difference
+
+
+class EventDecoder:
+    """Decodes the messages of one event camera, every one of them and in their order.
+
+    EventPacket (event_camera_msgs) with the encodings evt3, mono, libcaer and libcaer_cmp, and
+    EventArray (dvs_msgs, prophesee_event_msgs). A packet without events gives Events of length 0:
+    a silent sensor looks at something that does not move.
+    """
+
+    def __init__(self, config: EventDecoderConfig = EventDecoderConfig()) -> None:
+        self._config = config
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream, as after a jump of time or for another camera."""
+        self._clock = SensorClock(self._config)
+        self._words: dict[str, WordDecoder] = {}
+
+    def decode(self, msg: Any) -> Events:
+        """The events of a message, their times in ns of the host's clock.
+
+        Unusable for truncated data, unknown encodings, a size of zero and a stamp of zero.
+        """
+        stamp = stamp_ns(msg.header.stamp)
+        width, height = int(msg.width), int(msg.height)
+        if not hasattr(msg, "encoding"):
+            t, x, y, p = _array(msg)
+            synchronised = True
+        else:
+            t, x, y, p = self._packet(msg)
+            synchronised = msg.encoding.startswith("libcaer")
+        if not (0 < width <= 16384 and 0 < height <= 16384):
+            raise Unusable(f"event sensor has an absurd size: {width}x{height}")
+        if stamp == 0:
+            raise Unusable("stamp is zero")
+        if len(t) == 0:
+            return Events(t, x, y, p, width, height)
+        last = int(t[-1])
+        near = abs(stamp - last) < self._config.synchronised_s * 1e9
+        if not (synchronised and near):
+            t = t + self._clock.offset(last, stamp)
+        return _within(Events(t, x, y, p, width, height))
+
+    def _packet(self, msg: Any) -> tuple[np.ndarray, ...]:
+        encoding = str(msg.encoding)
+        data = as_bytes(msg.events)
+        order = ">" if msg.is_bigendian else "<"
+        if encoding in ("evt3", "libcaer_cmp"):
+            return self._word_packet(encoding, _whole(data, 2).view(order + "u2"), msg)
+        if encoding == "mono":
+            return _mono(_whole(data, 8).view(order + "u8"), int(msg.time_base))
+        if encoding == "libcaer":
+            return _libcaer(_whole(data, 8).view(order + "u4"), int(msg.time_base))
+        raise Unusable(f"unknown event encoding '{encoding}'")
+
+    def _word_packet(self, encoding: str, words: np.ndarray, msg: Any) -> tuple[np.ndarray, ...]:
+        decoder = self._words.get(encoding)
+        if decoder is None:
+            dialect = EVT3 if encoding == "evt3" else LIBCAER_CMP
+            decoder = self._words[encoding] = WordDecoder(dialect)
+        t, line, position, p = decoder.decode(words)
+        t *= 1000
+        if encoding == "evt3":
+            return t, position, line, p
+        t += int(msg.time_base)
+        return t, line, position, p
+
+
+def _whole(data: np.ndarray, size: int) -> np.ndarray:
+    if len(data) % size:
+        raise Unusable(f"event data are truncated: no whole number of {size} bytes")
+    return data
+
+
+def _within(events: Events) -> Events:
+    """Without the events that name a pixel which the sensor does not have."""
+    x, y = events.x, events.y
+    if int(x.max()) < events.width and int(y.max()) < events.height:
+        return events
+    inside = (x < events.width) & (y < events.height)
+    if not inside.any():
+        raise Unusable("events lie outside their sensor")
+    return Events(
+        events.t[inside], x[inside], y[inside], events.p[inside], events.width, events.height
+    )
+
+
+def _mono(words: np.ndarray, base: int) -> tuple[np.ndarray, ...]:
+    """64-bit words: polarity bit 63, y 48 to 62, x 32 to 47, time 0 to 31 in ns after the base."""
+    t = (words & 0xFFFFFFFF).astype(np.int64)
+    t += base
+    x = (words >> 32).astype(np.uint16)
+    y = ((words >> 48) & 0x7FFF).astype(np.uint16)
+    return t, x, y, (words >> 63) != 0
+
+
+def _libcaer(words: np.ndarray, base: int) -> tuple[np.ndarray, ...]:
+    """libcaer's polarity events: uint32 x 17 to 31, y 2 to 16, polarity 1, valid 0; int32 time.
+
+    The time is in microseconds after the base, which is in ns; it starts anew every 2^31 us.
+    """
+    data, low = words[0::2], (words[1::2] & 0x7FFFFFFF).astype(np.int64)
+    if len(low) and (np.diff(low) < -(1 << 30)).any():
+        low[1:] += np.cumsum(np.diff(low) < -(1 << 30)) << 31
+    t = low * 1000 + base
+    x = ((data >> 17) & 0x7FFF).astype(np.uint16)
+    y = ((data >> 2) & 0x7FFF).astype(np.uint16)
+    return t, x, y, (data & 2) != 0
+
+
+def _array(msg: Any) -> tuple[np.ndarray, ...]:
+    """EventArray of dvs_msgs and prophesee_event_msgs: a list of {x, y, ts, polarity}."""
+    count = len(msg.events)
+    t = np.fromiter((stamp_ns(e.ts) for e in msg.events), np.int64, count)
+    x = np.fromiter((e.x for e in msg.events), np.uint16, count)
+    y = np.fromiter((e.y for e in msg.events), np.uint16, count)
+    p = np.fromiter((e.polarity for e in msg.events), bool, count)
+    return t, x, y, p

@@ -1,0 +1,226 @@
+"""sensor_msgs/Image and CompressedImage to arrays, and masks back to Image fields."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+
+from any2seg_ros.messages.buffers import as_bytes, from_array
+from any2seg_ros.modalities import Unusable
+
+_LARGEST = 16384
+_HEADER = 12
+"""Bytes of compressed_depth_image_transport's ConfigHeader before the PNG."""
+
+_VIEWS = {
+    "rgb8": (np.uint8, 3),
+    "bgr8": (np.uint8, 3),
+    "rgba8": (np.uint8, 4),
+    "bgra8": (np.uint8, 4),
+    "8uc1": (np.uint8, 1),
+    "8uc3": (np.uint8, 3),
+    "8uc4": (np.uint8, 4),
+    "mono8": (np.uint8, 1),
+    "mono16": (np.uint16, 1),
+    "16uc1": (np.uint16, 1),
+    "32fc1": (np.float32, 1),
+}
+_PICTURES = {"rgb8", "bgr8", "rgba8", "bgra8", "8uc1", "8uc3", "8uc4", "mono8", "mono16"}
+_DEPTHS = {"16uc1", "mono16", "32fc1"}
+_OUTGOING = {"mono8": 1, "mono16": 2, "rgb8": 3, "bgr8": 3, "32FC1": 4}
+
+
+def view_image(msg: Any) -> np.ndarray:
+    """The pixels of a sensor_msgs/Image as they are: (h, w) or (h, w, c), little endian.
+
+    A view of the message's bytes where their order is the machine's; `step` is respected. Unusable
+    for sizes that do not fit the data and for encodings that are no plain array.
+    """
+    name = str(msg.encoding).strip().lower()
+    if name not in _VIEWS:
+        raise Unusable(f"unknown image encoding '{msg.encoding}'")
+    dtype, channels = _VIEWS[name]
+    height, width, step = int(msg.height), int(msg.width), int(msg.step)
+    if not (0 < height <= _LARGEST and 0 < width <= _LARGEST):
+        raise Unusable(f"image has an absurd size: {width}x{height}")
+    dtype = np.dtype(dtype)
+    line = width * channels * dtype.itemsize
+    if step < line:
+        raise Unusable(f"image lines are too short for their encoding: {step} of {line} bytes")
+    data = as_bytes(msg.data)
+    needed = step * (height - 1) + line
+    if len(data) < needed:
+        raise Unusable(f"image data are truncated: {len(data)} of {needed} bytes")
+    order = ">" if msg.is_bigendian else "<"
+    pixel = (channels * dtype.itemsize, dtype.itemsize)
+    pixels = np.ndarray(
+        (height, width, channels), dtype.newbyteorder(order), data, 0, (step, *pixel)
+    )
+    if dtype.itemsize > 1 and (order == ">") != (sys.byteorder == "big"):
+        pixels = pixels.astype(dtype)
+    return pixels[..., 0] if channels == 1 else pixels
+
+
+def decode_image(msg: Any) -> np.ndarray:
+    """A picture: uint8 (h, w, 3) in the order R, G, B, or uint8 (h, w).
+
+    Takes sensor_msgs/Image and CompressedImage. Pictures that come as BGR are views with their
+    channels turned round. 16-bit grey keeps its upper byte. Other encodings (Bayer, YUV, ...) go
+    through cv_bridge; Unusable if that is not installed.
+    """
+    if not hasattr(msg, "encoding"):
+        return decode_compressed(msg)
+    name = str(msg.encoding).strip().lower()
+    if name in _DEPTHS - _PICTURES:
+        raise Unusable(f"wrong encoding for a picture: '{msg.encoding}'")
+    if name not in _PICTURES:
+        return _bridged(msg)
+    pixels = view_image(msg)
+    if pixels.dtype == np.uint16:
+        return (pixels >> 8).astype(np.uint8)
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] == 4:
+        swap = cv2.COLOR_RGBA2RGB if name == "rgba8" else cv2.COLOR_BGRA2RGB
+        return cv2.cvtColor(np.ascontiguousarray(pixels), swap)
+    return pixels if name == "rgb8" else pixels[..., ::-1]
+
+
+def _bridged(msg: Any) -> np.ndarray:
+    try:
+        from cv_bridge import CvBridge
+    except Exception as error:
+        raise Unusable(
+            f"unknown image encoding '{msg.encoding}', and cv_bridge, which may know it, "
+            "cannot be imported"
+        ) from error
+    try:
+        pixels = CvBridge().imgmsg_to_cv2(msg, desired_encoding="rgb8")
+    except Exception as error:
+        raise Unusable(f"cv_bridge cannot convert the encoding '{msg.encoding}'") from error
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise Unusable(f"cv_bridge made no picture of the encoding '{msg.encoding}'")
+    return pixels
+
+
+def decode_compressed(msg: Any, minimum: tuple[int, int] | None = None) -> np.ndarray:
+    """A sensor_msgs/CompressedImage (JPEG, PNG, ...): uint8 (h, w, 3), R, G, B, or (h, w).
+
+    Grey where the format says mono. With a `minimum` (width, height), a JPEG may be unpacked at a
+    half, a quarter or an eighth of its size, but not below the minimum: the data then have fewer
+    pixels than the camera_info says (`Camera.resized` makes the camera that fits).
+    """
+    data = as_bytes(msg.data)
+    if len(data) == 0:
+        raise Unusable("compressed image is empty")
+    grey = str(msg.format).strip().lower().startswith(("mono", "8uc1", "16uc1"))
+    flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+    if minimum is not None:
+        flags = _reduced(data, minimum, grey) or flags
+    pixels = _unpacked(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    return pixels if pixels.ndim == 2 else pixels[..., ::-1]
+
+
+def _unpacked(data: np.ndarray, flags: int) -> np.ndarray:
+    try:
+        pixels = cv2.imdecode(data, flags)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise Unusable("compressed image cannot be unpacked")
+    return pixels
+
+
+def _reduced(data: np.ndarray, minimum: tuple[int, int], grey: bool) -> int | None:
+    size = jpeg_size(data)
+    if size is None:
+        return None
+    colours = "GRAYSCALE" if grey else "COLOR"
+    for factor in (8, 4, 2):
+        if size[0] // factor >= minimum[0] and size[1] // factor >= minimum[1]:
+            return getattr(cv2, f"IMREAD_REDUCED_{colours}_{factor}")
+    return None
+
+
+def jpeg_size(data: np.ndarray) -> tuple[int, int] | None:
+    """(width, height) from the frame header of a JPEG (ITU-T T.81, B.2.2), None if it has none."""
+    if bytes(data[:2]) != b"\xff\xd8":
+        return None
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker = int(data[at + 1])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = (int(data[at + i]) << 8 | int(data[at + i + 1]) for i in (5, 7))
+            return width, height
+        at += 2 + (int(data[at + 2]) << 8 | int(data[at + 3]))
+    return None
+
+
+def decode_depth(msg: Any) -> np.ndarray:
+    """Depth (h, w): uint16 in millimetres or float32 in metres; 0 and NaN are holes.
+
+    Takes sensor_msgs/Image with 16UC1 (mm) or 32FC1 (m) (REP 118) and CompressedImage of
+    compressed_depth_image_transport: a header of 12 bytes {int32 format; float32 a, b}, then a
+    PNG of 16UC1, or of 32FC1 quantised as inverse depth v with depth = a / (v - b), 0 a hole.
+    """
+    if hasattr(msg, "encoding"):
+        if str(msg.encoding).strip().lower() not in _DEPTHS:
+            raise Unusable(f"wrong encoding for depth: '{msg.encoding}'")
+        return np.ascontiguousarray(view_image(msg))
+    name = str(msg.format).lower()
+    data = as_bytes(msg.data)
+    if "rvl" in name:
+        raise Unusable("depth is compressed with RVL: have it published as png")
+    packed = data[_HEADER:] if "compresseddepth" in name else data
+    if len(packed) == 0:
+        raise Unusable("compressed depth is empty")
+    pixels = _unpacked(packed, cv2.IMREAD_UNCHANGED)
+    if pixels.ndim != 2 or pixels.dtype != np.uint16:
+        raise Unusable("compressed depth holds no 16 bit image")
+    if not name.startswith("32fc1"):
+        return pixels
+    if packed is data:
+        raise Unusable("compressed depth of 32FC1 lacks its header")
+    a, b = data[4:_HEADER].view("<f4").astype(np.float64)
+    with np.errstate(all="ignore"):
+        depth = (a / (pixels - b)).astype(np.float32)
+    depth[pixels == 0] = np.nan
+    return depth
+
+
+def image_fields(pixels: np.ndarray, encoding: str) -> dict[str, Any]:
+    """The fields of a sensor_msgs/Image but its header, as plain Python values.
+
+    `pixels` (h, w) or (h, w, 3) of the encoding's type: mono8, mono16, rgb8, bgr8 or 32FC1.
+    `step` is the width in bytes, without padding. ValueError if they do not fit the encoding.
+    """
+    height, width = pixels.shape[:2]
+    step = width * _OUTGOING.get(encoding, 0)
+    if encoding not in _OUTGOING or step * height != pixels.nbytes:
+        known = ", ".join(_OUTGOING)
+        raise ValueError(
+            f"{pixels.dtype} {pixels.shape} is no '{encoding}' image: use one of {known}"
+        )
+    return {
+        "height": int(height),
+        "width": int(width),
+        "encoding": encoding,
+        "is_bigendian": int(sys.byteorder == "big"),
+        "step": int(step),
+        "data": from_array(pixels),
+    }
+
+
+def mask_fields(labels: np.ndarray) -> dict[str, Any]:
+    """labels uint8 (h, w) as the fields of a mono8 Image; 255 is a pixel without a class."""
+    return image_fields(labels, "mono8")
+
+
+def confidence_fields(confidence: np.ndarray, encoding: str = "mono8") -> dict[str, Any]:
+    """confidence float32 (h, w) in 0..1 as a mono8 Image (0..255) or, as it is, a 32FC1 one."""
+    if encoding == "32FC1":
+        return image_fields(confidence.astype(np.float32, copy=False), encoding)
+    return image_fields(cv2.convertScaleAbs(confidence, alpha=255.0), "mono8")
