@@ -1,0 +1,63 @@
+"""What runs the two halves of a network; each engine takes and gives NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Protocol
+
+import numpy as np
+
+from any2seg_ros.network import Any2Seg
+
+NAMES = ("torch", "openvino", "onnxruntime")
+
+
+class Engine(Protocol):
+    """encode: images float32 (M, 3, H, W) -> maps (M, C, h, w); segment: maps -> logits, weights.
+
+    What is returned belongs to the caller.
+    """
+
+    description: str
+
+    def encode(self, images: np.ndarray) -> list[np.ndarray]:
+        """Four maps float32 (M, C, H/s, W/s) of images float32 (M, 3, H, W)."""
+
+    def segment(self, maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits float32 (K, H/4, W/4) and weights float32 (M,) of four maps (M, C, h, w)."""
+
+
+def resolve(name: str, device: str) -> str:
+    """The engine for `auto`: torch where there is a GPU, else the fastest that is installed."""
+    if name == "auto":
+        if device.startswith("cuda") or (device == "auto" and _has_cuda()):
+            return "torch"
+        return next((n for n in ("openvino", "onnxruntime") if find_spec(n)), "torch")
+    if name not in NAMES:
+        raise ValueError(f"unknown engine '{name}': use one of auto, {', '.join(NAMES)}")
+    if not find_spec(name):
+        raise ValueError(f"engine '{name}' is not installed: pip install {name}")
+    return name
+
+
+def make(name: str, network: Any2Seg, device: str, threads: int, precision: str) -> Engine:
+    """The engine called `name` (see `resolve`) for a network."""
+    folded = network.folded()
+    if name == "torch":
+        from any2seg_ros.engine.torch_engine import TorchEngine
+
+        return TorchEngine(folded, device, threads, precision)
+    if name == "openvino":
+        from any2seg_ros.engine.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(folded, device, threads, precision)
+    from any2seg_ros.engine.onnx_engine import OnnxEngine
+
+    return OnnxEngine(folded, threads)
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

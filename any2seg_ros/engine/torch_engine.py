@@ -1,0 +1,47 @@
+"""Inference with torch: CUDA with mixed precision where there is a GPU, else the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from any2seg_ros.network import Any2Seg
+
+
+class TorchEngine:
+    """See `engines.Engine`."""
+
+    def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if threads:
+            torch.set_num_threads(threads)
+        self.device = torch.device(device)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        half = precision == "f16" or (precision == "auto" and self.device.type == "cuda")
+        kind = torch.float16 if half else torch.bfloat16
+        mixed = half or precision == "bf16"
+        self._autocast = torch.autocast(self.device.type, kind, enabled=mixed)
+        word = str(kind).removeprefix("torch.") if mixed else "float32"
+        self.description = f"torch {torch.__version__} on {self.device}, {word}"
+
+    @torch.inference_mode()
+    def encode(self, images: np.ndarray) -> list[np.ndarray]:
+        with self._autocast:
+            maps = self.network.encoder(self._tensor(images))
+        return [self._array(m) for m in maps]
+
+    @torch.inference_mode()
+    def segment(self, maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        with self._autocast:
+            logits, weights = self.network.segment([self._tensor(m)[None] for m in maps])
+        return self._array(logits[0]), self._array(weights[0])
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def _array(self, tensor: Tensor) -> np.ndarray:
+        return tensor.float().contiguous().cpu().numpy()

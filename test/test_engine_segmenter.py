@@ -1,0 +1,120 @@
+"""The Segmenter and its engines, on a small untrained network."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.engine.segmenter import masks
+from any2seg_ros.modalities import Modality, all_subsets
+from any2seg_ros.network import Any2Seg, NetworkConfig
+from any2seg_ros.network.checkpoints import Metadata, save
+from any2seg_ros.network.pretrained import load_encoder
+
+SIZE = (96, 64)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "net.safetensors"
+    network = Any2Seg(NetworkConfig(width=32))
+    load_encoder(network, "imagenet")
+    save(path, network, Metadata(size=SIZE, temperatures={"rgb": 4.0}))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def segmenter(model):
+    return Segmenter.open(EngineConfig(model, engine="torch", device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = np.random.default_rng(0)
+    return {m: generator.standard_normal((3, SIZE[1], SIZE[0])).astype("f4") for m in Modality}
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_every_engine_agrees_with_torch_to_a_thousandth(name, model, segmenter, images):
+    pytest.importorskip(name)
+    other = Segmenter.open(EngineConfig(model, engine=name, device="cpu", precision="f32"))
+    for subset in [(0,), (1, 3), (0, 1, 2, 3)]:
+        chosen = {Modality(m): images[m] for m in subset}
+        expected, expected_weights = segmenter.logits(segmenter.encode(chosen))
+        logits, weights = other.logits(other.encode(chosen))
+        assert np.abs(logits - expected).max() <= 1e-3 * np.abs(expected).max()
+        np.testing.assert_allclose(weights, expected_weights, atol=1e-4)
+
+
+def test_any_subset_gives_masks_of_the_size_asked_for(segmenter, images):
+    maps = segmenter.encode(images)
+    for subset in all_subsets():
+        result = segmenter.fuse({m: maps[m] for m in subset}, (130, 70))
+        assert result.subset == subset
+        assert result.labels.shape == (70, 130) and result.labels.dtype == np.uint8
+        assert result.labels.max() < 25
+        assert result.confidence.dtype == np.float32
+        assert 1 / 25 - 1e-4 <= result.confidence.min() <= result.confidence.max() <= 1 + 1e-6
+        assert sum(result.weights.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_split_and_whole_give_the_same(segmenter, images):
+    maps = segmenter.encode(images)
+    chosen = (Modality.DEPTH, Modality.EVENT)
+    split = segmenter.fuse({m: maps[m] for m in chosen})
+    whole = segmenter.segment({m: images[m] for m in chosen})
+    assert (split.labels == whole.labels).mean() > 0.999
+    np.testing.assert_allclose(split.confidence, whole.confidence, atol=1e-3)
+
+
+def test_results_stay_when_the_next_frame_comes(model, images):
+    segmenter = Segmenter.open(EngineConfig(model, engine="openvino"))
+    first = segmenter.encode({Modality.RGB: images[Modality.RGB]})
+    kept = [m.copy() for m in first[Modality.RGB]]
+    segmenter.encode({Modality.RGB: images[Modality.EVENT]})
+    for before, after in zip(kept, first[Modality.RGB], strict=True):
+        assert np.array_equal(before, after)
+
+
+def test_a_subsets_temperature_softens_its_confidence_and_leaves_the_labels(segmenter, images):
+    chosen = {Modality.RGB: images[Modality.RGB]}
+    warm = segmenter.segment(chosen)
+    metadata = dataclasses.replace(segmenter.metadata, temperatures={})
+    cold = Segmenter(segmenter._engine, metadata).segment(chosen)
+    assert np.array_equal(warm.labels, cold.labels)
+    assert warm.confidence.mean() < cold.confidence.mean()
+
+
+def test_masks_are_argmax_and_softmax_of_the_upsampled_logits():
+    logits = np.random.default_rng(1).standard_normal((25, 9, 16)).astype("f4") * 4
+    logits[7] -= 40
+    labels, confidence = masks(logits, (64, 36), 1.7)
+    planes = np.stack([cv2.resize(p, (64, 36), interpolation=cv2.INTER_LINEAR) for p in logits])
+    assert np.array_equal(labels, planes.argmax(0))
+    halves = np.stack([cv2.resize(p, (32, 18), interpolation=cv2.INTER_LINEAR) for p in logits])
+    softmax = torch.softmax(torch.from_numpy(halves) / 1.7, 0).amax(0).numpy()
+    expected = cv2.resize(softmax, (64, 36), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(confidence, expected, atol=1e-5)
+
+
+def test_no_image_and_a_wrong_size_are_refused_with_the_size_wanted(segmenter, images):
+    with pytest.raises(ValueError, match="at least one"):
+        segmenter.segment({})
+    with pytest.raises(ValueError, match=r"rgb image is .*need \(3, 64, 96\)"):
+        segmenter.segment({Modality.RGB: np.zeros((3, 10, 10), np.float32)})
+
+
+def test_an_unknown_engine_names_those_that_exist(model):
+    with pytest.raises(ValueError, match="torch, openvino, onnxruntime"):
+        Segmenter.open(EngineConfig(model, engine="tensorrt"))
+
+
+def test_the_description_names_model_size_and_engine(segmenter):
+    assert "net.safetensors" in segmenter.description
+    assert "96x64" in segmenter.description and "torch" in segmenter.description

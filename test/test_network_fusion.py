@@ -1,0 +1,86 @@
+"""MFF against the paper's equations, written out with loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from any2seg_ros.network.fusion import mean, mff, modality_weights
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+
+def mff_by_the_equations(maps: list[np.ndarray]) -> tuple[np.ndarray, list[float]]:
+    """Maps (C, H, W) of one sample, one a modality, float64."""
+    anchor = sum(maps) / len(maps)
+    c = [cosine(f.ravel(), anchor.ravel()) for f in maps]
+    x = sum(c_m * f for c_m, f in zip(c, maps, strict=True))
+    fused = np.empty_like(anchor)
+    for row in range(anchor.shape[1]):
+        for column in range(anchor.shape[2]):
+            s = [cosine(f[:, row, column], x[:, row, column]) for f in maps]
+            k = int(np.argmax(s))
+            fused[:, row, column] = maps[k][:, row, column] + anchor[:, row, column]
+    return fused, c
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_mff_is_the_published_equations(count):
+    features = torch.randn(2, count, 5, 3, 4, dtype=torch.float64)
+    fused, cosines = mff(features)
+    for b in range(2):
+        expected, c = mff_by_the_equations([f.numpy() for f in features[b]])
+        np.testing.assert_allclose(fused[b].numpy(), expected, atol=1e-9)
+        np.testing.assert_allclose(cosines[b].numpy(), c, atol=1e-9)
+
+
+def test_one_modality_alone_gives_twice_its_map_and_all_the_weight():
+    features = torch.randn(1, 1, 4, 2, 2)
+    fused, cosines = mff(features)
+    torch.testing.assert_close(fused, 2 * features[:, 0])
+    assert modality_weights([cosines]).tolist() == [[1.0]]
+
+
+def test_the_order_of_modalities_does_not_matter():
+    features = torch.randn(1, 4, 5, 3, 4, dtype=torch.float64)
+    order = [2, 0, 3, 1]
+    fused, cosines = mff(features)
+    permuted, permuted_cosines = mff(features[:, order])
+    torch.testing.assert_close(permuted, fused)
+    torch.testing.assert_close(permuted_cosines, cosines[:, order])
+
+
+def test_an_absent_modality_is_not_a_zero_image():
+    features = torch.randn(1, 2, 5, 3, 4)
+    with_zeros = torch.cat([features, torch.zeros_like(features)], 1)
+    assert not torch.allclose(mff(features)[0], mff(with_zeros)[0])
+
+
+def test_zero_maps_give_numbers():
+    fused, cosines = mff(torch.zeros(1, 3, 2, 2, 2))
+    assert torch.isfinite(fused).all() and torch.isfinite(cosines).all()
+    torch.testing.assert_close(modality_weights([cosines]), torch.full((1, 3), 1 / 3))
+
+
+def test_weights_sum_to_one_and_a_modality_against_the_anchor_gets_none():
+    direction = torch.randn(1, 1, 6, 2, 2)
+    features = torch.cat([3 * direction, 2 * direction, -direction], 1)
+    _, cosines = mff(features)
+    assert cosines[0, 2] < 0
+    weights = modality_weights([cosines, cosines])
+    assert weights.sum().item() == pytest.approx(1)
+    assert weights[0, 2] < 1e-5 and weights[0, 0] == pytest.approx(0.5, abs=1e-4)
+
+
+def test_gradients_reach_every_modality():
+    features = torch.randn(1, 3, 5, 3, 4, requires_grad=True)
+    mff(features)[0].square().sum().backward()
+    assert (features.grad.flatten(2).abs().sum(2) > 0).all()
+
+
+def test_mean_fusion_is_on_the_scale_of_mff():
+    features = torch.randn(1, 1, 5, 3, 4)
+    torch.testing.assert_close(mean(features)[0], mff(features)[0])
