@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_NONE, _LINE, _SINGLE, _BASE, _TWELVE, _EIGHT, _LOW, _HIGH = range(8)
-_LOOP = 1 << 24
-_EMPTY = np.zeros(0, np.int64)
+# In this order, words that are events are the last ones.
+_NONE, _LINE, _BASE, _LOW, _HIGH, _SINGLE, _TWELVE, _EIGHT = range(8)
+_ADVANCE = np.array([0, 0, 0, 0, 0, 0, 12, 8])
+_VALID = np.array([(1 << bits) - 1 for bits in range(13)], np.uint16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class WordDecoder:
         """Forget the stream: the next packet may be of another one."""
         self._line = 0
         self._base = 0
-        self._base_polarity = 0
+        self._base_polarity = False
         self._high = 0
         self._low = 0
         self._loops = 0
@@ -65,101 +66,100 @@ class WordDecoder:
         if not self._dialect.loops:
             self._high = self._low = self._loops = 0
             self._timed = True
-        kinds = self._dialect.kinds[words >> 12]
-        at_time = np.flatnonzero(kinds >= _LOW)
-        timed_before = self._timed
-        times = self._times(words[at_time], kinds[at_time])
-        at = np.flatnonzero((kinds == _SINGLE) | (kinds == _TWELVE) | (kinds == _EIGHT))
-        if not timed_before:
-            first = at_time[kinds[at_time] == _HIGH][:1]
-            at = at[at > first[0]] if len(first) else at[:0]
-        lines = self._lines(words, kinds, at)
-        position, polarity, source = self._positions(words, kinds, at)
-        t = times[np.searchsorted(at_time, at)]
-        if source is not None:
-            t, lines = t[source], lines[source]
-        return t, lines, position, polarity
-
-    def _times(self, words: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-        """The time before the first and after each of the words that set it, int64 (n + 1,) us."""
-        before = ((self._loops << 24) | (self._high << 12)) + self._low
-        if len(words) == 0:
-            return np.array([before], np.int64)
-        payload = (words & 0xFFF).astype(np.int64)
-        is_high = kinds == _HIGH
-        highs = np.empty(int(np.count_nonzero(is_high)) + 1, np.int64)
-        highs[0] = self._high
-        highs[1:] = payload[is_high]
-        steps = highs[1:] - highs[:-1]
+        kinds = self._dialect.kinds.take(words >> 12)
+        counts = np.bincount(kinds, minlength=8)
+        at = (kinds >= _SINGLE).nonzero()[0]
+        at_high = self._new_highs(words, kinds) if counts[_HIGH] else []
         if not self._timed:
-            steps[:1] = 1
-        # A small step back is noise of the sensor, a large one the beginning of the next loop.
-        loops = np.zeros(len(highs), np.int64)
-        loops[0] = self._loops
-        if self._dialect.loops:
-            loops[1:] = self._loops + np.cumsum(steps < -2048)
-        which = np.cumsum(is_high)
-        low = payload
-        if is_high.any():
-            low = self._lows(payload, is_high, steps)
+            at = at[at > at_high[0]] if at_high else at[:0]
+        at_time = (kinds == _LOW).nonzero()[0]
+        if at_high:
+            at_time = np.sort(np.concatenate([at_time, at_high]))
+        times = self._times(words.take(at_time), at_time.searchsorted(at_high).tolist())
+        lines = self._lines(words, kinds, at)
+        t = times.take(at_time.searchsorted(at))
+        if counts[_BASE] or counts[_TWELVE] or counts[_EIGHT]:
+            position, polarity, source = self._vectors(words, kinds, at)
+            return t.take(source), lines.take(source), position, polarity
+        word = words.take(at)
+        return t, lines, word & 0x7FF, (word & 0x800).astype(bool)
+
+    def _new_highs(self, words: np.ndarray, kinds: np.ndarray) -> list[int]:
+        """Where the upper half of the time changes: sensors repeat it many times over."""
+        at = (kinds == _HIGH).nonzero()[0]
+        values = words.take(at) & 0xFFF
+        changes = np.empty(len(at), bool)
+        changes[0] = values[0] != self._high or not self._timed
+        np.not_equal(values[1:], values[:-1], out=changes[1:])
+        return at[changes].tolist()
+
+    def _times(self, words: np.ndarray, highs: list[int]) -> np.ndarray:
+        """The time before the first and after each of the words that set it, int64 (n + 1,) us.
+
+        `highs` are the positions of new upper halves among these words. A new upper half begins
+        with a lower half of 0 in EVT3, and leaves it as it is in libcaer_cmp.
+        """
         times = np.empty(len(words) + 1, np.int64)
-        times[0] = before
-        times[1:] = ((loops << 24) | (highs << 12))[which] + low
-        self._timed = self._timed or len(highs) > 1
-        self._high, self._loops, self._low = int(highs[-1]), int(loops[-1]), int(low[-1])
+        times[0] = self._upper() + self._low
+        np.bitwise_and(words, 0xFFF, out=times[1:])
+        begin = 1
+        for high in highs:
+            value = int(times[high + 1])
+            self._pass(times[begin : high + 1])
+            # A small step back is noise of the sensor, a large one the beginning of the next loop.
+            if self._dialect.loops:
+                self._loops += self._timed and value - self._high < -2048
+                self._low = 0
+            self._high, self._timed = value, True
+            times[high + 1] = self._upper() + self._low
+            begin = high + 2
+        self._pass(times[begin:])
         return times
 
-    def _lows(self, payload: np.ndarray, is_high: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """The lower half of the time after each time word.
+    def _upper(self) -> int:
+        return (self._loops << 24) | (self._high << 12)
 
-        A new upper half begins with a lower half of 0; a repeated one leaves it as it is.
-        """
-        sets = ~is_high
-        value = payload.copy()
-        if self._dialect.loops:
-            changes = np.zeros(len(payload), bool)
-            changes[is_high] = steps != 0
-            value[changes] = 0
-            sets |= changes
-        known = np.concatenate([np.array([self._low]), value[sets]])
-        return known[np.cumsum(sets)]
+    def _pass(self, lows: np.ndarray) -> None:
+        """Completes lower halves of the time by the present upper half, in place."""
+        if len(lows):
+            self._low = int(lows[-1])
+            lows += self._upper()
 
     def _lines(self, words: np.ndarray, kinds: np.ndarray, at: np.ndarray) -> np.ndarray:
-        at_line = np.flatnonzero(kinds == _LINE)
+        at_line = (kinds == _LINE).nonzero()[0]
         lines = np.empty(len(at_line) + 1, np.uint16)
         lines[0] = self._line
-        lines[1:] = words[at_line] & 0x7FF
+        np.bitwise_and(words.take(at_line), 0x7FF, out=lines[1:])
         self._line = int(lines[-1])
-        return lines[np.searchsorted(at_line, at)]
+        return lines.take(at_line.searchsorted(at))
 
-    def _positions(
+    def _vectors(
         self, words: np.ndarray, kinds: np.ndarray, at: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Positions and polarities of all events, and the event word each comes from.
-
-        The last is None where every event word is one event.
-        """
-        word, kind = words[at], kinds[at]
-        vectors = (kinds >= _BASE) & (kinds <= _EIGHT)
-        if not vectors.any():
-            return word & 0x7FF, (word & 0x800) != 0, None
-        at_base = np.flatnonzero(kinds == _BASE)
-        advance = np.array([0, 0, 0, 0, 12, 8, 0, 0])[kinds]
-        total = np.cumsum(advance)
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions and polarities of all events, and the event word that each comes from."""
+        at_base = (kinds == _BASE).nonzero()[0]
+        base_words = words.take(at_base)
+        advance = _ADVANCE.take(kinds)
+        total = advance.cumsum()
         bases = np.empty(len(at_base) + 1, np.int64)
         bases[0] = self._base
-        bases[1:] = (words[at_base] & 0x7FF) - total[at_base]
+        np.subtract(base_words & 0x7FF, total.take(at_base), out=bases[1:])
         polarities = np.empty(len(at_base) + 1, bool)
         polarities[0] = self._base_polarity
-        polarities[1:] = (words[at_base] & 0x800) != 0
+        polarities[1:] = base_words & 0x800
         self._base = int(bases[-1] + total[-1])
-        self._base_polarity = int(polarities[-1])
-        single = kind == _SINGLE
-        which = np.searchsorted(at_base, at)
-        start = np.where(single, word & 0x7FF, bases[which] + total[at] - advance[at])
-        polarity = np.where(single, (word & 0x800) != 0, polarities[which])
-        valid = np.where(single, 1, np.where(kind == _TWELVE, word & 0xFFF, word & 0xFF))
-        bits = np.unpackbits(valid.astype("<u2").view(np.uint8), bitorder="little")
-        bit = np.flatnonzero(bits)
+        self._base_polarity = bool(polarities[-1])
+        word = words.take(at)
+        advanced = advance.take(at)
+        single = advanced == 0
+        which = at_base.searchsorted(at)
+        start = np.where(single, word & 0x7FF, bases.take(which) + total.take(at) - advanced)
+        polarity = np.where(single, (word & 0x800).astype(bool), polarities.take(which))
+        valid = word & _VALID.take(advanced)
+        valid[single] = 1
+        bits = np.unpackbits(valid.astype("<u2", copy=False).view(np.uint8), bitorder="little")
+        bit = bits.nonzero()[0]
         source = bit >> 4
-        return (start[source] + (bit & 15)).astype(np.uint16), polarity[source], source
+        position = start.take(source)
+        position += bit & 15
+        return position.astype(np.uint16), polarity.take(source), source
