@@ -1,0 +1,173 @@
+"""Whether a measurement that arrived can be trusted: what a sensor's failures look like.
+
+Absence is not looked at here: that is the synchronizer's. Events that stay away are no fault: a
+sensor that looks at a still scene is silent.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from any2seg_ros.modalities import Events, Measurement, Modality, Unusable
+
+_SAMPLES = 48
+"""Lines and columns of an image that are looked at."""
+
+
+@dataclass(frozen=True)
+class HealthConfig:
+    """Limits of one sensor's health checks; 0 turns a check off."""
+
+    frozen_after: int = 10
+    """Times in a row that the same content may come under new stamps."""
+    black_level: float = 6.0
+    """Level in 0..255 up to which a pixel is black."""
+    black_fraction: float = 0.995
+    """Share of black pixels from which an image is unusable."""
+    saturated_level: float = 250.0
+    """Level in 0..255 from which a pixel is saturated."""
+    saturated_fraction: float = 0.95
+    """Share of saturated pixels from which an image is unusable."""
+    minimum_depth_fraction: float = 0.01
+    """Share of pixels that must have a depth."""
+    minimum_points_fraction: float = 0.2
+    """Share of a cloud's usual number of points that it must have."""
+    usual_after: int = 10
+    """Clouds after which the usual number of points is known."""
+    storm_rate: float = 60.0
+    """Events a second and sensor pixel from which there is a storm."""
+    future_s: float = 0.2
+    """How far in the future a stamp may be, in seconds."""
+    drift_s: float = 0.3
+    """How far the delay of a sensor's stamps may drift from its first delay, in seconds."""
+    drift_window: int = 20
+    """Measurements over which the smallest delay is taken."""
+
+
+class Health:
+    """Judges one sensor's measurements, in the order in which they come."""
+
+    def __init__(self, modality: Modality, config: HealthConfig = HealthConfig()) -> None:
+        self._modality = modality
+        self._config = config
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was usual, as after a jump of time."""
+        self._stamp: int | None = None
+        self._checksum: int | None = None
+        self._repeats = 0
+        self._usual = 0.0
+        self._clouds = 0
+        self._delays: deque[int] = deque(maxlen=max(1, self._config.drift_window))
+        self._first_delay: int | None = None
+
+    def check(self, measurement: Measurement, now: int | None = None) -> None:
+        """Unusable, with the reason, if the measurement shows a fault.
+
+        `now` is the present in ns of the clock that made the stamps; None leaves out the checks
+        of time. A measurement that is shown again (same stamp) is not counted twice.
+        """
+        new = measurement.stamp != self._stamp
+        self._stamp = measurement.stamp
+        self._check_stamp(measurement.stamp, now, new)
+        data = measurement.data
+        if isinstance(data, Events):
+            self._check_storm(data)
+        elif self._modality == Modality.LIDAR and data.ndim == 2 and data.dtype != np.uint8:
+            self._check_points(len(data), new)
+            self._check_frozen(data[:: max(1, len(data) // 512)], new)
+        elif data.dtype == np.uint8:
+            sample = _sample(data)
+            if self._modality == Modality.RGB:
+                self._check_exposure(sample)
+            self._check_frozen(sample, new)
+        else:
+            sample = _sample(data)
+            self._check_holes(sample)
+            self._check_frozen(sample, new)
+
+    def _check_stamp(self, stamp: int, now: int | None, new: bool) -> None:
+        config = self._config
+        if stamp <= 0:
+            raise Unusable("stamp is zero")
+        if now is None:
+            return
+        delay = now - stamp
+        if config.future_s and delay < -config.future_s * 1e9:
+            raise Unusable(f"stamp is in the future by {-delay * 1e-9:.2f} s")
+        if not config.drift_s:
+            return
+        if new:
+            self._delays.append(delay)
+        if len(self._delays) < config.drift_window:
+            return
+        smallest = min(self._delays)
+        if self._first_delay is None:
+            self._first_delay = smallest
+        drift = (smallest - self._first_delay) * 1e-9
+        if abs(drift) > config.drift_s:
+            raise Unusable(f"clock has drifted against the host's by {drift:.2f} s")
+
+    def _check_frozen(self, sample: np.ndarray, new: bool) -> None:
+        if not self._config.frozen_after:
+            return
+        if new:
+            checksum = zlib.crc32(np.ascontiguousarray(sample))
+            self._repeats = self._repeats + 1 if checksum == self._checksum else 0
+            self._checksum = checksum
+        if self._repeats >= self._config.frozen_after:
+            raise Unusable("content is frozen")
+
+    def _check_exposure(self, sample: np.ndarray) -> None:
+        config = self._config
+        level = sample.reshape(sample.shape[0] * sample.shape[1], -1).max(1)
+        if config.black_fraction and np.mean(level <= config.black_level) >= config.black_fraction:
+            raise Unusable("image is black")
+        if config.saturated_fraction:
+            level = sample.reshape(len(level), -1).min(1)
+            if np.mean(level >= config.saturated_level) >= config.saturated_fraction:
+                raise Unusable("image is saturated")
+
+    def _check_holes(self, sample: np.ndarray) -> None:
+        valid = sample > 0
+        if sample.dtype.kind == "f":
+            valid &= sample < np.inf
+        share = float(np.mean(valid))
+        if share == 0.0:
+            raise Unusable("depth has no valid pixels")
+        if share < self._config.minimum_depth_fraction:
+            raise Unusable(f"depth has too few valid pixels: {100 * share:.1f} %")
+
+    def _check_points(self, count: int, new: bool) -> None:
+        config = self._config
+        if not config.minimum_points_fraction:
+            return
+        if new:
+            # Slow, so that a fault has to last a minute before it is what is usual.
+            self._clouds += 1
+            self._usual += (count - self._usual) / min(self._clouds, 500)
+        if self._clouds < config.usual_after:
+            return
+        if count < config.minimum_points_fraction * self._usual:
+            raise Unusable(
+                f"cloud has a fraction of its usual points: {count} of {self._usual:.0f}"
+            )
+
+    def _check_storm(self, events: Events) -> None:
+        config = self._config
+        if not config.storm_rate or len(events) < 1000:
+            return
+        seconds = max(1e-3, float(events.t[-1] - events.t[0]) * 1e-9)
+        rate = len(events) / seconds
+        if rate > config.storm_rate * events.width * events.height:
+            raise Unusable(f"event storm: {rate * 1e-6:.1f} million a second")
+
+
+def _sample(image: np.ndarray) -> np.ndarray:
+    lines, columns = max(1, image.shape[0] // _SAMPLES), max(1, image.shape[1] // _SAMPLES)
+    return image[lines // 2 :: lines, columns // 2 :: columns]
