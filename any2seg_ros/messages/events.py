@@ -10,6 +10,7 @@ began anew, a bag loops), it is found anew.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ import numpy as np
 from any2seg_ros.messages.buffers import as_bytes, stamp_ns
 from any2seg_ros.messages.words import EVT3, LIBCAER_CMP, WordDecoder
 from any2seg_ros.modalities import Events, Unusable
+from any2seg_ros.sensors.events import concatenate
+
+_EVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,18 @@ class EventDecoder:
 
         Unusable for truncated data, unknown encodings, a size of zero and a stamp of zero.
         """
+        if not hasattr(msg, "encoding"):
+            return self._placed(msg, _array(msg), synchronised=True)
+        synchronised = msg.encoding.startswith("libcaer")
+        return self._placed(msg, self._packet(msg, as_bytes(msg.events)), synchronised)
+
+    def _placed(
+        self, msg: Any, columns: tuple[np.ndarray, ...], synchronised: bool = False
+    ) -> Events:
+        """Events in host time, of columns in sensor time that end with the message `msg`."""
+        t, x, y, p = columns
         stamp = stamp_ns(msg.header.stamp)
         width, height = int(msg.width), int(msg.height)
-        if not hasattr(msg, "encoding"):
-            t, x, y, p = _array(msg)
-            synchronised = True
-        else:
-            t, x, y, p = self._packet(msg)
-            synchronised = msg.encoding.startswith("libcaer")
         if not (0 < width <= 16384 and 0 < height <= 16384):
             raise Unusable(f"event sensor has an absurd size: {width}x{height}")
         if stamp == 0:
@@ -98,9 +106,22 @@ class EventDecoder:
             t = t + self._clock.offset(last, stamp)
         return _within(Events(t, x, y, p, width, height))
 
-    def _packet(self, msg: Any) -> tuple[np.ndarray, ...]:
+    def decode_all(self, messages: Sequence[Any]) -> Events:
+        """The events of several messages that follow each other, at least one.
+
+        Ten packets of evt3 cost three times as much at once as one alone, so that a fast sensor's
+        packets are better decoded a few milliseconds at a time. Raises as `decode` does; then
+        none of the messages gives events.
+        """
+        last = messages[-1]
+        for msg in messages:
+            if getattr(msg, "encoding", "") != "evt3" or msg.is_bigendian != last.is_bigendian:
+                return concatenate([self.decode(msg) for msg in messages], -_EVER, _EVER)
+        data = np.concatenate([_whole(as_bytes(msg.events), 2) for msg in messages])
+        return self._placed(last, self._packet(last, data))
+
+    def _packet(self, msg: Any, data: np.ndarray) -> tuple[np.ndarray, ...]:
         encoding = str(msg.encoding)
-        data = as_bytes(msg.events)
         order = ">" if msg.is_bigendian else "<"
         if encoding in ("evt3", "libcaer_cmp"):
             return self._word_packet(encoding, _whole(data, 2).view(order + "u2"), msg)

@@ -12,9 +12,6 @@ from any2seg_ros.sensors.nearest import nearest
 from any2seg_ros.sensors.ranges import RangeScale
 from any2seg_ros.sensors.rgb import check_size
 
-_SPACING = 0.9
-"""Distance in pixels of the view between depth pixels that are looked at: a little below one."""
-
 
 def place_depth(measurement: Measurement, view: Camera, scale: RangeScale) -> np.ndarray:
     """A depth image as float32 (3, h, w): closeness, inverse depth, height, each in 0..1.
@@ -87,7 +84,8 @@ def _moved(
     data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     ratio = min(camera.fx / view.fx, camera.fy / view.fy)
-    step = max(1, int(ratio * _SPACING))
+    # Of a fine image, as many depth pixels are looked at as the view has.
+    step = max(1, int(ratio))
     grid = _grid(camera, step, np.ascontiguousarray(matrix[:3, :3]).tobytes())
     valid, depth = _metres(data[step // 2 :: step, step // 2 :: step])
     x, y, z = (np.take(grid[axis], valid) for axis in range(3))
@@ -96,6 +94,6 @@ def _moved(
         points += np.float32(offset)
     index, pixel = calibration.project(x, y, z, view)
     z = z[index]
-    spread = max(1, int(np.ceil(0.9 * step / ratio)))
+    spread = max(1, int(np.ceil(1.0 / ratio)))
     filled, point = nearest(pixel, z, view.width, view.height, spread)
     return filled, z[point]

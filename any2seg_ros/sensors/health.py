@@ -85,7 +85,8 @@ class Health:
             sample = _sample(data)
             if self._modality == Modality.RGB:
                 self._check_exposure(sample)
-            self._check_frozen(sample, new)
+            if self._modality != Modality.EVENT:
+                self._check_frozen(sample, new)
         else:
             sample = _sample(data)
             self._check_holes(sample)
@@ -125,13 +126,13 @@ class Health:
 
     def _check_exposure(self, sample: np.ndarray) -> None:
         config = self._config
-        level = sample.reshape(sample.shape[0] * sample.shape[1], -1).max(1)
-        if config.black_fraction and np.mean(level <= config.black_level) >= config.black_fraction:
+        pixels = sample.reshape(sample.shape[0] * sample.shape[1], -1)
+        black = np.mean(pixels.max(1) <= config.black_level)
+        if config.black_fraction and black >= config.black_fraction:
             raise Unusable("image is black")
-        if config.saturated_fraction:
-            level = sample.reshape(len(level), -1).min(1)
-            if np.mean(level >= config.saturated_level) >= config.saturated_fraction:
-                raise Unusable("image is saturated")
+        saturated = np.mean(pixels.min(1) >= config.saturated_level)
+        if config.saturated_fraction and saturated >= config.saturated_fraction:
+            raise Unusable("image is saturated")
 
     def _check_holes(self, sample: np.ndarray) -> None:
         valid = sample > 0
