@@ -1,0 +1,117 @@
+"""One evaluation from beginning to end: walk the data, share the work, write the reports."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from any2seg_ros.engine import Segmenter
+from any2seg_ros.evaluation import report as html
+from any2seg_ros.evaluation import summary
+from any2seg_ros.evaluation.data import LeftOut, Source
+from any2seg_ros.evaluation.evaluation_page import evaluation_page
+from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
+from any2seg_ros.evaluation.summary import Context
+from any2seg_ros.evaluation.tally import Tally
+
+Progress = Callable[[int, int, float | None], None]
+"""Called after each frame with frames done, frames to do (0: unknown), and the frame's mIoU."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which process of how many this is; torchrun says so in the environment."""
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def from_environment(cls) -> Share:
+        """What torchrun says; one process without it."""
+        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+def evaluate(
+    segmenter: Segmenter,
+    source: Source,
+    config: EvaluationConfig,
+    model: str,
+    out: Path,
+    share: Share = Share(),
+    progress: Progress = lambda done, total, miou: None,
+) -> dict[str, Any] | None:
+    """Score the source's frames and write report.json and report.html to `out`.
+
+    The report is returned by process 0, None by the others. Ctrl-C ends the walk early: the report
+    is then of the frames scored so far and marked partial. ValueError if no frame could be scored.
+    """
+    evaluator = Evaluator(segmenter, config)
+    partial = _walk(evaluator, source, share, progress)
+    gathered = _gather((evaluator.tally, list(source.notes), partial), share)
+    if gathered is None:
+        return None
+    tally = gathered[0][0]
+    for other, _, _ in gathered[1:]:
+        tally += other
+    latencies = evaluator.stopwatch.milliseconds()
+    context = Context(
+        model=model,
+        data=source.name,
+        split=source.split,
+        protocol=config.protocol,
+        taxonomy=segmenter.taxonomy,
+        engine=segmenter.description,
+        model_sha256=_sha256(Path(model)),
+        seed=config.seed,
+        partial=any(cut for _, _, cut in gathered),
+        notes=list(dict.fromkeys(note for _, notes, _ in gathered for note in notes)),
+        latencies_ms=latencies,
+        cost=cost(latencies),
+    )
+    return _write(tally, context, out)
+
+
+def _walk(evaluator: Evaluator, source: Source, share: Share, progress: Progress) -> bool:
+    """Score this process's frames; whether Ctrl-C cut it short."""
+    total = -(-len(source) // share.world)
+    try:
+        for done, sample in enumerate(source.samples(share.rank, share.world), start=1):
+            if isinstance(sample, LeftOut):
+                evaluator.leave_out(sample.reason)
+                miou = None
+            else:
+                miou = evaluator.add(sample)
+            progress(done, total, miou)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _write(tally: Tally, context: Context, out: Path) -> dict[str, Any]:
+    report = summary.summarize(tally, context)
+    html.write(out / "report.json", summary.dumps(report))
+    html.write(out / "report.html", evaluation_page(report, tally.extremes))
+    return report
+
+
+def _gather(mine: Any, share: Share) -> list[Any] | None:
+    """What every process has, in order of their ranks, for process 0; None for the others."""
+    if share.world == 1:
+        return [mine]
+    from torch import distributed
+
+    distributed.init_process_group("gloo", rank=share.rank, world_size=share.world)
+    try:
+        gathered = [None] * share.world if share.rank == 0 else None
+        distributed.gather_object(mine, gathered)
+        return gathered
+    finally:
+        distributed.destroy_process_group()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

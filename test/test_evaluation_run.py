@@ -1,0 +1,141 @@
+"""A whole evaluation: on folders in DELIVER's layout, interrupted, shared, and what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from test_evaluation_report import Reader
+
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.evaluation import summary
+from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
+from any2seg_ros.evaluation.run import Share, _walk, evaluate
+from any2seg_ros.evaluation.sources import open_source
+from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network.any2seg import NetworkConfig
+from any2seg_ros.network.checkpoints import Metadata
+
+QUICK = EvaluationConfig(latency_frames=0, robustness=("nm",))
+SCENES = [("sun", "MAP_1_point1"), ("night", "MAP_1_point2"), ("fog", "MAP_2_point3_motionblur")]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """An untrained network on disk."""
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32)).eval()
+    checkpoints.save(path, network, Metadata(size=(64, 64)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def segmenter(model) -> Segmenter:
+    return Segmenter.open(EngineConfig(str(model), "torch", "cpu"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Six frames of three scenes as DELIVER publishes them: ready images, no raw measurements."""
+    root = tmp_path_factory.mktemp("deliver")
+    rng = np.random.default_rng(0)
+    for condition, scene in SCENES:
+        for frame in range(2):
+            for kind, word in (
+                ("img", "rgb"),
+                ("hha", "depth"),
+                ("lidar", "lidar"),
+                ("event", "event"),
+                ("semantic", "semantic"),
+            ):
+                image = rng.integers(0, 27 if kind == "semantic" else 255, (8, 8, 3))
+                image = np.repeat(np.repeat(image.astype(np.uint8), 8, 0), 8, 1)
+                path = root / kind / condition / "val" / scene / f"{frame:06d}_{word}_front.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(path), image)
+    return root
+
+
+def run(segmenter, data, model, out, config=QUICK, limit=0, **rest) -> dict:
+    source = open_source(data, segmenter, "val", limit)
+    return evaluate(segmenter, source, config, str(model), out, **rest)
+
+
+def test_an_evaluation_of_a_folder_writes_both_reports(segmenter, data, model, tmp_path):
+    report = run(segmenter, data, model, tmp_path / "new" / "out")
+    written = json.loads((tmp_path / "new" / "out" / "report.json").read_text())
+    assert written == json.loads(summary.dumps(report))
+    assert summary.check(written) == []
+    assert (written["data"], written["split"], written["frames"]) == (str(data), "val", 6)
+    assert len(written["model_sha256"]) == 64
+    assert {name: one["frames"] for name, one in written["conditions"].items()} == {
+        "fog": 2, "motionblur": 2, "night": 2, "sun": 2,
+    }  # fmt: skip
+    assert written["partial"] is False and written["rmm"] is None and written["nm"]
+    Reader((tmp_path / "new" / "out" / "report.html").read_text())
+
+
+def test_the_same_data_give_the_same_bytes(segmenter, data, model, tmp_path):
+    run(segmenter, data, model, tmp_path / "a")
+    run(segmenter, data, model, tmp_path / "b")
+    for name in ("report.json", "report.html"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_an_interrupted_evaluation_leaves_a_valid_report_marked_partial(
+    segmenter, data, model, tmp_path
+):
+    def interrupt(done: int, total: int, miou: float | None) -> None:
+        assert total == 6
+        if done == 4:
+            raise KeyboardInterrupt
+
+    run(segmenter, data, model, tmp_path, progress=interrupt)
+    report = summary.load(tmp_path / "report.json")
+    assert report["partial"] is True
+    assert report["frames"] == 4
+    words = " ".join(Reader((tmp_path / "report.html").read_text()).words)
+    assert "Partial: the evaluation was interrupted" in words
+
+
+def test_processes_share_the_frames_without_overlap(segmenter, data):
+    names = []
+    for rank in range(4):
+        source = open_source(data, segmenter, "val")
+        names += [sample.name for sample in source.samples(rank, 4)]
+        evaluator = Evaluator(segmenter, EvaluationConfig(robustness=(), latency_frames=0))
+        assert _walk(evaluator, source, Share(rank, 4), lambda *_: None) is False
+    assert len(names) == len(set(names)) == 6
+
+
+def test_a_limit_spreads_over_the_data_and_is_noted(segmenter, data, model, tmp_path):
+    report = run(segmenter, data, model, tmp_path, limit=3)
+    assert report["frames"] == 3
+    assert set(report["conditions"]) == {"sun", "night", "fog", "motionblur"}
+    assert report["notes"] == ["limited to 3 of 6 frames"]
+
+
+def test_a_missing_file_of_the_data_is_one_clear_error(segmenter, data, model, tmp_path):
+    missing = data / "lidar" / "sun" / "val" / "MAP_1_point1" / "000001_lidar_front.png"
+    content = missing.read_bytes()
+    missing.unlink()
+    try:
+        with pytest.raises(FileNotFoundError, match="000001_lidar_front.png is missing"):
+            run(segmenter, data, model, tmp_path)
+        assert not (tmp_path / "report.json").exists()
+    finally:
+        missing.write_bytes(content)
+
+
+def test_what_is_no_data_is_refused_by_name(segmenter, data, tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is nothing at"):
+        open_source(tmp_path / "nowhere", segmenter)
+    with pytest.raises(ValueError, match="is no data set: neither a bag, nor DELIVER's"):
+        open_source(tmp_path, segmenter)
+    with pytest.raises(FileNotFoundError, match="no frames at .*test"):
+        open_source(data, segmenter, "test")
