@@ -1,0 +1,253 @@
+"""Images packed by hand with struct, decoded."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from any2seg_ros.messages import (
+    confidence_fields,
+    decode_compressed,
+    decode_depth,
+    decode_image,
+    image_fields,
+    mask_fields,
+)
+from any2seg_ros.modalities import Unusable
+
+ROWS = [[(10, 20, 30), (40, 50, 60), (70, 80, 90)], [(1, 2, 3), (4, 5, 6), (255, 0, 128)]]
+
+
+def image(encoding, data, width=3, height=2, step=None, big=0):
+    return SimpleNamespace(
+        encoding=encoding,
+        data=data,
+        width=width,
+        height=height,
+        step=len(data) // height if step is None else step,
+        is_bigendian=big,
+    )
+
+
+def packed(rows, order, form, pad=b""):
+    lines = []
+    for row in rows:
+        line = b"".join(struct.pack(form, *(pixel[i] for i in order)) for pixel in row)
+        lines.append(line + pad)
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("pad", [b"", b"\xee" * 5])
+@pytest.mark.parametrize(
+    "kind", [bytes, lambda b: array("B", b), memoryview, lambda b: np.frombuffer(b, np.uint8)]
+)
+@pytest.mark.parametrize(
+    ("encoding", "order", "form"),
+    [
+        ("rgb8", (0, 1, 2), "3B"),
+        ("bgr8", (2, 1, 0), "3B"),
+        ("rgba8", (0, 1, 2, 0), "4B"),
+        ("bgra8", (2, 1, 0, 0), "4B"),
+    ],
+)
+def test_colours_come_as_red_green_blue_whatever_the_encoding(encoding, order, form, kind, pad):
+    msg = image(encoding, kind(packed(ROWS, order, form, pad)))
+    np.testing.assert_array_equal(decode_image(msg), np.array(ROWS, np.uint8))
+
+
+def test_a_colour_image_is_a_view_of_its_message():
+    data = array("B", packed(ROWS, (0, 1, 2), "3B"))
+    pixels = decode_image(image("rgb8", data))
+    data[0] = 99
+    assert pixels[0, 0, 0] == 99
+
+
+@pytest.mark.parametrize(("big", "order"), [(0, "<"), (1, ">")])
+def test_grey_of_16_bits_keeps_its_upper_byte_in_either_byte_order(big, order):
+    data = b"".join(struct.pack(order + "H", v) for v in (0x1234, 0xFF00, 0x00FF, 0, 0x8000, 7))
+    pixels = decode_image(image("mono16", data, big=big))
+    np.testing.assert_array_equal(pixels, [[0x12, 0xFF, 0], [0, 0x80, 0]])
+
+
+@pytest.mark.parametrize(("big", "order"), [(0, "<"), (1, ">")])
+def test_depth_of_16_bits_is_millimetres_in_either_byte_order(big, order):
+    values = (0, 1, 1500, 65535, 256, 42)
+    lines = [struct.pack(order + "3H", *values[i : i + 3]) + b"pad!" for i in (0, 3)]
+    depth = decode_depth(image("16UC1", b"".join(lines), big=big))
+    assert depth.dtype == np.uint16
+    np.testing.assert_array_equal(depth, np.reshape(values, (2, 3)))
+
+
+@pytest.mark.parametrize(("big", "order"), [(0, "<"), (1, ">")])
+def test_depth_of_32_bits_is_metres_in_either_byte_order(big, order):
+    values = (0.5, float("nan"), float("inf"), 12.25, 0.0, 3.0)
+    data = b"".join(struct.pack(order + "f", v) for v in values)
+    depth = decode_depth(image("32FC1", data, big=big))
+    assert depth.dtype == np.float32
+    np.testing.assert_array_equal(depth, np.reshape(values, (2, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"encoding": "banana"}, "unknown image encoding"),
+        ({"encoding": "32FC1"}, "wrong encoding"),
+        ({"width": 0}, "absurd size"),
+        ({"height": 100_000}, "absurd size"),
+        ({"height": 3}, "truncated"),
+        ({"data": b""}, "truncated"),
+        ({"step": 4}, "too short"),
+        ({"data": object()}, "not bytes"),
+    ],
+)
+def test_an_image_that_does_not_fit_its_own_fields_is_unusable(change, reason):
+    msg = image("rgb8", packed(ROWS, (0, 1, 2), "3B"))
+    vars(msg).update(change)
+    with pytest.raises(Unusable, match=reason):
+        decode_image(msg)
+
+
+def test_the_last_line_may_lack_its_padding():
+    data = packed(ROWS, (0, 1, 2), "3B", b"pad")[:-3]
+    pixels = decode_image(image("rgb8", data, step=12))
+    np.testing.assert_array_equal(pixels, ROWS)
+
+
+def test_a_colour_image_is_no_depth():
+    with pytest.raises(Unusable, match="wrong encoding for depth"):
+        decode_depth(image("rgb8", packed(ROWS, (0, 1, 2), "3B")))
+
+
+def test_bayer_images_go_through_cv_bridge():
+    pytest.importorskip("cv_bridge")
+    pattern = np.zeros((8, 8), np.uint8)
+    pattern[0::2, 0::2] = 200
+    msg = image("bayer_rggb8", pattern.tobytes(), width=8, height=8)
+    pixels = decode_image(msg)
+    assert pixels.shape == (8, 8, 3)
+    assert pixels[4, 4].argmax() == 0
+
+
+SMOOTH = cv2.resize(
+    np.array([[[250, 20, 20], [20, 250, 20]], [[20, 20, 250], [128, 128, 128]]], np.uint8),
+    (160, 120),
+)
+
+
+def compressed(extension, pixels, name):
+    data = cv2.imencode(extension, pixels)[1].tobytes()
+    return SimpleNamespace(format=name, data=array("B", data))
+
+
+def test_a_png_comes_back_as_it_was():
+    msg = compressed(".png", SMOOTH[..., ::-1], "rgb8; png compressed bgr8")
+    np.testing.assert_array_equal(decode_image(msg), SMOOTH)
+
+
+def test_a_jpeg_has_its_colours_in_the_right_order():
+    msg = compressed(".jpg", SMOOTH[..., ::-1], "jpeg")
+    assert np.abs(decode_image(msg).astype(int) - SMOOTH).mean() < 4
+
+
+def test_a_grey_jpeg_has_one_channel():
+    msg = compressed(".jpg", SMOOTH[..., 0], "mono8; jpeg compressed mono8")
+    assert decode_image(msg).shape == (120, 160)
+
+
+def test_a_jpeg_may_be_unpacked_smaller_but_not_below_the_minimum():
+    msg = compressed(".jpg", SMOOTH[..., ::-1], "jpeg")
+    assert decode_compressed(msg, (80, 60)).shape == (60, 80, 3)
+    assert decode_compressed(msg, (81, 60)).shape == (120, 160, 3)
+    assert decode_compressed(msg, (30, 30)).shape == (30, 40, 3)
+    half = cv2.resize(SMOOTH, (80, 60), interpolation=cv2.INTER_AREA)
+    assert np.abs(decode_compressed(msg, (80, 60)).astype(int) - half).mean() < 4
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xe0 no image", b"\x89PNG"])
+def test_bytes_that_are_no_picture_are_unusable(data):
+    msg = SimpleNamespace(format="jpeg", data=data)
+    with pytest.raises(Unusable, match="compressed image"):
+        decode_image(msg)
+    with pytest.raises(Unusable, match="compressed image"):
+        decode_compressed(msg, (4, 4))
+
+
+def test_a_truncated_png_is_unusable():
+    msg = compressed(".png", SMOOTH, "png")
+    msg.data = msg.data[:20]
+    with pytest.raises(Unusable, match="unpacked"):
+        decode_image(msg)
+
+
+def test_compressed_depth_of_16_bits_lies_behind_a_header():
+    depth = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    png = cv2.imencode(".png", depth)[1].tobytes()
+    header = struct.pack("<iff", 0, 0.0, 0.0)
+    msg = SimpleNamespace(format="16UC1; compressedDepth png", data=array("B", header + png))
+    np.testing.assert_array_equal(decode_depth(msg), depth)
+
+
+def test_compressed_depth_of_32_bits_is_quantised_inverse_depth():
+    # compressed_depth_image_transport: depth = a / (v - b) with a = q (q + 1), b = 1 - a / d
+    quantum, furthest = 100.0, 10.0
+    a = quantum * (quantum + 1.0)
+    b = 1.0 - a / furthest
+    depth = np.array([[0.5, 1.0, 2.5], [9.0, 0.7, np.nan]], np.float32)
+    values = np.nan_to_num(np.round(a / depth + b)).astype(np.uint16)
+    png = cv2.imencode(".png", values)[1].tobytes()
+    data = struct.pack("<iff", 0, a, b) + png
+    decoded = decode_depth(SimpleNamespace(format="32FC1; compressedDepth", data=data))
+    np.testing.assert_allclose(decoded, depth, rtol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("16UC1; compressedDepth png", b"short", "empty"),
+        ("16UC1; compressedDepth rvl", b"x" * 40, "RVL"),
+        ("16UC1; compressedDepth png", b"x" * 40, "unpacked"),
+        (
+            "16UC1; compressedDepth png",
+            b"x" * 12 + cv2.imencode(".png", SMOOTH)[1].tobytes(),
+            "16 bit",
+        ),
+    ],
+)
+def test_compressed_depth_that_holds_no_depth_is_unusable(name, data, reason):
+    with pytest.raises(Unusable, match=reason):
+        decode_depth(SimpleNamespace(format=name, data=data))
+
+
+def test_a_mask_has_no_padding_and_comes_back_as_it_was():
+    labels = np.arange(35, dtype=np.uint8).reshape(5, 7)
+    fields = mask_fields(labels)
+    assert fields["step"] == fields["width"] == 7
+    assert fields["encoding"] == "mono8"
+    assert isinstance(fields["data"], array)
+    np.testing.assert_array_equal(decode_image(SimpleNamespace(**fields)), labels)
+
+
+def test_confidence_is_spread_over_the_bytes_or_kept_as_it_is():
+    confidence = np.array([[0.0, 0.5, 1.0]], np.float32)
+    assert list(confidence_fields(confidence)["data"]) == [0, 128, 255]
+    fields = confidence_fields(confidence, "32FC1")
+    np.testing.assert_array_equal(decode_depth(SimpleNamespace(**fields)), confidence)
+
+
+def test_outgoing_pixels_must_be_of_their_encoding():
+    with pytest.raises(ValueError, match="rgb8"):
+        image_fields(np.zeros((4, 4), np.uint8), "rgb8")
+    with pytest.raises(ValueError, match="yuv"):
+        image_fields(np.zeros((4, 4), np.uint8), "yuv")
+
+
+def test_fields_fill_a_message_of_rclpy():
+    msgs = pytest.importorskip("sensor_msgs.msg")
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 5, 3), np.uint8)
+    msg = msgs.Image(**image_fields(pixels, "rgb8"))
+    np.testing.assert_array_equal(decode_image(msg), pixels)
