@@ -94,6 +94,6 @@ def _moved(
         points += np.float32(offset)
     index, pixel = calibration.project(x, y, z, view)
     z = z[index]
-    spread = max(1, int(np.ceil(1.0 / ratio)))
+    spread = int(step / ratio) + 1
     filled, point = nearest(pixel, z, view.width, view.height, spread)
     return filled, z[point]

@@ -74,6 +74,8 @@ def place_events(
     first, last = np.searchsorted(events.t, (start, measurement.stamp), side="right")
     if last - first < minimum:
         raise Unusable("no events in the window" if last == first else "too few events")
+    if last == first:
+        return np.zeros((3, view.height, view.width), np.float32)
     cut = slice(first, last)
     age = events.t[cut] - start
     recency = age.astype(np.float32) * np.float32(1.0 / window_ns)
@@ -103,9 +105,8 @@ def _scattered(
     pixel = table[flat]
     size = view.height * view.width
     share = (camera.fx / view.fx) * (camera.fy / view.fy)
-    return _image(pixel, p, recency, size, share * full_count)[:, :size].reshape(
-        3, view.height, view.width
-    )
+    image = _image(pixel, p, recency, size, share * full_count)
+    return np.ascontiguousarray(image[:, :size]).reshape(3, view.height, view.width)
 
 
 def _stretched(

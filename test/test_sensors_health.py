@@ -1,0 +1,163 @@
+"""What each health check finds, and what it lets pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from any2seg_ros.modalities import Events, Measurement, Modality, Unusable
+from any2seg_ros.sensors import Health, HealthConfig
+
+SECOND = 1_000_000_000
+RANDOM = np.random.default_rng(0)
+
+
+def picture(low=0, high=256):
+    return RANDOM.integers(low, high, (72, 128, 3), dtype=np.uint8)
+
+
+def measured(modality, data, stamp):
+    return Measurement(modality, stamp, data)
+
+
+def drive(health, contents, now=lambda stamp: stamp, start=SECOND, step=SECOND // 10):
+    """The reasons, None for a good measurement, of contents that follow each other."""
+    reasons = []
+    for i, content in enumerate(contents):
+        stamp = start + i * step
+        try:
+            health.check(measured(health._modality, content, stamp), now(stamp))
+            reasons.append(None)
+        except Unusable as reason:
+            reasons.append(str(reason))
+    return reasons
+
+
+def test_good_measurements_of_every_kind_pass():
+    clouds = (RANDOM.normal(size=(500, 4)).astype(np.float32) for _ in range(30))
+    depths = (RANDOM.uniform(1, 9, (72, 128)).astype(np.float32) for _ in range(30))
+    assert set(drive(Health(Modality.RGB), (picture() for _ in range(30)))) == {None}
+    assert set(drive(Health(Modality.LIDAR), clouds)) == {None}
+    assert set(drive(Health(Modality.DEPTH), depths)) == {None}
+
+
+def test_the_same_content_again_and_again_is_frozen_until_it_moves():
+    health = Health(Modality.RGB, HealthConfig(frozen_after=3))
+    still = picture()
+    reasons = drive(health, [picture(), still, still, still, still, still, picture()])
+    assert reasons == [None] * 4 + ["content is frozen"] * 2 + [None]
+
+
+def test_a_measurement_that_is_held_is_not_frozen():
+    health = Health(Modality.RGB, HealthConfig(frozen_after=3))
+    assert set(drive(health, [picture()] * 20, step=0)) == {None}
+
+
+@pytest.mark.parametrize("modality", [Modality.DEPTH, Modality.LIDAR])
+def test_depth_and_clouds_freeze_too(modality):
+    data = RANDOM.uniform(1, 9, (300, 4)).astype(np.float32)
+    assert drive(Health(modality), [data] * 12)[-1] == "content is frozen"
+
+
+def test_a_ready_event_image_of_a_still_scene_is_no_fault():
+    still = np.zeros((72, 128, 3), np.uint8)
+    assert set(drive(Health(Modality.EVENT), [still] * 30)) == {None}
+
+
+def test_black_and_saturated_images_are_unusable_and_dark_ones_are_not():
+    health = Health(Modality.RGB)
+    contents = [picture(0, 6), picture(252, 256), picture(0, 12), picture(200, 256)]
+    assert drive(health, contents) == ["image is black", "image is saturated", None, None]
+
+
+def test_a_grey_image_is_judged_too():
+    assert drive(Health(Modality.RGB), [picture(0, 3)[..., 0]]) == ["image is black"]
+
+
+@pytest.mark.parametrize("data", [np.zeros((72, 128), np.uint16), np.full((72, 128), np.nan)])
+def test_depth_of_holes_alone_is_unusable(data):
+    assert drive(Health(Modality.DEPTH), [data]) == ["depth has no valid pixels"]
+
+
+def test_depth_needs_a_share_of_valid_pixels():
+    data = np.zeros((72, 128), np.uint16)
+    data[:8] = 900
+    assert drive(Health(Modality.DEPTH), [data]) == [None]
+    config = HealthConfig(minimum_depth_fraction=0.5)
+    assert drive(Health(Modality.DEPTH, config), [data])[0].startswith("depth has too few")
+
+
+def test_a_cloud_with_a_fraction_of_its_usual_points_is_unusable():
+    sizes = [1000] * 12 + [150, 1000, 250]
+    clouds = [RANDOM.normal(size=(n, 4)).astype(np.float32) for n in sizes]
+    reasons = drive(Health(Modality.LIDAR), clouds)
+    assert reasons[12].startswith("cloud has a fraction of its usual points")
+    assert reasons[:12] + reasons[13:] == [None] * 14
+
+
+def test_what_is_usual_is_learnt_anew_after_a_reset():
+    health = Health(Modality.LIDAR)
+    drive(health, [RANDOM.normal(size=(1000, 4)).astype(np.float32) for _ in range(12)])
+    health.reset()
+    small = [RANDOM.normal(size=(100, 4)).astype(np.float32) for _ in range(12)]
+    assert set(drive(health, small)) == {None}
+
+
+def events(count, seconds, width=100, height=100):
+    t = np.linspace(0, seconds * SECOND, count).astype(np.int64)
+    x = np.zeros(count, np.uint16)
+    return Events(t, x, x, x > 0, width, height)
+
+
+def test_a_storm_of_events_is_unusable_and_silence_is_not():
+    contents = [events(0, 0), events(20_000, 0.05), events(50_000, 0.05)]
+    reasons = drive(Health(Modality.EVENT), contents)
+    assert reasons[:2] == [None, None]
+    assert reasons[2].startswith("event storm")
+
+
+def test_a_stamp_of_zero_is_unusable():
+    assert drive(Health(Modality.RGB), [picture()], start=0) == ["stamp is zero"]
+
+
+def test_a_stamp_from_the_future_is_unusable_and_a_little_ahead_is_not():
+    ahead = drive(Health(Modality.RGB), [picture()], now=lambda stamp: stamp - SECOND // 10)
+    assert ahead == [None]
+    future = drive(Health(Modality.RGB), [picture()], now=lambda stamp: stamp - SECOND)
+    assert future[0].startswith("stamp is in the future")
+
+
+def test_without_a_present_stamps_are_not_judged_by_it():
+    assert drive(Health(Modality.RGB), [picture()], now=lambda stamp: None) == [None]
+
+
+def test_a_clock_that_drifts_is_found_and_jitter_is_not():
+    slow = drive(
+        Health(Modality.RGB),
+        (picture() for _ in range(120)),
+        now=lambda stamp: int(stamp * 1.05),
+    )
+    assert slow[:40] == [None] * 40
+    assert slow[-1].startswith("clock has drifted")
+    late = drive(
+        Health(Modality.RGB),
+        (picture() for _ in range(120)),
+        now=lambda stamp: stamp + int(RANDOM.integers(0, SECOND // 2)),
+    )
+    assert set(late) == {None}
+
+
+def test_every_check_can_be_turned_off():
+    off = HealthConfig(
+        frozen_after=0,
+        black_fraction=0,
+        saturated_fraction=0,
+        minimum_depth_fraction=0,
+        minimum_points_fraction=0,
+        storm_rate=0,
+        future_s=0,
+        drift_s=0,
+    )
+    black = np.zeros((72, 128, 3), np.uint8)
+    assert set(drive(Health(Modality.RGB, off), [black] * 40, now=lambda s: -s)) == {None}
+    assert drive(Health(Modality.EVENT, off), [events(90_000, 0.01)]) == [None]

@@ -1,0 +1,42 @@
+"""The z-buffer, against a loop over the points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from any2seg_ros.sensors.nearest import nearest
+
+
+def slowly(pixel, distance, width, height, dilation):
+    best = {}
+    before = (dilation - 1) // 2
+    for i, (p, d) in enumerate(zip(pixel, distance, strict=True)):
+        v, u = divmod(int(p), width)
+        for dv in range(-before, dilation - before):
+            for du in range(-before, dilation - before):
+                if 0 <= v + dv < height and 0 <= u + du < width:
+                    key = (v + dv) * width + u + du
+                    if key not in best or d < distance[best[key]]:
+                        best[key] = i
+    return best
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3, 4])
+def test_the_nearest_point_wins_on_every_pixel(dilation):
+    random = np.random.default_rng(dilation)
+    pixel = random.integers(0, 20 * 12, 150)
+    distance = random.uniform(0.1, 100, 150).astype(np.float32)
+    filled, point = nearest(pixel, distance, 20, 12, dilation)
+    expected = slowly(pixel, distance, 20, 12, dilation)
+    assert dict(zip(filled.tolist(), point.tolist(), strict=True)) == expected
+
+
+def test_nothing_covers_nothing():
+    filled, point = nearest(np.zeros(0, np.intp), np.zeros(0, np.float32), 4, 3, 2)
+    assert len(filled) == len(point) == 0
+
+
+def test_a_point_wider_than_the_image_covers_it():
+    filled, _ = nearest(np.array([0]), np.ones(1, np.float32), 2, 2, 9)
+    assert filled.tolist() == [0, 1, 2, 3]
