@@ -84,3 +84,16 @@ def test_gradients_reach_every_modality():
 def test_mean_fusion_is_on_the_scale_of_mff():
     features = torch.randn(1, 1, 5, 3, 4)
     torch.testing.assert_close(mean(features)[0], mff(features)[0])
+
+
+@pytest.mark.parametrize("fusion", [mff, mean])
+def test_a_mask_leaves_modalities_out_as_if_they_were_not_there(fusion):
+    features = torch.randn(3, 4, 5, 3, 4, dtype=torch.float64)
+    subsets = [(0, 1, 2, 3), (1, 3), (2,)]
+    present = torch.tensor([[m in s for m in range(4)] for s in subsets])
+    fused, cosines = fusion(features, present)
+    for b, subset in enumerate(subsets):
+        alone, alone_cosines = fusion(features[b : b + 1, list(subset)])
+        torch.testing.assert_close(fused[b : b + 1], alone)
+        torch.testing.assert_close(cosines[b : b + 1, list(subset)], alone_cosines)
+        assert not cosines[b, ~present[b]].any()

@@ -67,9 +67,15 @@ class Any2Seg(nn.Module):
         maps = self.encoder(images.flatten(0, 1))
         return [features.unflatten(0, images.shape[:2]) for features in maps]
 
-    def fuse(self, maps: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Four maps (B, M, C, H, W) -> four fused maps (B, C, H, W), weights (B, M)."""
-        fused, cosines = zip(*(FUSIONS[self.config.fusion](f) for f in maps), strict=True)
+    def fuse(
+        self, maps: Sequence[Tensor], present: Tensor | None = None
+    ) -> tuple[list[Tensor], Tensor]:
+        """Four maps (B, M, C, H, W) -> four fused maps (B, C, H, W), weights (B, M).
+
+        `present` bool (B, M), in training, gives every sample its own subset.
+        """
+        fusion = FUSIONS[self.config.fusion]
+        fused, cosines = zip(*(fusion(f, present) for f in maps), strict=True)
         return list(fused), modality_weights(cosines)
 
     def segment(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

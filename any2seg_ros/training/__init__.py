@@ -1,0 +1,1 @@
+"""Trains Any2Seg: data sets, augmentation, losses, LSCD and its teachers, trainer, calibration."""

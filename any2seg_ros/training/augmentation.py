@@ -1,0 +1,162 @@
+"""Joint augmentation of modality images and label, and the ways in which sensors get worse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from any2seg_ros.modalities import Modality
+
+MEAN = np.array((0.485, 0.456, 0.406), np.float32)[:, None, None]
+STD = np.array((0.229, 0.224, 0.225), np.float32)[:, None, None]
+_SPARSE = (Modality.LIDAR, Modality.EVENT)
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """flip and *_corruption are probabilities; zoom is the largest magnification of a crop.
+
+    jitter: how far brightness, contrast and saturation go from 1. The corruption of a modality
+    happens to it alone, so that the network learns to look at the others.
+    """
+
+    flip: float = 0.5
+    zoom: float = 1.6
+    jitter: float = 0.3
+    rgb_corruption: float = 0.3
+    depth_corruption: float = 0.2
+    lidar_corruption: float = 0.2
+    event_corruption: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.zoom < 1 or not 0 <= self.flip <= 1:
+            raise ValueError("zoom must be at least 1 and flip a probability")
+
+
+def augment(
+    images: np.ndarray,
+    label: np.ndarray,
+    config: AugmentationConfig,
+    generator: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """images (M, 3, H, W) normalised, label uint8 (h, w) -> the same shapes, float32 and uint8.
+
+    Flip and crop move everything together; jitter and corruptions change one modality each.
+    """
+    images, label = _crop(images.astype(np.float32), label, config.zoom, generator)
+    if generator.random() < config.flip:
+        images, label = images[..., ::-1], label[:, ::-1]
+    images = np.ascontiguousarray(images)
+    rgb = images[Modality.RGB] * STD + MEAN
+    rgb = _jittered(rgb, config.jitter, generator)
+    if generator.random() < config.rgb_corruption:
+        rgb = _worse_rgb(rgb, generator)
+    images[Modality.RGB] = (rgb - MEAN) / STD
+    for modality, probability, worse in (
+        (Modality.DEPTH, config.depth_corruption, _worse_depth),
+        (Modality.LIDAR, config.lidar_corruption, _worse_lidar),
+        (Modality.EVENT, config.event_corruption, _worse_event),
+    ):
+        if generator.random() < probability:
+            images[modality] = worse(images[modality], generator)
+    return images, np.ascontiguousarray(label)
+
+
+def _crop(
+    images: np.ndarray, label: np.ndarray, zoom: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    scale = generator.uniform(1, zoom)
+    top, left = generator.random(2)
+    if scale < 1.02:
+        return images, label
+    height, width = images.shape[-2:]
+    window = _window(height, width, scale, top, left)
+    cropped = np.empty_like(images)
+    for m, image in enumerate(images):
+        kind = cv2.INTER_NEAREST if m in _SPARSE else cv2.INTER_LINEAR
+        for channel, plane in enumerate(image):
+            cv2.resize(plane[window], (width, height), cropped[m, channel], interpolation=kind)
+    rows, columns = label.shape
+    part = label[_window(rows, columns, scale, top, left)]
+    return cropped, cv2.resize(part, (columns, rows), interpolation=cv2.INTER_NEAREST)
+
+
+def _window(height: int, width: int, scale: float, top: float, left: float) -> tuple[slice, slice]:
+    rows, columns = round(height / scale), round(width / scale)
+    y, x = round(top * (height - rows)), round(left * (width - columns))
+    return slice(y, y + rows), slice(x, x + columns)
+
+
+def _jittered(rgb: np.ndarray, jitter: float, generator: np.random.Generator) -> np.ndarray:
+    brightness, contrast, saturation = generator.uniform(1 - jitter, 1 + jitter, 3)
+    rgb = rgb * np.float32(brightness)
+    mean = rgb.mean()
+    rgb = mean + (rgb - mean) * np.float32(contrast)
+    grey = rgb.mean(0, keepdims=True)
+    return np.clip(grey + (rgb - grey) * np.float32(saturation), 0, 1)
+
+
+def _worse_rgb(rgb: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    kind = generator.integers(5)
+    if kind == 0:  # night and underexposure
+        gain = np.float32(generator.uniform(0.05, 0.5))
+        return np.clip(rgb * gain + _normal(rgb.shape, 0.03, generator), 0, 1)
+    if kind == 1:  # overexposure
+        return np.clip(rgb * np.float32(generator.uniform(1.8, 4)), 0, 1)
+    if kind == 2:  # motion blur
+        length = int(generator.integers(3, 9))
+        return np.stack([cv2.blur(plane, (length, 1)) for plane in rgb])
+    if kind == 3:  # fog and glare
+        veil = np.float32(generator.uniform(0.3, 0.85))
+        return rgb * (1 - veil) + veil * np.float32(generator.uniform(0.5, 0.9))
+    noisy = rgb + _normal(rgb.shape, generator.uniform(0.05, 0.4), generator)
+    return _salted(np.clip(noisy, 0, 1), generator)
+
+
+def _worse_depth(depth: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    if generator.random() < 0.5:
+        noisy = depth + _normal(depth.shape, generator.uniform(0.02, 0.3), generator)
+        return _salted(noisy, generator)
+    worse = depth.copy()
+    height, width = depth.shape[-2:]
+    for _ in range(generator.integers(1, 6)):
+        y, x = generator.integers(height), generator.integers(width)
+        worse[:, y : y + height // 3, x : x + width // 4] = 0
+    return worse
+
+
+def _worse_lidar(lidar: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    kind = generator.integers(3)
+    if kind == 0:  # fewer returns
+        kept = generator.random(lidar.shape[-2:]) > generator.uniform(0.2, 0.8)
+        return lidar * kept
+    if kind == 1:  # a shaken sweep
+        dy, dx = generator.integers(-4, 5, 2)
+        return np.roll(lidar, (int(dy), int(dx)), (1, 2))
+    noisy = lidar + _normal(lidar.shape, generator.uniform(0.02, 0.3), generator)
+    return _salted(noisy, generator)
+
+
+def _worse_event(events: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    kind = generator.integers(3)
+    if kind == 0:  # a slower or a faster drive
+        return events * np.float32(generator.uniform(0.2, 2))
+    if kind == 1:
+        return _salted(events, generator)
+    height, width = events.shape[-2:]  # a sensor of half the resolution
+    small = np.ascontiguousarray(events[:, ::2, ::2])
+    planes = [cv2.resize(p, (width, height), interpolation=cv2.INTER_NEAREST) for p in small]
+    return np.stack(planes)
+
+
+def _normal(shape: tuple[int, ...], sigma: float, generator: np.random.Generator) -> np.ndarray:
+    return generator.standard_normal(shape, dtype=np.float32) * np.float32(sigma)
+
+
+def _salted(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    density = generator.uniform(0.01, 0.2)
+    draw = generator.random(image.shape[-2:], dtype=np.float32)
+    salted = np.where(draw < density / 2, np.float32(0), image)
+    return np.where(draw > 1 - density / 2, np.float32(1), salted)

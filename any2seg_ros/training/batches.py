@@ -1,0 +1,129 @@
+"""The batch of a step: a function of the seed and the step alone, so that a run can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from any2seg_ros.training.augmentation import AugmentationConfig, augment
+from any2seg_ros.training.placed import PlacedSet
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """images float32 (B, M, 3, H, W), labels uint8 (B, h, w), present bool (B, M).
+
+    subsets bool (V, B, M): the subset of each sample in each variant. names by sample.
+    """
+
+    images: Tensor
+    labels: Tensor
+    present: Tensor
+    subsets: Tensor
+    names: tuple[str, ...]
+    conditions: tuple[tuple[str, ...], ...]
+
+
+class Batches:
+    """Batches by step from placed sets, this process's share of each; made one step ahead."""
+
+    def __init__(
+        self,
+        sets: Sequence[PlacedSet],
+        augmentation: AugmentationConfig,
+        variants: Sequence[str],
+        batch: int,
+        label_size: tuple[int, int],
+        seed: int,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        if batch % processes:
+            raise ValueError(f"a batch of {batch} cannot be shared by {processes} processes")
+        self._sets = sets
+        self._augmentation = augmentation
+        self._variants = tuple(variants)
+        self._batch = batch
+        self._label_size = label_size
+        self._seed = seed
+        share = batch // processes
+        self._mine = range(rank * share, (rank + 1) * share)
+        self._count = sum(len(s) for s in sets)
+        self._where = [(s, i) for s in sets for i in range(len(s))]
+
+    @property
+    def frames(self) -> int:
+        """Frames of an epoch."""
+        return self._count
+
+    def ahead(self, first: int, last: int) -> Iterator[Batch]:
+        """The batches of the steps first..last - 1, each made while the one before is used."""
+        with ThreadPoolExecutor(1) as pool:
+            futures: list[Future[Batch]] = []
+            for step in range(first, last):
+                futures.append(pool.submit(self.at, step))
+                if len(futures) > 1:
+                    yield futures.pop(0).result()
+            for future in futures:
+                yield future.result()
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
+        samples = [self._sample(step * self._batch + position) for position in self._mine]
+        images, labels, present, subsets, names, conditions = zip(*samples, strict=True)
+        return Batch(
+            torch.from_numpy(np.stack(images)),
+            torch.from_numpy(np.stack(labels)),
+            torch.from_numpy(np.stack(present)),
+            torch.from_numpy(np.stack(subsets, 1)),
+            names,
+            conditions,
+        )
+
+    def _sample(self, position: int) -> tuple:
+        """The sample at a position of the endless sequence of shuffled epochs."""
+        epoch, place = divmod(position, self._count)
+        order = np.random.default_rng([self._seed, 0, epoch]).permutation(self._count)
+        placed, index = self._where[order[place]]
+        generator = np.random.default_rng([self._seed, 1, position])
+        images, label = augment(
+            placed.images[index], np.asarray(placed.labels[index]), self._augmentation, generator
+        )
+        present = placed.present[index]
+        subsets = np.stack([draw(v, present, generator) for v in self._variants])
+        rows = _spread(label.shape[0], self._label_size[1])
+        columns = _spread(label.shape[1], self._label_size[0])
+        label = np.ascontiguousarray(label[np.ix_(rows, columns)])
+        return (
+            images,
+            label,
+            present,
+            subsets,
+            placed.names[index],
+            tuple(placed.conditions[index]),
+        )
+
+
+def draw(variant: str, present: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The subset bool (M,) of a sample: `full`, any non-empty one (`random`), or a `single` one."""
+    if variant == "full":
+        return present
+    choices = np.flatnonzero(present)
+    if variant == "single":
+        chosen = generator.choice(choices, 1)
+    else:
+        bits = int(generator.integers(1, 2 ** len(choices)))
+        chosen = [m for i, m in enumerate(choices) if bits >> i & 1]
+    subset = np.zeros_like(present)
+    subset[chosen] = True
+    return subset
+
+
+def _spread(length: int, count: int) -> np.ndarray:
+    """The pixels nearest to the centres of `count` equal parts."""
+    return ((np.arange(count) + 0.5) * length / count).astype(int)

@@ -1,0 +1,182 @@
+"""What a training run is made of, read from YAML; an unknown key is one clear error."""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from any2seg_ros.network import NetworkConfig
+from any2seg_ros.sensors import PlacingConfig
+from any2seg_ros.training.augmentation import AugmentationConfig
+
+VARIANTS = ("full", "random", "single")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where frames come from. train, val: root of a data set (several train roots are joined)."""
+
+    train: tuple[str, ...] = ("data/streets",)
+    val: str = "data/streets"
+    train_split: str = "train"
+    val_split: str = "val"
+    val_frames: int = 0
+    """Frames to validate on, evenly spread; 0 for all."""
+    cache: str = "runs/cache"
+    """Folder of the placed frames."""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with warm-up; no weight decay on parameters of one dimension."""
+
+    rate: float = 2e-3
+    """Learning rate of the decoder."""
+    encoder_factor: float = 0.25
+    """The encoder's learning rate relative to the decoder's."""
+    weight_decay: float = 0.01
+    warm_up: int = 50
+    """Steps in which the rate rises from a tenth."""
+    schedule: str = "cosine"
+    """cosine, or poly with `power`."""
+    power: float = 0.9
+    clip: float = 5.0
+    """Largest norm of the gradient; 0 for no limit."""
+    average: float = 0.998
+    """Decay of the exponential moving average of the weights that is kept; 0 for none."""
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("cosine", "poly"):
+            raise ValueError(f"unknown schedule '{self.schedule}': use cosine or poly")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What is minimised, and how much of each."""
+
+    variants: tuple[str, ...] = VARIANTS
+    """The subsets that every sample is trained with in each step: full, random (any non-empty
+    subset), single (one modality). The encoder's pass is shared."""
+    class_power: float = 0.5
+    """Classes weigh their frequency to minus this; 0 for all alike."""
+    class_limit: float = 5.0
+    ohem: float = 1.0
+    """Least share of pixels that hard example mining keeps; 1 for all."""
+    distillation: float = 0.5
+    """Weight of the full set's prediction as the teacher of the other variants."""
+    distillation_temperature: float = 1.0
+    intra_modal: float = 0.0
+    """Weight of L_se (LSCD)."""
+    inter_modal: float = 0.0
+    """Weight of L_cr (LSCD); needs a teacher that sees images."""
+    text_teacher: str = "minilm"
+    """Embeds the category names: minilm, or a local folder of CLIP or LanguageBind."""
+    image_teacher: str = ""
+    """Embeds modality images and scene descriptions: a local folder of CLIP or LanguageBind."""
+    captions: str = ""
+    """JSON file of scene descriptions by frame name; without it a template tells them."""
+    stride: int = 2
+    """Losses are taken on every so many pixels of the modality images."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.variants) - set(VARIANTS))
+        if unknown or not self.variants:
+            raise ValueError(f"unknown variant '{', '.join(unknown)}': use {', '.join(VARIANTS)}")
+        if self.inter_modal and not self.image_teacher:
+            raise ValueError("losses.inter_modal needs losses.image_teacher, a folder of weights")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training run. Two runs with the same configuration, data and threads are the same."""
+
+    output: str = "runs/any2seg"
+    seed: int = 0
+    steps: int = 2000
+    batch: int = 8
+    """Frames a step, over all processes."""
+    size: tuple[int, int] = (256, 144)
+    """(width, height) of the modality images."""
+    initial: str = "imagenet"
+    """Weights to start from: imagenet, an encoder's file or folder, an Any2Seg checkpoint, or
+    nothing."""
+    frozen_stages: int = 2
+    """The stem and so many of EfficientNet-Lite0's first stages keep their weights."""
+    amp: str = "none"
+    """none, bf16 or f16 (CUDA)."""
+    validate_every: int = 200
+    checkpoint_every: int = 50
+    threads: int = 0
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    placing: PlacingConfig = field(default_factory=PlacingConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    losses: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError("steps and batch must be at least 1")
+        if self.amp not in ("none", "bf16", "f16"):
+            raise ValueError(f"unknown amp '{self.amp}': use none, bf16 or f16")
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Read a YAML file; errors name the file, the key and what it could be."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no training configuration at {path}: see config/training/")
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _build(TrainingConfig, content, "")
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _build(kind: type, content: Any, where: str) -> Any:
+    if not isinstance(content, dict):
+        raise ValueError(f"{where.rstrip('.') or 'the file'} must be a mapping of keys to values")
+    types_by_name = typing.get_type_hints(kind)
+    known = {f.name: f for f in fields(kind)}
+    for key in content:
+        if key not in known:
+            raise ValueError(f"unknown key '{where}{key}': use one of {', '.join(known)}")
+    values = {
+        key: _value(types_by_name[key], value, f"{where}{key}") for key, value in content.items()
+    }
+    absent = [
+        name
+        for name, f in known.items()
+        if name not in values and f.default is MISSING and f.default_factory is MISSING
+    ]
+    if absent:
+        raise ValueError(f"key '{where}{absent[0]}' is missing")
+    return kind(**values)
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _build(kind, value, f"{where}.")
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        item = typing.get_args(kind)[0]
+        entries = value if isinstance(value, list) else [value]
+        return tuple(_value(item, entry, where) for entry in entries)
+    if origin in (typing.Union, types.UnionType):
+        return value
+    if kind is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"key '{where}' must be {kind.__name__}, not {value!r}")
+    return value

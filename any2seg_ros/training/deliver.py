@@ -1,0 +1,164 @@
+"""Data sets in DELIVER's folders: DELIVER itself, and Streets with its raw measurements."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from any2seg_ros.modalities import IGNORE, Camera, Events, Frame, Measurement, Modality
+from any2seg_ros.taxonomy import DELIVER
+
+CONDITIONS = ("cloud", "fog", "night", "rain", "sun")
+CASES = ("motionblur", "overexposure", "underexposure", "lidarjitter", "eventlowres")
+_FOLDERS = {  # the published models read depth from hha/
+    Modality.RGB: ("img", "rgb"),
+    Modality.DEPTH: ("hha", "depth"),
+    Modality.LIDAR: ("lidar", "lidar"),
+    Modality.EVENT: ("event", "event"),
+}
+
+
+class DeliverData:
+    """Frames of one split. Where a scene has raw measurements, they are what is loaded.
+
+    Without them (DELIVER as published) measurements are the ready images, aligned with the RGB
+    camera, whose intrinsics are then unknown and stated as those of a 90 degree camera.
+    """
+
+    taxonomy = DELIVER
+
+    def __init__(self, root: Path, split: str) -> None:
+        self.root = Path(root)
+        self.split = split
+        self.frames = sorted(self._find())
+        if not self.frames:
+            raise FileNotFoundError(
+                f"no frames at {self.root}/img/<condition>/{split}/<scene>/*_rgb_front.png: "
+                "give the root of a data set in DELIVER's folders (any2seg simulate makes one)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def name(self, index: int) -> str:
+        """`<condition>/<scene>/<frame>`."""
+        return "/".join(self.frames[index])
+
+    def conditions(self, index: int) -> tuple[str, ...]:
+        """The weather and, if the scene is one, the failure case."""
+        condition, scene, _ = self.frames[index]
+        return (condition, *(case for case in CASES if case in scene))
+
+    def reference(self, index: int) -> Camera:
+        """The camera that the label and the masks belong to."""
+        condition, scene, _ = self.frames[index]
+        sensors = self._sensors(condition, scene)
+        if sensors:
+            return _camera(sensors["rgb"]["camera"])
+        height, width = self._label(index).shape
+        return Camera(width, height, width / 2, width / 2, (width - 1) / 2, (height - 1) / 2)
+
+    def __getitem__(self, index: int) -> Frame:
+        condition, scene, frame = self.frames[index]
+        label = self._label(index)
+        sensors = self._sensors(condition, scene)
+        if sensors:
+            measurements = self._raw(condition, scene, frame, sensors)
+        else:
+            measurements = self._ready(condition, scene, frame, label.shape)
+        return Frame.of(*measurements, label=label, name=self.name(index))
+
+    def _find(self) -> Iterator[tuple[str, str, str]]:
+        for condition in CONDITIONS:
+            for path in (self.root / "img" / condition / self.split).glob("*/*_rgb_front.png"):
+                yield condition, path.parent.name, path.name.removesuffix("_rgb_front.png")
+
+    def _path(self, kind: str, word: str, condition: str, scene: str, frame: str) -> Path:
+        folder = self.root / kind / condition / self.split / scene
+        return folder / f"{frame}_{word}_front.png"
+
+    def _label(self, index: int) -> np.ndarray:
+        path = self._path("semantic", "semantic", *self.frames[index])
+        raw = _read(path, cv2.IMREAD_UNCHANGED)
+        return decode_label(raw if raw.ndim == 2 else raw[..., -1])
+
+    def _ready(
+        self, condition: str, scene: str, frame: str, shape: tuple[int, ...]
+    ) -> Iterator[Measurement]:
+        for modality, (kind, word) in _FOLDERS.items():
+            image = _read_rgb(self._path(kind, word, condition, scene, frame))
+            if image.shape[:2] != shape:
+                image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_NEAREST)
+            yield Measurement(modality, 1, image)
+
+    def _raw(self, condition: str, scene: str, frame: str, sensors: dict) -> Iterator[Measurement]:
+        folder = self.root / "raw" / condition / self.split / scene
+        stamp = sensors["stamps"][frame]
+        rgb = _read_rgb(self._path("img", "rgb", condition, scene, frame))
+        depth = _read(folder / f"{frame}_depth_front.png", cv2.IMREAD_UNCHANGED)
+        lidar = _load(folder / f"{frame}_lidar_front.npy")
+        raw = _load(folder / f"{frame}_event_front.npz")
+        geometry = {Modality.parse(name): sensors[name] for name in ("rgb", "depth", "event")}
+        camera = _camera(geometry[Modality.EVENT]["camera"])
+        events = Events(raw["t"], raw["x"], raw["y"], raw["p"], camera.width, camera.height)
+        for modality, data in zip(Modality, (rgb, depth, lidar, events), strict=True):
+            sensor = sensors[modality.label]
+            yield Measurement(
+                modality,
+                stamp,
+                data,
+                _camera(sensor["camera"]) if sensor["camera"] else None,
+                np.array(sensor["reference_from_sensor"], np.float64),
+            )
+
+    def _sensors(self, condition: str, scene: str) -> dict | None:
+        path = self.root / "raw" / condition / self.split / scene / "calibration.json"
+        return _calibration(path) if path.is_file() else None
+
+
+def decode_label(raw: np.ndarray) -> np.ndarray:
+    """DELIVER's raw ids uint8: 1..25 are the classes 0..24, everything else is ignored."""
+    lookup = np.full(256, IGNORE, np.uint8)
+    lookup[1 : len(DELIVER) + 1] = np.arange(len(DELIVER))
+    return lookup[raw]
+
+
+@lru_cache(maxsize=1024)
+def _calibration(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text())
+        return {"stamps": content["stamps"], **content["sensors"]}
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): make the data set again") from None
+
+
+def _camera(fields: dict) -> Camera:
+    return Camera(**{**fields, "distortion": tuple(fields.get("distortion", ()))})
+
+
+def _read(path: Path, flags: int) -> np.ndarray:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: the data set is not complete")
+    image = cv2.imread(str(path), flags)
+    if image is None:
+        raise ValueError(f"{path} is no readable image: fetch or make it again")
+    return image
+
+
+def _read_rgb(path: Path) -> np.ndarray:
+    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def _load(path: Path):
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: the data set is not complete")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return dict(loaded) if path.suffix == ".npz" else loaded
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read ({error}): make it again") from None

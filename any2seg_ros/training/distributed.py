@@ -1,0 +1,88 @@
+"""Several processes that train as one: torchrun starts them, gradients and norms are shared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def start() -> tuple[int, int]:
+    """(rank, number of processes); joins the others when torchrun started this process."""
+    if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+        return 0, 1
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+def stop() -> None:
+    """Leave the group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def wait() -> None:
+    """Until every process is here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum over all processes, without gradient."""
+    value = value.detach().clone()
+    if dist.is_initialized():
+        dist.all_reduce(value)
+    return value
+
+
+def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its sum over the processes, in one message."""
+    if not dist.is_initialized():
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor) -> Tensor:
+        return total(value)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return total(gradient)
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch norm with the statistics of all processes' samples; torch's own needs CUDA."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(features)
+        sums = torch.stack([features.sum((0, 2, 3)), features.square().sum((0, 2, 3))])
+        count = total(sums.new_tensor(features.numel() / features.shape[1]))
+        mean, square = _Sum.apply(sums) / count
+        variance = square - mean.square()
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight / (variance + self.eps).sqrt()
+        shift = self.bias - mean * scale
+        return features * scale[:, None, None] + shift[:, None, None]
+
+
+def share_norms(network: nn.Module) -> None:
+    """Let every batch norm of the network see all processes' samples."""
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SharedBatchNorm2d

@@ -1,0 +1,66 @@
+"""Losses as (sum, count) pairs, so that processes can add them up to the loss of one process."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from any2seg_ros.modalities import IGNORE
+
+
+def class_weights(labels: np.ndarray, classes: int, power: float, limit: float) -> Tensor:
+    """Weights (K,) of the cross-entropy: frequency to the -power, within a factor `limit` of 1.
+
+    The mean weight of a labelled pixel is 1. labels: uint8 of any shape. A class that never occurs
+    weighs as much as the rarest allowed.
+    """
+    counts = np.bincount(labels.reshape(-1), minlength=256)[:classes].astype(np.float64)
+    shares = np.maximum(counts / max(counts.sum(), 1), 1e-9)
+    weights = (shares / np.median(shares[counts > 0])) ** -power if counts.any() else shares * 0 + 1
+    weights = np.clip(weights, 1 / limit, limit)
+    weights /= (weights * shares).sum()
+    return torch.tensor(weights, dtype=torch.float32)
+
+
+def cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None, keep: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Sum and weight of the cross-entropy of logits (B, K, H, W) against labels (B, H, W).
+
+    `keep` below 1 is online hard example mining: of each sample, the pixels whose true class has
+    a probability below 0.7, but at least this share of the hardest.
+    """
+    labels = labels.long()
+    losses = F.cross_entropy(logits, labels, weights, ignore_index=IGNORE, reduction="none")
+    valid = labels != IGNORE
+    shares = (
+        valid.float() if weights is None else weights[labels.clamp(max=len(weights) - 1)] * valid
+    )
+    if keep < 1:
+        kept = hard_pixels(logits.detach(), labels, keep)
+        losses, shares = losses * kept, shares * kept
+    return losses.sum(), shares.sum()
+
+
+def hard_pixels(logits: Tensor, labels: Tensor, keep: float) -> Tensor:
+    """bool (B, H, W): the pixels that OHEM (threshold 0.7, at least a share `keep`) trains on."""
+    plain = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
+    count = max(1, int(keep * plain[0].numel()))
+    easiest_kept = plain.flatten(1).topk(count).values[:, -1]
+    threshold = easiest_kept.clamp(max=-float(np.log(0.7)))
+    return plain >= threshold[:, None, None]
+
+
+def distillation(
+    student: Tensor, teacher: Tensor, temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Sum and count of KL(teacher || student) over the pixels of logits (B, K, H, W).
+
+    No gradient flows to the teacher.
+    """
+    target = F.log_softmax(teacher.detach() / temperature, 1)
+    guess = F.log_softmax(student / temperature, 1)
+    divergence = F.kl_div(guess, target, reduction="none", log_target=True).sum(1)
+    return divergence.sum() * temperature**2, divergence.new_tensor(float(divergence.numel()))

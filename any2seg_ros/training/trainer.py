@@ -1,0 +1,422 @@
+"""The training loop: every step a function of the step before, the seed and the data alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from torch import nn
+
+from any2seg_ros import taxonomy
+from any2seg_ros.engine import Segmenter
+from any2seg_ros.engine.torch_engine import TorchEngine
+from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.network.efficientnet import EfficientNetLite0
+from any2seg_ros.network.pretrained import load_encoder
+from any2seg_ros.training import distributed, teachers
+from any2seg_ros.training.batches import Batch, Batches
+from any2seg_ros.training.config import OptimizerConfig, TrainingConfig
+from any2seg_ros.training.datasets import open_data
+from any2seg_ros.training.losses import class_weights
+from any2seg_ros.training.objective import Objective
+from any2seg_ros.training.placed import PlacedSet, open_placed
+from any2seg_ros.training.validation import chosen, fit_temperatures, validate
+
+FREE = ("output", "threads", "validate_every", "checkpoint_every")
+"""Keys that may change when a run goes on."""
+
+
+class Trainer:
+    """One run in the folder `config.output`, begun or gone on with.
+
+    The folder gets run.json (configuration, revision, seed), metrics.jsonl (a line a step and a
+    line a validation), state.pt (what is needed to go on) and weights.safetensors (averaged
+    weights, after every validation and at the end, then with temperatures).
+    """
+
+    def __init__(
+        self, config: TrainingConfig, report: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.config = config
+        self.report = report
+        self.rank, self.processes = distributed.start()
+        self.output = Path(config.output)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        cv2.setNumThreads(1)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._check_output()
+        self._open_data()
+        self.network = build(config, len(self.taxonomy)).to(
+            self.device, memory_format=torch.channels_last
+        )
+        if self.processes > 1:
+            distributed.share_norms(self.network)
+        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self.optimizer = make_optimizer(self.network, config.optimizer)
+        self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
+        self.objective = self._objective()
+        self.step = 0
+        self.best = 0.0
+        self._resume()
+
+    def run(
+        self, stop_at: int | None = None, progress: Callable[[int, float], None] | None = None
+    ) -> Path:
+        """Train up to `config.steps` (or to the step `stop_at`); tells the weights' path.
+
+        `progress` is called with the step and its loss.
+        """
+        config = self.config
+        last = min(config.steps, stop_at or config.steps)
+        began = time.monotonic()
+        for batch in self.batches.ahead(self.step, last):
+            row = self._train(batch)
+            self.step += 1
+            row |= {"step": self.step, "seconds": round(time.monotonic() - began, 2)}
+            began = time.monotonic()
+            self._log(row)
+            if progress:
+                progress(self.step, row["loss"])
+            done = self.step == config.steps
+            if self.step % config.validate_every == 0 or done:
+                self._validate(final=done)
+                began = time.monotonic()
+            if self.step % config.checkpoint_every == 0 or done:
+                self._save_state()
+        distributed.wait()
+        return self.output / "weights.safetensors"
+
+    def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
+        """The averaged network, ready to run."""
+        engine = TorchEngine(self.average.folded(), str(self.device), 0, "f32")
+        return Segmenter(engine, self._metadata(temperatures or {}))
+
+    def _train(self, batch: Batch) -> dict[str, Any]:
+        config = self.config
+        batch = self._to_device(batch)
+        torch.manual_seed(config.seed * 1_000_003 + self.step * self.processes + self.rank)
+        train_mode(self.network, config.frozen_stages)
+        rate = set_rate(self.optimizer, config.optimizer, self.step, config.steps)
+        kind = torch.float16 if config.amp == "f16" else torch.bfloat16
+        with torch.autocast(self.device.type, kind, enabled=config.amp != "none"):
+            losses = self.objective.losses(self.network, batch)
+        parts = {
+            name: amount / distributed.total(count).clamp(min=1e-6)
+            for name, (amount, count) in losses.items()
+        }
+        loss = torch.stack(tuple(parts.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        parameters = [p for p in self.network.parameters() if p.requires_grad]
+        distributed.add_gradients(parameters)
+        self.scaler.unscale_(self.optimizer)
+        if config.optimizer.clip:
+            nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        update_average(self.average, self.network, config.optimizer.average, self.step)
+        told = {name: round(float(distributed.total(part)), 5) for name, part in parts.items()}
+        total = float(distributed.total(loss))
+        if not math.isfinite(total):
+            raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.rate")
+        return {"loss": round(total, 5), **told, "rate": rate}
+
+    def _to_device(self, batch: Batch) -> Batch:
+        if self.device.type == "cpu":
+            return batch
+        moved = {
+            name: getattr(batch, name).to(self.device, non_blocking=True)
+            for name in ("images", "labels", "present", "subsets")
+        }
+        return replace(batch, **moved)
+
+    def _open_data(self) -> None:
+        config, data = self.config, self.config.data
+        train = [open_data(Path(root), data.train_split) for root in data.train]
+        names = {d.taxonomy.name for d in train}
+        if len(names) > 1:
+            raise ValueError(f"the train sets have different classes: {', '.join(sorted(names))}")
+        self.taxonomy = taxonomy.get(names.pop())
+        if self.rank:  # the first process fills the cache
+            distributed.wait()
+        sets = [
+            self._placed(d, root, data.train_split)
+            for d, root in zip(train, data.train, strict=True)
+        ]
+        val = open_data(Path(data.val), data.val_split)
+        self.val = self._placed(val, data.val, data.val_split)
+        if not self.rank:
+            distributed.wait()
+        width, height = config.size
+        stride = config.losses.stride
+        self.batches = Batches(
+            sets,
+            config.augmentation,
+            config.losses.variants,
+            config.batch,
+            (width // stride, height // stride),
+            config.seed,
+            self.rank,
+            self.processes,
+        )
+        self._sets = sets
+
+    def _placed(self, data: Any, root: str, split: str) -> PlacedSet:
+        def progress(done: int, total: int) -> None:
+            if done % 100 == 0 or done == total:
+                self.report(f"placed {done} of {total} frames of {root} {split}")
+
+        identity = f"{Path(root).resolve()} {split}"
+        cache = Path(self.config.data.cache)
+        return open_placed(data, identity, self.config.size, self.config.placing, cache, progress)
+
+    def _objective(self) -> Objective:
+        config, losses = self.config, self.config.losses
+        weights = None
+        if losses.class_power:
+            sample = [s.labels[i, ::4, ::4] for s in self._sets for i in chosen(len(s), 400)]
+            counts = torch.cat([torch.from_numpy(a.reshape(-1).copy()) for a in sample]).numpy()
+            weights = class_weights(
+                counts, len(self.taxonomy), losses.class_power, losses.class_limit
+            ).to(self.device)
+        names = scenes = None
+        if losses.intra_modal:
+            names = teachers.name_correlation(losses.text_teacher, self.taxonomy).to(self.device)
+        if losses.inter_modal:
+            scenes = teachers.Scenes(losses.image_teacher, losses.captions, self.taxonomy)
+        width, height = config.size
+        pixels = (width // losses.stride, height // losses.stride)
+        return Objective(losses, pixels, weights, names, scenes)
+
+    def _validate(self, final: bool) -> None:
+        if self.rank:
+            return
+        segmenter = self.segmenter()
+        frames = self.config.data.val_frames
+        miou = validate(segmenter, self.val, frames)
+        temperatures = fit_temperatures(segmenter, self.val, frames) if final else {}
+        extra = {"temperatures": temperatures} if final else {}
+        self._log({"step": self.step, "miou": miou} | extra)
+        self.report(f"step {self.step}: mIoU " + ", ".join(f"{k} {v}" for k, v in miou.items()))
+        metadata = self._metadata(temperatures, miou)
+        checkpoints.save(self.output / "weights.safetensors", self.average, metadata, half=True)
+
+    def _metadata(
+        self, temperatures: dict[str, float], miou: dict[str, float] | None = None
+    ) -> Metadata:
+        config = self.config
+        about = {
+            "step": self.step,
+            "seed": config.seed,
+            "revision": revision(),
+            "config": _plain(asdict(config)),
+        }
+        if miou:
+            about["miou"] = miou
+        return Metadata(
+            self.taxonomy.name, config.size, temperatures, asdict(config.placing), about
+        )
+
+    def _check_output(self) -> None:
+        path = self.output / "run.json"
+        mine = _plain(asdict(self.config))
+        if path.is_file():
+            theirs = json.loads(path.read_text())["config"]
+            changed = [k for k in mine if k not in FREE and mine[k] != theirs.get(k)]
+            if changed:
+                raise ValueError(
+                    f"{self.output} holds a run with another '{changed[0]}': give another output, "
+                    "or delete the folder to begin again"
+                )
+        elif not self.rank:
+            self.output.mkdir(parents=True, exist_ok=True)
+            about = {"config": mine, "revision": revision(), "seed": self.config.seed}
+            _replace(path, (json.dumps(about, indent=2) + "\n").encode())
+
+    def _log(self, row: dict[str, Any]) -> None:
+        if self.rank:
+            return
+        with (self.output / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._log_board(row)
+
+    def _log_board(self, row: dict[str, Any]) -> None:
+        if not hasattr(self, "_board"):
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._board = SummaryWriter(str(self.output / "board"))
+            except ImportError:
+                self._board = None
+        if self._board is None:
+            return
+        for name, value in row.items():
+            if isinstance(value, (int, float)) and name != "step":
+                self._board.add_scalar(name, value, row["step"])
+            elif isinstance(value, dict):
+                self._board.add_scalars(name, value, row["step"])
+
+    def _save_state(self) -> None:
+        if self.rank:
+            return
+        partial = self.output / ".state.pt"
+        state = {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, self.output / "state.pt")
+
+    def _resume(self) -> None:
+        path = self.output / "state.pt"
+        if path.is_file():
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.step = state["step"]
+            self.report(f"going on at step {self.step}")
+        distributed.wait()
+        if not self.rank:
+            _forget_after(self.output / "metrics.jsonl", self.step)
+
+
+def build(config: TrainingConfig, classes: int) -> Any2Seg:
+    """The network of a run, with its initial weights; the same for the same seed."""
+    torch.manual_seed(config.seed)
+    network = Any2Seg(replace(config.network, classes=classes))
+    initial = config.initial
+    if initial.endswith(".safetensors") and _is_ours(Path(initial)):
+        loaded, _ = checkpoints.load(Path(initial))
+        if loaded.config != network.config:
+            raise ValueError(f"{initial} holds another network ({loaded.config})")
+        network.load_state_dict(loaded.state_dict())
+    elif initial:
+        load_encoder(network, initial)
+    if isinstance(network.encoder, EfficientNetLite0) and config.frozen_stages:
+        for part in frozen_parts(network, config.frozen_stages):
+            part.requires_grad_(False)
+    return network
+
+
+def frozen_parts(network: Any2Seg, stages: int) -> list[nn.Module]:
+    """The stem and the first stages of EfficientNet-Lite0; nothing of a MiT."""
+    encoder = network.encoder
+    if not stages or not isinstance(encoder, EfficientNetLite0):
+        return []
+    return [encoder.stem, *encoder.stages[:stages]]
+
+
+def train_mode(network: Any2Seg, frozen_stages: int) -> None:
+    """Training mode, but for what is frozen: its norms keep their statistics."""
+    network.train()
+    for part in frozen_parts(network, frozen_stages):
+        part.eval()
+
+
+def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.AdamW:
+    """AdamW with groups: encoder and decoder, with and without weight decay."""
+    groups = []
+    for part, factor in ((network.encoder, config.encoder_factor), (network.decoder, 1.0)):
+        parameters = [p for p in part.parameters() if p.requires_grad]
+        for decay, chosen_ones in (
+            (config.weight_decay, [p for p in parameters if p.ndim > 1]),
+            (0.0, [p for p in parameters if p.ndim <= 1]),
+        ):
+            groups.append({"params": chosen_ones, "weight_decay": decay, "factor": factor})
+    return torch.optim.AdamW(groups, lr=config.rate)
+
+
+def set_rate(
+    optimizer: torch.optim.Optimizer, config: OptimizerConfig, step: int, steps: int
+) -> float:
+    """Set the learning rate of a step and tell the decoder's."""
+    done = step / steps
+    if config.schedule == "cosine":
+        factor = 0.5 * (1 + math.cos(math.pi * done))
+    else:
+        factor = (1 - done) ** config.power
+    if step < config.warm_up:
+        factor *= 0.1 + 0.9 * step / config.warm_up
+    for group in optimizer.param_groups:
+        group["lr"] = config.rate * group["factor"] * factor
+    return config.rate * factor
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the average towards the network; faster in the first steps."""
+    decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
+    new = network.state_dict()
+    for name, tensor in average.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(new[name].to(tensor.dtype), 1 - decay)
+        else:
+            tensor.copy_(new[name])
+
+
+def revision() -> str:
+    """The git revision of the source tree, or `unknown`."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def _is_ours(path: Path) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return (file.metadata() or {}).get("format") == checkpoints.FORMAT
+    except (SafetensorError, OSError):
+        return False
+
+
+def _plain(value: Any) -> Any:
+    """What JSON makes of it: tuples are lists."""
+    return json.loads(json.dumps(value))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f".{path.name}")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _forget_after(path: Path, step: int) -> None:
+    """Drop what a cut-off run logged after its last checkpoint, and a half-written line."""
+    if path.is_file():
+        _replace(path, "".join(_lines_until(path, step)).encode())
+
+
+def _lines_until(path: Path, step: int) -> Iterator[str]:
+    for line in path.read_text().splitlines(keepends=True):
+        try:
+            if line.endswith("\n") and json.loads(line)["step"] <= step:
+                yield line
+        except ValueError:
+            continue

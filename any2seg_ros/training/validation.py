@@ -1,0 +1,109 @@
+"""How good a network is while it is trained, and the temperatures of its confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from any2seg_ros.engine import Segmenter
+from any2seg_ros.engine.segmenter import Maps
+from any2seg_ros.evaluation.metrics import Confusion
+from any2seg_ros.modalities import IGNORE, Modality, Subset, all_subsets, subset_name
+from any2seg_ros.training.placed import PlacedSet
+
+QUICK: tuple[Subset, ...] = (tuple(Modality), *((m,) for m in Modality))
+"""All modalities together, and each alone."""
+PIXELS = 400
+"""Pixels of a frame that temperatures are fitted on."""
+BINS = 15
+
+
+def validate(
+    segmenter: Segmenter, placed: PlacedSet, frames: int = 0, subsets: Sequence[Subset] = QUICK
+) -> dict[str, float]:
+    """mIoU in percent by subset name, over evenly spread frames (all if 0)."""
+    confusions = {subset: Confusion(segmenter.taxonomy) for subset in subsets}
+    for index in chosen(len(placed), frames):
+        maps = encode(segmenter, placed, index)
+        label = np.asarray(placed.labels[index])
+        for subset, confusion in confusions.items():
+            usable = {m: maps[m] for m in subset if m in maps}
+            if usable:
+                result = segmenter.fuse(usable, label.shape[::-1])
+                confusion.add(label, result.labels)
+            else:
+                confusion.add(label, np.full_like(label, IGNORE))
+    return {subset_name(s): round(confusion.miou(), 3) for s, confusion in confusions.items()}
+
+
+def fit_temperatures(
+    segmenter: Segmenter, placed: PlacedSet, frames: int = 0, seed: int = 0
+) -> dict[str, float]:
+    """The temperature of every subset with the smallest expected calibration error."""
+    logits: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
+    truth: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
+    for index in chosen(len(placed), frames):
+        maps = encode(segmenter, placed, index)
+        label = np.asarray(placed.labels[index])
+        pixels = _pixels(label, np.random.default_rng([seed, index]))
+        for subset in logits:
+            if all(m in maps for m in subset):
+                planes, _ = segmenter.logits({m: maps[m] for m in subset})
+                logits[subset].append(_interpolated(planes, pixels, label.shape))
+                truth[subset].append(label[pixels])
+    return {
+        subset_name(s): temperature(np.concatenate(logits[s]), np.concatenate(truth[s]))
+        for s in logits
+        if logits[s]
+    }
+
+
+def temperature(logits: np.ndarray, truth: np.ndarray) -> float:
+    """The divisor of logits (n, K) that makes their confidence fit truth (n,) best."""
+    candidates = np.geomspace(0.25, 5, 61)
+    right = logits.argmax(1) == truth
+    centred = logits - logits.max(1, keepdims=True)
+    errors = [calibration_error(1 / np.exp(centred / t).sum(1), right) for t in candidates]
+    return round(float(candidates[int(np.argmin(errors))]), 4)
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error, 15 bins, of confidences (n,) and whether they were right."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(bins, confidence - right, BINS)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def encode(segmenter: Segmenter, placed: PlacedSet, index: int) -> dict[Modality, Maps]:
+    """The maps of every modality that a placed frame has."""
+    images = placed.images[index].astype(np.float32)
+    return segmenter.encode({m: images[m] for m in Modality if placed.present[index, m]})
+
+
+def chosen(count: int, wanted: int) -> list[int]:
+    """`wanted` of `count` indices, evenly spread; all for 0."""
+    if not wanted or wanted >= count:
+        return list(range(count))
+    return [int((i + 0.5) * count / wanted) for i in range(wanted)]
+
+
+def _pixels(label: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = np.nonzero(label != IGNORE)
+    picked = generator.choice(len(rows), min(PIXELS, len(rows)), replace=False)
+    return rows[picked], columns[picked]
+
+
+def _interpolated(
+    planes: np.ndarray, pixels: tuple[np.ndarray, np.ndarray], shape: tuple[int, ...]
+) -> np.ndarray:
+    """Logits (n, K) of planes (K, h, w) at pixels of a raster of `shape`, bilinear."""
+    height, width = planes.shape[1:]
+    y = np.clip((pixels[0] + 0.5) * height / shape[0] - 0.5, 0, height - 1)
+    x = np.clip((pixels[1] + 0.5) * width / shape[1] - 0.5, 0, width - 1)
+    top, left = y.astype(int), x.astype(int)
+    bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
+    dy, dx = y - top, x - left
+    upper = planes[:, top, left] * (1 - dx) + planes[:, top, right] * dx
+    lower = planes[:, bottom, left] * (1 - dx) + planes[:, bottom, right] * dx
+    return (upper * (1 - dy) + lower * dy).T

@@ -1,0 +1,162 @@
+"""Training runs: they learn, go on after a kill, and are the same in one process or two."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import training_data
+import yaml
+
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.training.config import TrainingConfig, load_config
+from any2seg_ros.training.trainer import Trainer
+
+SOURCE = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    root = tmp_path_factory.mktemp("training")
+    training_data.write(root / "data", "train", 12)
+    training_data.write(root / "data", "val", 4)
+    return root
+
+
+def written(place: Path, output: str, **changes) -> Path:
+    content = {
+        "output": str(place / output),
+        "steps": 6,
+        "batch": 4,
+        "size": [64, 32],
+        "initial": "",
+        "frozen_stages": 0,
+        "validate_every": 6,
+        "checkpoint_every": 2,
+        "threads": 1,
+        "network": {"width": 16, "dropout": 0.0},
+        "data": {
+            "train": [str(place / "data")],
+            "val": str(place / "data"),
+            "cache": str(place / "cache"),
+        },
+        "optimizer": {"rate": 1e-4, "encoder_factor": 1.0, "warm_up": 2},
+        "losses": {"class_power": 0.5, "distillation": 0.5},
+    }
+    for key, value in changes.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+    path = place / f"{output}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def rows(place: Path, output: str) -> list[dict]:
+    text = (place / output / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def losses(place: Path, output: str) -> list[float]:
+    return [row["loss"] for row in rows(place, output) if "loss" in row]
+
+
+@pytest.fixture(scope="module")
+def whole(place):
+    """A run in one go."""
+    Trainer(load_config(written(place, "whole"))).run()
+    return place / "whole"
+
+
+def test_a_run_leaves_config_revision_seed_metrics_and_weights(place, whole):
+    about = json.loads((whole / "run.json").read_text())
+    assert about["config"]["steps"] == 6 and about["seed"] == 0 and about["revision"]
+    told = rows(place, "whole")
+    assert [row["step"] for row in told if "loss" in row] == [1, 2, 3, 4, 5, 6]
+    assert set(told[-1]["miou"]) == {"rgb+depth+lidar+event", "rgb", "depth", "lidar", "event"}
+    segmenter = Segmenter.open(EngineConfig(str(whole / "weights.safetensors"), engine="torch"))
+    assert segmenter.size == (64, 32) and segmenter.taxonomy.name == "deliver"
+    assert len(segmenter.metadata.temperatures) == 15
+    assert segmenter.metadata.training["step"] == 6
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_result(place, whole):
+    path = written(place, "killed")
+    script = (
+        "import os, signal, sys; from any2seg_ros.training.config import load_config;"
+        "from any2seg_ros.training.trainer import Trainer;"
+        "kill = lambda step, loss: step == 5 and os.kill(os.getpid(), signal.SIGKILL);"
+        "Trainer(load_config(sys.argv[1])).run(progress=kill)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(path)], cwd=SOURCE, timeout=120)
+    assert ended.returncode == -signal.SIGKILL
+    (place / "killed" / "metrics.jsonl").open("a").write('{"step": 5, "lo')
+    Trainer(load_config(path)).run()
+    assert losses(place, "killed") == losses(place, "whole")
+    mine = torch.load(place / "killed" / "state.pt", weights_only=True)
+    reference = torch.load(whole / "state.pt", weights_only=True)
+    for part in ("network", "average"):
+        for name, tensor in reference[part].items():
+            assert torch.equal(mine[part][name], tensor), name
+
+
+def test_two_processes_learn_as_one_with_the_doubled_batch(place, whole):
+    path = written(place, "two")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--master-port", "0", "--standalone", "-m", "any2seg_ros.training", str(path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        command, cwd=SOURCE, env=environment, timeout=200, capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    np.testing.assert_allclose(losses(place, "two"), losses(place, "whole"), rtol=2e-3)
+
+
+def test_it_learns(place):
+    changes = {"steps": 25, "validate_every": 25, "checkpoint_every": 25, "initial": "imagenet"}
+    path = written(
+        place, "learns", **changes, optimizer={"rate": 2e-3}, losses={"intra_modal": 0.1}
+    )
+    Trainer(load_config(path)).run()
+    curve = losses(place, "learns")
+    assert np.mean(curve[-3:]) < 0.85 * np.mean(curve[:3])
+    assert rows(place, "learns")[0]["intra_modal"] > 0
+
+
+def test_another_configuration_in_the_same_folder_is_refused(place, whole):
+    config = dataclasses.replace(load_config(place / "whole.yaml"), seed=9)
+    with pytest.raises(ValueError, match="another 'seed'"):
+        Trainer(config)
+
+
+def test_a_run_that_is_done_stays_as_it_is(place, whole):
+    before = (whole / "weights.safetensors").read_bytes()
+    Trainer(load_config(place / "whole.yaml")).run()
+    assert (whole / "weights.safetensors").read_bytes() == before
+
+
+def test_an_unknown_key_is_one_clear_message(place):
+    path = place / "wrong.yaml"
+    path.write_text("optimizer: {rat: 1}")
+    with pytest.raises(ValueError, match=r"wrong\.yaml: unknown key 'optimizer\.rat': use one of"):
+        load_config(path)
+
+
+def test_a_wrong_type_names_the_key(place):
+    path = place / "wrong.yaml"
+    path.write_text("steps: many")
+    with pytest.raises(ValueError, match="key 'steps' must be int, not 'many'"):
+        load_config(path)
+
+
+def test_every_recipe_is_read():
+    recipes = sorted((SOURCE / "config" / "training").glob("*.yaml"))
+    assert recipes
+    for recipe in recipes:
+        assert isinstance(load_config(recipe), TrainingConfig)
