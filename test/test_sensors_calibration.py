@@ -155,3 +155,16 @@ def test_an_unknown_model_and_too_many_coefficients_are_refused():
         calibration.rays(Camera(4, 4, 1.0, 1.0, 2.0, 2.0, (0.1,), "banana"))
     with pytest.raises(ValueError, match="at most 5"):
         calibration.rays(Camera(4, 4, 1.0, 1.0, 2.0, 2.0, (0.1,) * 6))
+
+
+def test_pixels_that_the_distortion_does_not_reach_have_no_ray():
+    # This barrel turns round inside the corners of its image.
+    strong = Camera(320, 180, 120.0, 120.0, 160.0, 90.0, (-0.3, 0.02, 0.001, 0.001, 0.0))
+    a, b = calibration.rays(strong)
+    assert np.isnan(a[0, 0]) and np.isnan(b[179, 319])
+    assert np.isfinite(a[60:120, 100:220]).all()
+    found = np.isfinite(a)
+    projected = by_opencv(np.stack([a[found], b[found], np.ones(found.sum())], 1), strong)
+    v, u = np.nonzero(found)
+    close = np.abs(projected - np.stack([u, v], 1)).max(1)
+    assert np.quantile(close, 0.99) < 1e-2

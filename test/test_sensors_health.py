@@ -161,3 +161,9 @@ def test_every_check_can_be_turned_off():
     black = np.zeros((72, 128, 3), np.uint8)
     assert set(drive(Health(Modality.RGB, off), [black] * 40, now=lambda s: -s)) == {None}
     assert drive(Health(Modality.EVENT, off), [events(90_000, 0.01)]) == [None]
+
+
+@pytest.mark.parametrize("data", [None, np.zeros((0, 4), np.float32), np.zeros(3)])
+@pytest.mark.parametrize("modality", list(Modality))
+def test_a_measurement_without_content_is_unusable(modality, data):
+    assert drive(Health(modality), [data]) == ["measurement has no content"]

@@ -28,7 +28,7 @@ def as_bytes(data: Any) -> np.ndarray:
 def from_array(values: np.ndarray) -> array:
     """`values` as the array('B') that rclpy takes for uint8[] without looking at each element."""
     filled = array("B")
-    filled.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+    filled.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     return filled
 
 

@@ -118,16 +118,20 @@ def _finite(cloud: np.ndarray) -> np.ndarray:
     return cloud
 
 
+# name, dtype, offset, PointField.datatype. RViz reads the bytes of rgb as those of a float32;
 # class_id is padded to four bytes, so that confidence lies where a float should.
-LABELLED_POINT = np.dtype(
-    {
-        "names": ["x", "y", "z", "rgb", "class_id", "confidence"],
-        "formats": ["<f4", "<f4", "<f4", "<u4", "<u2", "<f4"],
-        "offsets": [0, 4, 8, 12, 16, 20],
-        "itemsize": 24,
-    }
+_LABELLED = (
+    ("x", "<f4", 0, 7),
+    ("y", "<f4", 4, 7),
+    ("z", "<f4", 8, 7),
+    ("rgb", "<u4", 12, 7),
+    ("class_id", "<u2", 16, 4),
+    ("confidence", "<f4", 20, 7),
 )
-_DATATYPES = {"<f4": 7, "<u2": 4}
+_names, _formats, _offsets, _ = zip(*_LABELLED, strict=True)
+LABELLED_POINT = np.dtype(
+    {"names": _names, "formats": _formats, "offsets": _offsets, "itemsize": 24}
+)
 
 
 def labelled_points(
@@ -152,11 +156,10 @@ def cloud_fields(points: np.ndarray, field: Any) -> dict[str, Any]:
     `points` of dtype LABELLED_POINT (n,); `field` makes a PointField: the message class, called
     with name, offset, datatype and count.
     """
-    fields = []
-    for name in LABELLED_POINT.names:
-        kind, offset = LABELLED_POINT.fields[name][:2]
-        datatype = 7 if name == "rgb" else _DATATYPES[kind.str]
-        fields.append(field(name=name, offset=int(offset), datatype=datatype, count=1))
+    fields = [
+        field(name=name, offset=offset, datatype=datatype, count=1)
+        for name, _, offset, datatype in _LABELLED
+    ]
     return {
         "height": 1,
         "width": len(points),

@@ -15,7 +15,7 @@ _LARGEST = 16384
 _HEADER = 12
 """Bytes of compressed_depth_image_transport's ConfigHeader before the PNG."""
 
-_VIEWS = {
+_VIEWS: dict[str, tuple[type[np.generic], int]] = {
     "rgb8": (np.uint8, 3),
     "bgr8": (np.uint8, 3),
     "rgba8": (np.uint8, 4),
@@ -42,11 +42,11 @@ def view_image(msg: Any) -> np.ndarray:
     name = str(msg.encoding).strip().lower()
     if name not in _VIEWS:
         raise Unusable(f"unknown image encoding '{msg.encoding}'")
-    dtype, channels = _VIEWS[name]
+    kind, channels = _VIEWS[name]
+    dtype = np.dtype(kind)
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
     if not (0 < height <= _LARGEST and 0 < width <= _LARGEST):
         raise Unusable(f"image has an absurd size: {width}x{height}")
-    dtype = np.dtype(dtype)
     line = width * channels * dtype.itemsize
     if step < line:
         raise Unusable(f"image lines are too short for their encoding: {step} of {line} bytes")
@@ -54,12 +54,11 @@ def view_image(msg: Any) -> np.ndarray:
     needed = step * (height - 1) + line
     if len(data) < needed:
         raise Unusable(f"image data are truncated: {len(data)} of {needed} bytes")
-    order = ">" if msg.is_bigendian else "<"
+    swapped = bool(msg.is_bigendian) != (sys.byteorder == "big")
+    stored = dtype.newbyteorder("S") if swapped else dtype
     pixel = (channels * dtype.itemsize, dtype.itemsize)
-    pixels = np.ndarray(
-        (height, width, channels), dtype.newbyteorder(order), data, 0, (step, *pixel)
-    )
-    if dtype.itemsize > 1 and (order == ">") != (sys.byteorder == "big"):
+    pixels = np.ndarray((height, width, channels), stored, data, 0, (step, *pixel))
+    if swapped and dtype.itemsize > 1:
         pixels = pixels.astype(dtype)
     return pixels[..., 0] if channels == 1 else pixels
 

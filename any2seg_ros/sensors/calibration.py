@@ -19,6 +19,7 @@ import numpy as np
 from any2seg_ros.modalities import Camera
 
 _WIDEST = np.deg2rad(89.0)
+_STEPS = 8192
 _MODELS = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
 
 
@@ -189,27 +190,45 @@ def rays(camera: Camera) -> np.ndarray:
 def _straighten(bent: np.ndarray, camera: Camera) -> np.ndarray:
     """Inverse of the distortion: a table for its radial part, a few steps for the tangential."""
     model, k = _coefficients(camera)
-    r, grown = _growth(camera)
     tangential = model == "rational_polynomial" and (k[2] != 0.0 or k[3] != 0.0)
-    straight = _straighten_radially(bent, r, grown)
+    straight = _straighten_radially(bent, camera)
     if not tangential:
         return straight.astype(np.float32)
     only_tangential = (0.0, 0.0, k[2], k[3], 0.0, 0.0, 0.0, 0.0)
-    for _ in range(5):
+    for _ in range(4):
         moved = np.stack(_distort(straight[0], straight[1], model, only_tangential))
-        straight = _straighten_radially(bent - (moved - straight), r, grown)
+        straight = _straighten_radially(bent - (moved - straight), camera)
     return straight.astype(np.float32)
 
 
-def _straighten_radially(bent: np.ndarray, r: np.ndarray, grown: np.ndarray) -> np.ndarray:
-    distance = np.hypot(bent[0], bent[1])
-    found = np.interp(distance, grown, r, right=np.nan)
-    return bent * np.divide(found, distance, out=np.ones_like(found), where=distance > 0)
+@lru_cache(maxsize=32)
+def _inverse(camera: Camera) -> tuple[np.ndarray, float]:
+    """Undistorted over distorted distance at even steps of the distorted one, and their number
+    for a distance of 1. The last one is NaN: there is no inverse from there on.
+    """
+    r, grown = _growth(camera)
+    even = np.linspace(0.0, grown[-1], _STEPS)
+    ratio = np.empty(_STEPS + 1)
+    ratio[1:-1] = np.interp(even[1:], grown, r) / even[1:]
+    ratio[0], ratio[-1] = 1.0, np.nan
+    return ratio, (_STEPS - 1) / grown[-1]
 
 
-def _turned(camera: Camera, rotation: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _straighten_radially(bent: np.ndarray, camera: Camera) -> np.ndarray:
+    ratio, steps = _inverse(camera)
+    place = np.hypot(bent[0], bent[1])
+    place *= steps
+    np.fmin(place, _STEPS - 1, out=place)
+    below = place.astype(np.int32)
+    place -= below
+    scale = ratio.take(below)
+    scale += place * (ratio.take(below + 1) - scale)
+    return bent * scale
+
+
+def _turned(camera: Camera, rotation: np.ndarray) -> np.ndarray:
     a, b = rays(camera).reshape(2, -1)
-    return tuple((rotation @ np.stack([a, b, np.ones_like(a)])).astype(np.float32))
+    return (rotation @ np.stack([a, b, np.ones_like(a)])).astype(np.float32)
 
 
 @lru_cache(maxsize=16)

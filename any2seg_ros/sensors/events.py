@@ -34,14 +34,13 @@ def concatenate(chunks: Sequence[Events], t0: int, t1: int) -> Events:
         cut = slice(first, last)
         parts.append((chunk.t[cut], chunk.x[cut], chunk.y[cut], chunk.p[cut]))
     if not parts:
-        return Events(*(column[:0] for column in _columns(chunks[-1])), width, height)
+        last_one = chunks[-1]
+        parts.append((last_one.t[:0], last_one.x[:0], last_one.y[:0], last_one.p[:0]))
     if len(parts) == 1:
-        return Events(*parts[0], width, height)
-    return Events(*(np.concatenate(column) for column in zip(*parts, strict=True)), width, height)
-
-
-def _columns(events: Events) -> tuple[np.ndarray, ...]:
-    return events.t, events.x, events.y, events.p
+        t, x, y, p = parts[0]
+    else:
+        t, x, y, p = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return Events(t, x, y, p, width, height)
 
 
 def place_events(

@@ -78,6 +78,8 @@ class Health:
         data = measurement.data
         if isinstance(data, Events):
             self._check_storm(data)
+        elif not isinstance(data, np.ndarray) or data.ndim < 2 or data.size == 0:
+            raise Unusable("measurement has no content")
         elif self._modality == Modality.LIDAR and data.ndim == 2 and data.dtype != np.uint8:
             self._check_points(len(data), new)
             self._check_frozen(data[:: max(1, len(data) // 512)], new)
@@ -118,7 +120,7 @@ class Health:
         if not self._config.frozen_after:
             return
         if new:
-            checksum = zlib.crc32(np.ascontiguousarray(sample))
+            checksum = zlib.crc32(np.ascontiguousarray(sample).data)
             self._repeats = self._repeats + 1 if checksum == self._checksum else 0
             self._checksum = checksum
         if self._repeats >= self._config.frozen_after:

@@ -94,9 +94,10 @@ class Placer:
     def place_one(self, measurement: Measurement) -> np.ndarray:
         """The modality image of one measurement, float32 (3, H, W); Unusable if it has none."""
         modality, data, view = measurement.modality, measurement.data, self.view
-        raster = isinstance(data, np.ndarray) and modality != Modality.LIDAR and data.ndim >= 2
-        if raster and measurement.camera is None and data.size:
-            check_shape(data, self.reference)
+        if isinstance(data, np.ndarray) and modality != Modality.LIDAR:
+            aligned = measurement.camera is None and data.ndim >= 2 and data.size > 0
+            if aligned:
+                check_shape(data, self.reference)
         if modality == Modality.RGB:
             return place_rgb(measurement, view)
         if isinstance(data, np.ndarray) and data.dtype == np.uint8:

@@ -86,30 +86,30 @@ def _seen(measurement: Measurement, view: Camera) -> tuple[np.ndarray, np.ndarra
         image = image[..., ::-1]
     image = np.ascontiguousarray(image)
     blind = None
-    if camera is None or _aligned(measurement, view):
+    if camera is None or _aligned(camera, measurement.reference_from_sensor, view):
         image = shrink(image, view.width, view.height)
     else:
-        image, blind = _warped(image, measurement, view)
+        image, blind = _warped(image, camera, measurement.reference_from_sensor, view)
     if image.ndim == 2:
         image = image[..., None]
     return (image[..., ::-1] if reversed_channels else image), blind
 
 
-def _aligned(measurement: Measurement, view: Camera) -> bool:
-    rotation = measurement.reference_from_sensor[:3, :3]
+def _aligned(camera: Camera, reference_from_sensor: np.ndarray, view: Camera) -> bool:
+    """Whether both look the same way: a picture has no depth, so that a shift is not respected."""
+    rotation = reference_from_sensor[:3, :3]
     turned = np.abs(rotation - np.eye(3)).max() > 1e-6
-    return not turned and calibration.same_view(measurement.camera, view)
+    return not turned and calibration.same_view(camera, view)
 
 
 def _warped(
-    image: np.ndarray, measurement: Measurement, view: Camera
+    image: np.ndarray, camera: Camera, reference_from_sensor: np.ndarray, view: Camera
 ) -> tuple[np.ndarray, np.ndarray]:
-    camera = measurement.camera
     factor = max(1, int(min(camera.fx / view.fx, camera.fy / view.fy)))
     if factor > 1:
         camera = camera.resized(camera.width // factor, camera.height // factor)
         image = shrink(image, camera.width, camera.height)
-    u, v = calibration.warp(view, camera, measurement.reference_from_sensor)
+    u, v = calibration.warp(view, camera, reference_from_sensor)
     seen = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return seen, u < -1.0
 
