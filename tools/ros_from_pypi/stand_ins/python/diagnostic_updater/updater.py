@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from diagnostic_updater.status import DiagnosticStatusWrapper
 from rclpy.clock import ROSClock
+
+from diagnostic_updater.status import DiagnosticStatusWrapper
 
 Function = Callable[[DiagnosticStatusWrapper], DiagnosticStatusWrapper]
 _PERIOD = "diagnostic_updater.period"
