@@ -29,6 +29,14 @@ def model(tmp_path_factory):
     return str(path)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def graphs(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("graphs")
+        patch.setenv("ANY2SEG_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="module")
 def segmenter(model):
     return Segmenter.open(EngineConfig(model, engine="torch", device="cpu"))
@@ -44,7 +52,7 @@ def images():
 def test_every_engine_agrees_with_torch_to_a_thousandth(name, model, segmenter, images):
     pytest.importorskip(name)
     other = Segmenter.open(EngineConfig(model, engine=name, device="cpu", precision="f32"))
-    for subset in [(0,), (1, 3), (0, 1, 2, 3)]:
+    for subset in [(1,), (0, 1, 2, 3)]:
         chosen = {Modality(m): images[m] for m in subset}
         expected, expected_weights = segmenter.logits(segmenter.encode(chosen))
         logits, weights = other.logits(other.encode(chosen))
@@ -74,7 +82,7 @@ def test_split_and_whole_give_the_same(segmenter, images):
 
 
 def test_results_stay_when_the_next_frame_comes(model, images):
-    segmenter = Segmenter.open(EngineConfig(model, engine="openvino"))
+    segmenter = Segmenter.open(EngineConfig(model, engine="torch"))
     first = segmenter.encode({Modality.RGB: images[Modality.RGB]})
     kept = [m.copy() for m in first[Modality.RGB]]
     segmenter.encode({Modality.RGB: images[Modality.EVENT]})

@@ -11,6 +11,7 @@ import openvino as ov
 import torch
 from torch import nn
 
+from any2seg_ros.engine.graph_cache import GraphCache
 from any2seg_ros.engine.halves import DecoderHalf, EncoderHalf
 from any2seg_ros.network import Any2Seg
 
@@ -24,6 +25,7 @@ class OpenVinoEngine:
         if precision not in PRECISIONS:
             raise ValueError(f"unknown precision '{precision}': use one of {', '.join(PRECISIONS)}")
         self._network = network
+        self._cache = GraphCache(network)
         self._core = ov.Core()
         self._device = "CPU" if device in ("auto", "cpu") else device.upper()
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
@@ -46,14 +48,21 @@ class OpenVinoEngine:
     def segment(self, maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         shapes = tuple(m.shape for m in maps)
         if shapes not in self._decoders:
-            self._decoders[shapes] = self._compile(convert(DecoderHalf(self._network), shapes))
+            self._decoders[shapes] = self._compile(
+                self._cache.model(
+                    "decoder", shapes, lambda: convert(DecoderHalf(self._network), shapes)
+                )
+            )
         logits, weights = self._run(self._decoders[shapes], maps)
         return logits, weights
 
     def _encoder_of(self, shape: tuple[int, ...]) -> ov.Model:
         """One conversion serves every number of modalities; its shape is fixed for each."""
         if self._encoder is None:
-            self._encoder = convert(EncoderHalf(self._network), [(2, *shape[1:])])
+            shapes = [(2, *shape[1:])]
+            self._encoder = self._cache.model(
+                "encoder", shapes, lambda: convert(EncoderHalf(self._network), shapes)
+            )
         model = self._encoder.clone()
         model.reshape(list(shape))
         return model

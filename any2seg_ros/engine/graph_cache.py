@@ -1,0 +1,71 @@
+"""OpenVINO graphs on disk: converting a network takes seconds, reading it back does not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import openvino as ov
+
+from any2seg_ros.network import Any2Seg, any2seg, decoder, efficientnet, fusion, mit
+
+_SOURCES = (any2seg, decoder, efficientnet, fusion, mit)
+
+
+class GraphCache:
+    """Graphs of one network, by half and shapes, in ANY2SEG_CACHE or the user's cache folder.
+
+    The folder's name tells the weights, the code and OpenVINO's version. Where nothing can be
+    written, graphs are made each time.
+    """
+
+    def __init__(self, network: Any2Seg) -> None:
+        self._folder = _root() / _digest(network)
+
+    def model(
+        self, half: str, shapes: Sequence[tuple[int, ...]], make: Callable[[], ov.Model]
+    ) -> ov.Model:
+        """The graph from disk, or `make`'s, which is then kept."""
+        name = "_".join("x".join(map(str, shape)) for shape in shapes)
+        folder = self._folder / f"{half}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        if (folder / "graph.xml").is_file():
+            try:
+                return ov.Core().read_model(folder / "graph.xml")
+            except RuntimeError:
+                shutil.rmtree(folder, ignore_errors=True)
+        graph = make()
+        _keep(graph, folder)
+        return graph
+
+
+def _keep(graph: ov.Model, folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=folder.parent))
+    except OSError:
+        return
+    try:
+        ov.save_model(graph, partial / "graph.xml", compress_to_fp16=False)
+        os.replace(partial, folder)
+    except (OSError, RuntimeError):  # no space left, or another process was first
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _root() -> Path:
+    if os.environ.get("ANY2SEG_CACHE"):
+        return Path(os.environ["ANY2SEG_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "any2seg_ros"
+
+
+def _digest(network: Any2Seg) -> str:
+    digest = hashlib.sha256(f"{ov.get_version()} {network.config}".encode())
+    for module in _SOURCES:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    for tensor in network.state_dict().values():
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

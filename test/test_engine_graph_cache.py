@@ -1,0 +1,76 @@
+"""Graphs on disk: read back, mended, and never in the way."""
+
+from __future__ import annotations
+
+import numpy as np
+import openvino as ov
+import pytest
+import torch
+
+from any2seg_ros.engine.graph_cache import GraphCache
+from any2seg_ros.engine.openvino_engine import convert
+from any2seg_ros.network import Any2Seg, NetworkConfig
+
+SHAPES = [(1, 3, 8, 8)]
+
+
+class Maker:
+    """Makes a small graph and counts how often."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self) -> ov.Model:
+        self.count += 1
+        torch.manual_seed(0)
+        return convert(torch.nn.Conv2d(3, 2, 1), SHAPES)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANY2SEG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return Any2Seg(NetworkConfig(width=8))
+
+
+def result(graph: ov.Model) -> np.ndarray:
+    image = np.arange(192, dtype=np.float32).reshape(SHAPES[0]) / 192
+    return next(iter(ov.compile_model(graph, "CPU")([image]).values()))
+
+
+def test_a_graph_is_made_once_and_read_back_the_same(folder, network):
+    make = Maker()
+    first = result(GraphCache(network).model("encoder", SHAPES, make))
+    again = result(GraphCache(network).model("encoder", SHAPES, make))
+    assert make.count == 1
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_damaged_graph_is_made_again(folder, network):
+    make = Maker()
+    GraphCache(network).model("encoder", SHAPES, make)
+    next(folder.rglob("graph.xml")).write_text("<net")
+    assert result(GraphCache(network).model("encoder", SHAPES, make)).shape == (1, 2, 8, 8)
+    GraphCache(network).model("encoder", SHAPES, make)
+    assert make.count == 2
+
+
+def test_other_weights_shapes_and_halves_have_graphs_of_their_own(folder, network):
+    make = Maker()
+    GraphCache(network).model("encoder", SHAPES, make)
+    GraphCache(network).model("decoder", SHAPES, make)
+    GraphCache(network).model("encoder", [(2, 3, 8, 8)], make)
+    GraphCache(Any2Seg(NetworkConfig(width=8))).model("encoder", SHAPES, make)
+    assert make.count == 4
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, network, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ANY2SEG_CACHE", str(tmp_path / "file" / "below"))
+    make = Maker()
+    assert result(GraphCache(network).model("encoder", SHAPES, make)).shape == (1, 2, 8, 8)
