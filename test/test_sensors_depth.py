@@ -21,10 +21,9 @@ def measured(data, camera=None, matrix=None):
 
 
 def dense(measurement, view=VIEW):
-    depth = np.zeros(view.height * view.width, np.float32)
-    filled, z = depth_in_view(measurement, view)
-    depth[filled] = z
-    return depth.reshape(view.height, view.width)
+    depth = depth_in_view(measurement, view)
+    assert depth.shape == (view.height, view.width) and depth.dtype == np.float32
+    return np.where(depth < np.inf, depth, 0)
 
 
 def test_millimetres_and_metres_give_the_same_image():

@@ -99,7 +99,10 @@ def _bridged(msg: Any) -> np.ndarray:
     try:
         pixels = CvBridge().imgmsg_to_cv2(msg, desired_encoding="rgb8")
     except Exception as error:
-        raise Unusable(f"cv_bridge cannot convert the encoding '{msg.encoding}'") from error
+        raise Unusable(
+            f"unknown image encoding '{msg.encoding}', or data that do not fit it: "
+            "cv_bridge cannot convert them"
+        ) from error
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise Unusable(f"cv_bridge made no picture of the encoding '{msg.encoding}'")
     return pixels

@@ -158,7 +158,7 @@ class WordDecoder:
         valid = word & _VALID.take(advanced)
         valid[single] = 1
         bits = np.unpackbits(valid.astype("<u2", copy=False).view(np.uint8), bitorder="little")
-        bit = bits.nonzero()[0]
+        bit = bits.view(bool).nonzero()[0]
         source = bit >> 4
         position = start.take(source)
         position += bit & 15

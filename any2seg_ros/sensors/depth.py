@@ -20,18 +20,21 @@ def place_depth(measurement: Measurement, view: Camera, scale: RangeScale) -> np
     depth camera does not see are 0 in all channels. A registered image is sampled on the view's
     raster; another one is moved there pixel by pixel, and of several on one place the nearest wins.
     """
-    filled, z = depth_in_view(measurement, view)
-    if len(filled) == 0:
+    z = depth_in_view(measurement, view).ravel()
+    holes = z == np.inf
+    if holes.all():
         raise Unusable("depth has no valid pixels in view of the reference camera")
-    planes = np.zeros((3, view.height * view.width), np.float32)
-    planes[0, filled] = scale.closeness(z)
-    planes[1, filled] = scale.nearness(z)
-    planes[2, filled] = scale.elevation(z * _slopes(view)[filled])
+    planes = np.empty((3, len(z)), np.float32)
+    planes[0] = scale.closeness(z)
+    planes[1] = scale.nearness(z)
+    with np.errstate(invalid="ignore"):
+        planes[2] = scale.elevation(z * _slopes(view))
+    planes[2][holes] = 0.0
     return planes.reshape(3, view.height, view.width)
 
 
-def depth_in_view(measurement: Measurement, view: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Flat pixels of the view with a depth, intp (m,), and that depth, float32 (m,) in metres."""
+def depth_in_view(measurement: Measurement, view: Camera) -> np.ndarray:
+    """Depth on the view's raster: float32 (h, w) in metres, inf in holes."""
     data = measurement.data
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.size == 0:
         raise Unusable("depth image has not one channel")
@@ -45,19 +48,18 @@ def depth_in_view(measurement: Measurement, view: Camera) -> tuple[np.ndarray, n
     return _moved(data, camera, view, np.asarray(matrix, np.float64))
 
 
-def _metres(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which samples are a depth, and the depths."""
-    samples = samples.ravel()
+def _metres(samples: np.ndarray, hole: float) -> np.ndarray:
+    """Samples of a depth image in metres, float32, with `hole` where there is no depth."""
     if samples.dtype == np.uint16:
-        valid = np.flatnonzero(samples)
-        return valid, samples[valid] * np.float32(0.001)
-    valid = np.flatnonzero((samples > 0) & (samples < np.inf))
-    return valid, samples[valid]
+        depth = samples * np.float32(0.001)
+        depth[samples == 0] = hole
+        return depth
+    return np.where((samples > 0) & (samples < np.inf), samples, np.float32(hole))
 
 
-def _registered(data: np.ndarray, view: Camera) -> tuple[np.ndarray, np.ndarray]:
+def _registered(data: np.ndarray, view: Camera) -> np.ndarray:
     rows, columns = _centres(data.shape[0], view.height), _centres(data.shape[1], view.width)
-    return _metres(data[rows[:, None], columns])
+    return _metres(data[rows[:, None], columns], np.inf)
 
 
 @lru_cache(maxsize=32)
@@ -80,20 +82,17 @@ def _grid(camera: Camera, step: int, rotation: bytes) -> np.ndarray:
     return (matrix @ np.stack([a, b, np.ones_like(a)])).astype(np.float32)
 
 
-def _moved(
-    data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _moved(data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray) -> np.ndarray:
     ratio = min(camera.fx / view.fx, camera.fy / view.fy)
     # Of a fine image, as many depth pixels are looked at as the view has.
     step = max(1, int(ratio))
     grid = _grid(camera, step, np.ascontiguousarray(matrix[:3, :3]).tobytes())
-    valid, depth = _metres(data[step // 2 :: step, step // 2 :: step])
-    x, y, z = (np.take(grid[axis], valid) for axis in range(3))
+    depth = _metres(data[step // 2 :: step, step // 2 :: step], np.nan)
+    x, y, z = grid * depth.reshape(1, -1)
     for points, offset in zip((x, y, z), matrix[:3, 3], strict=True):
-        points *= depth
         points += np.float32(offset)
     index, pixel = calibration.project(x, y, z, view)
     z = z[index]
     spread = int(step / ratio) + 1
-    filled, point = nearest(pixel, z, view.width, view.height, spread)
-    return filled, z[point]
+    point = nearest(pixel, z, view.width, view.height, spread)
+    return np.append(z, np.float32(np.inf)).take(point).reshape(view.height, view.width)

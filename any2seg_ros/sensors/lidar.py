@@ -40,19 +40,25 @@ def place_lidar(
         raise Unusable("cloud has no point in view of the reference camera")
     y = y[index]
     distance = np.sqrt(np.square(x[index]) + np.square(y) + np.square(z[index]))
-    filled, point = nearest(pixel, distance, view.width, view.height, dilation)
-    planes = np.zeros((3, view.height * view.width), np.float32)
-    planes[0, filled] = scale.closeness(distance)[point]
-    planes[1, filled] = np.clip(near[:, 3], 0.0, 1.0)[point]
-    planes[2, filled] = scale.elevation(y)[point]
+    point = nearest(pixel, distance, view.width, view.height, dilation)
+    channels = scale.closeness(distance), np.clip(near[:, 3], 0.0, 1.0), scale.elevation(y)
+    planes = np.empty((3, view.height * view.width), np.float32)
+    for plane, channel in zip(planes, channels, strict=True):
+        np.append(channel, np.float32(0.0)).take(point, out=plane, mode="clip")
     return planes.reshape(3, view.height, view.width)
 
 
-def _moved(cloud: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """The cloud's points in the reference camera's frame, float32 (3, n)."""
-    rotation = np.zeros((3, 4), np.float32)
-    rotation[:, :3] = matrix[:3, :3]
+def _moved(cloud: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, y and z of the cloud's points in the reference camera's frame, float32 (n,) each.
+
+    Written out: a matrix product would wake up BLAS threads, which is slow where cores are busy.
+    """
+    rows = np.asarray(matrix, np.float32)[:3]
+    product = np.empty(len(cloud), np.float32)
     with np.errstate(all="ignore"):
-        points = rotation @ cloud.T
-        points += np.asarray(matrix[:3, 3:4], np.float32)
-    return points
+        moved = [cloud[:, 0] * row[0] for row in rows]
+        for axis, row in zip(moved, rows, strict=True):
+            for column in (1, 2):
+                axis += np.multiply(cloud[:, column], row[column], out=product)
+            axis += row[3]
+    return moved[0], moved[1], moved[2]

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-_EMPTY = np.iinfo(np.int64).max
+_FARTHEST = 0x7F800000
+"""The bits of infinity in float32."""
 
 
 def nearest(
     pixel: np.ndarray, distance: np.ndarray, width: int, height: int, dilation: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest point on every pixel.
+) -> np.ndarray:
+    """The index of the nearest point on every pixel, intp (height * width,); n where there is none.
 
     pixel intp (n,) are flat pixels, distance float32 (n,) > 0 in metres. With a `dilation` of k, a
-    point covers k x k pixels, its own the upper left one for k = 2. Returns (filled, point): the
-    flat pixels on which there is a point and the index of that point, intp (m,) both.
+    point covers k x k pixels, its own the upper left one for k = 2.
     """
     # A positive float32 sorts like its bits, so that one minimum finds the distance and the point.
     keys = distance.astype(np.float32, copy=False).view(np.int32).astype(np.int64)
     keys <<= 32
     keys |= np.arange(len(keys))
-    image = np.full(height * width, _EMPTY, np.int64)
+    image = np.full(height * width, _FARTHEST << 32 | len(keys), np.int64)
     np.minimum.at(image, pixel, keys)
     if dilation > 1:
         image = _dilated(image.reshape(height, width), dilation).ravel()
-    filled = np.flatnonzero(image != _EMPTY)
-    return filled, (image[filled] & 0xFFFFFFFF).astype(np.intp)
+    image &= 0xFFFFFFFF
+    return image.astype(np.intp, copy=False)
 
 
 def _dilated(image: np.ndarray, size: int) -> np.ndarray:
