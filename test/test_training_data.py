@@ -1,0 +1,199 @@
+"""Data sets, placed frames, augmentation and batches."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import training_data
+
+from any2seg_ros.modalities import IGNORE, Events, Modality
+from any2seg_ros.sensors import PlacingConfig
+from any2seg_ros.training.augmentation import AugmentationConfig, augment
+from any2seg_ros.training.batches import Batches, draw
+from any2seg_ros.training.datasets import open_data
+from any2seg_ros.training.deliver import decode_label
+from any2seg_ros.training.placed import open_placed
+
+SIZE = (48, 32)
+CALM = AugmentationConfig(0, 1, 0, 0, 0, 0, 0)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("deliver")
+    training_data.write(root / "ready", "train", 5)
+    training_data.write(root / "raw", "train", 3, raw=True, condition="night")
+    return root
+
+
+def placed_of(root, cache):
+    data = open_data(root / "ready", "train")
+    return open_placed(data, "ready", SIZE, PlacingConfig(), cache)
+
+
+def test_labels_are_decoded_as_deliver_writes_them():
+    raw = np.array([[0, 1, 13], [25, 26, 255]], np.uint8)
+    assert decode_label(raw).tolist() == [[IGNORE, 0, 12], [24, IGNORE, IGNORE]]
+
+
+def test_delivers_frames_have_ready_images_and_their_label(root):
+    data = open_data(root / "ready", "train")
+    frame = data[0]
+    assert len(data) == 5 and data.name(0) == "sun/MAP_1_point1/000000"
+    assert frame.subset == tuple(Modality)
+    assert set(np.unique(frame.label)) == set(training_data.CLASSES.values())
+    for measurement in frame.measurements.values():
+        assert measurement.data.shape == (64, 96, 3) and measurement.data.dtype == np.uint8
+    rgb = frame.measurements[Modality.RGB].data
+    stored = cv2.imread(str(next((root / "ready").rglob("000000_rgb_front.png"))))
+    assert np.array_equal(rgb, stored[..., ::-1])
+
+
+def test_event_images_of_half_the_size_come_at_the_labels_size(root, tmp_path):
+    training_data.write(tmp_path, "train", 1)
+    path = next(tmp_path.rglob("*_event_front.png"))
+    cv2.imwrite(str(path), cv2.imread(str(path))[::2, ::2])
+    frame = open_data(tmp_path, "train")[0]
+    assert frame.measurements[Modality.EVENT].data.shape == (64, 96, 3)
+
+
+def test_streets_frames_have_raw_measurements_with_their_geometry(root):
+    data = open_data(root / "raw", "train")
+    frame = data[1]
+    depth, lidar = frame.measurements[Modality.DEPTH], frame.measurements[Modality.LIDAR]
+    events = frame.measurements[Modality.EVENT]
+    assert depth.data.dtype == np.uint16 and depth.camera.width == 96
+    assert lidar.data.shape == (500, 4) and lidar.reference_from_sensor[2, 0] == 1
+    assert isinstance(events.data, Events) and len(events.data) == 300
+    assert data.conditions(1) == ("night",) and data.reference(1).fx == 60
+
+
+def test_a_missing_file_is_named(root, tmp_path):
+    training_data.write(tmp_path, "train", 1)
+    path = next(tmp_path.rglob("*_lidar_front.png"))
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=f"{path.name} is missing"):
+        open_data(tmp_path, "train")[0]
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    training_data.write(tmp_path, "train", 1)
+    path = next(tmp_path.rglob("*_rgb_front.png"))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match=f"{path.name} is no readable image"):
+        open_data(tmp_path, "train")[0]
+
+
+def test_an_empty_split_and_a_strange_folder_say_what_they_lack(root, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no frames at .*val"):
+        open_data(root / "ready", "val")
+    with pytest.raises(FileNotFoundError, match="no data set at"):
+        open_data(tmp_path / "none", "train")
+    with pytest.raises(ValueError, match="neither img/"):
+        open_data(tmp_path, "train")
+
+
+def test_placed_frames_are_kept_and_are_what_the_placer_gives(root, tmp_path):
+    told = []
+    data = open_data(root / "raw", "train")
+    placed = open_placed(
+        data, "raw", SIZE, PlacingConfig(), tmp_path, lambda i, n: told.append((i, n))
+    )
+    from any2seg_ros.sensors import Placer
+
+    images = Placer(data.reference(2), SIZE).place(data[2]).images
+    assert told[-1] == (3, 3) and placed.present.all() and len(placed) == 3
+    for modality, image in images.items():
+        np.testing.assert_allclose(placed.images[2, modality], image, atol=2e-3)
+    assert placed.labels.shape == (3, 64, 96)
+    again = open_placed(
+        data, "raw", SIZE, PlacingConfig(), tmp_path, lambda i, n: pytest.fail("placed twice")
+    )
+    assert again.names == placed.names
+
+
+def test_another_placing_is_placed_again(root, tmp_path):
+    data = open_data(root / "ready", "train")
+    open_placed(data, "ready", SIZE, PlacingConfig(), tmp_path)
+    open_placed(data, "ready", SIZE, PlacingConfig(range_far=50), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_without_augmentation_nothing_changes():
+    images = np.random.default_rng(0).random((4, 3, 8, 12), dtype=np.float32)
+    label = np.arange(24 * 16, dtype=np.uint8).reshape(16, 24)
+    changed, same = augment(images, label, CALM, np.random.default_rng(1))
+    np.testing.assert_allclose(changed, np.clip(images, -10, 10), atol=1e-5)
+    assert np.array_equal(same, label)
+
+
+def test_flip_and_crop_move_images_and_label_together():
+    """The label's value is painted in every modality: it must still be there afterwards."""
+    label = np.kron(np.arange(24, dtype=np.uint8).reshape(4, 6), np.ones((16, 16), np.uint8))
+    images = np.repeat((label[::2, ::2] / 30)[None, None], 3, 1).repeat(4, 0)
+    config = AugmentationConfig(1, 2, 0, 0, 0, 0, 0)
+    changed, moved = augment(images, label, config, np.random.default_rng(3))
+    assert not np.array_equal(moved, label)
+    small = moved[::2, ::2]
+    for modality in (Modality.DEPTH, Modality.LIDAR, Modality.EVENT):
+        off = np.abs(changed[modality, 0] * 30 - small)
+        assert np.median(off) < 0.01 and (off < 0.5).mean() > 0.8
+
+
+def test_a_corrupted_sensor_leaves_the_others_alone():
+    images = np.random.default_rng(0).random((4, 3, 16, 24), dtype=np.float32)
+    label = np.zeros((32, 48), np.uint8)
+    config = AugmentationConfig(0, 1, 0, 0, 0, 1, 0)
+    changed, _ = augment(images, label, config, np.random.default_rng(2))
+    assert not np.allclose(changed[Modality.LIDAR], images[Modality.LIDAR])
+    for modality in (Modality.RGB, Modality.DEPTH, Modality.EVENT):
+        np.testing.assert_allclose(changed[modality], images[modality], atol=1e-5)
+
+
+def test_every_corruption_gives_numbers():
+    images = np.random.default_rng(0).random((4, 3, 16, 24), dtype=np.float32)
+    config = AugmentationConfig(0.5, 1.5, 0.4, 1, 1, 1, 1)
+    for seed in range(30):
+        changed, _ = augment(
+            images, np.zeros((32, 48), np.uint8), config, np.random.default_rng(seed)
+        )
+        assert changed.dtype == np.float32 and changed.shape == images.shape
+        assert np.isfinite(changed).all()
+
+
+def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
+    placed = placed_of(root, tmp_path)
+
+    def batches(seed=0, rank=0, processes=1):
+        variants = ("full", "random", "single")
+        return Batches([placed], AugmentationConfig(), variants, 4, SIZE, seed, rank, processes)
+
+    first, again = batches().at(3), batches().at(3)
+    assert torch.equal(first.images, again.images) and torch.equal(first.subsets, again.subsets)
+    assert not torch.equal(first.images, batches(seed=1).at(3).images)
+    halves = [batches(rank=r, processes=2).at(3) for r in range(2)]
+    assert torch.equal(torch.cat([h.images for h in halves]), first.images)
+    assert torch.equal(torch.cat([h.subsets for h in halves], 1), first.subsets)
+    ahead = list(batches().ahead(2, 5))
+    assert len(ahead) == 3 and torch.equal(ahead[1].images, first.images)
+
+
+def test_an_epoch_sees_every_frame_once(root, tmp_path):
+    batches = Batches([placed_of(root, tmp_path)], CALM, ("full",), 1, SIZE, 0)
+    names = [batches.at(step).names[0] for step in range(5)]
+    assert len(set(names)) == 5
+
+
+def test_subsets_are_drawn_from_what_is_present():
+    present = np.array([True, False, True, True])
+    generator = np.random.default_rng(0)
+    seen = set()
+    for _ in range(200):
+        subset = draw("random", present, generator)
+        assert subset.any() and not (subset & ~present).any()
+        seen.add(tuple(subset))
+        assert draw("single", present, generator).sum() == 1
+    assert len(seen) == 7
+    assert np.array_equal(draw("full", present, generator), present)
