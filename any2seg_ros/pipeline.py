@@ -1,0 +1,250 @@
+"""The Pipeline: from the messages of a Frame to a Segmentation, whatever became of the sensors.
+
+messages (decode) -> sensors (health, place) -> engine (segment). The node and the replay of a bag
+walk the same way. Nothing of ROS is imported: messages are known by their attributes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from any2seg_ros import messages
+from any2seg_ros.engine import Segmenter
+from any2seg_ros.modalities import (
+    IDENTITY,
+    Availability,
+    Camera,
+    Events,
+    Frame,
+    Measurement,
+    Modality,
+    Segmentation,
+    Unusable,
+)
+from any2seg_ros.sensors import Health, HealthConfig, Placer, PlacingConfig, concatenate
+
+
+class Received(NamedTuple):
+    """A message as the synchronizer gets it.
+
+    stamp: ns, of its header. arrival: ns of a steady clock. body: the message, of event packets
+    the decoded Events.
+    """
+
+    stamp: int
+    arrival: int
+    header: Any
+    body: Any
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """What the pipeline does besides what the network was trained with."""
+
+    health: Mapping[Modality, HealthConfig] = field(
+        default_factory=lambda: {modality: HealthConfig() for modality in Modality}
+    )
+    offset_s: Mapping[Modality, float] = field(default_factory=dict)
+    """Added to a sensor's stamps, as the synchronizer does."""
+    output_size: tuple[int, int] | None = None
+    """(width, height) of the masks; None for the reference camera's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of one Frame.
+
+    `segmentation` is None if nothing was usable. `frame` has the availability and the reasons
+    after all checks, its measurements are `Measurement`s. Latencies in s: decode, infer.
+    """
+
+    frame: Frame
+    segmentation: Segmentation | None
+    received: Mapping[Modality, Received]
+    anchor: Received | None
+    decode_s: float
+    infer_s: float
+
+
+class Pipeline:
+    """Decodes, checks, places and segments; `process` belongs to one thread.
+
+    `admit` belongs to the thread that hears the messages. Cameras and poses may be set at any
+    time by either.
+    """
+
+    def __init__(self, segmenter: Segmenter, config: PipelineConfig = PipelineConfig()) -> None:
+        self.segmenter = segmenter
+        self.config = config
+        self.placing = PlacingConfig(**segmenter.metadata.placing)
+        self.reference: Camera | None = None
+        self.cameras: dict[Modality, Camera] = {}
+        self.poses: dict[Modality, np.ndarray] = {}
+        self.invalid: Counter[Modality] = Counter()
+        self._health = self._new_health()
+        self._decoder = messages.EventDecoder()
+        self._placer: Placer | None = None
+
+    def _new_health(self) -> dict[Modality, Health]:
+        configs = self.config.health
+        return {m: Health(m, configs.get(m, HealthConfig())) for m in Modality}
+
+    def configure(self, config: PipelineConfig) -> None:
+        """Other checks from now on; what was usual is learned again."""
+        self.config = config
+        self._health = self._new_health()
+
+    def reset(self) -> None:
+        """Forget the past, as after a jump of time."""
+        self._decoder.reset()
+        for health in self._health.values():
+            health.reset()
+
+    def admit(self, modality: Modality, msg: Any, arrival: int, now: int | None = None) -> Received:
+        """A message for the synchronizer; events are decoded here, each packet and in order.
+
+        arrival: ns of a steady clock. now: ns of the clock that made the stamps; None leaves out
+        its check. Unusable for a stamp of zero or from the future, and for packets of events that
+        cannot be decoded.
+        """
+        body = msg
+        try:
+            if modality == Modality.EVENT and not is_picture(msg):
+                body = self._decoder.decode(msg)
+            stamp = messages.stamp_ns(msg.header.stamp)
+            if stamp <= 0:
+                raise Unusable("stamp is zero")
+            self._check_future(modality, stamp, now)
+        except Unusable:
+            self.invalid[modality] += 1
+            raise
+        return Received(stamp, arrival, msg.header, body)
+
+    def _check_future(self, modality: Modality, stamp: int, now: int | None) -> None:
+        limit = self.config.health.get(modality, HealthConfig()).future_s
+        if now is None or not limit:
+            return
+        ahead = (stamp - now) * 1e-9 + self.config.offset_s.get(modality, 0.0)
+        if ahead > limit:
+            raise Unusable(f"stamp is in the future by {ahead:.2f} s")
+
+    def process(self, frame: Frame, now: int | None = None) -> Result:
+        """Segment a Frame of `Received`s (events: a list of them) from whatever is usable."""
+        began = time.perf_counter()
+        received = {m: _last(x) for m, x in frame.measurements.items()}
+        decoded = self._decode(frame, received, now)
+        placer = self._placer_for(decoded)
+        images: Mapping[Modality, np.ndarray] = {}
+        if placer is not None:
+            placed = placer.place(decoded)
+            self._count_invalid(decoded, placed.availability)
+            images = placed.images
+            decoded = _checked(decoded, placed.availability, placed.reasons)
+        elif decoded.measurements:
+            reason = "reference camera is unknown: no camera_info yet"
+            lost = {m: Availability.INVALID for m in decoded.measurements}
+            decoded = _checked(
+                decoded,
+                {**decoded.availability, **lost},
+                {**decoded.reasons, **{m: reason for m in lost}},
+            )
+        ready = time.perf_counter()
+        segmentation = None
+        if images and placer is not None:
+            reference = placer.reference
+            size = self.config.output_size or (reference.width, reference.height)
+            segmentation = self.segmenter.segment(images, size)
+        done = time.perf_counter()
+        anchor = received.get(frame.anchor) if frame.anchor is not None else None
+        return Result(decoded, segmentation, received, anchor, ready - began, done - ready)
+
+    def _decode(self, frame: Frame, received: dict[Modality, Received], now: int | None) -> Frame:
+        """The frame with `Measurement`s that passed their health checks."""
+        measurements: dict[Modality, Measurement] = {}
+        availability, reasons = dict(frame.availability), dict(frame.reasons)
+        for modality in frame.subset:
+            try:
+                measurement = self._measurement(modality, frame, received[modality])
+                self._health[modality].check(measurement, now)
+                measurements[modality] = measurement
+            except Unusable as reason:
+                self.invalid[modality] += 1
+                availability[modality] = Availability.INVALID
+                reasons[modality] = str(reason)
+        return Frame(frame.stamp, measurements, availability, reasons, frame.anchor)
+
+    def _measurement(self, modality: Modality, frame: Frame, newest: Received) -> Measurement:
+        body, stamp = newest.body, newest.stamp
+        camera = self.cameras.get(modality)
+        if modality == Modality.RGB:
+            data: Any = messages.decode_image(body)
+        elif modality == Modality.LIDAR:
+            data = messages.decode_cloud(body)
+        elif isinstance(body, Events):
+            offset = round(self.config.offset_s.get(modality, 0.0) * 1e9)
+            # Events are cut at the frame's stamp, in the time of their own sensor.
+            stamp = min(frame.stamp - offset, newest.stamp)
+            window = round(self.placing.event_window_ms * 1e6)
+            chunks = [one.body for one in _all(frame.measurements[modality])]
+            data = concatenate([c for c in chunks if _same_size(c, body)], stamp - window, stamp)
+        elif modality == Modality.EVENT:
+            data = _picture(body)
+        else:
+            data = messages.decode_depth(body)
+        if camera is None and modality == Modality.RGB:
+            camera = self.reference
+        pose = self.poses.get(modality, IDENTITY)
+        return Measurement(modality, stamp, data, camera, pose)
+
+    def _placer_for(self, frame: Frame) -> Placer | None:
+        reference = self.reference
+        if reference is None:
+            return None
+        if self._placer is None or self._placer.reference != reference:
+            self._placer = Placer(reference, self.segmenter.size, self.placing)
+        return self._placer
+
+    def _count_invalid(self, before: Frame, after: Mapping[Modality, Availability]) -> None:
+        for modality in before.measurements:
+            if not after[modality].usable:
+                self.invalid[modality] += 1
+
+
+def is_picture(msg: Any) -> bool:
+    """Whether a message is a sensor_msgs/Image or CompressedImage."""
+    return hasattr(msg, "data") and not hasattr(msg, "events")
+
+
+def _checked(
+    frame: Frame,
+    availability: Mapping[Modality, Availability],
+    reasons: Mapping[Modality, str],
+) -> Frame:
+    left = {m: x for m, x in frame.measurements.items() if availability[m].usable}
+    return Frame(frame.stamp, left, dict(availability), dict(reasons), frame.anchor)
+
+
+def _all(entry: Any) -> list[Received]:
+    return entry if isinstance(entry, list) else [entry]
+
+
+def _last(entry: Any) -> Received:
+    return _all(entry)[-1]
+
+
+def _same_size(chunk: Any, last: Events) -> bool:
+    return isinstance(chunk, Events) and (chunk.width, chunk.height) == (last.width, last.height)
+
+
+def _picture(msg: Any) -> np.ndarray:
+    """A ready event image as uint8 (h, w, 3); grey becomes three equal channels."""
+    pixels = messages.decode_image(msg)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return pixels
