@@ -125,3 +125,15 @@ def test_depth_that_looks_the_other_way_is_unusable():
     behind = transform((0, 0, 0), (0, 1, 0, 0))
     with pytest.raises(Unusable, match="in view"):
         place_depth(measured(np.ones((360, 640), np.float32), REFERENCE, behind), VIEW, SCALE)
+
+
+def test_a_fine_image_is_moved_without_a_shift():
+    camera = REFERENCE.resized(1280, 720)
+    matrix = np.eye(4)
+    matrix[0, 3] = 1e-5
+    ramp = np.broadcast_to((4 + 0.01 * np.arange(1280)).astype(np.float32), (720, 1280))
+    found = dense(measured(ramp, camera, matrix))
+    expected = 4 + 0.01 * ((np.arange(160) + 0.5) * 8 - 0.5)
+    seen = found > 0
+    assert seen.mean() > 0.95
+    assert abs((found - expected)[seen].mean()) < 0.02
