@@ -61,11 +61,13 @@ class Result:
     """What became of one Frame.
 
     `segmentation` is None if nothing was usable. `frame` has the availability and the reasons
-    after all checks, its measurements are `Measurement`s. Latencies in s: decode, infer.
+    after all checks, its measurements are `Measurement`s; `images` are what the network ate.
+    Latencies in s: decode, infer.
     """
 
     frame: Frame
     segmentation: Segmentation | None
+    images: Mapping[Modality, np.ndarray]
     received: Mapping[Modality, Received]
     anchor: Received | None
     decode_s: float
@@ -162,7 +164,9 @@ class Pipeline:
             segmentation = self.segmenter.segment(images, size)
         done = time.perf_counter()
         anchor = received.get(frame.anchor) if frame.anchor is not None else None
-        return Result(decoded, segmentation, received, anchor, ready - began, done - ready)
+        return Result(
+            decoded, segmentation, images, received, anchor, ready - began, done - ready
+        )
 
     def _decode(self, frame: Frame, received: dict[Modality, Received], now: int | None) -> Frame:
         """The frame with `Measurement`s that passed their health checks."""

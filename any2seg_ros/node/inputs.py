@@ -1,0 +1,120 @@
+"""The node's subscriptions: messages to the synchronizer, camera_info to the geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from any2seg_ros.modalities import Modality
+from any2seg_ros.node.parameters import NodeParameters
+
+_EVENT_TYPES = {
+    "packet": "event_camera_msgs",
+    "dvs": "dvs_msgs",
+    "prophesee": "prophesee_event_msgs",
+}
+_TOPICS = {
+    Modality.RGB: "rgb/image",
+    Modality.DEPTH: "depth/image",
+    Modality.LIDAR: "lidar/points",
+    Modality.EVENT: "event/packets",
+}
+_QUEUE = {Modality.EVENT: 1000}
+
+
+def topic_of(modality: Modality, parameters: NodeParameters) -> str:
+    """The relative topic of a sensor, as image_transport names those that are compressed."""
+    sensor = parameters.sensors[modality]
+    topic = _TOPICS[modality]
+    if modality == Modality.EVENT and sensor.type == "image":
+        topic = "event/image"
+    return topic
+
+
+def type_of(modality: Modality, parameters: NodeParameters) -> type:
+    """The message type of a sensor; ModuleNotFoundError with the mend where it is missing."""
+    sensor = parameters.sensors[modality]
+    if modality == Modality.LIDAR:
+        package, name = "sensor_msgs", "PointCloud2"
+    elif modality == Modality.EVENT and sensor.type != "image":
+        package = _EVENT_TYPES[sensor.type]
+        name = "EventPacket" if sensor.type == "packet" else "EventArray"
+    else:
+        package, name = "sensor_msgs", "Image" if sensor.transport == "raw" else "CompressedImage"
+    try:
+        return getattr(import_module(f"{package}.msg"), name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{package} is not installed: install it, or set {modality.label}.enabled to false"
+        ) from error
+
+
+class Inputs:
+    """Subscribes to the enabled sensors; `hear` gets every message, `hear_info` every CameraInfo."""
+
+    def __init__(
+        self,
+        node: Any,
+        parameters: NodeParameters,
+        hear: Callable[[Modality, Any], None],
+        hear_info: Callable[[Modality, Any], None],
+    ) -> None:
+        self._node = node
+        self._parameters = parameters
+        self._hear = hear
+        self._hear_info = hear_info
+        self._subscriptions: dict[Modality, list[Any]] = {}
+        for modality, sensor in parameters.sensors.items():
+            if sensor.enabled:
+                self.add(modality)
+
+    def add(self, modality: Modality) -> None:
+        """Listen to a sensor."""
+        if modality in self._subscriptions:
+            return
+        sensor = self._parameters.sensors[modality]
+        topic = topic_of(modality, self._parameters)
+        if sensor.transport != "raw":
+            topic = f"{self._node.resolve_topic_name(topic)}/{sensor.transport}"
+        kind = type_of(modality, self._parameters)
+        made = [
+            self._subscribe(kind, topic, self._hear, modality, _QUEUE.get(modality, 10), sensor)
+        ]
+        if modality != Modality.LIDAR:
+            from sensor_msgs.msg import CameraInfo
+
+            info = f"{modality.label}/camera_info"
+            made.append(self._subscribe(CameraInfo, info, self._hear_info, modality, 5, sensor))
+        self._subscriptions[modality] = made
+
+    def remove(self, modality: Modality) -> None:
+        """Listen to a sensor no more."""
+        for subscription in self._subscriptions.pop(modality, []):
+            self._node.destroy_subscription(subscription)
+
+    def stop(self) -> None:
+        """Listen to nothing any more."""
+        for modality in list(self._subscriptions):
+            self.remove(modality)
+
+    def _subscribe(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Modality, Any], None],
+        modality: Modality,
+        depth: int,
+        sensor: Any,
+    ) -> Any:
+        reliability = ReliabilityPolicy.RELIABLE if sensor.reliable else ReliabilityPolicy.BEST_EFFORT
+        return self._node.create_subscription(
+            kind,
+            topic,
+            lambda msg: callback(modality, msg),
+            QoSProfile(depth=depth, reliability=reliability),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )

@@ -1,0 +1,425 @@
+"""The node's parameters as dataclasses: names, defaults, ranges, units and descriptions.
+
+ROS parameters and config/any2seg.yaml are made from these, so that a default stands in one place.
+Nothing of ROS is imported. `python -m any2seg_ros.node.parameters` prints the YAML.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from any2seg_ros.engine import EngineConfig
+from any2seg_ros.modalities import IDENTITY, Camera, Modality
+from any2seg_ros.pipeline import PipelineConfig
+from any2seg_ros.sensors import HealthConfig
+from any2seg_ros.sensors.calibration import transform
+from any2seg_ros.synchronizer import SynchronizerConfig, Timing
+
+_RGB, _DEPTH, _LIDAR, _EVENT = Modality
+_PICTURES = (_RGB, _DEPTH, _EVENT)
+_TRANSPORTS = {
+    _RGB: ("raw", "compressed"),
+    _DEPTH: ("raw", "compressedDepth"),
+    _LIDAR: ("raw",),
+    _EVENT: ("raw", "compressed"),
+}
+EVENT_TYPES = ("packet", "dvs", "prophesee", "image")
+
+
+def _parameter(
+    default: Any,
+    text: str,
+    low: float | None = None,
+    high: float | None = None,
+    live: bool = False,
+    only: tuple[Modality, ...] = tuple(Modality),
+) -> Any:
+    """A field; `live`: can be changed while the node runs; `only`: the sensors that have it."""
+    metadata = {"text": text, "range": (low, high), "live": live, "only": only}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class SensorParameters:
+    """One sensor's parameters; their names begin with the sensor's."""
+
+    enabled: bool = _parameter(True, "listen to the sensor", live=True)
+    transport: str = _parameter("raw", "raw, compressed or compressedDepth", only=_PICTURES)
+    type: str = _parameter(
+        "packet",
+        "packet (event_camera_msgs/EventPacket), dvs or prophesee (EventArray), or image (ready "
+        "event images)",
+        only=(_EVENT,),
+    )
+    reliable: bool = _parameter(False, "ask for reliable delivery; events rarely come so")
+    registered: bool = _parameter(
+        False,
+        "pixels are those of the reference camera already: no camera_info and no pose are needed",
+        only=(_DEPTH, _EVENT),
+    )
+    extrinsics: str = _parameter(
+        "tf",
+        "where the sensor stands: tf, or 'x y z qx qy qz qw' (m) of its frame in that of the "
+        "reference camera",
+    )
+    offset: float = _parameter(0.0, "s added to the sensor's stamps", -10.0, 10.0)
+    window: float = _parameter(
+        Timing.window, "s between a measurement and its frame at most; of events, the slice", 0, 2
+    )
+    hold: float = _parameter(
+        0.0, "s for which an old measurement stands in for a missing one", 0.0, 10.0
+    )
+    frozen_after: int = _parameter(
+        HealthConfig.frozen_after,
+        "times in a row that the same content may come; 0 turns the check off",
+        0,
+        10000,
+        True,
+        (_RGB, _DEPTH, _LIDAR),
+    )
+    black_level: float = _parameter(
+        HealthConfig.black_level, "level up to which a pixel is black", 0, 255, True, (_RGB,)
+    )
+    black_fraction: float = _parameter(
+        HealthConfig.black_fraction,
+        "share of black pixels from which an image is refused; 0 turns the check off",
+        0,
+        1,
+        True,
+        (_RGB,),
+    )
+    saturated_level: float = _parameter(
+        HealthConfig.saturated_level, "level from which a pixel is saturated", 0, 255, True, (_RGB,)
+    )
+    saturated_fraction: float = _parameter(
+        HealthConfig.saturated_fraction,
+        "share of saturated pixels from which an image is refused; 0 turns the check off",
+        0,
+        1,
+        True,
+        (_RGB,),
+    )
+    minimum_depth_fraction: float = _parameter(
+        HealthConfig.minimum_depth_fraction,
+        "share of pixels that must have a depth",
+        0,
+        1,
+        True,
+        (_DEPTH,),
+    )
+    minimum_points_fraction: float = _parameter(
+        HealthConfig.minimum_points_fraction,
+        "share of its usual number of points that a cloud must have; 0 turns the check off",
+        0,
+        1,
+        True,
+        (_LIDAR,),
+    )
+    storm_rate: float = _parameter(
+        HealthConfig.storm_rate,
+        "events a second and pixel from which there is a storm; 0 turns the check off",
+        0,
+        1e6,
+        True,
+        (_EVENT,),
+    )
+    future: float = _parameter(
+        HealthConfig.future_s,
+        "s that a stamp may lie in the future; 0 turns the check off",
+        0,
+        3600,
+        True,
+    )
+    drift: float = _parameter(
+        HealthConfig.drift_s,
+        "s that the delay of the stamps may drift; 0 turns the check off",
+        0,
+        3600,
+        True,
+    )
+
+
+def _sensors() -> Mapping[Modality, SensorParameters]:
+    return MappingProxyType(
+        {
+            _RGB: SensorParameters(),
+            _DEPTH: SensorParameters(),
+            _LIDAR: SensorParameters(window=0.06, hold=0.15),
+            _EVENT: SensorParameters(),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class NodeParameters:
+    """All parameters of the node; times in seconds."""
+
+    model: str = _parameter(
+        EngineConfig.model, "weights (.safetensors); empty for those that come with the package"
+    )
+    engine: str = _parameter(EngineConfig.engine, "auto, torch, openvino or onnxruntime")
+    device: str = _parameter(EngineConfig.device, "auto, cpu, cuda, or a device of OpenVINO's")
+    precision: str = _parameter(EngineConfig.precision, "auto, f32, bf16 or f16")
+    threads: int = _parameter(
+        EngineConfig.threads, "CPU threads of the engine; 0 leaves it to the engine", 0, 256
+    )
+    autostart: bool = _parameter(True, "configure and activate at the start")
+    anchors: tuple[str, ...] = _parameter(
+        tuple(m.label for m in SynchronizerConfig.anchors),
+        "whose measurements open frames: the first of these that lives",
+    )
+    deadline: float = _parameter(
+        SynchronizerConfig.deadline,
+        "s after its anchor's arrival at which an incomplete frame leaves",
+        0.0,
+        10.0,
+    )
+    period: float = _parameter(
+        SynchronizerConfig.period,
+        "s between frames that events open; silence is judged by it",
+        0.001,
+        10.0,
+    )
+    maximum_rate: float = _parameter(0.0, "Hz of the output at most; 0 for no limit", 0.0, 1000.0)
+    dead_after: int = _parameter(
+        SynchronizerConfig.dead_after,
+        "frames that wait in vain for a sensor until none waits for it any more",
+        1,
+        1000,
+    )
+    jump: float = _parameter(
+        SynchronizerConfig.jump, "s that stamps step back by when a new time begins", 0.01, 3600.0
+    )
+    replay: str = _parameter(
+        "auto", "let stamps alone decide when frames leave: yes, no, or auto (with simulated time)"
+    )
+    width: int = _parameter(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
+    height: int = _parameter(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
+    confidence_encoding: str = _parameter("mono8", "mono8 (0..255) or 32FC1 (0..1)", live=True)
+    minimum_confidence: float = _parameter(
+        0.0, "confidence below which a pixel of the mask is unlabelled (255)", 0.0, 1.0, True
+    )
+    overlay_opacity: float = _parameter(
+        0.5, "of the colours over the camera's image", 0.0, 1.0, True
+    )
+    status_period: float = _parameter(
+        0.2, "s after the last status at which there is another one", 0.02, 0.4
+    )
+    silent_after: float = _parameter(
+        0.3, "s without a message after which a sensor is silent", 0.05, 10.0
+    )
+    diagnostics_period: float = _parameter(1.0, "s between diagnostics", 0.1, 60.0)
+    reference_file: str = _parameter(
+        "", "where the reference camera is kept across restarts; empty for nowhere"
+    )
+    reference_frame: str = _parameter(
+        "", "TF frame of the reference camera; empty for that of its camera_info"
+    )
+    reference_width: int = _parameter(
+        0, "px; 0 takes the reference camera from rgb/camera_info", 0, 32768
+    )
+    reference_height: int = _parameter(0, "px", 0, 32768)
+    reference_k: str = _parameter("", "'fx fy cx cy' in px")
+    reference_d: str = _parameter("", "coefficients of the distortion, as in camera_info")
+    reference_model: str = _parameter(
+        "plumb_bob", "plumb_bob, rational_polynomial or equidistant"
+    )
+    sensors: Mapping[Modality, SensorParameters] = field(default_factory=_sensors)
+
+    def engine_config(self) -> EngineConfig:
+        """What runs the network."""
+        return EngineConfig(self.model, self.engine, self.device, self.threads, self.precision)
+
+    def synchronizer_config(self, event_window: float, simulated: bool) -> SynchronizerConfig:
+        """How frames are made; `event_window` is the slice (s) that the network was trained with.
+
+        `simulated`: the node runs on simulated time.
+        """
+        timing = {
+            m: Timing(
+                s.enabled,
+                s.offset,
+                max(s.window, event_window) if m == _EVENT else s.window,
+                s.hold,
+                2000 if m == _EVENT else Timing.capacity,
+            )
+            for m, s in self.sensors.items()
+        }
+        replay = simulated if self.replay == "auto" else self.replay == "yes"
+        return SynchronizerConfig(
+            anchors=tuple(Modality.parse(name) for name in self.anchors),
+            period=self.period,
+            minimum_interval=0.8 / self.maximum_rate if self.maximum_rate else 0.0,
+            deadline=self.deadline,
+            dead_after=self.dead_after,
+            jump=self.jump,
+            live=not replay,
+            timing=timing,
+        )
+
+    def pipeline_config(self) -> PipelineConfig:
+        """How measurements are judged."""
+        health = {
+            m: HealthConfig(
+                frozen_after=s.frozen_after,
+                black_level=s.black_level,
+                black_fraction=s.black_fraction,
+                saturated_level=s.saturated_level,
+                saturated_fraction=s.saturated_fraction,
+                minimum_depth_fraction=s.minimum_depth_fraction,
+                minimum_points_fraction=s.minimum_points_fraction,
+                storm_rate=s.storm_rate,
+                future_s=s.future,
+                drift_s=s.drift,
+            )
+            for m, s in self.sensors.items()
+        }
+        offsets = {m: s.offset for m, s in self.sensors.items() if s.offset}
+        size = (self.width, self.height) if self.width and self.height else None
+        return PipelineConfig(health, offsets, size)
+
+    def reference_camera(self) -> Camera | None:
+        """The reference camera, if parameters give it."""
+        if not (self.reference_width and self.reference_height):
+            return None
+        fx, fy, cx, cy = _numbers("reference_k", self.reference_k, 4)
+        return Camera(
+            self.reference_width,
+            self.reference_height,
+            fx,
+            fy,
+            cx,
+            cy,
+            _numbers("reference_d", self.reference_d),
+            self.reference_model,
+        )
+
+    def pose(self, modality: Modality) -> np.ndarray | None:
+        """float64 (4, 4), the sensor's frame to the reference camera's; None if TF has it."""
+        sensor = self.sensors[modality]
+        if sensor.registered and modality in (_DEPTH, _EVENT):
+            return IDENTITY
+        if sensor.extrinsics == "tf":
+            return None
+        values = _numbers(f"{modality.label}.extrinsics", sensor.extrinsics, 7)
+        return transform(values[:3], values[3:])
+
+    def check(self) -> None:
+        """ValueError that says which parameter is wrong, and what it may be."""
+        _one_of("engine", self.engine, ("auto", "torch", "openvino", "onnxruntime"))
+        _one_of("replay", self.replay, ("auto", "yes", "no"))
+        _one_of("confidence_encoding", self.confidence_encoding, ("mono8", "32FC1"))
+        for modality, sensor in self.sensors.items():
+            name = modality.label
+            _one_of(f"{name}.transport", sensor.transport, _TRANSPORTS[modality])
+            _one_of(f"{name}.type", sensor.type, EVENT_TYPES)
+            self.pose(modality)
+        for entry in entries():
+            low, high = entry.low, entry.high
+            value = self.get(entry.name)
+            if (low is not None and value < low) or (high is not None and value > high):
+                raise ValueError(f"{entry.name} is {value}, but must be from {low} to {high}")
+        if bool(self.width) != bool(self.height):
+            raise ValueError("width and height: give both or none")
+        self.reference_camera()
+        self.synchronizer_config(0.0, False)
+
+    def get(self, name: str) -> Any:
+        """The value of the parameter called `name`, such as `rgb.enabled`."""
+        section, _, rest = name.rpartition(".")
+        return getattr(self.sensors[Modality.parse(section)] if section else self, rest)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One ROS parameter."""
+
+    name: str
+    default: Any
+    text: str
+    low: float | None
+    high: float | None
+    live: bool
+
+
+def entries() -> Iterator[Entry]:
+    """Every parameter of the node, those of the sensors last."""
+    for item in fields(NodeParameters):
+        if item.metadata:
+            yield _entry(item.name, item.default, item)
+    for modality, sensor in _sensors().items():
+        for item in fields(SensorParameters):
+            if modality in item.metadata["only"]:
+                yield _entry(f"{modality.label}.{item.name}", getattr(sensor, item.name), item)
+
+
+def _entry(name: str, default: Any, item: Field) -> Entry:
+    low, high = item.metadata["range"]
+    return Entry(name, default, item.metadata["text"], low, high, item.metadata["live"])
+
+
+def from_values(values: Mapping[str, Any]) -> NodeParameters:
+    """The parameters of ROS values by name; those not given have their defaults. ValueError."""
+    sensors = {}
+    given = {entry.name: values.get(entry.name, entry.default) for entry in entries()}
+    for modality in Modality:
+        prefix = f"{modality.label}."
+        own = {n.removeprefix(prefix): v for n, v in given.items() if n.startswith(prefix)}
+        sensors[modality] = SensorParameters(**own)
+    top = {n: v for n, v in given.items() if "." not in n}
+    top["anchors"] = tuple(top["anchors"])
+    parameters = NodeParameters(**top, sensors=MappingProxyType(sensors))
+    parameters.check()
+    return parameters
+
+
+def as_yaml() -> str:
+    """config/any2seg.yaml: every parameter with its default, commented."""
+    lines = ["/**:", "  ros__parameters:"]
+    section = ""
+    for entry in entries():
+        head, _, name = entry.name.rpartition(".")
+        if head != section:
+            lines += ["", f"    {head}:"]
+            section = head
+        indent = "      " if head else "    "
+        text = f"{entry.text}{'; can be changed at run time' if entry.live else ''}"
+        comment = f"{indent}# "
+        lines += textwrap.wrap(text, 96, initial_indent=comment, subsequent_indent=comment)
+        lines.append(f"{indent}{name}: {_yaml(entry.default)}")
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(value)}]"
+    return repr(value)
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is '{value}', but must be one of {', '.join(known)}")
+
+
+def _numbers(name: str, text: str, count: int | None = None) -> tuple[float, ...]:
+    try:
+        values = tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise ValueError(f"{name} is '{text}', but must be numbers with spaces between") from None
+    if count is not None and len(values) != count:
+        raise ValueError(f"{name} is '{text}', but must be {count} numbers with spaces between")
+    return values
+
+
+if __name__ == "__main__":
+    print(as_yaml(), end="")
