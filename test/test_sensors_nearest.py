@@ -32,6 +32,13 @@ def test_the_nearest_point_wins_on_every_pixel(dilation):
     assert point.tolist() == [best.get(key, len(pixel)) for key in range(20 * 12)]
 
 
+def test_points_that_only_fill_gaps_leave_other_points_alone():
+    pixel, distance = np.array([5, 6]), np.array([1.0, 9.0], np.float32)
+    assert nearest(pixel, distance, 4, 3, 2).tolist()[4:8] == [2, 0, 0, 1]
+    point = nearest(pixel, distance, 4, 3, 2, only_gaps=True)
+    assert point.tolist() == [2, 2, 2, 2, 2, 0, 1, 1, 2, 0, 0, 1]
+
+
 def test_nothing_covers_nothing():
     point = nearest(np.zeros(0, np.intp), np.zeros(0, np.float32), 4, 3, 2)
     assert point.tolist() == [0] * 12

@@ -94,5 +94,5 @@ def _moved(data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray) -
     index, pixel = calibration.project(x, y, z, view)
     z = z[index]
     spread = int(step / ratio) + 1
-    point = nearest(pixel, z, view.width, view.height, spread)
+    point = nearest(pixel, z, view.width, view.height, spread, only_gaps=True)
     return np.append(z, np.float32(np.inf)).take(point).reshape(view.height, view.width)

@@ -9,21 +9,29 @@ _FARTHEST = 0x7F800000
 
 
 def nearest(
-    pixel: np.ndarray, distance: np.ndarray, width: int, height: int, dilation: int = 1
+    pixel: np.ndarray,
+    distance: np.ndarray,
+    width: int,
+    height: int,
+    dilation: int = 1,
+    only_gaps: bool = False,
 ) -> np.ndarray:
     """The index of the nearest point on every pixel, intp (height * width,); n where there is none.
 
     pixel intp (n,) are flat pixels, distance float32 (n,) > 0 in metres. With a `dilation` of k, a
-    point covers k x k pixels, its own the upper left one for k = 2.
+    point covers k x k pixels, its own the upper left one for k = 2; with `only_gaps` it
+    does so only where no point is at home.
     """
     # A positive float32 sorts like its bits, so that one minimum finds the distance and the point.
     keys = distance.astype(np.float32, copy=False).view(np.int32).astype(np.int64)
     keys <<= 32
     keys |= np.arange(len(keys))
-    image = np.full(height * width, _FARTHEST << 32 | len(keys), np.int64)
+    empty = _FARTHEST << 32 | len(keys)
+    image = np.full(height * width, empty, np.int64)
     np.minimum.at(image, pixel, keys)
     if dilation > 1:
-        image = _dilated(image.reshape(height, width), dilation).ravel()
+        wide = _dilated(image.reshape(height, width), dilation).ravel()
+        image = np.where(image == empty, wide, image) if only_gaps else wide
     image &= 0xFFFFFFFF
     return image.astype(np.intp, copy=False)
 
