@@ -16,12 +16,15 @@ _SPARSE = (Modality.LIDAR, Modality.EVENT)
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """flip and *_corruption are probabilities; zoom is the largest magnification of a crop.
+    """flip and *_corruption are probabilities.
 
-    jitter: how far brightness, contrast and saturation go from 1. The corruption of a modality
-    happens to it alone, so that the network learns to look at the others.
+    crop: (width, height) in pixels of what is trained on, smaller than the modality images to save
+    time; 0 for their size. zoom: the largest magnification of a crop; the smallest is the one that
+    shows all of the image. jitter: how far brightness, contrast and saturation go from 1. The
+    corruption of a modality happens to it alone, so that the network learns to look at the others.
     """
 
+    crop: tuple[int, ...] = (0, 0)
     flip: float = 0.5
     zoom: float = 1.6
     jitter: float = 0.3
@@ -33,6 +36,12 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         if self.zoom < 1 or not 0 <= self.flip <= 1:
             raise ValueError("zoom must be at least 1 and flip a probability")
+        if len(self.crop) != 2:
+            raise ValueError("crop must be a width and a height")
+
+    def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) that augmented images of (width, height) have."""
+        return (self.crop[0] or size[0], self.crop[1] or size[1])
 
 
 def augment(
@@ -41,11 +50,13 @@ def augment(
     config: AugmentationConfig,
     generator: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """images (M, 3, H, W) normalised, label uint8 (h, w) -> the same shapes, float32 and uint8.
+    """images (M, 3, H, W) normalised, label uint8 (h, w) -> the same, cropped; images float32.
 
+    The label keeps its resolution relative to the images.
     Flip and crop move everything together; jitter and corruptions change one modality each.
     """
-    images, label = _crop(images.astype(np.float32), label, config.zoom, generator)
+    size = config.size((images.shape[-1], images.shape[-2]))
+    images, label = _crop(images, label, size, config.zoom, generator)
     if generator.random() < config.flip:
         images, label = images[..., ::-1], label[:, ::-1]
     images = np.ascontiguousarray(images)
@@ -65,28 +76,39 @@ def augment(
 
 
 def _crop(
-    images: np.ndarray, label: np.ndarray, zoom: float, generator: np.random.Generator
+    images: np.ndarray,
+    label: np.ndarray,
+    size: tuple[int, int],
+    zoom: float,
+    generator: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    scale = generator.uniform(1, zoom)
-    top, left = generator.random(2)
-    if scale < 1.02:
-        return images, label
     height, width = images.shape[-2:]
-    window = _window(height, width, scale, top, left)
-    cropped = np.empty_like(images)
+    smallest = max(size[0] / width, size[1] / height)
+    scale = generator.uniform(smallest, max(zoom, smallest))
+    shares = size[1] / scale / height, size[0] / scale / width
+    place = generator.random(2)
+    rows, columns = _window((height, width), shares, place)
+    cropped = np.empty((*images.shape[:2], size[1], size[0]), np.float32)
     for m, image in enumerate(images):
         kind = cv2.INTER_NEAREST if m in _SPARSE else cv2.INTER_LINEAR
         for channel, plane in enumerate(image):
-            cv2.resize(plane[window], (width, height), cropped[m, channel], interpolation=kind)
-    rows, columns = label.shape
-    part = label[_window(rows, columns, scale, top, left)]
-    return cropped, cv2.resize(part, (columns, rows), interpolation=cv2.INTER_NEAREST)
+            part = plane[rows, columns].astype(np.float32)
+            cv2.resize(part, size, cropped[m, channel], interpolation=kind)
+    fine = label.shape[0] * size[1] // height, label.shape[1] * size[0] // width
+    part = np.ascontiguousarray(label[_window(label.shape, shares, place)])
+    return cropped, cv2.resize(part, fine[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _window(height: int, width: int, scale: float, top: float, left: float) -> tuple[slice, slice]:
-    rows, columns = round(height / scale), round(width / scale)
-    y, x = round(top * (height - rows)), round(left * (width - columns))
-    return slice(y, y + rows), slice(x, x + columns)
+def _window(
+    shape: tuple[int, ...], shares: tuple[float, float], place: np.ndarray
+) -> tuple[slice, slice]:
+    """Rows and columns of a window of these shares of the image; `place` 0..1 says where."""
+    slices = []
+    for length, share, where in zip(shape, shares, place, strict=True):
+        extent = min(length, round(length * share))
+        start = round(where * (length - extent))
+        slices.append(slice(start, start + extent))
+    return slices[0], slices[1]
 
 
 def _jittered(rgb: np.ndarray, jitter: float, generator: np.random.Generator) -> np.ndarray:

@@ -159,14 +159,12 @@ class Trainer:
         self.val = self._placed(val, data.val, data.val_split)
         if not self.rank:
             distributed.wait()
-        width, height = config.size
-        stride = config.losses.stride
         self.batches = Batches(
             sets,
             config.augmentation,
             config.losses.variants,
             config.batch,
-            (width // stride, height // stride),
+            self._pixels(),
             config.seed,
             self.rank,
             self.processes,
@@ -183,7 +181,7 @@ class Trainer:
         return open_placed(data, identity, self.config.size, self.config.placing, cache, progress)
 
     def _objective(self) -> Objective:
-        config, losses = self.config, self.config.losses
+        losses = self.config.losses
         weights = None
         if losses.class_power:
             sample = [s.labels[i, ::4, ::4] for s in self._sets for i in chosen(len(s), 400)]
@@ -196,9 +194,12 @@ class Trainer:
             names = teachers.name_correlation(losses.text_teacher, self.taxonomy).to(self.device)
         if losses.inter_modal:
             scenes = teachers.Scenes(losses.image_teacher, losses.captions, self.taxonomy)
-        width, height = config.size
-        pixels = (width // losses.stride, height // losses.stride)
-        return Objective(losses, pixels, weights, names, scenes)
+        return Objective(losses, self._pixels(), weights, names, scenes)
+
+    def _pixels(self) -> tuple[int, int]:
+        """(width, height) of the raster that losses are taken on."""
+        width, height = self.config.augmentation.size(self.config.size)
+        return width // self.config.losses.stride, height // self.config.losses.stride
 
     def _validate(self, final: bool) -> None:
         if self.rank:
