@@ -213,10 +213,12 @@ def _packets(random: np.random.Generator) -> list[SimpleNamespace]:
     packets = []
     for number in range(_PACKETS_A_SECOND // _FRAMES_A_SECOND):
         words: list[int] = []
+        upper = -1
         for group in range(count // 3):
             now = number * length + group * 3 * length // count
-            if group == 0 or now % 16 == 0:
-                words.append(0x8000 | now >> 12)
+            if now >> 12 != upper or now % 16 == 0:
+                upper = now >> 12
+                words.append(0x8000 | upper)
             words.append(0x6000 | now & 0xFFF)
             y, x, base = random.integers(0, (_HEIGHT, _WIDTH, _WIDTH - 12)).tolist()
             words += [y, 0x2000 | x, 0x3800 | base, 0x5000 | 0x11]
