@@ -18,7 +18,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 
-from any2seg_ros.bags import typestore
+from any2seg_ros.evaluation.output_bag import node_typestore
 from any2seg_ros.modalities import Availability, Modality
 from any2seg_ros.msg import SegmentationStatus
 
@@ -76,6 +76,7 @@ class Recorder:
         self._bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._bag.open()
         self._connections: dict[str, Connection] = {}
+        self._typestore = node_typestore()
         self._node = node
         for topic, (kind, qos) in TOPICS.items():
             node.create_subscription(
@@ -114,7 +115,7 @@ class Recorder:
         if topic not in self._connections:
             package = kind.__module__.split(".")[0]
             self._connections[topic] = self._bag.add_connection(
-                topic, f"{package}/msg/{kind.__name__}", typestore=typestore()
+                topic, f"{package}/msg/{kind.__name__}", typestore=self._typestore
             )
         self._bag.write(self._connections[topic], arrival, cdr)
 

@@ -15,8 +15,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from any2seg_ros import resources
+from any2seg_ros.bag_layout import BagLayout, find_layout
+from any2seg_ros.bag_reader import BagReader
 from any2seg_ros.demo.process import NodeProcess
 from any2seg_ros.demo.schedule import Phase, schedule
+from any2seg_ros.messages import decode_image, stamp_ns
 from any2seg_ros.modalities import Modality
 from any2seg_ros.taxonomy import DELIVER
 
@@ -50,7 +53,8 @@ def run(config: DemoConfig) -> dict:
     out = _fresh_folder(config.out)
     phases = schedule(config.seconds)
     tape = Tape(bag)
-    truth = ground_truth(bag, tape.start)
+    layout = labelled_layout(bag)
+    truth = images(bag, layout.label, tape.start)
     console.print(f"Playing [bold]{bag.name}[/bold] to the node; results go to {out}/")
     rclpy.init()
     talker, listener = rclpy.create_node("demo_player"), rclpy.create_node("demo_recorder")
@@ -75,24 +79,34 @@ def run(config: DemoConfig) -> dict:
     report = score(result, DELIVER)
     report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
     (out / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    write_report(out / "report.html", report, result, camera_images(bag, tape.start), DELIVER)
+    write_report(
+        out / "report.html",
+        report,
+        result,
+        images(bag, layout.sensors[Modality.RGB], tape.start),
+        DELIVER,
+    )
     console.print(table(report))
     console.print(f"Pictures: {out}/report.html   figures: {out}/report.json")
     return report
 
 
-def ground_truth(bag: Path, start: int) -> dict[int, np.ndarray]:
-    """The label images of a bag, uint8 (H, W), by ns after `start`."""
-    from any2seg_ros.bags import read_labels
+def images(bag: Path, topic: str, start: int) -> dict[int, np.ndarray]:
+    """The images of a topic, uint8 (H, W) or (H, W, 3) RGB, by ns after `start`."""
+    with BagReader(bag) as reader:
+        return {
+            stamp_ns(recorded.message.header.stamp) - start: decode_image(recorded.message)
+            for recorded in reader.messages([topic])
+        }
 
-    return {stamp - start: label for stamp, label in read_labels(bag)}
 
-
-def camera_images(bag: Path, start: int) -> dict[int, np.ndarray]:
-    """The RGB images of a bag, uint8 (H, W, 3), by ns after `start`."""
-    from any2seg_ros.bags import read_images
-
-    return {stamp - start: image for stamp, image in read_images(bag, "/rgb/image/compressed")}
+def labelled_layout(bag: Path) -> BagLayout:
+    """Which topics are which; ValueError for a bag that has no labels or no camera."""
+    with BagReader(bag) as reader:
+        layout = find_layout(reader.topics)
+    if layout.label is None or Modality.RGB not in layout.sensors:
+        raise ValueError(f"{bag} has no label topic or no camera: the demo needs both")
+    return layout
 
 
 def table(report: dict) -> Table:
