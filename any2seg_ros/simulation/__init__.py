@@ -1,0 +1,1 @@
+"""Streets: towns, traffic, weather and sensors; writes the DELIVER layout and bags."""

@@ -1,0 +1,201 @@
+"""Data sets of many scenes: the plan, and its execution on several processes, resumable."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+
+from any2seg_ros.sensors.placing import Placer
+from any2seg_ros.simulation import layout
+from any2seg_ros.simulation.scene import SPLITS, Scene, SceneSpec
+from any2seg_ros.simulation.settings import SensorSettings
+from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
+
+MANIFEST = "streets.json"
+VERSION = 1
+"""Changes when the same arguments give other content."""
+_BYTES_A_FRAME = 1_200_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The scenes of one split.
+
+    Scenes walk through `conditions`; every third round of scenes has failure cases of `failures`.
+    """
+
+    split: str = "train"
+    scenes: int = 10
+    frames: int = 10
+    conditions: tuple[str, ...] = CONDITIONS
+    failures: tuple[str, ...] = FAILURES
+    rate: float = 2.0
+    seed: int = 0
+    size: tuple[int, int] = (512, 288)
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise ValueError(f"unknown split '{self.split}': use one of {', '.join(SPLITS)}")
+        if self.scenes < 1 or self.frames < 1:
+            raise ValueError("there is nothing to do: --scenes and --frames must be at least 1")
+        if not 0.1 <= self.rate <= 100:
+            raise ValueError("--rate must be within 0.1 and 100 frames a second")
+        if self.frames / self.rate > 60:
+            raise ValueError("a scene is longer than 60 s: lower --frames or raise --rate")
+        if self.seed < 0:
+            raise ValueError("--seed must be 0 or more")
+        for known, chosen in ((CONDITIONS, self.conditions), (FAILURES, self.failures)):
+            for word in chosen:
+                if word not in known:
+                    what = "condition" if known is CONDITIONS else "failure case"
+                    raise ValueError(f"unknown {what} '{word}': use some of {', '.join(known)}")
+        if not self.conditions:
+            raise ValueError("no condition: use some of " + ", ".join(CONDITIONS))
+        width, height = self.size
+        if not (64 <= width <= 4096 and 48 <= height <= 4096) or width % 2 or height % 2:
+            raise ValueError("--size must be even and within 64x48 and 4096x4096")
+
+    def specs(self) -> list[SceneSpec]:
+        """The scenes, in order."""
+        return [self._spec(index) for index in range(self.scenes)]
+
+    def _spec(self, index: int) -> SceneSpec:
+        lap, place = divmod(index, len(self.conditions))
+        failure = ""
+        if self.failures and lap % 3 == 2:
+            failure = self.failures[(lap // 3 + place) % len(self.failures)]
+        return SceneSpec(
+            self.split, index, self.conditions[place], failure, self.frames, self.rate, self.seed, self.size
+        )
+
+
+def write_plans(
+    root: Path,
+    plans: Sequence[Plan],
+    settings: SensorSettings = SensorSettings(),
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Writes what is missing of the plans' splits to `root`; returns the number of frames made.
+
+    `progress` is called with the frames that are done and their total. May be stopped at any
+    moment and called again. ValueError if the folder holds something else, OSError for a full disk.
+    """
+    specs = [spec for plan in plans for spec in plan.specs()]
+    total = sum(spec.frames for spec in specs)
+    _claim(root, plans, settings)
+    missing = [(spec, _missing(root, spec)) for spec in specs]
+    todo = [(spec, numbers) for spec, numbers in missing if numbers]
+    made = sum(len(numbers) for _, numbers in todo)
+    _check_space(root, made)
+    done = total - made
+    if progress:
+        progress(done, total)
+    work = partial(_write_scene, root, settings)
+    for count in _run(work, todo, jobs):
+        done += count
+        if progress:
+            progress(done, total)
+    return made
+
+
+def _claim(root: Path, plans: Sequence[Plan], settings: SensorSettings) -> None:
+    """The folder is new, or holds the same data set; then its manifest says so."""
+    manifest = root / MANIFEST
+    wanted = {plan.split: _described(plan) for plan in plans}
+    content: dict = {"format": "streets", "version": VERSION, "sensors": json.loads(json.dumps(asdict(settings))), "splits": {}}
+    if manifest.exists():
+        try:
+            found = json.loads(manifest.read_text())
+        except ValueError:
+            raise ValueError(f"{manifest} is not readable: choose another folder with --out") from None
+        for key in ("format", "version", "sensors"):
+            if found.get(key) != content[key]:
+                raise ValueError(f"{root} holds a data set of another {key}: choose another folder with --out")
+        for split, described in wanted.items():
+            before = found["splits"].get(split, described)
+            # Scenes do not depend on their number: a split may grow.
+            described["scenes"] = max(described["scenes"], before["scenes"])
+            if {**before, "scenes": described["scenes"]} != described:
+                raise ValueError(
+                    f"{root} holds a '{split}' split made with other arguments: choose another folder with --out"
+                )
+        content = found
+    elif root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ValueError(f"{root} exists and is no data set of streets: choose another folder with --out")
+    if content["splits"] != {**content["splits"], **wanted} or not manifest.exists():
+        content["splits"].update(wanted)
+        layout.write_atomically(manifest, json.dumps(content, indent=1).encode())
+
+
+def _described(plan: Plan) -> dict:
+    return json.loads(json.dumps(asdict(plan)))
+
+
+def _missing(root: Path, spec: SceneSpec) -> list[int]:
+    return [
+        number
+        for number in range(spec.frames)
+        if not all(path.exists() for path in layout.frame_files(root, spec, number))
+    ]
+
+
+def _check_space(root: Path, frames: int) -> None:
+    need, free = frames * _BYTES_A_FRAME, shutil.disk_usage(root).free
+    if free < need:
+        raise OSError(
+            f"the disk of {root} is too full: {frames} frames need about {need / 1e9:.1f} GB, "
+            f"{free / 1e9:.1f} GB are free"
+        )
+
+
+def one_thread() -> None:
+    """Makes this process use one thread, so that sums do not depend on the machine's cores."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    cv2.setNumThreads(1)
+
+
+def _write_scene(root: Path, settings: SensorSettings, job: tuple[SceneSpec, list[int]]) -> int:
+    spec, numbers = job
+    scene = Scene(spec, settings)
+    placer = Placer(scene.rig.rgb, spec.size)
+    layout.write_calibration(root, scene)
+    for number in numbers:
+        layout.write_shot(root, scene, number, scene.shot(number), placer)
+    return len(numbers)
+
+
+def _run(
+    work: Callable[[tuple[SceneSpec, list[int]]], int],
+    todo: list[tuple[SceneSpec, list[int]]],
+    jobs: int,
+) -> Iterator[int]:
+    if jobs <= 1:
+        one_thread()
+        yield from map(work, todo)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=one_thread) as pool:
+        waiting, rest = set(), iter(todo)
+        try:
+            for job in rest:
+                waiting.add(pool.submit(work, job))
+                if len(waiting) < jobs * 2:
+                    continue
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,172 @@
+"""The folders of the DELIVER data set, with the raw measurements that it does not have."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from any2seg_ros.modalities import Camera, Frame, Modality
+from any2seg_ros.sensors.depth import depth_in_view
+from any2seg_ros.sensors.placing import Placer
+from any2seg_ros.simulation.drive import Rig
+from any2seg_ros.simulation.scene import Scene, SceneSpec, Shot
+
+PICTURES = {
+    "img": "rgb_front.png",
+    "semantic": "semantic_front.png",
+    "hha": "depth_front.png",
+    "depth": "depth_front.png",
+    "lidar": "lidar_front.png",
+    "event": "event_front.png",
+}
+"""Folders aligned with the RGB camera, and what follows `<frame>_` in their file names."""
+RAW = ("depth_front.png", "lidar_front.npy", "event_front.npz")
+
+
+def frame_name(number: int) -> str:
+    """Six digits."""
+    return f"{number:06d}"
+
+
+def folder(root: Path, kind: str, spec: SceneSpec) -> Path:
+    """The folder of a scene for one kind of file: img, hha, ..., raw."""
+    return root / kind / spec.condition / spec.split / spec.name
+
+
+def frame_files(root: Path, spec: SceneSpec, number: int) -> list[Path]:
+    """All files of one frame."""
+    name = frame_name(number)
+    files = [folder(root, kind, spec) / f"{name}_{end}" for kind, end in PICTURES.items()]
+    return files + [folder(root, "raw", spec) / f"{name}_{end}" for end in RAW]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """The file is there with all its bytes, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_calibration(root: Path, scene: Scene) -> None:
+    """`raw/.../calibration.json` of a scene."""
+    spec = scene.spec
+    stamps = {frame_name(n): scene.stamp(spec.seconds(n)) for n in range(spec.frames)}
+    text = json.dumps({"stamps": stamps, "sensors": _sensors(scene.rig)}, indent=1)
+    write_atomically(folder(root, "raw", spec) / "calibration.json", text.encode())
+
+
+def _sensors(rig: Rig) -> dict[str, object]:
+    def entry(frame_id: str, camera: Camera | None, pose: np.ndarray) -> dict[str, object]:
+        return {
+            "frame_id": frame_id,
+            "camera": asdict(camera) if camera else None,
+            "reference_from_sensor": np.round(rig.reference_from(pose), 9).tolist(),
+        }
+
+    return {
+        "rgb": entry("rgb_camera_optical", rig.rgb, rig.base_from_rgb),
+        "depth": entry("depth_camera_optical", rig.depth, rig.base_from_depth),
+        "lidar": entry("lidar", None, rig.base_from_lidar),
+        "event": entry("event_camera_optical", rig.event, rig.base_from_event),
+    }
+
+
+def write_shot(root: Path, scene: Scene, number: int, shot: Shot, placer: Placer) -> None:
+    """All files of one frame. `placer` shows the RGB camera in its own size."""
+    spec, name = scene.spec, frame_name(number)
+    frame = scene.frame(shot)
+    images = {kind: png(image) for kind, image in _pictures(scene, frame, shot, placer).items()}
+    raw = folder(root, "raw", spec)
+    write_atomically(raw / f"{name}_{RAW[0]}", png(shot.depth))
+    write_atomically(raw / f"{name}_{RAW[1]}", _npy(shot.cloud.points))
+    events = shot.events
+    write_atomically(
+        raw / f"{name}_{RAW[2]}", _npz(t=events.t, x=events.x, y=events.y, p=events.p)
+    )
+    for kind, data in images.items():
+        write_atomically(folder(root, kind, spec) / f"{name}_{PICTURES[kind]}", data)
+
+
+def png(image: np.ndarray) -> bytes:
+    """A PNG of uint8 (h, w, 3) RGB, uint8 (h, w) or uint16 (h, w)."""
+    if image.ndim == 3:
+        image = image[..., ::-1]
+    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise OSError("a picture could not be encoded")
+    return data.tobytes()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _pictures(scene: Scene, frame: Frame, shot: Shot, placer: Placer) -> dict[str, np.ndarray]:
+    placed = placer.place(frame)
+    width, height = scene.spec.size
+    empty = np.zeros((3, height, width), np.float32)
+    raw = shot.labels + np.uint8(1)
+
+    def picture(modality: Modality) -> np.ndarray:
+        planes = placed.images.get(modality, empty)
+        return np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
+
+    depth = depth_in_view(frame.measurements[Modality.DEPTH], placer.view)
+    depth = np.where(np.isfinite(depth), depth, np.float32(0.0))
+    event = picture(Modality.EVENT)
+    if scene.spec.failure == "eventlowres":
+        event = np.ascontiguousarray(event[::2, ::2])
+    return {
+        "img": shot.rgb,
+        "semantic": np.repeat(raw[..., None], 3, 2),
+        "hha": hha(depth, placer.view, picture(Modality.DEPTH)),
+        "depth": coded_depth(depth),
+        "lidar": picture(Modality.LIDAR),
+        "event": event,
+    }
+
+
+def coded_depth(depth: np.ndarray) -> np.ndarray:
+    """CARLA's 24-bit depth, uint8 (h, w, 3), of metres float32 (h, w)."""
+    code = np.rint(np.clip(depth / 1000.0, 0, 1).astype(np.float64) * (2**24 - 1)).astype(np.uint32)
+    return np.stack([code & 255, code >> 8 & 255, code >> 16], -1).astype(np.uint8)
+
+
+def hha(depth: np.ndarray, view: Camera, placed: np.ndarray) -> np.ndarray:
+    """Horizontal disparity, height, angle to gravity, uint8 (h, w, 3); 0 in holes.
+
+    After Gupta et al. (ECCV 2014). Disparity and height are channels 1 and 2 of the Placer's depth
+    image `placed`; the angle is that between the surface's normal and up, 255 for 180 degrees.
+    """
+    valid = (depth > 0).astype(np.float32)
+    v, u = np.mgrid[: view.height, : view.width].astype(np.float32)
+    rays = ((u - view.cx) / view.fx, (v - view.cy) / view.fy, np.float32(1.0))
+    weight = cv2.blur(valid, (7, 7)) + np.float32(1e-6)
+    points = np.stack([cv2.blur(depth * ray, (7, 7)) / weight for ray in rays], -1)
+    along, down = np.empty_like(points), np.empty_like(points)
+    along[:, 1:-1], down[1:-1] = points[:, 2:] - points[:, :-2], points[2:] - points[:-2]
+    along[:, [0, -1]], down[[0, -1]] = along[:, [1, -2]], down[[1, -2]]
+    normal = np.cross(down, along)
+    length = np.sqrt(np.square(normal).sum(-1)) + np.float32(1e-9)
+    angle = np.arccos(np.clip(-normal[..., 1] / length, -1, 1)) * np.float32(255 / np.pi)
+    channels = [placed[..., 1], placed[..., 2], np.rint(np.abs(angle)).astype(np.uint8)]
+    return np.stack(channels, -1) * (depth > 0).astype(np.uint8)[..., None]

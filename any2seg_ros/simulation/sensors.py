@@ -1,0 +1,341 @@
+"""What the vehicle's sensors measure of a town: pictures, depth, clouds and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from any2seg_ros.modalities import IGNORE, Camera
+from any2seg_ros.simulation.drive import rotation
+from any2seg_ros.simulation.materials import M, atlas
+from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings
+from any2seg_ros.simulation.shading import Lights, radiance, surfaces
+from any2seg_ros.simulation.stage import Eye, Hits, Snapshot
+from any2seg_ros.simulation.weather import Weather
+from any2seg_ros.taxonomy import DELIVER
+
+_SKY = np.uint8(DELIVER.id("Sky"))
+LUMINANCE = np.float32([0.2126, 0.7152, 0.0722])
+
+
+@lru_cache(maxsize=8)
+def _grid(camera: Camera) -> np.ndarray:
+    """Unit rays of all pixels in the optical frame, float64 (3, h * w)."""
+    v, u = np.mgrid[: camera.height, : camera.width]
+    rays = np.stack([(u.ravel() - camera.cx) / camera.fx, (v.ravel() - camera.cy) / camera.fy, np.ones(u.size)])
+    return rays / np.sqrt(np.square(rays).sum(0))
+
+
+def camera_rays(camera: Camera, world_from_optical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Origins and unit directions of all pixels in the world, both float32 (h * w, 3)."""
+    turned = world_from_optical[:3, :3] @ _grid(camera)
+    directions = np.ascontiguousarray(turned.T, np.float32)
+    origin = np.float32(world_from_optical[:3, 3])
+    return np.ascontiguousarray(np.broadcast_to(origin, directions.shape)), directions
+
+
+def forward(camera: Camera) -> np.ndarray:
+    """Cosine between every pixel's ray and the optical axis, float32 (h * w,)."""
+    return _grid(camera)[2].astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """Light on a camera before its sensor: linear float32 (h, w, 3); labels uint8 (h, w)."""
+
+    light: np.ndarray
+    labels: np.ndarray
+
+
+def look(
+    snapshot: Snapshot, camera: Camera, world_from_optical: np.ndarray, weather: Weather, lights: Lights,
+    mirrors: bool = True,
+) -> View:  # fmt: skip
+    """What arrives at a camera."""
+    origins, directions = camera_rays(camera, world_from_optical)
+    light, hits = radiance(
+        snapshot, origins, directions, weather, lights, 1.0 / camera.fx, mirrors,
+        Eye(camera, world_from_optical),
+    )
+    labels = np.where(hits.face >= 0, snapshot.faces.label[hits.face], _SKY).astype(np.uint8)
+    shape = (camera.height, camera.width)
+    return View(light.reshape(*shape, 3), labels.reshape(shape))
+
+
+def exposure(light: np.ndarray, night: bool) -> float:
+    """The factor on linear light that an automatic exposure would choose."""
+    luminance = light.reshape(-1, 3)[::7] @ LUMINANCE
+    middle = float(np.exp(np.log(luminance + 1e-4).mean()))
+    low, high = (1.5, 7.0) if night else (0.55, 2.4)
+    return float(np.clip(0.20 / middle, low, high))
+
+
+def expose(
+    light: np.ndarray,
+    gain: float,
+    well: float,
+    weather: Weather,
+    settings: RgbSettings,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The picture that a sensor makes of linear light float32 (h, w, 3): uint8 (h, w, 3).
+
+    `gain` makes 1 of what shall be white; `well` is the number of electrons of white.
+    """
+    light = cv2.GaussianBlur(light, (0, 0), settings.blur)
+    if weather.night:
+        # Lamps flare in the lens.
+        bright = np.maximum(light - 0.5, 0)
+        light = light + 0.12 * cv2.GaussianBlur(bright, (0, 0), light.shape[1] / 64)
+    electrons = light * np.float32(gain * well)
+    variance = electrons + np.float32(settings.read_noise**2)
+    electrons += rng.standard_normal(electrons.shape, np.float32) * np.sqrt(variance)
+    signal = electrons * np.float32(1.0 / well)
+    # A shoulder like a camera's tone curve instead of hard clipping.
+    signal = np.clip(signal, 0, 8)
+    signal = np.where(signal < 0.6, signal, 1.0 - np.float32(0.4) * np.exp(-(signal - np.float32(0.6)) / 0.4))
+    table = (np.power(np.arange(4096) / 4095.0, 1 / 2.2) * 255 + 0.5).astype(np.uint8)
+    return np.take(table, (np.minimum(signal, 1.0) * 4095).astype(np.uint16))
+
+
+def streaks(light: np.ndarray, rain: float, glow: float, rng: np.random.Generator) -> np.ndarray:
+    """Drops that fall through the picture and that stick to the lens, on linear light."""
+    height, width = light.shape[:2]
+    veil = np.zeros((height, width), np.float32)
+    slant = rng.uniform(-0.25, 0.25)
+    for _ in range(int(520 * rain)):
+        x, y = rng.uniform(0, width), rng.uniform(-20, height)
+        length = rng.uniform(8, 34)
+        end = (int(x + slant * length), int(y + length))
+        cv2.line(veil, (int(x), int(y)), end, rng.uniform(0.12, 0.4), 1, cv2.LINE_AA)
+    veil = cv2.GaussianBlur(veil, (3, 3), 0)
+    out = light * (1 - veil[..., None]) + glow * veil[..., None]
+    soft = cv2.GaussianBlur(light, (0, 0), 7)
+    drops = np.zeros((height, width), np.float32)
+    for _ in range(int(26 * rain)):
+        center = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
+        cv2.circle(drops, center, int(rng.uniform(3, 11)), 1.0, -1, cv2.LINE_AA)
+    drops = cv2.GaussianBlur(drops, (0, 0), 1.5)[..., None] * np.float32(0.85)
+    return (out * (1 - drops) + (soft * 1.15) * drops).astype(np.float32)
+
+
+def measure_depth(
+    snapshot: Snapshot,
+    camera: Camera,
+    world_from_optical: np.ndarray,
+    weather: Weather,
+    settings: DepthSettings,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Stereo depth uint16 (h, w) in mm, 0 in holes; and the true depth float32 (h, w) in m."""
+    origins, directions = camera_rays(camera, world_from_optical)
+    hits = snapshot.trace(origins, directions, Eye(camera, world_from_optical))
+    shape = (camera.height, camera.width)
+    true = np.where(hits.face >= 0, hits.distance * forward(camera), np.inf).astype(np.float32)
+    glass = _glass(snapshot, origins, directions, hits, 1.0 / camera.fx)
+    return _stereo(true.reshape(shape), glass.reshape(shape), camera, weather, settings, rng), true.reshape(shape)
+
+
+def _glass(
+    snapshot: Snapshot, origins: np.ndarray, directions: np.ndarray, hits: Hits, pixel: float
+) -> np.ndarray:
+    """Share of what stereo cannot match in every pixel, float32 (n,): glass, and water."""
+    glassy = np.append(atlas().glassy, False)
+    material = np.where(hits.face >= 0, snapshot.faces.material[hits.face], -1)
+    at = np.flatnonzero(glassy[material])
+    some = Hits(hits.distance[at], hits.face[at], hits.u[at], hits.v[at])
+    seen = surfaces(snapshot, origins[at], directions[at], some, pixel)
+    glass = (material == M["water"]) * np.float32(0.9)
+    glass[at[seen.at]] = seen.glass
+    return glass
+
+
+def _stereo(
+    true: np.ndarray,
+    glass: np.ndarray,
+    camera: Camera,
+    weather: Weather,
+    settings: DepthSettings,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Depth as a matcher of patches finds it: see docs/streets.md."""
+    shape = true.shape
+    scale = camera.fx * settings.baseline
+    disparity = np.float32(scale) / true
+    sigma = settings.disparity_noise * (1.8 if weather.night else 1.4 if weather.rain else 1.0)
+    coarse = rng.standard_normal((shape[0] // 3 + 1, shape[1] // 3 + 1), np.float32)
+    patchy = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    fine = rng.standard_normal(shape, np.float32)
+    # Patches reach over the edges of near things.
+    fat = cv2.dilate(disparity, np.ones((3, 3), np.uint8))
+    edge = fat - disparity > 0.8
+    swap = edge & (rng.random(shape, np.float32) < 0.5)
+    disparity = np.where(swap, fat, disparity)
+    noisy = disparity + np.float32(sigma) * (np.float32(0.9) * patchy + np.float32(0.6) * fine)
+    noisy = np.rint(noisy / settings.disparity_step) * np.float32(settings.disparity_step)
+    hidden = np.zeros(shape, bool)
+    for k in (1, 2, 3, 4, 6, 8, 12):
+        hidden[:, k:] |= disparity[:, :-k] - disparity[:, k:] > k
+    lost = 0.0
+    reach = settings.far
+    if weather.fog > 0.02:
+        reach = min(reach, 2.3 / weather.fog)
+    if weather.night:
+        reach, lost = reach * 0.7, 0.05
+    if weather.rain:
+        reach, lost = reach * 0.75, 0.02 + 0.03 * weather.rain
+    share = settings.speckle + lost + settings.glass_holes * glass
+    blotch = cv2.resize(
+        rng.random((shape[0] // 4 + 1, shape[1] // 4 + 1), np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST
+    )
+    draw = np.where(glass > 0.3, blotch, rng.random(shape, np.float32))
+    with np.errstate(divide="ignore"):
+        depth = np.float32(scale) / noisy
+    hole = hidden | (draw < share) | (noisy <= 0) | (depth > reach) | (depth < settings.near) | ~np.isfinite(true)
+    return np.where(hole, 0, np.minimum(depth * 1000, 65535)).astype(np.uint16)
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A cloud: points float32 (n, 4) x, y, z in the LiDAR's frame at the stamp and intensity 0..1;
+    ring uint8 (n,); time float32 (n,) in seconds from the stamp."""
+
+    points: np.ndarray
+    ring: np.ndarray
+    time: np.ndarray
+    labels: np.ndarray
+    """True class of each return, uint8 (n,); IGNORE for fog and rain."""
+    moving: np.ndarray
+    """Whether it came from something that moves, bool (n,)."""
+
+
+def measure_lidar(
+    snapshot: Snapshot,
+    world_from_lidar: tuple[np.ndarray, np.ndarray, np.ndarray],
+    weather: Weather,
+    settings: LidarSettings,
+    rng: np.random.Generator,
+    jitter: bool = False,
+) -> Sweep:
+    """One sweep. `world_from_lidar` are the poses at the sector's beginning, middle and end.
+
+    Every column is fired from where the vehicle is then; points are given in the frame of the
+    middle, the stamp, as drivers do that know the vehicle's motion.
+    """
+    beams, columns = settings.beams, settings.columns
+    fraction = np.linspace(-0.5, 0.5, columns)
+    azimuth = -fraction * np.radians(settings.sector)
+    elevation = np.radians(np.linspace(settings.highest, settings.lowest, beams))
+    local = _rays(elevation[:, None], azimuth[None])
+    shaken = local
+    if jitter:
+        sigma = np.radians(settings.jitter)
+        # Whole columns shake together, beams a little on their own.
+        shake = sigma * (rng.standard_normal((2, 1, columns)) + 0.3 * rng.standard_normal((2, beams, columns)))
+        shaken = _rays(elevation[:, None] + shake[0], azimuth[None] + shake[1])
+    origins, directions, back = _fired(world_from_lidar, fraction, shaken)
+    hits = snapshot.trace(origins, directions)
+    seen = surfaces(snapshot, origins, directions, hits, 0.003)
+    power, reflect = _power(seen.material, seen.glass, seen.facing, seen.distance, weather)
+    keep = (seen.distance < settings.far) & (seen.distance > settings.near)
+    chance = power / (power + np.float32(settings.sensitivity))
+    keep &= rng.random(len(seen.at), np.float32) < chance
+    distance = seen.distance + np.float32(settings.noise) * rng.standard_normal(len(seen.at), np.float32)
+    labels = snapshot.faces.label[seen.face].astype(np.uint8)
+    moving = snapshot.faces.shape[seen.face, 13] > 0
+    intensity = np.clip(reflect * (0.35 + 0.65 * seen.facing) * rng.uniform(0.9, 1.1, len(seen.at)), 0, 1)
+    at, distance, labels, moving = seen.at[keep], distance[keep], labels[keep], moving[keep]
+    intensity = intensity[keep].astype(np.float32)
+    at, distance, intensity, labels, moving = _clutter(
+        at, distance, intensity, labels, moving, beams * columns, weather, rng
+    )
+    # The driver believes the nominal angles.
+    believed = local.reshape(-1, 3)[at] * distance[:, None].astype(np.float64)
+    column = at % columns
+    points = np.einsum("nij,nj->ni", back[column, :3, :3], believed) + back[column, :3, 3]
+    cloud = np.concatenate([np.round(points, 3), np.round(intensity[:, None] * 255) / 255], 1)
+    return Sweep(
+        cloud.astype(np.float32),
+        (at // columns).astype(np.uint8),
+        (fraction[column] * settings.sector / 360.0 / settings.rate).astype(np.float32),
+        labels,
+        moving,
+    )
+
+
+def _rays(elevation: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
+    """Unit directions, float64 (..., 3), of angles in radians; x forward, y left, z up."""
+    flat = np.cos(elevation)
+    z = np.broadcast_to(np.sin(elevation), np.broadcast_shapes(elevation.shape, azimuth.shape))
+    return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), z], -1)
+
+
+def _fired(
+    poses: tuple[np.ndarray, np.ndarray, np.ndarray], fraction: np.ndarray, local: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Origins and directions in the world, float32 (beams * columns, 3), and for every column the
+    matrix float64 (4, 4) from the frame then to the frame of the middle."""
+    first, middle, last = poses
+    inverse = np.linalg.inv(middle)
+    # Motion within a sweep is small: the pose between two of them is their mean, made a rotation.
+    share = fraction[:, None, None] + 0.5
+    blend = first * (1 - share) + last * share
+    u, _, vt = np.linalg.svd(blend[:, :3, :3])
+    blend[:, :3, :3] = u @ vt
+    back = inverse @ blend
+    directions = np.einsum("cij,bcj->bci", blend[:, :3, :3], local).reshape(-1, 3)
+    origins = np.broadcast_to(blend[None, :, :3, 3], local.shape).reshape(-1, 3)
+    return np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(directions, np.float32), back
+
+
+def _power(
+    material: np.ndarray, glass: np.ndarray, facing: np.ndarray, distance: np.ndarray, weather: Weather
+) -> tuple[np.ndarray, np.ndarray]:
+    """Power of returns, and the reflectance that the sensor reports."""
+    table = atlas()
+    reflect = table.infrared[material] * (1 - np.float32(0.9) * glass)
+    if weather.rain:
+        reflect = reflect * np.where(table.wets[material], np.float32(1 - 0.55 * weather.rain), np.float32(1.0))
+    clear = np.exp(np.float32(-2 * (0.35 * weather.fog + 0.006 * weather.rain)) * distance)
+    return reflect * facing * clear / np.square(distance), reflect * clear
+
+
+def _clutter(
+    at: np.ndarray,
+    distance: np.ndarray,
+    intensity: np.ndarray,
+    labels: np.ndarray,
+    moving: np.ndarray,
+    rays: int,
+    weather: Weather,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, ...]:
+    """Returns of drops: near ones, with little power; they replace what is behind them."""
+    share = 0.035 * weather.rain + (0.9 * weather.fog if weather.fog > 0.02 else 0.0)
+    if share <= 0:
+        return at, distance, intensity, labels, moving
+    drop = np.flatnonzero(rng.random(rays) < share)
+    near = (1.5 + rng.exponential(3.0 if weather.rain else 4.5, len(drop))).astype(np.float32)
+    behind = np.full(rays, np.inf, np.float32)
+    behind[at] = distance
+    free = near < behind[drop]
+    drop, near = drop[free], near[free]
+    keep = ~np.isin(at, drop)
+    small = rng.uniform(0.01, 0.1, len(drop)).astype(np.float32)
+    none = np.full(len(drop), IGNORE, np.uint8)
+    return (
+        np.concatenate([at[keep], drop]),
+        np.concatenate([distance[keep], near]),
+        np.concatenate([intensity[keep], small]),
+        np.concatenate([labels[keep], none]),
+        np.concatenate([moving[keep], np.ones(len(drop), bool)]),
+    )
+
+
+__all__ = [
+    "LUMINANCE", "Sweep", "View", "camera_rays", "expose", "exposure", "forward", "look",
+    "measure_depth", "measure_lidar", "rotation", "streaks",
+]  # fmt: skip

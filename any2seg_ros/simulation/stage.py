@@ -1,0 +1,261 @@
+"""A town that can be looked at: rays into its still part and into what moves at one time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from embreex import rtcore_scene
+from embreex.mesh_construction import TriangleMesh
+
+from any2seg_ros.modalities import Camera
+from any2seg_ros.simulation.mesh import Mesh
+from any2seg_ros.simulation.town import Mover, Town
+
+FAR = np.float32(1e30)
+_BEHIND, _AHEAD = 12.0, 85.0
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """What shading needs of triangles: shape float32 (f, 16) and label, material int32 (f,).
+
+    Columns of shape: uv of the first corner, the edges' uv (2 + 2), normal (3), tint (3), glow,
+    moves (0 or 1), two of padding so that a face is one cache line.
+    """
+
+    shape: np.ndarray
+    label: np.ndarray
+    material: np.ndarray
+
+    @classmethod
+    def of(cls, mesh: Mesh, moves: bool) -> Faces:
+        """The table of a mesh."""
+        shape = np.zeros((len(mesh), 16), np.float32)
+        shape[:, 0:2] = mesh.uv[:, 0]
+        shape[:, 2:4] = mesh.uv[:, 1] - mesh.uv[:, 0]
+        shape[:, 4:6] = mesh.uv[:, 2] - mesh.uv[:, 0]
+        a, b = mesh.corners[:, 1] - mesh.corners[:, 0], mesh.corners[:, 2] - mesh.corners[:, 0]
+        normal = np.cross(a, b)
+        length = np.sqrt(np.square(normal).sum(1, keepdims=True))
+        shape[:, 6:9] = normal / np.maximum(length, 1e-12)
+        shape[:, 9:12] = mesh.tint
+        shape[:, 12] = mesh.glow
+        shape[:, 13] = moves
+        return cls(shape, mesh.label.astype(np.int32), mesh.material.astype(np.int32))
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Where n rays end: distance float32 (n,) in units of their direction, FAR for the sky; face
+    int32 (n,), -1 for the sky; u and v float32 (n,), barycentric."""
+
+    distance: np.ndarray
+    face: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+
+
+def _tracer(mesh: Mesh) -> rtcore_scene.EmbreeScene | None:
+    if not len(mesh):
+        return None
+    scene = rtcore_scene.EmbreeScene()
+    TriangleMesh(scene, np.ascontiguousarray(mesh.corners, np.float32))
+    return scene
+
+
+@dataclass(frozen=True, eq=False)
+class _Actor:
+    """A mover with rays of its own: its mesh never changes, rays are moved into its frame."""
+
+    mover: Mover
+    tracer: rtcore_scene.EmbreeScene
+    faces: Faces
+    center: np.ndarray
+    radius: float
+
+    @classmethod
+    def of(cls, mover: Mover) -> _Actor:
+        points = mover.mesh.corners.reshape(-1, 3)
+        low, high = points.min(0), points.max(0)
+        center = (low + high) / 2
+        radius = float(np.sqrt(np.square(points - center).sum(1).max()))
+        tracer = _tracer(mover.mesh)
+        assert tracer is not None
+        return cls(mover, tracer, Faces.of(mover.mesh, True), center, radius)
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """An actor at one time: turn float32 (3, 3) and place float32 (3,) map it into the world."""
+
+    actor: _Actor
+    turn: np.ndarray
+    place: np.ndarray
+    first: int
+
+    @property
+    def center(self) -> np.ndarray:
+        """Middle of the sphere around it, in the world."""
+        return self.place + self.turn @ self.actor.center
+
+    def local(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rays in the actor's frame."""
+        moved = (origins - self.place) @ self.turn
+        return np.ascontiguousarray(moved), np.ascontiguousarray(directions @ self.turn)
+
+
+@dataclass(frozen=True, eq=False)
+class Eye:
+    """Rays of all pixels of a pinhole camera in order of rows: finds who is where in its image."""
+
+    camera: Camera
+    world_from_optical: np.ndarray
+
+    def meeting(self, center: np.ndarray, radius: float) -> np.ndarray | slice:
+        """Numbers of the pixels that may see a sphere."""
+        rotation, place = self.world_from_optical[:3, :3], self.world_from_optical[:3, 3]
+        x, y, z = (center - place) @ rotation
+        camera = self.camera
+        if z < -radius:
+            return slice(0)
+        if z < 1.25 * radius:
+            return slice(None)
+        spans = []
+        for along, focal, middle, size in (
+            (x, camera.fx, camera.cx, camera.width),
+            (y, camera.fy, camera.cy, camera.height),
+        ):
+            reach = 1.02 * radius * np.sqrt(1 + (along / z) ** 2) / (z - radius) * (1 + abs(along / z))
+            low, high = (focal * (along / z + sign * reach) + middle for sign in (-1, 1))
+            spans.append((max(0, int(np.floor(low))), min(size, int(np.ceil(high)) + 1)))
+        (x0, x1), (y0, y1) = spans
+        if x0 >= x1 or y0 >= y1:
+            return slice(0)
+        return (np.arange(y0, y1)[:, None] * camera.width + np.arange(x0, x1)).ravel()
+
+
+class _Loose:
+    """Unit rays from anywhere, relative to the first origin."""
+
+    def __init__(self, origins: np.ndarray, directions: np.ndarray) -> None:
+        self._zero, self._directions = origins[0].copy(), directions
+        self._origins = origins - self._zero
+        self._along = np.einsum("ij,ij->i", self._origins, directions)
+        self._square = np.einsum("ij,ij->i", self._origins, self._origins)
+
+    def meeting(self, center: np.ndarray, radius: float) -> np.ndarray:
+        """Numbers of the rays that pass a sphere."""
+        center = (center - self._zero).astype(np.float32)
+        reach = radius * 1.01 + 0.02
+        along = self._directions @ center
+        along -= self._along
+        distance = self._square - np.float32(2) * (self._origins @ center)
+        distance -= np.square(along)
+        limit = np.float32(reach * reach - float(center @ center))
+        return np.flatnonzero((distance < limit) & (along > np.float32(-reach)))
+
+
+class _Parallel:
+    """Rays of one direction: who is near them is seen in a plane across it."""
+
+    def __init__(self, origins: np.ndarray, direction: np.ndarray) -> None:
+        side = np.cross(direction, np.float32([0, 0, 1]))
+        side /= np.sqrt(np.square(side).sum())
+        self._plane = np.stack([side, np.cross(direction, side)]).astype(np.float32)
+        self._zero = origins[0].copy()
+        self._a, self._b = self._plane @ (origins - self._zero).T
+
+    def meeting(self, center: np.ndarray, radius: float) -> np.ndarray:
+        """Numbers of the rays whose line passes a sphere."""
+        a, b = self._plane @ (center - self._zero).astype(np.float32)
+        reach = np.float32(radius * 1.01 + 0.02)
+        return np.flatnonzero(np.square(self._a - a) + np.square(self._b - b) < reach * reach)
+
+
+class Snapshot:
+    """The town at one time."""
+
+    def __init__(
+        self, still: rtcore_scene.EmbreeScene, still_faces: Faces, placed: list[_Placed]
+    ) -> None:
+        self._still, self._placed = still, placed
+        shapes = [still_faces.shape]
+        for one in placed:
+            shape = one.actor.faces.shape.copy()
+            shape[:, 6:9] = shape[:, 6:9] @ one.turn.T
+            shapes.append(shape)
+        moving = [one.actor.faces for one in placed]
+        self.faces = Faces(
+            np.concatenate(shapes),
+            np.concatenate([still_faces.label, *(f.label for f in moving)]),
+            np.concatenate([still_faces.material, *(f.material for f in moving)]),
+        )
+
+    def trace(self, origins: np.ndarray, directions: np.ndarray, eye: Eye | None = None) -> Hits:
+        """The nearest surfaces along unit rays, origins and directions float32 (n, 3).
+
+        `eye` says that they are all pixels of a camera, which is faster.
+        """
+        if not len(origins):
+            nothing = np.zeros(0, np.float32)
+            return Hits(nothing, np.zeros(0, np.int32), nothing, nothing)
+        found = self._still.run(origins, directions, output=1)
+        distance, face, u, v = found["tfar"], found["primID"], found["u"], found["v"]
+        rays = eye or _Loose(origins, directions)
+        for one in self._placed:
+            at = rays.meeting(one.center, one.actor.radius)
+            if isinstance(at, slice):
+                at = np.arange(len(origins))[at]
+            if not len(at):
+                continue
+            start, way = one.local(origins[at], directions[at])
+            other = one.actor.tracer.run(start, way, dists=distance[at], output=1)
+            near = np.flatnonzero(other["primID"] >= 0)
+            at = at[near]
+            distance[at], u[at], v[at] = other["tfar"][near], other["u"][near], other["v"][near]
+            face[at] = other["primID"][near] + np.int32(one.first)
+        distance[face < 0] = FAR
+        return Hits(distance, face, u, v)
+
+    def blocked(self, origins: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Whether anything stands in the way from n points towards a direction, bool (n,)."""
+        directions = np.ascontiguousarray(np.broadcast_to(direction, origins.shape))
+        shut = self._still.run(origins, directions, query="OCCLUDED") >= 0
+        free = np.flatnonzero(~shut)
+        if not len(free):
+            return shut
+        rays = _Parallel(origins[free], direction)
+        for one in self._placed:
+            at = free[rays.meeting(one.center, one.actor.radius)]
+            if len(at):
+                start, way = one.local(origins[at], directions[at])
+                shut[at] |= one.actor.tracer.run(start, way, query="OCCLUDED") >= 0
+        return shut
+
+
+class Stage:
+    """Builds the snapshots of a town."""
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+        self._still = _tracer(town.still)
+        self._faces = Faces.of(town.still, False)
+        self._actors: dict[int, _Actor] = {}
+
+    def at(self, seconds: float, s: float) -> Snapshot:
+        """The town at a time, with what moves near a vehicle at s."""
+        placed, first = [], len(self._faces.label)
+        for number, mover in enumerate(self.town.movers):
+            at = mover.s + mover.speed * seconds
+            if not -_BEHIND < at - s < _AHEAD:
+                continue
+            if number not in self._actors:
+                self._actors[number] = _Actor.of(mover)
+            actor = self._actors[number]
+            x, y, z, heading = self.town.road.pose(at, mover.d + mover.across * seconds, mover.h)
+            c, sn = np.cos(heading + mover.turn), np.sin(heading + mover.turn)
+            turn = np.array([[c, -sn, 0], [sn, c, 0], [0, 0, 1]], np.float32)
+            placed.append(_Placed(actor, turn, np.array([x, y, z], np.float32), first))
+            first += len(actor.faces.label)
+        return Snapshot(self._still, self._faces, placed)

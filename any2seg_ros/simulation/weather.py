@@ -1,0 +1,113 @@
+"""Conditions: light, air and rain, by DELIVER's names, and its failure cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+CONDITIONS = ("cloud", "fog", "night", "rain", "sun")
+FAILURES = ("motionblur", "overexposure", "underexposure", "lidarjitter", "eventlowres")
+
+
+@dataclass(frozen=True, eq=False)
+class Weather:
+    """What a condition is made of. Radiance is relative: 1 is a white wall in full sun.
+
+    sun: direction to it, float32 (3,), and its light; sky: light from zenith and from the horizon;
+    fog: extinction in 1/m and colour; rain: 0..1; clouds: noise float32 (256, 256), cover 0..1.
+    """
+
+    condition: str
+    sun: np.ndarray
+    sunlight: np.ndarray
+    zenith: np.ndarray
+    horizon: np.ndarray
+    fog: float
+    air: np.ndarray
+    rain: float
+    night: bool
+    cover: float
+    clouds: np.ndarray = field(repr=False)
+
+    @property
+    def shadows(self) -> bool:
+        """Whether the sun casts shadows."""
+        return float(self.sunlight.max()) > 0.05
+
+    def sky(self, directions: np.ndarray) -> np.ndarray:
+        """Radiance of the sky, float32 (n, 3), in unit directions (n, 3)."""
+        up = np.clip(directions[:, 2], 0.0, 1.0)
+        blend = np.sqrt(up)[:, None]
+        color = self.horizon + (self.zenith - self.horizon) * blend
+        plane = directions[:, :2] / (up + np.float32(0.18))[:, None]
+        cell = (plane * 36.0).astype(np.int32) & 255
+        cloud = self.clouds[cell[:, 1], cell[:, 0]]
+        cloud = np.clip((cloud - (1 - self.cover)) * 2.2, 0, 1) * np.clip(up * 5, 0, 1)
+        white = (self.horizon * 0.75 + self.sunlight * 0.35 + 0.1 * self.zenith).astype(np.float32)
+        color += (white - color) * cloud[:, None]
+        if self.shadows:
+            glow = np.clip(directions @ self.sun, 0, 1)
+            color += self.sunlight * (0.35 * glow**24 + 6.0 * (glow > 0.9994))[:, None]
+        return self.faded(color, np.float32(120.0) * (1.0 - 0.6 * up))
+
+    def faded(self, color: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """Radiance after `distance` metres of air."""
+        if self.fog <= 0:
+            return color
+        clear = np.exp(-np.float32(self.fog) * distance)[:, None]
+        return self.air + (color - self.air) * clear
+
+
+def _f(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def make_weather(condition: str, seed: np.random.SeedSequence, heading: float = 0.0) -> Weather:
+    """The weather of a condition: every drive has its own sun, haze and clouds.
+
+    `heading` is the road's: the sun stands anywhere but behind the vehicle's back at noon.
+    """
+    if condition not in CONDITIONS:
+        raise ValueError(f"unknown condition '{condition}': use some of {', '.join(CONDITIONS)}")
+    rng = np.random.default_rng(seed)
+    azimuth, height = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(18, 62))
+    sun = _f(np.cos(azimuth) * np.cos(height), np.sin(azimuth) * np.cos(height), np.sin(height))
+    clouds = _clouds(rng)
+    warm = _f(1.0, 0.9 + 0.1 * np.sin(height), 0.72 + 0.28 * np.sin(height))
+    if condition == "sun":
+        return Weather(
+            condition, sun, 1.15 * warm, _f(0.13, 0.27, 0.62), _f(0.55, 0.68, 0.85), 0.0008,
+            _f(0.55, 0.65, 0.8), 0.0, False, rng.uniform(0.1, 0.5), clouds,
+        )  # fmt: skip
+    if condition == "cloud":
+        gray = rng.uniform(0.5, 0.8)
+        return Weather(
+            condition, sun, 0.0 * warm, gray * _f(0.62, 0.66, 0.72), gray * _f(0.85, 0.87, 0.9), 0.0025,
+            gray * _f(0.8, 0.83, 0.87), 0.0, False, rng.uniform(0.55, 0.8), clouds,
+        )  # fmt: skip
+    if condition == "fog":
+        gray, beta = rng.uniform(0.45, 0.7), rng.uniform(0.03, 0.09)
+        color = gray * _f(0.93, 0.95, 0.97)
+        return Weather(condition, sun, 0.0 * warm, color, color, beta, color, 0.0, False, 0.3, clouds)
+    if condition == "rain":
+        gray = rng.uniform(0.28, 0.5)
+        return Weather(
+            condition, sun, 0.0 * warm, gray * _f(0.6, 0.64, 0.7), gray * _f(0.8, 0.83, 0.87), rng.uniform(0.008, 0.018),
+            gray * _f(0.75, 0.78, 0.82), rng.uniform(0.4, 1.0), False, rng.uniform(0.6, 0.85), clouds,
+        )  # fmt: skip
+    dark = rng.uniform(0.5, 1.2)
+    return Weather(
+        condition, sun, 0.0 * warm, dark * _f(0.003, 0.004, 0.009), dark * _f(0.012, 0.011, 0.012), 0.003,
+        dark * _f(0.008, 0.008, 0.01), 0.0, True, rng.uniform(0.2, 0.6), clouds,
+    )  # fmt: skip
+
+
+def _clouds(rng: np.random.Generator) -> np.ndarray:
+    total = np.zeros((256, 256), np.float32)
+    for scale, weight in ((4, 0.5), (8, 0.28), (16, 0.16), (48, 0.08)):
+        small = np.tile(rng.uniform(0, 1, (scale, scale)).astype(np.float32), (3, 3))
+        big = cv2.resize(small, (768, 768), interpolation=cv2.INTER_CUBIC)
+        total += weight * big[256:512, 256:512]
+    return (total - total.min()) / np.ptp(total)
