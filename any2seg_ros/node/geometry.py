@@ -88,7 +88,7 @@ class Geometry:
             if frame_id == self.reference_frame:
                 self._pipeline.poses.pop(modality, None)
                 return
-            raise Unusable(f"no transform from its frame to the reference camera: {error}") from None
+            raise Unusable(f"no transform to the reference camera: {error}") from None
         self._pipeline.poses[modality] = transform_matrix(found.transform)
 
     def _remember(self, path: Path, camera: Camera) -> None:

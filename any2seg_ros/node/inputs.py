@@ -8,6 +8,7 @@ from typing import Any
 
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo
 
 from any2seg_ros.modalities import Modality
 from any2seg_ros.node.parameters import NodeParameters
@@ -54,7 +55,10 @@ def type_of(modality: Modality, parameters: NodeParameters) -> type:
 
 
 class Inputs:
-    """Subscribes to the enabled sensors; `hear` gets every message, `hear_info` every CameraInfo."""
+    """Subscribes to the enabled sensors; `hear` gets their messages, `hear_info` CameraInfos.
+
+    rgb/camera_info is listened to in any case: it tells the reference camera.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class Inputs:
         self._hear = hear
         self._hear_info = hear_info
         self._subscriptions: dict[Modality, list[Any]] = {}
+        self._reference = self._subscribe_info(Modality.RGB)
         for modality, sensor in parameters.sensors.items():
             if sensor.enabled:
                 self.add(modality)
@@ -84,11 +89,8 @@ class Inputs:
         made = [
             self._subscribe(kind, topic, self._hear, modality, _QUEUE.get(modality, 10), sensor)
         ]
-        if modality != Modality.LIDAR:
-            from sensor_msgs.msg import CameraInfo
-
-            info = f"{modality.label}/camera_info"
-            made.append(self._subscribe(CameraInfo, info, self._hear_info, modality, 5, sensor))
+        if modality in (Modality.DEPTH, Modality.EVENT):
+            made.append(self._subscribe_info(modality))
         self._subscriptions[modality] = made
 
     def remove(self, modality: Modality) -> None:
@@ -100,6 +102,11 @@ class Inputs:
         """Listen to nothing any more."""
         for modality in list(self._subscriptions):
             self.remove(modality)
+        self._node.destroy_subscription(self._reference)
+
+    def _subscribe_info(self, modality: Modality) -> Any:
+        topic, sensor = f"{modality.label}/camera_info", self._parameters.sensors[modality]
+        return self._subscribe(CameraInfo, topic, self._hear_info, modality, 5, sensor)
 
     def _subscribe(
         self,
@@ -110,11 +117,11 @@ class Inputs:
         depth: int,
         sensor: Any,
     ) -> Any:
-        reliability = ReliabilityPolicy.RELIABLE if sensor.reliable else ReliabilityPolicy.BEST_EFFORT
+        policy = ReliabilityPolicy.RELIABLE if sensor.reliable else ReliabilityPolicy.BEST_EFFORT
         return self._node.create_subscription(
             kind,
             topic,
             lambda msg: callback(modality, msg),
-            QoSProfile(depth=depth, reliability=reliability),
+            QoSProfile(depth=depth, reliability=policy),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )

@@ -1,0 +1,193 @@
+"""The node's publishers: what a Result becomes, made only where somebody listens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+from vision_msgs.msg import LabelInfo, VisionClass
+
+from any2seg_ros.messages import (
+    cloud_fields,
+    confidence_fields,
+    image_fields,
+    info_fields,
+    labelled_points,
+    mask_fields,
+)
+from any2seg_ros.modalities import IGNORE, Camera, Modality, Segmentation
+from any2seg_ros.msg import SegmentationStatus
+from any2seg_ros.pipeline import Result
+from any2seg_ros.sensors import calibration
+from any2seg_ros.taxonomy import Taxonomy
+
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_TOPICS: dict[str, tuple[type, QoSProfile]] = {
+    "mask": (Image, QoSProfile(depth=5)),
+    "confidence": (Image, QoSProfile(depth=5)),
+    "color": (Image, QoSProfile(depth=5)),
+    "overlay": (Image, QoSProfile(depth=5)),
+    "points": (PointCloud2, QoSProfile(depth=5)),
+    "camera_info": (CameraInfo, QoSProfile(depth=5)),
+    "status": (SegmentationStatus, QoSProfile(depth=10)),
+    "label_info": (LabelInfo, _LATCHED),
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How outputs are made."""
+
+    confidence_encoding: str = "mono8"
+    minimum_confidence: float = 0.0
+    overlay_opacity: float = 0.5
+
+
+class Outputs:
+    """Publishes on ~/mask, ~/confidence, ~/color, ~/overlay, ~/points, ~/camera_info, ~/status.
+
+    ~/label_info is latched. Headers are the anchor's; ~/points is in `reference_frame`.
+    """
+
+    def __init__(self, node: Any, taxonomy: Taxonomy, look: Look = Look()) -> None:
+        self.look = look
+        self._node = node
+        self._taxonomy = taxonomy
+        self._publishers = {
+            name: node.create_lifecycle_publisher(
+                kind, f"~/{name}", qos, qos_overriding_options=_overriding(name)
+            )
+            for name, (kind, qos) in _TOPICS.items()
+        }
+
+    def stop(self) -> None:
+        """Take the publishers away."""
+        for publisher in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers = {}
+
+    def publish_classes(self, header: Header) -> None:
+        """The class table, once for everybody who comes later."""
+        classes = [
+            VisionClass(class_id=i, class_name=name)
+            for i, name in enumerate(self._taxonomy.classes)
+        ]
+        message = LabelInfo(
+            header=header, class_map=classes, threshold=float(self.look.minimum_confidence)
+        )
+        self._publishers["label_info"].publish(message)
+
+    def publish_status(self, status: SegmentationStatus) -> None:
+        """~/status."""
+        self._publishers["status"].publish(status)
+
+    def publish(self, result: Result, reference: Camera, reference_frame: str) -> None:
+        """All outputs of a Result with a segmentation but its status."""
+        segmentation, anchor = result.segmentation, result.anchor
+        assert segmentation is not None and anchor is not None
+        header, labels = anchor.header, self._labels(segmentation)
+        height, width = labels.shape
+        if self._wanted("confidence"):
+            fields = confidence_fields(segmentation.confidence, self.look.confidence_encoding)
+            self._send("confidence", Image(header=header, **fields))
+        if self._wanted("camera_info"):
+            camera = reference.resized(width, height)
+            self._send("camera_info", CameraInfo(header=header, **info_fields(camera)))
+        if self._wanted("mask"):
+            self._send("mask", Image(header=header, **mask_fields(labels)))
+        if self._wanted("color") or self._wanted("overlay"):
+            self._publish_pictures(result, header, labels)
+        if self._wanted("points"):
+            points = self._points(result, labels, reference)
+            placed = Header(stamp=header.stamp, frame_id=reference_frame)
+            self._send("points", PointCloud2(header=placed, **cloud_fields(points, PointField)))
+
+    def _labels(self, segmentation: Segmentation) -> np.ndarray:
+        if self.look.minimum_confidence <= 0:
+            return segmentation.labels
+        labels = segmentation.labels.copy()
+        labels[segmentation.confidence < self.look.minimum_confidence] = IGNORE
+        return labels
+
+    def _publish_pictures(self, result: Result, header: Header, labels: np.ndarray) -> None:
+        color = self._taxonomy.colorize(labels)
+        if self._wanted("color"):
+            self._send("color", Image(header=header, **image_fields(color, "rgb8")))
+        if self._wanted("overlay"):
+            share = self.look.overlay_opacity
+            height, width = labels.shape
+            overlay = cv2.addWeighted(
+                background(result, width, height), 1 - share, color, share, 0.0
+            )
+            self._send("overlay", Image(header=header, **image_fields(overlay, "rgb8")))
+
+    def _points(self, result: Result, labels: np.ndarray, reference: Camera) -> np.ndarray:
+        """The LiDAR's points, otherwise those of the depth image, with what they fell on."""
+        xyz = _cloud(result)
+        height, width = labels.shape
+        view = reference.resized(width, height)
+        index, pixel = calibration.project(*np.ascontiguousarray(xyz.T), view)
+        ids = labels.ravel()[pixel]
+        assert result.segmentation is not None
+        confidence = result.segmentation.confidence.ravel()[pixel]
+        return labelled_points(xyz[index], self._taxonomy.palette[ids], ids, confidence)
+
+    def _wanted(self, name: str) -> bool:
+        publisher = self._publishers.get(name)
+        return publisher is not None and publisher.get_subscription_count() > 0
+
+    def _send(self, name: str, message: Any) -> None:
+        publisher = self._publishers.get(name)
+        if publisher is not None:
+            publisher.publish(message)
+
+
+def background(result: Result, width: int, height: int) -> np.ndarray:
+    """What the overlay is laid over, uint8 (height, width, 3): the camera's image, if there is one.
+
+    Without a camera it is the first channel of the best image that the network ate, dimmed.
+    """
+    camera = result.frame.measurements.get(Modality.RGB)
+    if camera is not None and isinstance(camera.data, np.ndarray):
+        pixels = cv2.resize(
+            np.ascontiguousarray(camera.data), (width, height), interpolation=cv2.INTER_AREA
+        )
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
+    if not result.images:
+        return np.zeros((height, width, 3), np.uint8)
+    plane = np.clip(result.images[min(result.images)].max(0) * 255.0, 0, 255).astype(np.uint8)
+    plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST)
+    return cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB)
+
+
+def _cloud(result: Result) -> np.ndarray:
+    """Points float32 (n, 3) in the reference camera's frame, m; none without LiDAR and depth."""
+    lidar = result.frame.measurements.get(Modality.LIDAR)
+    if lidar is not None and isinstance(lidar.data, np.ndarray) and lidar.data.ndim == 2:
+        return _moved(lidar.data[:, :3], lidar.reference_from_sensor)
+    depth = result.frame.measurements.get(Modality.DEPTH)
+    if depth is None or not isinstance(depth.data, np.ndarray) or depth.camera is None:
+        return np.zeros((0, 3), np.float32)
+    step = max(1, depth.data.shape[1] // 320)
+    data = depth.data[::step, ::step]
+    metres = data.astype(np.float32) * np.float32(1e-3 if data.dtype == np.uint16 else 1.0)
+    a, b = calibration.rays(depth.camera)[:, ::step, ::step]
+    with np.errstate(all="ignore"):
+        points = np.stack([a * metres, b * metres, metres], axis=-1).reshape(-1, 3)
+    kept = np.isfinite(points).all(1) & (points[:, 2] > 0)
+    return _moved(points[kept], depth.reference_from_sensor)
+
+
+def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    rotated = points @ np.asarray(matrix[:3, :3].T, np.float32)
+    return rotated + np.asarray(matrix[:3, 3], np.float32)
+
+
+def _overriding(name: str) -> QoSOverridingOptions | None:
+    return None if name == "label_info" else QoSOverridingOptions.with_default_policies()

@@ -1,0 +1,50 @@
+"""The executable `segmenter`: wires rclpy, the node and its executor together."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from any2seg_ros.node.segmenter_node import SegmenterNode
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself."""
+    rclpy.init(args=arguments)
+    node = SegmenterNode()
+    executor = make_executor()
+    try:
+        executor.add_node(node)
+        if node.get_parameter("autostart").value and not start(node):
+            return 1
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def start(node: SegmenterNode) -> bool:
+    """Configure and activate; whether both succeeded."""
+    success = TransitionCallbackReturn.SUCCESS
+    return node.trigger_configure() == success and node.trigger_activate() == success
+
+
+def make_executor() -> Any:
+    """The events executor where rclpy has it, otherwise the single-threaded one."""
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,334 @@
+"""The lifecycle node `segmenter`: configure loads the network, activate listens and publishes."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_msgs.msg import Header
+
+from any2seg_ros.engine import Segmenter
+from any2seg_ros.modalities import Frame, Modality, Unusable
+from any2seg_ros.node.declaration import Declaration
+from any2seg_ros.node.geometry import Geometry
+from any2seg_ros.node.inputs import Inputs
+from any2seg_ros.node.monitor import Monitor
+from any2seg_ros.node.outputs import Look, Outputs
+from any2seg_ros.node.parameters import NodeParameters
+from any2seg_ros.node.reports import (
+    Diagnostics,
+    Latencies,
+    Report,
+    Totals,
+    idle_status,
+    status_of,
+)
+from any2seg_ros.node.worker import Worker
+from any2seg_ros.pipeline import Pipeline, Result
+from any2seg_ros.synchronizer import Synchronizer
+
+_POLL_S = 0.01
+_LOG_EVERY_S = 1.0
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class SegmenterNode(LifecycleNode):
+    """Messages come in on the executor's thread, which owns the synchronizer; Frames are handed
+    to the inference thread, which segments and publishes them.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("segmenter", **arguments)
+        self._declaration = Declaration(self)
+        self._report = Report({m: Monitor() for m in Modality}, dict.fromkeys(Modality, True), 0.3)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._pipeline: Pipeline | None = None
+        self._synchronizer: Synchronizer | None = None
+        self._geometry: Geometry | None = None
+        self._inputs: Inputs | None = None
+        self._outputs: Outputs | None = None
+        self._worker: Worker | None = None
+        self._diagnostics: Diagnostics | None = None
+        self._timers: list[Any] = []
+        self._jumps: Any = None
+        self._late_before = 0
+        self._opened_before = 0
+        self._status_at = 0
+        self._diagnosed_at = 0
+        self.add_on_set_parameters_callback(self._declaration.judge)
+        self.add_post_set_parameters_callback(self._apply)
+
+    @property
+    def parameters(self) -> NodeParameters:
+        """What the parameters say now."""
+        return self._declaration.parameters
+
+    @property
+    def running(self) -> bool:
+        """Whether the network is loaded: then most parameters are fixed."""
+        return self._pipeline is not None
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and warm it up."""
+        began = time.monotonic()
+        try:
+            parameters = self._declaration.read()
+            segmenter = Segmenter.open(parameters.engine_config())
+            self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
+            segmenter.prepare(sum(s.enabled for s in parameters.sensors.values()) or 1)
+        except (ValueError, OSError, ImportError, RuntimeError) as error:
+            self.get_logger().error(f"cannot configure: {error}")
+            self._pipeline = None
+            return FAILURE
+        self._report.engine = segmenter.description
+        self._report.silent_after = parameters.silent_after
+        self._outputs = Outputs(self, segmenter.taxonomy, self._look())
+        if self._diagnostics is None:
+            self._diagnostics = Diagnostics(self, self._report, parameters.diagnostics_period)
+        seconds = time.monotonic() - began
+        self.get_logger().info(f"{segmenter.description}; ready after {seconds:.1f} s")
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen, segment, publish."""
+        assert self._pipeline is not None and self._outputs is not None
+        parameters = self.parameters
+        self._begin_counting(parameters)
+        window = self._pipeline.placing.event_window_ms * 1e-3
+        simulated = bool(self.get_parameter("use_sim_time").value)
+        self._pipeline.reset()
+        self._synchronizer = Synchronizer(parameters.synchronizer_config(window, simulated))
+        self._geometry = Geometry(self, parameters, self._pipeline)
+        for note in self._geometry.notes:
+            self.get_logger().warning(note)
+        result = super().on_activate(state)
+        self._outputs.publish_classes(self._own_header())
+        self._worker = Worker(self._segment, self._tell_failure)
+        try:
+            self._inputs = Inputs(self, parameters, self._hear, self._hear_info)
+        except ImportError as error:
+            self.get_logger().error(f"cannot activate: {error}")
+            self._stop()
+            super().on_deactivate(state)
+            return FAILURE
+        self._timers = [
+            self.create_timer(_POLL_S, self._poll, clock=self._steady),
+            self.create_timer(parameters.status_period / 2, self._tick, clock=self._steady),
+        ]
+        self._jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+            ),
+            post_callback=self._jumped,
+        )
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen and segment no more; the network stays loaded."""
+        self._stop()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the network."""
+        self._release()
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything."""
+        self._stop()
+        self._release()
+        return SUCCESS
+
+    def close(self) -> None:
+        """End the threads; for the end of the process, whatever the state is."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._jumps is not None:
+            self._jumps.unregister()
+            self._jumps = None
+        for timer in self._timers:
+            self.destroy_timer(timer)
+        self._timers = []
+        if self._inputs is not None:
+            self._inputs.stop()
+            self._inputs = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+        if self._geometry is not None:
+            self._geometry.stop()
+            self._geometry = None
+        self._synchronizer = None
+
+    def _release(self) -> None:
+        if self._outputs is not None:
+            self._outputs.stop()
+            self._outputs = None
+        self._pipeline = None
+
+    def _begin_counting(self, parameters: NodeParameters) -> None:
+        report = self._report
+        report.totals, report.latencies = Totals(), Latencies()
+        report.mean_confidence = math.nan
+        report.published_at = 0
+        for modality, monitor in report.monitors.items():
+            monitor.__init__()  # type: ignore[misc]
+            report.enabled[modality] = parameters.sensors[modality].enabled
+
+    def _hear(self, modality: Modality, msg: Any) -> None:
+        """A sensor's message, on the executor's thread."""
+        pipeline, synchronizer, worker = self._pipeline, self._synchronizer, self._worker
+        if pipeline is None or synchronizer is None or worker is None or self._geometry is None:
+            return
+        arrival = time.monotonic_ns()
+        monitor = self._report.monitors[modality]
+        monitor.hear(arrival)
+        try:
+            received = pipeline.admit(modality, msg, arrival, self._now())
+            self._geometry.locate(modality, msg.header.frame_id)
+        except Unusable as reason:
+            synchronizer.refuse(modality, str(reason))
+            self._note_refusal(modality, str(reason), arrival)
+            return
+        except Exception as error:
+            text = f"cannot be read: {type(error).__name__}: {error}"
+            synchronizer.refuse(modality, text)
+            self._note_refusal(modality, text, arrival)
+            return
+        monitor.stamp = received.stamp
+        for frame in synchronizer.add(modality, received.stamp, received, arrival):
+            worker.hand(frame)
+
+    def _hear_info(self, modality: Modality, msg: Any) -> None:
+        if self._geometry is None:
+            return
+        try:
+            self._geometry.hear_info(modality, msg)
+        except Unusable as reason:
+            self._note_refusal(modality, str(reason), time.monotonic_ns())
+
+    def _now(self) -> int | None:
+        """ns of the clock that stamps belong to; None while simulated time stands at zero."""
+        return self.get_clock().now().nanoseconds or None
+
+    def _poll(self) -> None:
+        if self._synchronizer is not None and self._worker is not None:
+            for frame in self._synchronizer.poll(time.monotonic_ns()):
+                self._worker.hand(frame)
+
+    def _segment(self, frame: Frame) -> None:
+        """A Frame, on the inference thread."""
+        pipeline, outputs, report = self._pipeline, self._outputs, self._report
+        if pipeline is None or outputs is None or self._geometry is None:
+            return
+        began = time.monotonic_ns()
+        result = pipeline.process(frame, self._now())
+        self._note_result(result)
+        if result.anchor is None:
+            return
+        header = result.anchor.header
+        if result.segmentation is not None and pipeline.reference is not None:
+            ready = time.monotonic_ns()
+            outputs.publish(result, pipeline.reference, self._geometry.reference_frame)
+            done = time.monotonic_ns()
+            arrival = result.anchor.arrival
+            report.latencies = Latencies(
+                (began - arrival) * 1e-9,
+                result.decode_s,
+                result.infer_s,
+                (done - ready) * 1e-9,
+                (done - arrival) * 1e-9,
+            )
+            report.totals.published += 1
+            report.totals.incomplete += any(
+                report.enabled[m] and m not in result.segmentation.weights for m in Modality
+            )
+            report.published_at = done
+            report.mean_confidence = float(result.segmentation.confidence.mean())
+        self._count()
+        self._status_at = time.monotonic_ns()
+        outputs.publish_status(status_of(report, result, header))
+
+    def _note_result(self, result: Result) -> None:
+        weights = result.segmentation.weights if result.segmentation is not None else {}
+        now = time.monotonic_ns()
+        for modality, monitor in self._report.monitors.items():
+            monitor.weight = float(weights.get(modality, 0.0))
+            if modality in result.received and modality not in result.frame.measurements:
+                self._note_refusal(modality, result.frame.reasons.get(modality, ""), now)
+
+    def _note_refusal(self, modality: Modality, reason: str, now: int) -> None:
+        if self._report.monitors[modality].refuse(reason, now):
+            self.get_logger().warning(f"{modality.label}: {reason}")
+
+    def _tell_failure(self, error: Exception) -> None:
+        self._report.totals.failed += 1
+        self.get_logger().error(
+            f"a frame failed: {type(error).__name__}: {error}",
+            throttle_duration_sec=_LOG_EVERY_S,
+        )
+
+    def _count(self) -> None:
+        totals = self._report.totals
+        if self._synchronizer is not None:
+            totals.frames_in = self._synchronizer.counters.opened
+            totals.late = self._synchronizer.counters.late
+        if self._worker is not None:
+            totals.busy = self._worker.busy
+
+    def _tick(self) -> None:
+        """Several times a second on the steady clock: rates, and a status where none came."""
+        now = time.monotonic_ns()
+        for monitor in self._report.monitors.values():
+            monitor.tick(now)
+        if now - self._status_at >= self.parameters.status_period * 0.9e9 and self._outputs:
+            for monitor in self._report.monitors.values():
+                if monitor.age(now) > self._report.silent_after:
+                    monitor.weight = 0.0
+            self._count()
+            self._status_at = now
+            self._outputs.publish_status(idle_status(self._report, self._own_header(), now))
+        if now - self._diagnosed_at >= self.parameters.diagnostics_period * 1e9:
+            self._diagnosed_at = now
+            if self._diagnostics is not None:
+                self._diagnostics.update(now)
+
+    def _own_header(self) -> Header:
+        frame = self._geometry.reference_frame if self._geometry is not None else ""
+        return Header(stamp=self.get_clock().now().to_msg(), frame_id=frame)
+
+    def _jumped(self, jump: Any) -> None:
+        if self._synchronizer is not None and self._pipeline is not None:
+            self.get_logger().info("time has jumped: starting anew")
+            self._synchronizer.reset()
+            self._pipeline.reset()
+
+    def _look(self) -> Look:
+        p = self.parameters
+        return Look(p.confidence_encoding, p.minimum_confidence, p.overlay_opacity)
+
+    def _apply(self, changed: list[Any]) -> None:
+        """Parameters have been changed at run time; what could not be was refused before."""
+        before, now = self._declaration.accept(changed)
+        if self._outputs is not None:
+            self._outputs.look = self._look()
+        if self._pipeline is not None and before.pipeline_config() != now.pipeline_config():
+            self._pipeline.configure(now.pipeline_config())
+        for modality, sensor in now.sensors.items():
+            if sensor.enabled != before.sensors[modality].enabled:
+                self._enable(modality, sensor.enabled)
+
+    def _enable(self, modality: Modality, enabled: bool) -> None:
+        if self._synchronizer is None or self._inputs is None:
+            return
+        self._report.enabled[modality] = enabled
+        self._synchronizer.enable(modality, enabled)
+        if enabled:
+            self._inputs.add(modality)
+        else:
+            self._inputs.remove(modality)
