@@ -42,7 +42,7 @@ class HealthConfig:
     """Events a second and sensor pixel from which there is a storm."""
     future_s: float = 0.2
     """How far in the future a stamp may be, in seconds."""
-    drift_s: float = 0.3
+    drift_s: float = 1.0
     """How far the delay of a sensor's stamps may drift from its first delay, in seconds."""
     drift_window: int = 20
     """Measurements over which the smallest delay is taken."""
