@@ -77,7 +77,7 @@ class MusesData:
             return
         path = self._sibling(index, "event_camera", "event_camera.h5")
         with h5py.File(path) as file:
-            group = file["events"] if "events" in file else file
+            group = file.get("events", file)
             t = group["t"][:].astype(np.int64) * 1000
             first = np.searchsorted(t, t[-1] - EVENT_WINDOW) if len(t) else 0
             x, y, p = (group[name][first:] for name in ("x", "y", "p"))
