@@ -1,29 +1,53 @@
-# Every target sets up first what it needs; see tools/set_up.py.
-SHELL := /bin/bash
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
-	$$p -c 'import sys; sys.exit(not (3,10) <= sys.version_info[:2] <= (3,13))' 2>/dev/null && echo $$p && break; done)
-BIN := .venv/bin
-# Tests and demos keep to themselves: this host, and a domain of their own.
-QUIET_DDS := ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ROS_DOMAIN_ID=$$((100 + $$$$ % 100))
+# any2seg_ros: `make` alone says what there is.
+SHELL := /bin/sh
+VENV ?= .venv
+PYTHON ?=
+PYTEST_ARGS ?=
+export VENV
+
+BIN := $(VENV)/bin
+SET_UP = python=$$(tools/find_python.sh "$(PYTHON)") && "$$python" tools/set_up.py
+# A domain and a range of its own: no other robot's topics in our tests, and none of ours in theirs.
+TEST_ENV = ROS_PYTHON_CHECK_FIELDS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
+	ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-$$(( $$$$ % 90 + 10 ))} PYTHONUNBUFFERED=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint format clean
 
-help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help:  ## this text
+	@echo "any2seg_ros: segmentation from whatever sensors are left"
+	@echo
+	@echo "  make demo     set up what is missing, take sensors away from a running node, score its masks"
+	@echo "  make test     set up what is missing, run the tests       (PYTEST_ARGS='-k synchronizer -x')"
+	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or wheels from PyPI)"
+	@echo "  make lint     ruff and mypy"
+	@echo "  make format   let ruff mend what it can"
+	@echo "  make clean    remove .venv and everything built; models, runs and data stay"
+	@echo
+	@echo "Needs git, make, a C++ compiler, cmake and Python 3.10 to 3.13 with venv. PYTHON=... chooses one."
+	@echo "Afterwards: .venv/bin/any2seg --help, .venv/bin/any2seg doctor"
 
-setup: ## set up .venv: Python packages, ROS 2 (the sourced one, or wheels), messages
-	@test -n "$(PYTHON)" || { echo "set-up: no Python 3.10 to 3.13 found: sudo apt install python3 python3-venv, or make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@$(PYTHON) tools/set_up.py
+setup:
+	@$(SET_UP)
 
-demo: setup ## take sensors away from a running node and score what it publishes: demo_output/report.html
+demo:
+	@$(SET_UP)
 	@$(BIN)/any2seg demo
 
-test: setup ## run the tests
-	@$(QUIET_DDS) ROS_PYTHON_CHECK_FIELDS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+test:
+	@$(SET_UP) --tests
+	@$(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-lint: setup ## check style and types
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+lint:
+	@$(SET_UP) --tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
-clean: ## remove .venv and everything built
-	@rm -rf .venv build demo_output
+format:
+	@$(SET_UP) --tests
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf "$(VENV)" "$(VENV).lock" "$(VENV).log" build install log demo_output

@@ -1,332 +1,382 @@
-#!/usr/bin/env python3
-"""Set up `.venv`: Python packages, a ROS 2 (the sourced one, or wheels), messages, stand-ins.
+"""Makes .venv: Python packages, a ROS 2 where there is none, the messages and the commands.
 
-Needs the standard library only. Each step leaves a stamp made from what it read: a step that is up
-to date is skipped, one that was interrupted is done again.
+Run by `make` with any Python from 3.10 on and nothing installed. Every step leaves a stamp with
+the digest of what it was made from; a step whose stamp fits is not done again, and one that was
+cut off is repaired. Says what it does, and what each step took in time and disk.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-VENV = ROOT / ".venv"
-BIN = VENV / "bin"
-STAMPS = VENV / "set_up"
-LOG = ROOT / "build" / "set_up.log"
-FROM_PYPI = ROOT / "tools" / "ros_from_pypi"
-EXTRAS = "openvino,onnxruntime,simulation,teachers,imagenet,test"
-PYTHONS = ((3, 10), (3, 13))
+TOOLS = ROOT / "tools"
+FROM_PYPI = TOOLS / "ros_from_pypi"
+MESSAGE_STAND_INS = FROM_PYPI / "stand_ins" / "messages"
+BASE = ("requirements.txt", "requirements-engines.txt", "requirements-simulation.txt")
+FOR_TESTS = ("requirements-training.txt", "requirements-teachers.txt", "requirements-test.txt")
+
+
+class Failed(Exception):
+    """A step that could not be done; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where things are in the environment that is made."""
+
+    venv: Path
+
+    @property
+    def python(self) -> Path:
+        return self.venv / "bin" / "python"
+
+    @property
+    def notes(self) -> Path:
+        return self.venv / ".any2seg"
+
+    @property
+    def site_packages(self) -> Path:
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        return self.venv / "lib" / version / "site-packages"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One part of the set-up: done again whenever a file that it read has changed."""
+    """One thing to do, and the files and words that decide whether it must be done again."""
 
     name: str
-    title: str
-    cost: str
-    reads: tuple[str, ...]
-    work: Callable[[], None]
+    text: str
+    work: Callable[[Place], None]
+    inputs: tuple[Path, ...] = ()
+    words: tuple[str, ...] = ()
 
-    def fingerprint(self) -> str:
-        """A hash of what the step depends on."""
-        digest = hashlib.sha256(f"{sys.version} {os.environ.get('ROS_DISTRO', '')}".encode())
-        for path in files(self.reads):
-            digest.update(str(path.relative_to(ROOT)).encode())
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
-
-    @property
-    def stamp(self) -> Path:
-        return STAMPS / self.name
-
-    def is_done(self) -> bool:
-        return self.stamp.exists() and self.stamp.read_text() == self.fingerprint()
+    def digest(self, before: str) -> str:
+        """Of the inputs, and of the step before: a new environment needs all steps."""
+        total = hashlib.sha256("\n".join((before, self.name, *self.words)).encode())
+        for path in _files(self.inputs):
+            total.update(path.relative_to(ROOT).as_posix().encode())
+            total.update(path.read_bytes())
+        return total.hexdigest()
 
 
-def files(patterns: Iterable[str]) -> list[Path]:
-    """The files of the repository that the patterns name, in order."""
-    found = (path for pattern in patterns for path in ROOT.glob(pattern))
-    return sorted({path for path in found if path.is_file() and "__pycache__" not in path.parts})
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from (p for p in inside if p.is_file() and "__pycache__" not in p.parts)
+
+
+def steps(tests: bool) -> list[Step]:
+    """What a machine needs, in order; with `tests` also what only tests need."""
+    ros = os.environ.get("ROS_DISTRO", "")
+    lists = tuple(ROOT / name for name in BASE)
+    constraints = ROOT / "constraints.txt"
+    plan = [
+        Step("venv", f"a virtual environment in {_shown(venv_folder())}", make_venv, (), _ground()),
+        Step(
+            "packages",
+            "Python packages: torch, OpenCV, OpenVINO, ... (about 1.4 GB)",
+            lambda place: install(place, lists),
+            (*lists, constraints),
+        ),
+    ]
+    if ros:
+        plan.append(Step("colcon", f"colcon, to build on ROS 2 {ros}", install_colcon))
+    else:
+        wheels = FROM_PYPI / "requirements.txt"
+        plan.append(
+            Step(
+                "ros",
+                "ROS 2 Kilted from PyPI (about 120 MB)",
+                lambda place: install_ros(place, wheels),
+                (wheels, constraints, FROM_PYPI / "rewrite_cmake_paths.py"),
+            )
+        )
+    messages = tuple(ROOT / name for name in ("msg", "CMakeLists.txt", "package.xml"))
+    builder = FROM_PYPI / "build_messages.py"
+    plan.append(
+        Step(
+            "messages",
+            "messages, and stand-ins for packages that are absent (a minute of compiling)",
+            build_messages,
+            (*messages, builder, FROM_PYPI / "ros_environment.py", MESSAGE_STAND_INS),
+        )
+    )
+    plan.append(
+        Step("commands", "the commands any2seg and segmenter", write_commands, (), (str(ROOT),))
+    )
+    if tests:
+        more = tuple(ROOT / name for name in FOR_TESTS)
+        plan.append(
+            Step(
+                "tests",
+                "what the tests need: pytest, transformers, ... (about 600 MB)",
+                lambda place: install(place, more),
+                (*more, constraints),
+            )
+        )
+    return plan
+
+
+def venv_folder() -> Path:
+    """The folder of the environment: VENV, or .venv in the repository."""
+    return Path(os.environ.get("VENV") or ROOT / ".venv").resolve()
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def _ground() -> tuple[str, ...]:
+    """What an environment stands on: another one is made when any of it changes."""
+    names = ("ROS_DISTRO", "AMENT_PREFIX_PATH") if os.environ.get("ROS_DISTRO") else ()
+    return (sys.version, *(os.environ.get(name, "") for name in names))
+
+
+def make_venv(place: Place) -> None:
+    """A virtual environment; one that works and that nothing is known about is adopted."""
+    stamp = place.notes / "venv"
+    works = _works(place)
+    if works and not stamp.exists():
+        print("      .venv is there and works: it is kept", flush=True)
+        return
+    command = [sys.executable, "-m", "venv", "--clear", str(place.venv)]
+    if os.environ.get("ROS_DISTRO"):
+        command.insert(-1, "--system-site-packages")
+    run(command, place, "venv")
+
+
+def _works(place: Place) -> bool:
+    if not place.python.exists():
+        return False
+    code = "import pip, sys; print(sys.version)"
+    found = subprocess.run(
+        [place.python, "-c", code], capture_output=True, text=True, env=environment(place)
+    )
+    return found.returncode == 0 and found.stdout.strip() == sys.version.strip()
+
+
+def install(place: Place, lists: tuple[Path, ...]) -> None:
+    """pip install of lists of requirements; what was installed by half is mended."""
+    for leftover in place.site_packages.glob("~*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for record in place.site_packages.glob("*.dist-info"):
+        # pip writes RECORD last: without it the package is not whole.
+        if not (record / "RECORD").exists():
+            shutil.rmtree(record)
+    command = [place.python, "-m", "pip", "install", "-c", ROOT / "constraints.txt"]
+    for path in lists:
+        command += ["-r", path]
+    if os.environ.get("ROS_DISTRO"):
+        command = _beside_ros(place, command, lists)
+    run(command, place, "pip")
+
+
+def _beside_ros(place: Place, command: list, lists: tuple[Path, ...]) -> list:
+    """Keep the NumPy and the OpenCV that the distribution's binaries were built against."""
+    code = "import numpy; print(numpy.__version__); import cv2"
+    found = _output(place, code)
+    if not found:
+        return command
+    kept = place.notes / "beside_ros.txt"
+    lines = [line for path in lists for line in path.read_text().splitlines()]
+    kept.write_text("\n".join(line for line in lines if not line.startswith("opencv")))
+    pins = place.notes / "constraints.txt"
+    pins.write_text(f"numpy=={found.splitlines()[0]}\n")
+    return [*command[: command.index("-r")], "-c", pins, "-r", kept]
+
+
+def _output(place: Place, code: str) -> str:
+    done = subprocess.run(
+        [place.python, "-c", code], capture_output=True, text=True, env=environment(place)
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def install_colcon(place: Place) -> None:
+    """colcon where the machine has none, and pip's way around the system's packages."""
+    if shutil.which("colcon"):
+        return
+    run([place.python, "-m", "pip", "install", "colcon-common-extensions"], place, "pip")
+
+
+def install_ros(place: Place, wheels: Path) -> None:
+    """The wheels, then the paths in their CMake files made those of this machine."""
+    install(place, (wheels,))
+    run([place.python, FROM_PYPI / "rewrite_cmake_paths.py"], place, "cmake")
+
+
+def build_messages(place: Place) -> None:
+    """Our messages and the stand-ins, by colcon, into the environment."""
+    run([place.python, FROM_PYPI / "build_messages.py"], place, "colcon")
+
+
+def write_commands(place: Place) -> None:
+    """bin/any2seg and bin/segmenter, and the source tree on the environment's path."""
+    place.site_packages.joinpath("any2seg_ros_source.pth").write_text(f"{ROOT}\n")
+    for name, module in (
+        ("any2seg", "any2seg_ros.cli"),
+        ("segmenter", "any2seg_ros.node.segmenter"),
+    ):
+        script = place.venv / "bin" / name
+        script.write_text(
+            f"#!{place.python}\nimport sys\n\nfrom {module} import main\n\nsys.exit(main())\n"
+        )
+        script.chmod(0o755)
+
+
+def environment(place: Place) -> dict[str, str]:
+    """This process's environment, without what belongs to another Python's environment."""
+    kept = dict(os.environ)
+    for name in ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "_ANY2SEG_ENVIRONMENT", "PYTHONHOME"):
+        kept.pop(name, None)
+    if not kept.get("ROS_DISTRO"):
+        for name in ("PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"):
+            kept.pop(name, None)
+    kept["PATH"] = f"{place.venv / 'bin'}{os.pathsep}{kept.get('PATH', '')}"
+    kept.update(PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1", PYTHONUNBUFFERED="1")
+    return kept
+
+
+def run(command: list, place: Place, log_name: str) -> None:
+    """Run a command into a log; its end is shown if it fails, its last line while it runs."""
+    place.notes.mkdir(parents=True, exist_ok=True)
+    log = place.notes / f"{log_name}.log"
+    if log_name == "venv":
+        log = Path(f"{place.venv}.log")
+    words = [str(word) for word in command]
+    with log.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            words,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment(place),
+            cwd=ROOT,
+        )
+        try:
+            _watch(process, log)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode:
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:])
+        raise Failed(
+            f"{tail}\n\nany2seg: `{' '.join(words)}` failed; see {log}, then run make again"
+        )
+    if log_name == "venv":
+        log.unlink()
+
+
+def _watch(process: subprocess.Popen, log: Path) -> None:
+    begin, said = time.monotonic(), 0.0
+    while True:
+        try:
+            process.wait(timeout=0.5)
+            break
+        except subprocess.TimeoutExpired:
+            waited = time.monotonic() - begin
+        line = _last_line(log)
+        if sys.stdout.isatty():
+            print(f"\r\033[K      {waited:4.0f} s  {line}"[:100], end="", flush=True)
+        elif waited - said >= 30:
+            said = waited
+            print(f"      {waited:4.0f} s  {line}"[:100], flush=True)
+    if sys.stdout.isatty():
+        print("\r\033[K", end="", flush=True)
+
+
+def _last_line(log: Path) -> str:
+    with log.open("rb") as text:
+        text.seek(max(0, log.stat().st_size - 400))
+        lines = text.read().decode("utf-8", "replace").splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def megabytes(folder: Path) -> float:
+    """Disk used below a folder, in MB."""
+    total, stack = 0, [folder]
+    while stack:
+        try:
+            with os.scandir(stack.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(Path(entry.path))
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except FileNotFoundError:
+            continue
+    return total / 1e6
+
+
+@contextmanager
+def alone(place: Place) -> Iterator[None]:
+    """Hold the environment: two `make` at once would spoil it for each other."""
+    place.venv.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{place.venv}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("any2seg: another set-up is at work here; waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def set_up(tests: bool) -> None:
+    """Do the steps that are not done, and say what they cost."""
+    place = Place(venv_folder())
+    digest, missing = "", []
+    for step in steps(tests):
+        digest = step.digest(digest if step.name != "tests" else "")
+        stamp = place.notes / step.name
+        if missing or not stamp.exists() or stamp.read_text() != digest:
+            missing.append((step, stamp, digest))
+    if not missing:
+        return
+    begin = time.monotonic()
+    start = size = megabytes(place.venv)
+    print(f"Setting up in {_shown(place.venv)} with Python {sys.version.split()[0]}", flush=True)
+    for number, (step, stamp, wanted) in enumerate(missing, 1):
+        print(f"[{number}/{len(missing)}] {step.text}", flush=True)
+        stepped = time.monotonic()
+        step.work(place)
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_text(wanted)
+        before, size = size, megabytes(place.venv)
+        print(f"      {time.monotonic() - stepped:.0f} s, {size - before:+.0f} MB", flush=True)
+    took = time.monotonic() - begin
+    print(f"Set up in {took:.0f} s: {size - start:+.0f} MB, {size:.0f} MB in all", flush=True)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--force", action="store_true", help="do every step again")
-    force = parser.parse_args().force
-    check_python()
-    waiting = list(STEPS)
-    while not force and waiting and waiting[0].is_done():
-        waiting.pop(0)
-    if not waiting:
-        return 0
-    print(f"Setting up {VENV.name} with Python {sys.version.split()[0]} and {ros_in_words()}.")
-    print("On a fresh machine this takes 5 to 10 minutes and about 3 GB of disk, once.", flush=True)
-    began = time.monotonic()
-    LOG.parent.mkdir(exist_ok=True)
-    for step in waiting:
-        run_step(step, len(STEPS) - len(waiting) + waiting.index(step) + 1)
-    print(f"Set up in {time.monotonic() - began:.0f} s; {VENV.name} has {size_mb(VENV)} MB.")
+    """Set up; a failure is told in its own words and gives 1."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tests", action="store_true", help="also what only the tests need")
+    wanted = parser.parse_args()
+    try:
+        place = Place(venv_folder())
+        with alone(place):
+            set_up(wanted.tests)
+    except Failed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nany2seg: interrupted; make goes on from here", file=sys.stderr)
+        return 130
     return 0
 
-
-def check_python() -> None:
-    low, high = PYTHONS
-    if not low <= sys.version_info[:2] <= high:
-        mend("Python 3.10 to 3.13 is needed: make PYTHON=/path/to/python3.12 setup")
-    try:
-        import ensurepip  # noqa: F401
-    except ImportError:
-        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        mend(f"this Python cannot make a venv: sudo apt install python{version}-venv")
-    for tool, package in (("cmake", "cmake"), ("c++", "g++"), ("make", "make")):
-        if not shutil.which(tool):
-            mend(f"{tool} is missing: sudo apt install {package}")
-
-
-def mend(message: str) -> None:
-    sys.exit(f"set-up: {message}")
-
-
-def run_step(step: Step, number: int) -> None:
-    began, before = time.monotonic(), size_mb(VENV)
-    print(f"[{number}/{len(STEPS)}] {step.title} ({step.cost}) ...", flush=True)
-    step.stamp.unlink(missing_ok=True)
-    fingerprint = step.fingerprint()
-    try:
-        step.work()
-    except subprocess.CalledProcessError as error:
-        tail = "".join(LOG.read_text(errors="replace").splitlines(keepends=True)[-25:])
-        mend(
-            f"'{' '.join(map(str, error.cmd))[:120]}' failed; the end of {LOG}:\n{tail}\n"
-            "Mend what it says (network? disk?) and run the same command again: "
-            "what is done is kept."
-        )
-    STAMPS.mkdir(parents=True, exist_ok=True)
-    step.stamp.write_text(fingerprint)
-    added = size_mb(VENV) - before
-    print(f"      done in {time.monotonic() - began:.0f} s, {added:+d} MB", flush=True)
-
-
-def size_mb(folder: Path) -> int:
-    total = 0
-    for path, _, names in os.walk(folder):
-        for name in names:
-            status = os.lstat(os.path.join(path, name))
-            total += status.st_blocks * 512
-    return total // 1_000_000
-
-
-def run(*command: str | Path, environment: dict[str, str] | None = None) -> None:
-    """Run a command, its output in the log."""
-    with open(LOG, "a") as log:
-        print("+", *command, file=log, flush=True)
-        subprocess.run(
-            [str(part) for part in command],
-            check=True,
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-
-
-def pip(*arguments: str | Path) -> None:
-    run(BIN / "python", "-m", "pip", "install", "--disable-pip-version-check", *arguments)
-
-
-def sourced_ros() -> str:
-    """The distribution that is sourced, or an empty text."""
-    return os.environ.get("ROS_DISTRO", "")
-
-
-def ros_in_words() -> str:
-    distro = sourced_ros()
-    return f"the sourced ROS 2 {distro}" if distro else "ROS 2 Kilted from PyPI"
-
-
-def make_venv() -> None:
-    shutil.rmtree(VENV, ignore_errors=True)
-    options = ["--system-site-packages"] if sourced_ros() else []
-    run(sys.executable, "-m", "venv", *options, VENV)
-    STAMPS.mkdir()
-
-
-def install_python_packages() -> None:
-    constraints = ["-c", ROOT / "constraints.txt"]
-    if sourced_ros():
-        constraints += ["-c", keep_system_numpy()]
-    pip("--config-settings", "editable_mode=compat", *constraints, "-e", f"{ROOT}[{EXTRAS}]")
-
-
-def keep_system_numpy() -> Path:
-    """Constraints that keep the distribution's NumPy: its compiled cv_bridge is bound to it."""
-    path = STAMPS / "system_constraints.txt"
-    code = "import numpy; print(f'numpy=={numpy.__version__}')"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    path.write_text(found.stdout)
-    return path
-
-
-def install_ros() -> None:
-    """ROS as wheels, with the paths of the machine that built them replaced by this one's."""
-    if sourced_ros():
-        pip("colcon-common-extensions")
-        return
-    pip("-c", ROOT / "constraints.txt", "-r", FROM_PYPI / "requirements.txt")
-    rewrite_cmake_paths()
-
-
-def rewrite_cmake_paths() -> None:
-    numpy_include = output("import numpy; print(numpy.get_include())")
-    python_include = sysconfig.get_path("include")
-    for path in (VENV / "share").rglob("*.cmake"):
-        old = path.read_text()
-        new = replace_built_in_paths(old, python_include, numpy_include)
-        if new != old:
-            path.write_text(new)
-
-
-def replace_built_in_paths(text: str, python_include: str, numpy_include: str) -> str:
-    """Replace the include folders of the manylinux image in a CMake file."""
-    import re
-
-    builder = r"/opt/python/cp3\d+-cp3\d+"
-    text = re.sub(
-        builder + r"/lib/python3\.\d+/site-packages/numpy/_core/include", numpy_include, text
-    )
-    return re.sub(builder + r"/include/python3\.\d+", python_include, text)
-
-
-def output(code: str) -> str:
-    """What a line of Python prints in the venv."""
-    done = subprocess.run([BIN / "python", "-c", code], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def is_importable(name: str) -> bool:
-    code = f"import importlib.util as u; print(u.find_spec({name!r}) is not None)"
-    return output(code) == "True"
-
-
-def install_stand_ins() -> None:
-    """Python packages of ROS that are absent; a file STAND_IN marks them for `any2seg doctor`."""
-    site = Path(output("import sysconfig; print(sysconfig.get_path('purelib'))"))
-    for folder in sorted((FROM_PYPI / "stand_ins" / "python").iterdir()):
-        if not folder.is_dir():
-            continue
-        target = site / folder.name
-        if target.is_symlink():
-            target.unlink()
-        if (target / "STAND_IN").exists():
-            shutil.rmtree(target)
-        if not is_importable(folder.name):
-            shutil.copytree(folder, target, ignore=shutil.ignore_patterns("__pycache__"))
-            (target / "STAND_IN").touch()
-
-
-def build_messages() -> None:
-    """Our messages, and stand-ins for message packages that are absent, by colcon into the venv."""
-    stand_ins = sorted((FROM_PYPI / "stand_ins" / "messages").iterdir())
-    absent = [folder for folder in stand_ins if is_stand_in_or_absent(folder.name)]
-    prefixes = os.environ.get("AMENT_PREFIX_PATH", "")
-    libraries = [VENV / "lib", *VENV.glob("lib/python3*/site-packages/ros_*.libs")]
-    environment = {
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-        "AMENT_PREFIX_PATH": ":".join(filter(None, (str(VENV), prefixes))),
-        "CMAKE_PREFIX_PATH": ":".join(
-            filter(None, (str(VENV), os.environ.get("CMAKE_PREFIX_PATH", "")))
-        ),
-        "LD_LIBRARY_PATH": ":".join(
-            [*map(str, libraries), os.environ.get("LD_LIBRARY_PATH", "")]
-        ).strip(":"),
-    }
-    build = ROOT / "build"
-    colcon = shutil.which("colcon", path=environment["PATH"]) or "colcon"
-    run(
-        *(colcon, "--log-base", build / "log", "build"),
-        *("--merge-install", "--symlink-install"),
-        *("--install-base", VENV, "--build-base", build / "colcon"),
-        *("--paths", ROOT, *absent),
-        *("--cmake-args", "-DBUILD_TESTING=OFF", f"-DPython3_EXECUTABLE={BIN / 'python'}"),
-        environment=environment,
-    )
-    for folder in absent:
-        (STAMPS / f"messages-{folder.name}").touch()
-    if sourced_ros():
-        remember_environment(environment)
-
-
-def is_stand_in_or_absent(name: str) -> bool:
-    return (STAMPS / f"messages-{name}").exists() or not is_importable(name)
-
-
-ENVIRONMENT_VARIABLES = (
-    "AMENT_PREFIX_PATH",
-    "LD_LIBRARY_PATH",
-    "PYTHONPATH",
-    "ROS_DISTRO",
-    "ROS_PYTHON_VERSION",
-    "ROS_VERSION",
-    "RMW_IMPLEMENTATION",
-)
-
-
-def remember_environment(environment: dict[str, str]) -> None:
-    """Let the venv's Python find the sourced ROS from a clean shell too."""
-    values = {**os.environ, **environment}
-    values["LD_LIBRARY_PATH"] = f"{VENV / 'lib'}:{values.get('LD_LIBRARY_PATH', '')}".strip(":")
-    kept = {name: values[name] for name in ENVIRONMENT_VARIABLES if values.get(name)}
-    site = Path(output("import sysconfig; print(sysconfig.get_path('purelib'))"))
-    (site / "sourced_ros.json").write_text(json.dumps(kept, indent=2))
-    shutil.copy(ROOT / "tools" / "sourced_ros.py", site)
-    (site / "sourced_ros.pth").write_text("import sourced_ros\n")
-
-
-STEPS = (
-    Step("venv", "Making the virtual environment", "5 s", (), make_venv),
-    Step(
-        "python",
-        "Installing Python packages: torch (CPU), OpenVINO, OpenCV, ...",
-        "1 to 4 min, 1.9 GB",
-        ("setup.py", "constraints.txt"),
-        install_python_packages,
-    ),
-    Step(
-        "ros",
-        "Installing ROS 2 and its build tools",
-        "1 min, 0.4 GB",
-        ("tools/ros_from_pypi/requirements.txt", "tools/set_up.py"),
-        install_ros,
-    ),
-    Step(
-        "messages",
-        "Building messages",
-        "1 to 2 min",
-        ("package.xml", "CMakeLists.txt", "msg/*", "tools/ros_from_pypi/stand_ins/messages/**/*"),
-        build_messages,
-    ),
-    Step(
-        "stand-ins",
-        "Laying stand-ins for absent ROS packages",
-        "2 s",
-        ("tools/ros_from_pypi/stand_ins/python/**/*",),
-        install_stand_ins,
-    ),
-)
 
 if __name__ == "__main__":
     sys.exit(main())

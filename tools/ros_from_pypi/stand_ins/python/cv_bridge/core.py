@@ -8,9 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
-
 from cv_bridge.encodings import PLANAR, CvBridgeError, channels_and_type, convert, convert_planar
+from sensor_msgs.msg import CompressedImage, Image
 
 _NAMES = {
     "uint8": "8U",

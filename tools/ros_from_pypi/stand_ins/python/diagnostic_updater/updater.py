@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.clock import ROSClock
-
 from diagnostic_updater.status import DiagnosticStatusWrapper
+from rclpy.clock import ROSClock
 
 Function = Callable[[DiagnosticStatusWrapper], DiagnosticStatusWrapper]
 _PERIOD = "diagnostic_updater.period"

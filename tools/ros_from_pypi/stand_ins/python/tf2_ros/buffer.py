@@ -10,7 +10,6 @@ from typing import Any
 from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
 from rclpy.time import Time
-
 from tf2_ros.exceptions import (
     ConnectivityException,
     ExtrapolationException,

@@ -1,0 +1,108 @@
+"""Builds our messages, and stand-ins for what is absent, into the environment that runs this.
+
+Message packages are built by colcon. Python stand-ins are linked into site-packages. Both are
+left out where the real package is found, and taken away again when it has come.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+STAND_INS = HERE / "stand_ins"
+PREFIX = Path(sys.prefix)
+SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
+MARK = "STAND_IN"
+
+
+def is_real(name: str) -> bool:
+    """Whether a package is there that is not one of our stand-ins."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    if found is None or found.origin is None:
+        return False
+    ours = Path(found.origin).resolve().is_relative_to(STAND_INS.resolve())
+    return not ours and not (PREFIX / "share" / name / MARK).exists()
+
+
+def message_packages() -> list[Path]:
+    """Folders of the packages to build: ours, and the stand-ins that are needed."""
+    stand_ins = sorted(path.parent for path in STAND_INS.glob("messages/*/package.xml"))
+    return [ROOT, *(path for path in stand_ins if not is_real(path.name))]
+
+
+def build_environment() -> dict[str, str]:
+    """The shell that colcon and CMake expect: prefix and libraries of this environment."""
+    environment = dict(os.environ)
+    libraries = [PREFIX / "lib", *sorted(SITE_PACKAGES.glob("ros_*.libs"))]
+    for name, paths in (
+        ("AMENT_PREFIX_PATH", [PREFIX]),
+        ("CMAKE_PREFIX_PATH", [PREFIX]),
+        ("LD_LIBRARY_PATH", libraries),
+        ("PATH", [PREFIX / "bin"]),
+    ):
+        before = environment.get(name, "").split(os.pathsep)
+        places = dict.fromkeys([*map(str, paths), *filter(None, before)])
+        environment[name] = os.pathsep.join(places)
+    return environment
+
+
+def build(packages: list[Path]) -> None:
+    """colcon build of the messages; our Python modules stay in the source tree."""
+    notes = PREFIX / ".any2seg"
+    command = [
+        "colcon", "--log-base", notes / "colcon_log", "build",
+        "--paths", *packages,
+        "--merge-install", "--install-base", PREFIX, "--build-base", notes / "build",
+        "--event-handlers", "console_direct+",
+        "--cmake-args", "-DANY2SEG_INSTALL_MODULES=OFF", "-DBUILD_TESTING=OFF",
+        "--no-warn-unused-cli",
+        f"-DPython3_EXECUTABLE={sys.executable}",
+        f"-DPYTHON_INSTALL_DIR={SITE_PACKAGES.relative_to(PREFIX)}",
+    ]  # fmt: skip
+    subprocess.run([str(word) for word in command], check=True, env=build_environment())
+    # The modules in the source tree and the messages here are one package: one __init__ for both.
+    inner = SITE_PACKAGES / "any2seg_ros" / "__init__.py"
+    inner.unlink(missing_ok=True)
+    inner.symlink_to(ROOT / "any2seg_ros" / "__init__.py")
+
+
+def link_python_stand_ins() -> None:
+    """Links in site-packages, so that an edited stand-in is live."""
+    for folder in sorted(path.parent for path in STAND_INS.glob("python/*/__init__.py")):
+        link = SITE_PACKAGES / folder.name
+        if link.is_symlink():
+            link.unlink()
+        if not is_real(folder.name):
+            link.symlink_to(folder)
+            print(f"stand-in: {folder.name}")
+
+
+def main() -> int:
+    """Build and link; colcon's exit status if it fails."""
+    if not shutil.which("cmake") or not (shutil.which("c++") or os.environ.get("CXX")):
+        print("cmake or a C++ compiler is missing: sudo apt install build-essential cmake")
+        return 1
+    packages = message_packages()
+    print("messages:", *(path.name if path != ROOT else "any2seg_ros" for path in packages))
+    try:
+        build(packages)
+    except subprocess.CalledProcessError as failure:
+        return failure.returncode
+    link_python_stand_ins()
+    if os.environ.get("ROS_DISTRO"):
+        subprocess.run([sys.executable, HERE / "ros_environment.py"], check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
