@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+SHARED = ("config", "demo_data", "launch", "models")
 EXTRAS = ("engines", "simulation", "training", "teachers", "test")
 
 
@@ -31,7 +32,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["any2seg_ros", "any2seg_ros.*"], exclude=["any2seg_ros.msg*"]),
-    data_files=files("config") + files("models") + files("msg"),
+    data_files=[entry for folder in SHARED for entry in files(folder)],
     install_requires=requirements("requirements.txt"),
     extras_require={name: requirements(f"requirements-{name}.txt") for name in EXTRAS},
     entry_points={
