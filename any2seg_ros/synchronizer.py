@@ -147,7 +147,7 @@ class Synchronizer:
         self._last = [_NEVER] * count
         self._interval = [0] * count
         self._misses = [self._dead_after] * count
-        self._refused = [""] * count
+        self._refused: dict[Modality, str] = {}
         self._pending: deque[_Pending] = deque()
         self._clock = _NEVER
         self._anchor_order = len(self.config.anchors)
@@ -173,6 +173,10 @@ class Synchronizer:
         """Whether Frames wait for the modality."""
         return self._enabled[modality] and self._misses[modality] < self._dead_after
 
+    def kept(self, modality: Modality) -> int:
+        """How many of the modality's messages are in its buffer."""
+        return len(self._buffers[modality])
+
     def enable(self, modality: Modality, enabled: bool) -> None:
         """Take a sensor in or out; out, it is DISABLED and nobody waits for it."""
         if enabled == self._enabled[modality]:
@@ -181,7 +185,7 @@ class Synchronizer:
         self._buffers[modality].clear()
         self._last[modality] = _NEVER
         self._misses[modality] = self._dead_after
-        self._refused[modality] = ""
+        self._refused.pop(modality, None)
         for pending in self._pending:
             pending.waiting &= ~(1 << modality)
 
@@ -216,6 +220,8 @@ class Synchronizer:
             self._insert(buffer, stamp, message)
         if stamp > self._clock:
             self._clock = stamp
+        if self._refused:
+            self._refused.pop(modality, None)
         if self._lacked >> modality & 1 and self._is_late(modality, stamp, now):
             pass
         else:
@@ -312,7 +318,7 @@ class Synchronizer:
             return
         self.counters.opened += 1
         self._reference = stamp
-        on_grid = modality is _EVENT and stamp - self._due < self._period
+        on_grid = modality is _EVENT and not changed and stamp - self._due < self._period
         self._due = (self._due if on_grid else stamp) + self._period
         frame = _Pending(stamp, modality, message, self._clock, now, self._clock + self._deadline)
         misses, dead_after = self._misses, self._dead_after
@@ -397,7 +403,7 @@ class Synchronizer:
     def _absence(self, modality: Modality) -> tuple[Availability, str]:
         if not self._enabled[modality]:
             return Availability.DISABLED, "taken out by configuration"
-        if self._refused[modality]:
+        if modality in self._refused:
             return Availability.INVALID, self._refused[modality]
         if self._last[modality] == _NEVER:
             return Availability.MISSING, "nothing heard yet"
