@@ -296,6 +296,7 @@ def test_a_silent_packet_has_no_events_and_is_no_fault():
         (packet(b"abc", "mono"), "truncated"),
         (packet(b"abcd", "libcaer"), "truncated"),
         (packet(b"", "banana"), "unknown event encoding"),
+        (packet(bytes(8), "mono", base=(1 << 64) - 1), "absurd time base"),
         (evt3([time_high(1), addr_x(1, 1)], stamp=0), "stamp is zero"),
         (evt3([time_high(1), addr_x(1, 1)], width=0), "absurd size"),
         (evt3([time_high(1), addr_x(500, 1)], width=100), "outside their sensor"),
@@ -326,3 +327,20 @@ def test_a_message_of_rclpy_is_decoded():
     msg.header.stamp.sec = 4
     msg.events = array("B", struct.pack("<3H", time_high(1), addr_y(5), addr_x(7, 1)))
     assert listed(EventDecoder().decode(msg)) == [(7, 5, True, 4 * SECOND)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.binary(max_size=200),
+    st.sampled_from(["evt3", "mono", "libcaer", "libcaer_cmp"]),
+    st.booleans(),
+)
+def test_any_bytes_are_decoded_or_refused(data, encoding, big):
+    try:
+        events = EventDecoder().decode(packet(data, encoding, big=big, base=5 * SECOND))
+    except Unusable:
+        return
+    assert events.t.dtype == np.int64 and events.p.dtype == bool
+    assert events.x.dtype == events.y.dtype == np.uint16
+    assert len(events.t) == len(events.x) == len(events.y) == len(events.p)
+    assert (events.x < 1280).all() and (events.y < 720).all()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from any2seg_ros.modalities import Availability, Camera, Events, Frame, Measurement, Modality
 from any2seg_ros.sensors import Placer, PlacingConfig
@@ -139,3 +143,14 @@ def test_settings_reach_the_images():
     assert placed.images[Modality.DEPTH][0].mean() < (
         Placer(REFERENCE, SIZE).place(frame()).images[Modality.DEPTH][0].mean()
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(min_size=16, max_size=320))
+def test_a_cloud_of_any_bits_is_placed_or_refused_without_a_warning(data):
+    cloud = np.frombuffer(data[: len(data) // 16 * 16], np.float32).reshape(-1, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        placed = Placer(REFERENCE, SIZE).place(frame(lidar=cloud))
+    image = placed.images.get(Modality.LIDAR)
+    assert image is None or (image >= 0).all() and (image <= 1).all()

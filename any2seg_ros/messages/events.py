@@ -122,6 +122,8 @@ class EventDecoder:
 
     def _packet(self, msg: Any, data: np.ndarray) -> tuple[np.ndarray, ...]:
         encoding = str(msg.encoding)
+        if int(msg.time_base) > _EVER:
+            raise Unusable("event packet has an absurd time base")
         order = ">" if msg.is_bigendian else "<"
         if encoding in ("evt3", "libcaer_cmp"):
             return self._word_packet(encoding, _whole(data, 2).view(order + "u2"), msg)

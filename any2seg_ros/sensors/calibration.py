@@ -155,7 +155,7 @@ def project(
     """
     limit = np.float32(field_of_view(camera) ** 2)
     with np.errstate(all="ignore"):
-        index = np.flatnonzero((z > 1e-3) & (x * x + y * y <= limit * (z * z)))
+        index = np.flatnonzero((z > 1e-3) & (z < 1e9) & (x * x + y * y <= limit * (z * z)))
     over = 1.0 / z[index]
     u, v = pixels(x[index] * over, y[index] * over, camera)
     inside = (u > -0.5) & (u < camera.width - 0.5) & (v > -0.5) & (v < camera.height - 0.5)

@@ -80,6 +80,8 @@ class Health:
             self._check_storm(data)
         elif not isinstance(data, np.ndarray) or data.ndim < 2 or data.size == 0:
             raise Unusable("measurement has no content")
+        elif data.dtype.kind not in "uif":
+            raise Unusable("measurement is not made of numbers")
         elif self._modality == Modality.LIDAR and data.ndim == 2 and data.dtype != np.uint8:
             self._check_points(len(data), new)
             self._check_frozen(data[:: max(1, len(data) // 512)], new)
