@@ -111,6 +111,8 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
                 self.signalMessage(*[queue.pop(at) for queue, at in pairs])
 
     def _match(self, stamp: int, my_queue: dict[int, Any]) -> tuple[int, ...] | None:
+        if stamp not in my_queue:
+            return None
         near = [
             [stamp] if queue is my_queue else self._within_slop(queue, stamp)
             for queue in self.queues
