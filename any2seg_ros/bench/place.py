@@ -41,7 +41,7 @@ _TO_EVENT = transform((-0.06, 0.0, 0.0), (0.001, 0.0, 0.0, 1.0))
 
 
 def run() -> dict[str, Any]:
-    """`total_ms` and, for each step, `ms` and `copy_ms`: best times of one frame, on one core.
+    """`total_ms` and, for each step, `ms` and `copy_ms`: best CPU times of one frame, on one core.
 
     `total_ms` is the sum of the steps of a frame whose depth camera stands apart from the reference
     camera and whose events are decoded ten packets at a time. `beside` has the other ways.
@@ -76,12 +76,12 @@ def _measured(work: Callable[[], object], data: np.ndarray) -> dict[str, float]:
 
 
 def _best(work: Callable[[], object]) -> float:
-    """Shortest time of many, in ms: what else runs on the machine only makes it longer."""
+    """Shortest CPU time of many, in ms: on a core of its own, that is the time that passes."""
     times = []
     for _ in range(_REPEATS):
-        begin = time.perf_counter()
+        begin = time.process_time()
         work()
-        times.append(time.perf_counter() - begin)
+        times.append(time.process_time() - begin)
     return round(min(times) * 1e3, 3)
 
 
