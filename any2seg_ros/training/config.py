@@ -112,6 +112,9 @@ class TrainingConfig:
     validate_every: int = 200
     checkpoint_every: int = 50
     threads: int = 0
+    shared_norms: bool = True
+    """Several processes: batch norms see all of the batch. Otherwise each its share, and processes
+    wait for each other once a step only; the first one's statistics are kept."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     placing: PlacingConfig = field(default_factory=PlacingConfig)

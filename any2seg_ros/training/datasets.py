@@ -30,7 +30,7 @@ class DataSet(Protocol):
 
 
 def open_data(root: Path, split: str) -> DataSet:
-    """The split of the data set at `root`: DELIVER's folders (Streets too), MUSES, or a bag."""
+    """The split of the data set at `root`: DELIVER's folders (Streets too) or MUSES."""
     root = Path(root)
     if not root.exists():
         raise FileNotFoundError(f"no data set at {root}: make one with `any2seg simulate`")
@@ -42,11 +42,7 @@ def open_data(root: Path, split: str) -> DataSet:
         from any2seg_ros.training.muses import MusesData
 
         return MusesData(root, split)
-    if root.suffix == ".mcap" or (root / "metadata.yaml").is_file():
-        from any2seg_ros.training.bag_data import BagData
-
-        return BagData(root)
     raise ValueError(
         f"{root} is no data set that is known: it has neither img/ (DELIVER, Streets) nor "
-        "frame_camera/ (MUSES) nor metadata.yaml (a bag)"
+        "frame_camera/ (MUSES)"
     )

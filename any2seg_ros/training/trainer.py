@@ -61,7 +61,7 @@ class Trainer:
         self.network = build(config, len(self.taxonomy)).to(
             self.device, memory_format=torch.channels_last
         )
-        if self.processes > 1:
+        if self.processes > 1 and config.shared_norms:
             distributed.share_norms(self.network)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimizer = make_optimizer(self.network, config.optimizer)
