@@ -14,6 +14,7 @@ from any2seg_ros.modalities import Camera, Modality, Unusable
 
 TF_STATIC = "/tf_static"
 LABEL = "label"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 TYPES: dict[Modality, tuple[str, ...]] = {
     Modality.RGB: PICTURES,
@@ -47,19 +48,17 @@ class BagLayout:
 
 @dataclass
 class BagCalibration:
-    """The cameras and poses that a bag tells of, by sensor; `notes` says what it does not."""
+    """The cameras and poses that a bag tells of, by sensor; `notes` says what it does not.
+
+    reference: the camera whose view the masks have: that of RGB, or of the best other sensor.
+    """
 
     cameras: dict[Modality, Camera] = field(default_factory=dict)
-    frames: dict[Modality, str] = field(default_factory=dict)
-    transforms: StaticTransforms = field(default_factory=lambda: StaticTransforms())
+    poses: dict[Modality, np.ndarray] = field(default_factory=dict)
+    """float64 (4, 4), by sensor: its frame to the reference camera's. Absent where unknown."""
+    reference: Camera | None = None
+    reference_frame: str = ""
     notes: list[str] = field(default_factory=list)
-
-    def reference_from(self, modality: Modality) -> np.ndarray | None:
-        """float64 (4, 4): the sensor's frame to the RGB camera's; None where TF does not say."""
-        mine, reference = self.frames.get(modality), self.frames.get(Modality.RGB)
-        if mine is None or reference is None:
-            return None
-        return self.transforms.lookup(reference, mine)
 
 
 def find_layout(topics: Mapping[str, str], chosen: Mapping[str, str] | None = None) -> BagLayout:
@@ -109,33 +108,92 @@ def _info(topic: str, topics: Mapping[str, str]) -> str | None:
     for suffix in TRANSPORTS:
         base = base.removesuffix(suffix)
     candidates = [f"{base}/camera_info", f"{base.rsplit('/', 1)[0]}/camera_info"]
-    return next((c for c in candidates if topics.get(c) == "sensor_msgs/msg/CameraInfo"), None)
+    return next((c for c in candidates if topics.get(c) == CAMERA_INFO), None)
 
 
 def read_calibration(bag: BagReader, layout: BagLayout) -> BagCalibration:
-    """The first CameraInfo of every sensor, its frame, and all static transforms."""
+    """Cameras from the first CameraInfo of each sensor, poses from the static transforms.
+
+    ValueError where no camera is known, for then there is no view to segment.
+    """
     result = BagCalibration()
+    infos = _first_messages(bag, set(layout.infos.values()) | set(_spare_infos(bag, layout)))
+    for modality, topic in layout.infos.items():
+        camera = _camera(topic, infos, result)
+        if camera:
+            result.cameras[modality] = camera
+    _choose_reference(bag, layout, infos, result)
+    transforms = StaticTransforms()
     for recorded in bag.messages([TF_STATIC]) if TF_STATIC in bag.topics else ():
         for one in recorded.message.transforms:
-            result.transforms.add(one)
-    wanted = {topic: m for m, topic in layout.infos.items()}
-    for recorded in bag.messages(list(wanted)) if wanted else ():
-        modality = wanted.get(recorded.topic)
-        if modality is None or modality in result.cameras:
-            continue
-        try:
-            result.cameras[modality] = camera_from_info(recorded.message)
-        except Unusable as reason:
-            result.notes.append(f"{recorded.topic}: {reason}")
-        if len(result.cameras) == len(wanted):
-            break
-    streams = {topic: m for m, topic in layout.sensors.items()}
-    for recorded in bag.messages(list(streams)):
-        modality = streams[recorded.topic]
-        result.frames.setdefault(modality, _frame(recorded.message))
-        if len(result.frames) == len(streams):
-            break
+            transforms.add(one)
+    for topic, message in _first_messages(bag, set(layout.sensors.values())).items():
+        modality = next(m for m, t in layout.sensors.items() if t == topic)
+        _place(modality, _frame(message), transforms, result)
     return result
+
+
+def _spare_infos(bag: BagReader, layout: BagLayout) -> list[str]:
+    """CameraInfo topics of a camera whose images are not in the bag, RGB's before others."""
+    taken = set(layout.infos.values())
+    spare = [t for t, k in bag.topics.items() if k == CAMERA_INFO and t not in taken]
+    return sorted(spare, key=lambda t: (not any(w in t.lower() for w in ("rgb", "color")), t))
+
+
+def _first_messages(bag: BagReader, topics: set[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for recorded in bag.messages(topics) if topics else ():
+        found.setdefault(recorded.topic, recorded.message)
+        if len(found) == len(topics):
+            break
+    return found
+
+
+def _camera(topic: str, infos: Mapping[str, Any], result: BagCalibration) -> Camera | None:
+    if topic not in infos:
+        return None
+    try:
+        return camera_from_info(infos[topic])
+    except Unusable as reason:
+        result.notes.append(f"{topic}: {reason}")
+        return None
+
+
+def _choose_reference(
+    bag: BagReader, layout: BagLayout, infos: Mapping[str, Any], result: BagCalibration
+) -> None:
+    rgb = [layout.infos[Modality.RGB]] if Modality.RGB in layout.infos else []
+    others = [topic for m, topic in layout.infos.items() if m != Modality.RGB]
+    for topic in (*rgb, *_spare_infos(bag, layout), *others):
+        camera = _camera(topic, infos, BagCalibration())
+        if camera:
+            result.reference, result.reference_frame = camera, _frame(infos[topic])
+            if topic not in rgb:
+                result.notes.append(f"no camera_info of the RGB camera: the view is {topic}'s")
+            return
+    raise ValueError(
+        f"no usable camera_info in {bag.path}: the view to segment is unknown; record the "
+        "camera_info of the RGB camera too"
+    )
+
+
+def _place(
+    modality: Modality, frame: str, transforms: StaticTransforms, result: BagCalibration
+) -> None:
+    pose = transforms.lookup(result.reference_frame, frame)
+    if pose is not None:
+        result.poses[modality] = pose
+    elif modality == Modality.LIDAR:
+        result.notes.append(
+            f"no transform from {frame} to {result.reference_frame} in {TF_STATIC}: the LiDAR "
+            "cannot be placed and is left out"
+        )
+    elif modality != Modality.RGB:
+        result.poses[modality] = np.eye(4)
+        result.notes.append(
+            f"no transform from {frame} to {result.reference_frame} in {TF_STATIC}: "
+            f"{modality.label} is taken to be where the reference camera is"
+        )
 
 
 def _frame(message: Any) -> str:

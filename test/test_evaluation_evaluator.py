@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from any2seg_ros.engine import Segmenter, engines
+from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.corruptions import zeroed
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, Sample, cost
 from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.evaluation.summary import Context, summarize
 from any2seg_ros.modalities import Modality, all_subsets, parse_subset, subset_name
-from any2seg_ros.network import Any2Seg
+from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.taxonomy import DELIVER
@@ -26,11 +26,13 @@ QUICK = EvaluationConfig(latency_frames=0)
 
 
 @pytest.fixture(scope="module")
-def segmenter() -> Segmenter:
+def segmenter(tmp_path_factory) -> Segmenter:
     """An untrained network: its masks are nonsense, but depend on every modality."""
     torch.manual_seed(0)
     network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32)).eval()
-    return Segmenter(engines.make("torch", network, SIZE, "cpu", 0, "f32"), Metadata(size=SIZE))
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    checkpoints.save(path, network, Metadata(size=SIZE))
+    return Segmenter.open(EngineConfig(str(path), "torch", "cpu", threads=1))
 
 
 def sample(index: int, without: tuple[Modality, ...] = (), **rest) -> Sample:

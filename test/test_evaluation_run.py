@@ -36,7 +36,7 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def segmenter(model) -> Segmenter:
-    return Segmenter.open(EngineConfig(str(model), "torch", "cpu"))
+    return Segmenter.open(EngineConfig(str(model), "torch", "cpu", threads=1))
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_a_missing_file_of_the_data_is_one_clear_error(segmenter, data, model, t
 def test_what_is_no_data_is_refused_by_name(segmenter, data, tmp_path):
     with pytest.raises(FileNotFoundError, match="there is nothing at"):
         open_source(tmp_path / "nowhere", segmenter)
-    with pytest.raises(ValueError, match="is no data set: neither a bag, nor DELIVER's"):
+    with pytest.raises(ValueError, match="is no data set that is known"):
         open_source(tmp_path, segmenter)
     with pytest.raises(FileNotFoundError, match="no frames at .*test"):
         open_source(data, segmenter, "test")

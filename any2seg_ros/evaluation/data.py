@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation.evaluator import Sample
-from any2seg_ros.modalities import Camera, Frame, Modality
+from any2seg_ros.modalities import Camera, Modality
 from any2seg_ros.sensors import Placer, PlacingConfig
-from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.training.datasets import DataSet
 
 
 @dataclass(frozen=True)
@@ -36,25 +34,6 @@ class Source(Protocol):
 
     def samples(self, rank: int, world: int) -> Iterator[Sample | LeftOut]:
         """The frames of one of `world` processes: every world-th, from number `rank` on."""
-
-
-class DataSet(Protocol):
-    """A data set in folders, as `any2seg_ros.training` has them."""
-
-    taxonomy: Taxonomy
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Frame: ...
-
-    def name(self, index: int) -> str:
-        """Unique in the data set."""
-
-    def conditions(self, index: int) -> tuple[str, ...]:
-        """Weather, time of day and failure cases."""
-
-    def reference(self, index: int) -> Camera:
-        """The camera that the label belongs to."""
 
 
 def placing_config(segmenter: Segmenter) -> PlacingConfig:
@@ -113,15 +92,3 @@ class FolderSource:
         if reference not in self._placers:
             self._placers[reference] = Placer(reference, self._segmenter.size, self._config)
         return self._placers[reference]
-
-
-def open_folder(path: Path, split: str) -> DataSet:
-    """The data set in a folder, by its layout; ValueError names the layouts that are known."""
-    if (path / "img").is_dir():
-        return import_module("any2seg_ros.training.deliver").DeliverData(path, split)
-    if (path / "frame_camera").is_dir():
-        return import_module("any2seg_ros.training.muses").MusesData(path, split)
-    raise ValueError(
-        f"{path} is no data set: neither a bag, nor DELIVER's or Streets' layout (img/...), "
-        "nor MUSES' (frame_camera/...)"
-    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from any2seg_ros.bag_layout import LABEL
 from any2seg_ros.engine import Segmenter
-from any2seg_ros.evaluation.data import FolderSource, Source, open_folder
+from any2seg_ros.evaluation.bag_source import BagSource
+from any2seg_ros.evaluation.data import FolderSource, Source
+from any2seg_ros.modalities import Modality
+from any2seg_ros.training.datasets import open_data
 
 BAG_FILES = (".mcap", ".db3")
 
@@ -25,4 +29,36 @@ def open_source(
     """
     if not path.exists():
         raise FileNotFoundError(f"there is nothing at {path}")
-    return FolderSource(open_folder(path, split), segmenter, str(path), split, limit)
+    bags = find_bags(path)
+    if bags:
+        return BagSource(str(path), bags, segmenter, limit, labels, parse_topics(topics))
+    if labels or topics:
+        raise ValueError(f"{path} is no bag: --labels and --topic are for bags")
+    return FolderSource(open_data(path, split), segmenter, str(path), split, limit)
+
+
+def find_bags(path: Path) -> list[Path]:
+    """The bag at a path, or the bags that are in the folder; none for anything else."""
+    if path.is_file() and path.suffix in BAG_FILES:
+        return [path]
+    if not path.is_dir():
+        return []
+    if (path / "metadata.yaml").exists():
+        return [path]
+    folders = sorted(p.parent for p in path.glob("*/metadata.yaml"))
+    if folders:
+        return folders
+    return [path] if any(f.suffix in BAG_FILES for f in path.iterdir()) else []
+
+
+def parse_topics(texts: Iterable[str]) -> dict[str, str]:
+    """`rgb=/camera/image_raw` and `label=/truth` as topics by role; ValueError for others."""
+    topics = {}
+    for text in texts:
+        role, equals, topic = text.partition("=")
+        if not equals or not topic.startswith("/"):
+            raise ValueError(f"'{text}' names no topic: write rgb=/camera/image_raw")
+        if role != LABEL:
+            role = Modality.parse(role).label
+        topics[role] = topic
+    return topics

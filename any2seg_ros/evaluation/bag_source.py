@@ -1,0 +1,128 @@
+"""Frames of a bag with their ground truth, placed by the code that the node runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from any2seg_ros.bag_reader import BagReader
+from any2seg_ros.engine import Segmenter
+from any2seg_ros.evaluation.bag_walk import BagWalk
+from any2seg_ros.evaluation.data import LeftOut
+from any2seg_ros.evaluation.evaluator import Sample
+from any2seg_ros.evaluation.ground_truth import open_ground_truth
+from any2seg_ros.modalities import Modality
+from any2seg_ros.pipeline import Pipeline, Result
+
+PERIOD = 100_000_000
+"""What is expected between frames (ns), for the time left to show."""
+
+
+class ImageTrap:
+    """Stands where the segmenter stands in a pipeline and keeps the images that it would get."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.metadata = segmenter.metadata
+        self.size = segmenter.size
+        self.taxonomy = segmenter.taxonomy
+        self.images: Mapping[Modality, np.ndarray] = {}
+
+    def segment(self, images: Mapping[Modality, np.ndarray], size: Any = None) -> None:
+        """Keep the images; there is no segmentation."""
+        self.images = images
+
+
+class BagSource:
+    """See `data.Source`. Every process walks all of every bag, for sensors' health and events have
+    a past; each scores its share of the frames.
+
+    ValueError where a bag has no ground truth.
+    """
+
+    split: str | None = None
+
+    def __init__(
+        self,
+        name: str,
+        bags: list[Path],
+        segmenter: Segmenter,
+        limit: int = 0,
+        labels: Path | None = None,
+        topics: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.notes: list[str] = []
+        self._bags, self._segmenter, self._limit = bags, segmenter, limit
+        self._labels, self._topics = labels, topics
+        self._length = sum(self._frames_in(bag) for bag in bags)
+
+    def __len__(self) -> int:
+        return min(self._length, self._limit) if self._limit else self._length
+
+    def samples(self, rank: int, world: int) -> Iterator[Sample | LeftOut]:
+        count = 0
+        for bag in self._bags:
+            for sample in self._walk(bag, rank, world, count):
+                count += 1
+                if sample is not None:
+                    yield sample
+                if self._limit and count >= self._limit:
+                    self.notes.append(f"limited to the first {self._limit} frames")
+                    return
+
+    def _walk(
+        self, bag: Path, rank: int, world: int, count: int
+    ) -> Iterator[Sample | LeftOut | None]:
+        """The frames of a bag; None for those that are another process's."""
+        trap = ImageTrap(self._segmenter)
+        walk = BagWalk(bag, Pipeline(cast(Segmenter, trap)), self._topics)
+        truth = open_ground_truth(bag, walk.layout.label, self._labels)
+        if truth is None:
+            raise ValueError(
+                f"{bag} has no ground truth: give a folder of labels (--labels), or say which "
+                "topic they are in (--topic label=/...); `any2seg replay` needs none"
+            )
+        try:
+            for heard in walk.frames():
+                trap.images = {}
+                result = walk.pipeline.process(heard.frame)
+                mine = count % world == rank
+                count += 1
+                if not mine:
+                    yield None
+                    continue
+                label = truth.label(heard.frame.stamp, heard.log_time)
+                yield self._sample(bag, result, trap, label)
+        finally:
+            prefix = f"{bag.name}: " if len(self._bags) > 1 else ""
+            self.notes += [prefix + note for note in (*walk.notes, *truth.notes)]
+
+    def _sample(
+        self, bag: Path, result: Result, trap: ImageTrap, label: np.ndarray | None
+    ) -> Sample | LeftOut:
+        if label is None:
+            return LeftOut("no ground truth near the frame's stamp")
+        rgb = result.frame.measurements.get(Modality.RGB)
+        conditions = (bag.name,) if len(self._bags) > 1 else ()
+        return Sample(
+            f"{bag.name}/{result.frame.stamp}",
+            trap.images,
+            label,
+            conditions,
+            picture_of(rgb.data) if rgb else None,
+            result.frame.reasons,
+        )
+
+    @staticmethod
+    def _frames_in(bag: Path) -> int:
+        with BagReader(bag) as reader:
+            return round(reader.duration / PERIOD)
+
+
+def picture_of(data: np.ndarray) -> np.ndarray:
+    """A camera image as uint8 (h, w, 3), contiguous."""
+    colour = np.repeat(data[..., None], 3, axis=2) if data.ndim == 2 else data
+    return np.ascontiguousarray(colour)

@@ -1,0 +1,136 @@
+"""Walks through a bag as the node would hear it: admit, synchronize, frame by frame."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from any2seg_ros.bag_layout import BagCalibration, BagLayout, find_layout, read_calibration
+from any2seg_ros.bag_reader import BagReader
+from any2seg_ros.evaluation.overlay import Overlay
+from any2seg_ros.evaluation.schedules import Failure
+from any2seg_ros.modalities import Frame, Modality, Unusable
+from any2seg_ros.pipeline import Pipeline
+from any2seg_ros.synchronizer import Synchronizer, SynchronizerConfig
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A Frame of `Received`s, and the log time (ns) of the message that completed it."""
+
+    frame: Frame
+    log_time: int
+
+
+class BagWalk:
+    """One pass through a bag; memory does not grow with its length.
+
+    `pipeline` gets the bag's cameras and poses. Stamps alone decide about frames, so that the same
+    bag gives the same frames every time. ValueError where the bag has no sensor or no camera.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        pipeline: Pipeline,
+        topics: Mapping[str, str] | None = None,
+        failures: Sequence[Failure] = (),
+        seed: int = 0,
+        config: SynchronizerConfig | None = None,
+    ) -> None:
+        self.path = path
+        self.pipeline = pipeline
+        self.synchronizer = Synchronizer(replace(config or SynchronizerConfig(), live=False))
+        self.layout: BagLayout
+        self.calibration: BagCalibration
+        self.start = 0
+        """What schedules count from: the stamp of the first sensor message, ns."""
+        self.duration = 0
+        """ns from the first to the last message, 0 where it is not known."""
+        self.unusable: Counter[str] = Counter()
+        """Messages that never became part of a frame, by reason."""
+        self._notes: list[str] = []
+        self._overtaken = 0
+        self._last: dict[Modality, int] = {}
+        self._failures, self._seed = failures, seed
+        self._overlay: Overlay | None = None
+        self._prepare(topics)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the results must know about the bag; complete at its end."""
+        said = [*self._notes]
+        resets = self.synchronizer.counters.resets
+        if resets:
+            said.append(f"time jumped backwards {resets} times, as when a bag loops; began anew")
+        if self._overtaken:
+            said.append(f"{self._overtaken} messages came behind newer ones of their sensor")
+        late = self.synchronizer.counters.late
+        if late:
+            said.append(f"{late} messages came after the frame that they belonged to had left")
+        said += [f"{count} messages unusable: {why}" for why, count in self.unusable.items()]
+        counts = self._overlay.counts if self._overlay else {}
+        said += [f"{f} took hold of {counts[str(f)]} messages" for f in self._failures]
+        return list(dict.fromkeys(said))
+
+    def frames(self) -> Iterator[Heard]:
+        """The frames of the bag in order, each as soon as it is whole or its time is up."""
+        modalities = {topic: m for m, topic in self.layout.sensors.items()}
+        self._overlay = Overlay(self._failures, self.start, self._seed)
+        log_time = 0
+        with BagReader(self.path) as bag:
+            for recorded in bag.messages(list(modalities)):
+                log_time = recorded.log_time
+                modality = modalities[recorded.topic]
+                message = self._overlay.apply(modality, recorded.message)
+                if message is not None:
+                    for frame in self._hear(modality, message, log_time):
+                        yield Heard(frame, log_time)
+            for frame in self.synchronizer.flush():
+                yield Heard(frame, log_time)
+            self._notes += bag.notes
+
+    def _hear(self, modality: Modality, message: Any, log_time: int) -> list[Frame]:
+        try:
+            received = self.pipeline.admit(modality, message, log_time)
+        except Unusable as reason:
+            self.unusable[f"{modality.label}: {reason}"] += 1
+            self.synchronizer.refuse(modality, str(reason))
+            return []
+        self._overtaken += received.stamp < self._last.get(modality, 0)
+        self._last[modality] = received.stamp
+        resets = self.synchronizer.counters.resets
+        frames = self.synchronizer.add(modality, received.stamp, received, log_time)
+        if self.synchronizer.counters.resets > resets:
+            self._overtaken -= 1
+            self.pipeline.reset()
+        return frames
+
+    def _prepare(self, topics: Mapping[str, str] | None) -> None:
+        with BagReader(self.path) as bag:
+            self.layout = find_layout(bag.topics, topics)
+            self.calibration = read_calibration(bag, self.layout)
+            self.duration = bag.duration
+            self._leave_out_unplaced()
+            sensors = self.layout.sensors
+            first = next(bag.messages(list(sensors.values())), None)
+            if first is None:
+                raise ValueError(f"{self.path} has no message of any sensor")
+            stamp = first.message.header.stamp
+            self.start = int(stamp.sec) * 10**9 + int(stamp.nanosec)
+        self._notes += self.calibration.notes
+        for modality in Modality:
+            if modality not in sensors:
+                self._notes.append(f"no topic of {modality.label} in the bag")
+        self.pipeline.reference = self.calibration.reference
+        self.pipeline.cameras.update(self.calibration.cameras)
+        self.pipeline.poses.update(self.calibration.poses)
+
+    def _leave_out_unplaced(self) -> None:
+        if Modality.LIDAR not in self.calibration.poses:
+            sensors = dict(self.layout.sensors)
+            sensors.pop(Modality.LIDAR, None)
+            self.layout = replace(self.layout, sensors=sensors)
