@@ -20,6 +20,17 @@ from any2seg_ros.network.mit import MiT
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+_HEAD_RULES = (
+    # transformers 4 and 5; semseg's (CMNeXt, AnySeg, MAGIC) and mmseg's linear_c1 to linear_pred
+    (r"linear_c\.(\d)\.proj\.", lambda m: f"linear.{m[1]}."),
+    (r"linear_projections\.(\d)\.proj\.", lambda m: f"linear.{m[1]}."),
+    (r"linear_c([1-4])\.proj\.", lambda m: f"linear.{int(m[1]) - 1}."),
+    (r"linear_fuse\.(?:bn|1|norm)\.", lambda m: "norm."),
+    (r"linear_fuse\.(?:conv\.|0\.)?weight", lambda m: "fuse.weight"),
+    (r"batch_norm\.", lambda m: "norm."),
+    (r"linear_pred\.|conv_seg\.", lambda m: "classifier."),
+)
+
 # Any of the names in use for a layer of MiT, after which ours comes.
 _MIT_RULES = (
     # transformers up to 4 and the files of nvidia/mit-b*
@@ -80,6 +91,34 @@ def load_encoder(network: Any2Seg, source: str) -> None:
     else:
         weights = mit_weights(read_tensors(Path(source)))
     _fill(encoder, weights, source)
+
+
+def load_head(network: Any2Seg, source: str) -> bool:
+    """Fill the decoder from the all-MLP head in `source`, if it has one that fits; tells if so.
+
+    A head for other classes fits but for its last layer, which then stays as it is.
+    """
+    weights = head_weights(read_tensors(Path(source)))
+    expected = network.decoder.state_dict()
+    fitting = {n: t for n, t in weights.items() if n in expected and t.shape == expected[n].shape}
+    body = {n for n in expected if not n.startswith("classifier.") and "num_batches" not in n}
+    if not body <= set(fitting):
+        return False
+    network.decoder.load_state_dict({**expected, **fitting})
+    return True
+
+
+def head_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of an `AllMLP` by our names. Elsewhere the scales are fused in the order 4 to 1."""
+    weights = {}
+    for name, tensor in tensors.items():
+        name = re.sub(r"^(module\.)?(decode_head|head)\.", "", name)
+        for pattern, ours in _HEAD_RULES:
+            name = re.sub(f"^{pattern}", ours, name)
+        weights[name] = tensor[..., None, None] if re.match(r"linear\.\d\.weight", name) else tensor
+    if "fuse.weight" in weights:
+        weights["fuse.weight"] = torch.cat(weights["fuse.weight"].chunk(4, 1)[::-1], 1)
+    return weights
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

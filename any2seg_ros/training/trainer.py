@@ -23,7 +23,8 @@ from any2seg_ros.engine.torch_engine import TorchEngine
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.efficientnet import EfficientNetLite0
-from any2seg_ros.network.pretrained import load_encoder
+from any2seg_ros.network.mit import MiT
+from any2seg_ros.network.pretrained import load_encoder, load_head
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches
 from any2seg_ros.training.config import OptimizerConfig, TrainingConfig
@@ -313,6 +314,8 @@ def build(config: TrainingConfig, classes: int) -> Any2Seg:
         network.load_state_dict(loaded.state_dict())
     elif initial:
         load_encoder(network, initial)
+        if initial != "imagenet" and isinstance(network.encoder, MiT):
+            load_head(network, initial)
     if isinstance(network.encoder, EfficientNetLite0) and config.frozen_stages:
         for part in frozen_parts(network, config.frozen_stages):
             part.requires_grad_(False)
