@@ -32,14 +32,15 @@ def place_lidar(
     x, y, z = _moved(cloud, measurement.reference_from_sensor)
     index, pixel = calibration.project(x, y, z, view)
     near = np.take(cloud, index, axis=0)
-    squares = np.einsum("ij,ij->i", near[:, :3], near[:, :3])
-    far_enough = squares >= np.float32(minimum_range**2)
-    if not far_enough.all():
-        index, pixel, near = index[far_enough], pixel[far_enough], near[far_enough]
+    squares = sum(np.square(near[:, axis]) for axis in range(3))
+    far_enough = np.flatnonzero(squares >= np.float32(minimum_range**2))
+    if len(far_enough) < len(index):
+        index, pixel = index.take(far_enough), pixel.take(far_enough)
+        near = near.take(far_enough, axis=0)
     if len(index) == 0:
         raise Unusable("cloud has no point in view of the reference camera")
-    y = y[index]
-    distance = np.sqrt(np.square(x[index]) + np.square(y) + np.square(z[index]))
+    y = y.take(index)
+    distance = np.sqrt(np.square(x.take(index)) + np.square(y) + np.square(z.take(index)))
     point = nearest(pixel, distance, view.width, view.height, dilation)
     channels = scale.closeness(distance), np.clip(near[:, 3], 0.0, 1.0), scale.elevation(y)
     planes = np.empty((3, view.height * view.width), np.float32)
