@@ -11,13 +11,15 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 
 from any2seg_ros.sensors.placing import Placer
 from any2seg_ros.simulation import layout
+from any2seg_ros.simulation.film import write_bag
 from any2seg_ros.simulation.scene import SPLITS, Scene, SceneSpec
-from any2seg_ros.simulation.settings import SensorSettings
+from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
 
 MANIFEST = "streets.json"
@@ -66,22 +68,30 @@ class Plan:
 
     def specs(self) -> list[SceneSpec]:
         """The scenes, in order."""
-        return [self._spec(index) for index in range(self.scenes)]
+        return [self.spec(index) for index in range(self.scenes)]
 
-    def _spec(self, index: int) -> SceneSpec:
+    def spec(self, index: int) -> SceneSpec:
+        """The scene of a number."""
         lap, place = divmod(index, len(self.conditions))
         failure = ""
         if self.failures and lap % 3 == 2:
             failure = self.failures[(lap // 3 + place) % len(self.failures)]
         return SceneSpec(
-            self.split, index, self.conditions[place], failure, self.frames, self.rate, self.seed, self.size
+            self.split,
+            index,
+            self.conditions[place],
+            failure,
+            self.frames,
+            self.rate,
+            self.seed,
+            self.size,
         )
 
 
 def write_plans(
     root: Path,
     plans: Sequence[Plan],
-    settings: SensorSettings = SensorSettings(),
+    settings: SensorSettings = DEFAULTS,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -108,19 +118,87 @@ def write_plans(
     return made
 
 
+def write_bags(
+    folder: Path,
+    plan: Plan,
+    first: int = 0,
+    settings: SensorSettings = DEFAULTS,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """One bag for every scene of the plan from number `first` on, `<folder>/<split>_<...>`.
+
+    A single scene's bag is `folder` itself. Bags that are there are left alone; returns the number
+    of frames made. ValueError if the folder is something else.
+    """
+    specs = [plan.spec(index) for index in range(first, first + plan.scenes)]
+    folders = [folder if len(specs) == 1 else bag_folder(folder, spec) for spec in specs]
+    _check_bags(folder, folders)
+    todo = [job for job in zip(specs, folders, strict=True) if not job[1].exists()]
+    made, total = plan.frames * len(todo), plan.scenes * plan.frames
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    _check_space(existing, made)
+    done = total - made
+    if progress:
+        progress(done, total)
+    if len(todo) == 1:
+        # One bag is written in one process: its frames can be counted.
+        one_thread()
+        spec, path = todo[0]
+        write_bag(
+            path,
+            Scene(spec, settings),
+            lambda number, _: progress(done + number, total) if progress else None,
+        )
+        return made
+    for count in _run(partial(_write_bag, settings), todo, jobs):
+        done += count
+        if progress:
+            progress(done, total)
+    return made
+
+
+def _check_bags(folder: Path, folders: list[Path]) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: choose another folder with --out")
+    for path in folders:
+        if path.exists() and not (path / "metadata.yaml").exists():
+            raise ValueError(f"{path} exists and is no bag: choose another folder with --out")
+
+
+def bag_folder(folder: Path, spec: SceneSpec) -> Path:
+    """The folder of a scene's bag among others."""
+    return folder / f"{spec.split}_{spec.condition}_{spec.name}"
+
+
+def _write_bag(settings: SensorSettings, job: tuple[SceneSpec, Path]) -> int:
+    spec, path = job
+    write_bag(path, Scene(spec, settings))
+    return spec.frames
+
+
 def _claim(root: Path, plans: Sequence[Plan], settings: SensorSettings) -> None:
     """The folder is new, or holds the same data set; then its manifest says so."""
     manifest = root / MANIFEST
     wanted = {plan.split: _described(plan) for plan in plans}
-    content: dict = {"format": "streets", "version": VERSION, "sensors": json.loads(json.dumps(asdict(settings))), "splits": {}}
+    content: dict = {
+        "format": "streets",
+        "version": VERSION,
+        "sensors": json.loads(json.dumps(asdict(settings))),
+        "splits": {},
+    }
     if manifest.exists():
         try:
             found = json.loads(manifest.read_text())
         except ValueError:
-            raise ValueError(f"{manifest} is not readable: choose another folder with --out") from None
+            raise ValueError(
+                f"{manifest} is not readable: choose another folder with --out"
+            ) from None
         for key in ("format", "version", "sensors"):
             if found.get(key) != content[key]:
-                raise ValueError(f"{root} holds a data set of another {key}: choose another folder with --out")
+                raise ValueError(
+                    f"{root} holds a data set of another {key}: choose another folder with --out"
+                )
         for split, described in wanted.items():
             before = found["splits"].get(split, described)
             # Scenes do not depend on their number: a split may grow.
@@ -131,7 +209,9 @@ def _claim(root: Path, plans: Sequence[Plan], settings: SensorSettings) -> None:
                 )
         content = found
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ValueError(f"{root} exists and is no data set of streets: choose another folder with --out")
+        raise ValueError(
+            f"{root} exists and is no data set of streets: choose another folder with --out"
+        )
     if content["splits"] != {**content["splits"], **wanted} or not manifest.exists():
         content["splits"].update(wanted)
         layout.write_atomically(manifest, json.dumps(content, indent=1).encode())
@@ -174,11 +254,10 @@ def _write_scene(root: Path, settings: SensorSettings, job: tuple[SceneSpec, lis
     return len(numbers)
 
 
-def _run(
-    work: Callable[[tuple[SceneSpec, list[int]]], int],
-    todo: list[tuple[SceneSpec, list[int]]],
-    jobs: int,
-) -> Iterator[int]:
+Job = TypeVar("Job")
+
+
+def _run(work: Callable[[Job], int], todo: list[Job], jobs: int) -> Iterator[int]:
     if jobs <= 1:
         one_thread()
         yield from map(work, todo)

@@ -10,8 +10,10 @@ from any2seg_ros.modalities import Camera
 from any2seg_ros.simulation.settings import SensorSettings
 from any2seg_ros.simulation.town import Town
 
-OPTICAL = np.array([[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0, 0, 0, 1]])
-"""Maps points of an optical frame (x right, y down, z forward) to a body frame (x forward, z up)."""
+OPTICAL = np.array(
+    [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0, 0, 0, 1]]
+)
+"""Maps points of an optical frame (x right, y down, z forward) to a body frame (z up)."""
 
 
 def rotation(yaw: float, pitch: float, roll: float = 0.0) -> np.ndarray:
@@ -55,7 +57,7 @@ class Rig:
     def of(
         cls, settings: SensorSettings, size: tuple[int, int], height: float, low: bool = False
     ) -> Rig:
-        """The rig with an RGB camera of `size` pixels; `low` halves the event sensor's resolution."""
+        """The rig with an RGB camera of `size` pixels; `low` halves the event sensor's size."""
 
         def mount(position: tuple[float, float, float], yaw: float, pitch: float) -> np.ndarray:
             x, y, z = position
@@ -86,7 +88,12 @@ class Drive:
         rng = np.random.default_rng(seed)
         # Rows: weave (m), yaw, pitch, roll (rad); columns: slow sway, springs, vibration.
         self._size = np.array(
-            [[0.15, 0.02, 0.0], [0.02, 0.003, 0.0003], [0.006, 0.008, 0.0006], [0.006, 0.004, 0.0004]]
+            [
+                [0.15, 0.02, 0.0],
+                [0.02, 0.003, 0.0003],
+                [0.006, 0.008, 0.0006],
+                [0.006, 0.004, 0.0004],
+            ]
         ) * rng.uniform(0.3, 1.0, (4, 3))
         self._rate = 2 * np.pi * rng.uniform([0.12, 0.9, 9.0], [0.3, 1.7, 14.0], (4, 3))
         self._phase = rng.uniform(0, 2 * np.pi, (4, 3))

@@ -12,8 +12,8 @@ class EventSensor:
     """Turns renders at rising times into events, after the log-intensity threshold model.
 
     Between two renders the logarithm is taken to change linearly. A pixel remembers the level of
-    its last event; crossing it by the pixel's own threshold makes the next one. `pattern` seeds what
-    belongs to the sensor (thresholds), `chance` its noise.
+    its last event; crossing it by the pixel's own threshold makes the next one. `pattern` seeds
+    what belongs to the sensor (thresholds), `chance` its noise.
     """
 
     def __init__(
@@ -29,10 +29,9 @@ class EventSensor:
         self.noise_rate = settings.noise_rate if noise_rate is None else noise_rate
         self._rng = np.random.default_rng(chance)
         count = self.width * self.height
-        spread = settings.threshold_spread
-        self.thresholds = np.clip(
-            settings.threshold + spread * np.random.default_rng(pattern).standard_normal((2, count)), settings.threshold / 2, None
-        ).astype(np.float32)
+        draw = np.random.default_rng(pattern).standard_normal((2, count))
+        thresholds = settings.threshold + settings.threshold_spread * draw
+        self.thresholds = np.maximum(thresholds, settings.threshold / 2).astype(np.float32)
         """Positive and negative thresholds, float32 (2, h * w)."""
         self._level: np.ndarray | None = None
         self._light = np.zeros(count, np.float32)
@@ -43,7 +42,7 @@ class EventSensor:
         """The first render, float32 (h, w), linear; every pixel is somewhere between two events."""
         self._light = _logarithm(intensity)
         phase = self._rng.uniform(-0.9, 0.9, self._light.size).astype(np.float32)
-        self._level = self._light + phase * self.settings.threshold
+        self._level = self._light + phase * self.thresholds.min(0)
         self._time = stamp
 
     def advance(self, stamp: int, intensity: np.ndarray) -> Events:
@@ -61,9 +60,13 @@ class EventSensor:
         pixel, when, positive = pixel[order], when[order], positive[order]
         self._light, self._time = light, stamp
         y, x = np.divmod(pixel, self.width)
-        return Events(when, x.astype(np.uint16), y.astype(np.uint16), positive, self.width, self.height)
+        return Events(
+            when, x.astype(np.uint16), y.astype(np.uint16), positive, self.width, self.height
+        )
 
-    def _crossings(self, light: np.ndarray, stamp: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _crossings(
+        self, light: np.ndarray, stamp: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         assert self._level is not None
         change = light - self._level
         threshold = np.where(change > 0, self.thresholds[0], self.thresholds[1])
@@ -78,7 +81,9 @@ class EventSensor:
         slope = light[pixel] - self._light[pixel]
         safe = np.where(np.abs(slope) < 1e-6, np.float32(1.0), slope)
         share = np.clip((level - self._light[pixel]) / safe, 0.0, 1.0)
-        when = self._time + 1 + (share.astype(np.float64) * (stamp - self._time - 1)).astype(np.int64)
+        when = (
+            self._time + 1 + (share.astype(np.float64) * (stamp - self._time - 1)).astype(np.int64)
+        )
         self._level[at] += sign * threshold[at] * times
         return pixel, when, np.repeat(sign > 0, times)
 

@@ -91,18 +91,16 @@ def write_shot(root: Path, scene: Scene, number: int, shot: Shot, placer: Placer
     write_atomically(raw / f"{name}_{RAW[0]}", png(shot.depth))
     write_atomically(raw / f"{name}_{RAW[1]}", _npy(shot.cloud.points))
     events = shot.events
-    write_atomically(
-        raw / f"{name}_{RAW[2]}", _npz(t=events.t, x=events.x, y=events.y, p=events.p)
-    )
+    write_atomically(raw / f"{name}_{RAW[2]}", _npz(t=events.t, x=events.x, y=events.y, p=events.p))
     for kind, data in images.items():
         write_atomically(folder(root, kind, spec) / f"{name}_{PICTURES[kind]}", data)
 
 
-def png(image: np.ndarray) -> bytes:
-    """A PNG of uint8 (h, w, 3) RGB, uint8 (h, w) or uint16 (h, w)."""
+def png(image: np.ndarray, effort: int = 1) -> bytes:
+    """A PNG of uint8 (h, w, 3) RGB, uint8 (h, w) or uint16 (h, w); `effort` is 0..9."""
     if image.ndim == 3:
         image = image[..., ::-1]
-    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, effort])
     if not done:
         raise OSError("a picture could not be encoded")
     return data.tobytes()

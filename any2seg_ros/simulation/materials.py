@@ -40,7 +40,9 @@ def _paints(
     return keep
 
 
-def noise(rng: np.random.Generator, scales: tuple[int, ...], weights: tuple[float, ...]) -> np.ndarray:
+def noise(
+    rng: np.random.Generator, scales: tuple[int, ...], weights: tuple[float, ...]
+) -> np.ndarray:
     """Sum of smooth periodic noises of zero mean, float32 (TILE, TILE)."""
     total = np.zeros((TILE, TILE), np.float32)
     for scale, weight in zip(scales, weights, strict=True):
@@ -94,7 +96,9 @@ def _cobbles(rng: np.random.Generator) -> np.ndarray:
         shift = 8 * (row % 2)
         for col in range(8):
             block = np.roll(value, -shift, 1)
-            block[row * 16 + 1 : row * 16 + 15, col * 16 + 1 : col * 16 + 15] = rng.uniform(0.2, 0.42)
+            block[row * 16 + 1 : row * 16 + 15, col * 16 + 1 : col * 16 + 15] = rng.uniform(
+                0.2, 0.42
+            )
             value = np.roll(block, shift, 1)
     value[value == 0] = 0.12
     return _gray(value + noise(rng, (64,), (0.02,)), (1.05, 0.95, 0.82))
@@ -361,7 +365,11 @@ def atlas() -> Atlas:
     for number, (_, painter) in enumerate(_PAINTERS.values()):
         tile = painter(np.random.default_rng([7, number]))
         for side in sides:
-            small = tile if side == TILE else cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA)
+            small = (
+                tile
+                if side == TILE
+                else cv2.resize(tile, (side, side), interpolation=cv2.INTER_AREA)
+            )
             rows.append(small.reshape(-1, 4))
     areas = np.array([side * side for side in sides], np.int32)
     return Atlas(

@@ -73,7 +73,7 @@ def _soup(corners: np.ndarray, uv: np.ndarray, look: Look) -> Mesh:
         np.asarray(uv, np.float32),
         np.full(n, look.label, np.uint8),
         np.full(n, look.material, np.int16),
-        np.tile(np.asarray(look.tint, np.float32), (n, 1)),
+        np.full((n, 3), look.tint, np.float32),
         np.full(n, look.glow, np.float32),
     )
 
@@ -138,7 +138,9 @@ def column(
     around = angle * radius
     n = sides
     corners, uv = np.zeros((n, 4, 3)), np.zeros((n, 4, 2))
-    for i, (source, k, z) in enumerate([(ring, 0, 0.0), (ring, 1, 0.0), (upper, 1, 1), (upper, 0, 1)]):
+    for i, (source, k, z) in enumerate(
+        [(ring, 0, 0.0), (ring, 1, 0.0), (upper, 1, 1), (upper, 0, 1)]
+    ):
         corners[:, i, :2] = source[k : k + n]
         corners[:, i, 2] = z * height
         uv[:, i, 0], uv[:, i, 1] = around[k : k + n], z * height
@@ -199,5 +201,7 @@ def blob(
         swell += rough * rng.uniform(-1.0, 1.0, len(directions))
     points = directions * swell[:, None] * radii + center
     size = max(radii)
-    uv = np.stack([np.arctan2(directions[:, 1], directions[:, 0]), directions[:, 2] * 1.6], 1) * size
+    uv = (
+        np.stack([np.arctan2(directions[:, 1], directions[:, 0]), directions[:, 2] * 1.6], 1) * size
+    )
     return _soup(points[faces], uv[faces], look)

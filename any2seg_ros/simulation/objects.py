@@ -1,4 +1,4 @@
-"""What stands and moves in a street. Objects face +x, stand on z = 0 and are centred on the origin."""
+"""What stands and moves in a street: objects that face +x and stand on the origin."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ def _wheels(label: str, x: tuple[float, ...], track: float, radius: float) -> li
 
 
 def _lamps(label: str, front: float, rear: float, track: float, z: float) -> list[Mesh]:
-    white, red = _look(label, "paint", (1, 1, 0.9), 0.9), _look(label, "paint", (0.8, 0.02, 0.02), 0.6)
+    white, red = (
+        _look(label, "paint", (1, 1, 0.9), 0.9),
+        _look(label, "paint", (0.8, 0.02, 0.02), 0.6),
+    )
     return [
         box((0.06, 0.34, 0.15), (x, side * track * 0.38, z), look)
         for x, look in ((front, white), (rear, red))
@@ -100,7 +103,11 @@ def bus(rng: Rng) -> Mesh:
         box((length, width, h), (0, 0, 0.35 + h / 2), side, top=roof),
         box((0.08, width * 0.92, 1.5), (length / 2, 0, 1.75), glass),
         box((0.08, width * 0.8, 0.9), (-length / 2, 0, 2.1), glass),
-        box((0.1, width * 0.7, 0.3), (length / 2 + 0.01, 0, height - 0.25), _look("Bus", "paint", (1, 0.55, 0.1), 0.7)),
+        box(
+            (0.1, width * 0.7, 0.3),
+            (length / 2 + 0.01, 0, height - 0.25),
+            _look("Bus", "paint", (1, 0.55, 0.1), 0.7),
+        ),
         box((length * 0.98, width * 0.96, 0.2), (0, 0, 0.3), dark),
         box((length * 0.5, width * 0.7, 0.25), (-0.5, 0, height + 0.1), roof),
     ]
@@ -129,7 +136,9 @@ def truck(rng: Rng) -> Mesh:
         parts.append(column(1.15, bed, _look("Truck", "steel"), (middle, 0, 2.1), 12, axis="x"))
     elif kind == 1:
         parts.append(box((bed, width, 1.0), (middle, 0, 1.45), cargo))
-        parts.append(blob((bed * 0.45, 1.0, 0.7), (middle, 0, 1.9), _look("Truck", "soil"), 0.1, rng))
+        parts.append(
+            blob((bed * 0.45, 1.0, 0.7), (middle, 0, 1.9), _look("Truck", "soil"), 0.1, rng)
+        )
     else:
         parts.append(box((bed, width, 2.5), (middle, 0, 2.2), cargo))
     parts += _wheels("Truck", (front - 1.2, middle - bed * 0.2, middle - bed * 0.35), 2.3, 0.5)
@@ -153,7 +162,11 @@ def person(rng: Rng, pose: str = "walk", label: str = "Pedestrian") -> Mesh:
         swing = stride * side if pose != "ride" else -0.9
         parts.append(leg.rotated(about_y(-swing), hip).placed(0, side * 0.1 * k))
         reach = -stride * side if pose != "ride" else -1.0
-        parts.append(arm.rotated(about_y(-reach if pose != "ride" else -1.0), shoulder).placed(0, side * 0.27 * k))
+        parts.append(
+            arm.rotated(about_y(-reach if pose != "ride" else -1.0), shoulder).placed(
+                0, side * 0.27 * k
+            )
+        )
     lean = about_y(0.35 if pose == "ride" else 0.04)
     upper = [
         box((0.25 * k, 0.42 * k, 0.62 * k), (0, 0, 1.14 * k), coat, (1.0, 0.9)),
@@ -161,7 +174,9 @@ def person(rng: Rng, pose: str = "walk", label: str = "Pedestrian") -> Mesh:
         blob((0.11 * k, 0.1 * k, 0.1 * k), (-0.02, 0, 1.67 * k), hair, subdivisions=1),
     ]
     if pose != "ride" and rng.uniform() < 0.3:
-        upper.append(box((0.18, 0.3, 0.4), (-0.2, 0, 1.2 * k), _look(label, "cloth", pick(rng, _CLOTHES))))
+        upper.append(
+            box((0.18, 0.3, 0.4), (-0.2, 0, 1.2 * k), _look(label, "cloth", pick(rng, _CLOTHES)))
+        )
     return join(parts + [part.rotated(lean, hip) for part in upper])
 
 
@@ -187,8 +202,14 @@ def bicycle(rng: Rng, rider: bool = True) -> Mesh:
         ]  # fmt: skip
         parts.append(box((0.62, 0.02, 0.03), (x, 0, 0.35), tyre))
         parts.append(box((0.03, 0.02, 0.62), (x, 0, 0.35), tyre))
-    joints = [((-0.52, 0.35), (0.0, 0.32)), ((-0.52, 0.35), (-0.15, 0.82)), ((0.0, 0.32), (-0.2, 0.95)),
-              ((0.0, 0.32), (0.36, 0.85)), ((-0.15, 0.82), (0.36, 0.85)), ((0.52, 0.35), (0.32, 1.05))]
+    joints = [
+        ((-0.52, 0.35), (0.0, 0.32)),
+        ((-0.52, 0.35), (-0.15, 0.82)),
+        ((0.0, 0.32), (-0.2, 0.95)),
+        ((0.0, 0.32), (0.36, 0.85)),
+        ((-0.15, 0.82), (0.36, 0.85)),
+        ((0.52, 0.35), (0.32, 1.05)),
+    ]
     parts += [_bar(np.array(a), np.array(b), 0.06, paint) for a, b in joints]
     parts.append(box((0.26, 0.16, 0.08), (-0.22, 0, 0.99), tyre))
     parts.append(box((0.06, 0.56, 0.06), (0.32, 0, 1.06), tyre))
@@ -253,12 +274,16 @@ def bush(rng: Rng) -> Mesh:
 def hedge(rng: Rng, length: float) -> Mesh:
     """A trimmed hedge along x."""
     h = rng.uniform(0.7, 1.3)
-    return box((length, 0.8, h), (0, 0, h / 2), _look("Vegetation", "leaves", (0.8, 1.0, 0.7)), (1, 0.9))
+    return box(
+        (length, 0.8, h), (0, 0, h / 2), _look("Vegetation", "leaves", (0.8, 1.0, 0.7)), (1, 0.9)
+    )
 
 
 def street_light(rng: Rng) -> Mesh:
     """A lamp post with an arm to +x; the lamp is at x = 1.5, z = 6.4."""
-    gray = _look("Pole", "plain", pick(rng, [(0.28, 0.3, 0.32), (0.12, 0.2, 0.16), (0.6, 0.6, 0.6)]))
+    gray = _look(
+        "Pole", "plain", pick(rng, [(0.28, 0.3, 0.32), (0.12, 0.2, 0.16), (0.6, 0.6, 0.6)])
+    )
     return join([
         column(0.13, 6.5, gray, sides=8, top_radius=0.07),
         column(0.2, 0.9, gray, sides=8),
@@ -293,7 +318,10 @@ def traffic_light(rng: Rng) -> Mesh:
 def _signal(rng: Rng, scale: float) -> Mesh:
     case = _look("TrafficLight", "plain", (0.05, 0.055, 0.05))
     s = 1.15 * scale
-    parts = [box((0.25 * s, 0.42 * s, 1.1 * s), (0, 0, 0), case), box((0.05, 0.62 * s, 1.32 * s), (0.1, 0, 0), case)]
+    parts = [
+        box((0.25 * s, 0.42 * s, 1.1 * s), (0, 0, 0), case),
+        box((0.05, 0.62 * s, 1.32 * s), (0.1, 0, 0), case),
+    ]
     lit = rng.integers(3)
     for k, color in enumerate([(1.0, 0.05, 0.03), (1.0, 0.6, 0.05), (0.05, 1.0, 0.4)]):
         tint = color if k == lit else tuple(0.12 * c for c in color)
@@ -306,8 +334,14 @@ def traffic_sign(rng: Rng) -> Mesh:
     """A round, square, triangular or direction sign on a post; it faces -x."""
     post, back = _look("Pole", "steel"), _look("TrafficSign", "steel")
     z, r = rng.uniform(2.0, 2.5), rng.uniform(0.36, 0.46)
-    red, white = _look("TrafficSign", "plain", (0.8, 0.04, 0.04)), _look("TrafficSign", "marking", (1.2, 1.2, 1.2))
-    blue, black = _look("TrafficSign", "plain", (0.03, 0.16, 0.6)), _look("TrafficSign", "plain", (0.03,) * 3)
+    red, white = (
+        _look("TrafficSign", "plain", (0.8, 0.04, 0.04)),
+        _look("TrafficSign", "marking", (1.2, 1.2, 1.2)),
+    )
+    blue, black = (
+        _look("TrafficSign", "plain", (0.03, 0.16, 0.6)),
+        _look("TrafficSign", "plain", (0.03,) * 3),
+    )
     parts = [column(0.045, z + r, post, sides=6)]
 
     def disc(radius: float, x: float, look: Look, sides: int) -> Mesh:
@@ -315,18 +349,32 @@ def traffic_sign(rng: Rng) -> Mesh:
 
     kind = rng.integers(5)
     if kind == 0:
-        parts += [disc(r, -0.06, red, 16), disc(r * 0.76, -0.085, white, 16), box((0.02, r * 0.7, r * 0.5), (-0.1, 0, z), black)]
+        parts += [
+            disc(r, -0.06, red, 16),
+            disc(r * 0.76, -0.085, white, 16),
+            box((0.02, r * 0.7, r * 0.5), (-0.1, 0, z), black),
+        ]
     elif kind == 1:
         parts += [disc(r, -0.06, blue, 16), box((0.02, 0.13, r * 1.2), (-0.085, 0, z), white)]
     elif kind == 2:
-        parts += [disc(r * 1.15, -0.06, red, 3), disc(r * 0.78, -0.085, white, 3), box((0.02, 0.08, r * 0.6), (-0.1, 0, z), black)]
+        parts += [
+            disc(r * 1.15, -0.06, red, 3),
+            disc(r * 0.78, -0.085, white, 3),
+            box((0.02, 0.08, r * 0.6), (-0.1, 0, z), black),
+        ]
     elif kind == 3:
         size = 2 * r
-        parts += [box((0.03, size, size), (-0.06, 0, z), blue), box((0.02, size * 0.5, size * 0.6), (-0.085, 0, z), white)]
+        parts += [
+            box((0.03, size, size), (-0.06, 0, z), blue),
+            box((0.02, size * 0.5, size * 0.6), (-0.085, 0, z), white),
+        ]
     else:
         look = _look("TrafficSign", "plain", (0.75, 0.6, 0.05)) if rng.uniform() < 0.5 else blue
-        parts += [box((0.03, 1.5, 0.55), (-0.06, 0, z), look), box((0.02, 1.1, 0.1), (-0.085, 0, z + 0.1), white),
-                  box((0.02, 0.8, 0.08), (-0.085, 0, z - 0.1), white)]
+        parts += [
+            box((0.03, 1.5, 0.55), (-0.06, 0, z), look),
+            box((0.02, 1.1, 0.1), (-0.085, 0, z + 0.1), white),
+            box((0.02, 0.8, 0.08), (-0.085, 0, z - 0.1), white),
+        ]
     parts.append(box((0.02, r, r), (-0.03, 0, z), back))
     return join(parts)
 
@@ -334,25 +382,38 @@ def traffic_sign(rng: Rng) -> Mesh:
 def gantry(rng: Rng, span: float) -> Mesh:
     """Direction signs over the road on a gantry of posts along y; they face -x."""
     post = _look("Pole", "steel")
-    blue, white = _look("TrafficSign", "plain", (0.03, 0.16, 0.5)), _look("TrafficSign", "marking", (1.2, 1.2, 1.2))
+    blue, white = (
+        _look("TrafficSign", "plain", (0.03, 0.16, 0.5)),
+        _look("TrafficSign", "marking", (1.2, 1.2, 1.2)),
+    )
     parts = [column(0.16, 6.6, post, (0, side * span / 2, 0), 8) for side in (-1, 1)]
     parts.append(box((0.25, span, 0.3), (0, 0, 6.4), post))
     for y in (-span / 4, span / 4):
         parts += [box((0.06, span * 0.36, 1.5), (-0.2, y, 6.2), blue)]
-        parts += [box((0.03, span * 0.26, 0.16), (-0.25, y, 6.5 - 0.4 * k), white) for k in range(2)]
+        parts += [
+            box((0.03, span * 0.26, 0.16), (-0.25, y, 6.5 - 0.4 * k), white) for k in range(2)
+        ]
     return join(parts)
 
 
 def _bench(rng: Rng) -> Mesh:
     wood, iron = _look("Static", "planks"), _look("Static", "plain", (0.1, 0.1, 0.1))
-    parts = [box((0.5, 1.8, 0.08), (0, 0, 0.45), wood), box((0.08, 1.8, 0.5), (-0.25, 0, 0.75), wood)]
+    parts = [
+        box((0.5, 1.8, 0.08), (0, 0, 0.45), wood),
+        box((0.08, 1.8, 0.5), (-0.25, 0, 0.75), wood),
+    ]
     return join(parts + [box((0.5, 0.08, 0.45), (0, y, 0.22), iron) for y in (-0.75, 0.75)])
 
 
 def _shelter(rng: Rng) -> Mesh:
     iron, glass = _look("Static", "plain", (0.13, 0.16, 0.2)), _look("Static", "glass")
-    parts = [box((1.7, 4.0, 0.16), (0, 0, 2.5), iron), box((0.06, 3.8, 1.9), (-0.75, 0, 1.3), glass)]
-    parts += [box((0.1, 0.1, 2.5), (x, y, 1.25), iron) for x in (-0.75, 0.7) for y in (-1.9, 0, 1.9)]
+    parts = [
+        box((1.7, 4.0, 0.16), (0, 0, 2.5), iron),
+        box((0.06, 3.8, 1.9), (-0.75, 0, 1.3), glass),
+    ]
+    parts += [
+        box((0.1, 0.1, 2.5), (x, y, 1.25), iron) for x in (-0.75, 0.7) for y in (-1.9, 0, 1.9)
+    ]
     parts.append(box((1.3, 0.12, 1.8), (0, 1.9, 1.3), _look("Static", "poster")))
     return join([*parts, _bench(rng).placed(-0.3, 0)])
 
@@ -366,8 +427,13 @@ def _planter(rng: Rng) -> Mesh:
 
 def _hydrant(rng: Rng) -> Mesh:
     red = _look("Static", "paint", (0.75, 0.08, 0.05))
-    return join([column(0.16, 0.8, red, sides=8), blob((0.19, 0.19, 0.16), (0, 0, 0.82), red, subdivisions=1),
-                 column(0.08, 0.5, red, (0, 0, 0.55), 6, axis="y")])
+    return join(
+        [
+            column(0.16, 0.8, red, sides=8),
+            blob((0.19, 0.19, 0.16), (0, 0, 0.82), red, subdivisions=1),
+            column(0.08, 0.5, red, (0, 0, 0.55), 6, axis="y"),
+        ]
+    )
 
 
 def _cabinet(rng: Rng) -> Mesh:
@@ -384,19 +450,34 @@ def static_thing(rng: Rng) -> Mesh:
 def _bin(rng: Rng) -> Mesh:
     color = pick(rng, [(0.1, 0.3, 0.12), (0.15, 0.2, 0.4), (0.5, 0.4, 0.05), (0.1, 0.1, 0.1)])
     look = _look("Dynamic", "plain", color)
-    parts = [box((0.7, 0.62, 1.0), (0, 0, 0.55), look, (1.15, 1.1)), box((0.85, 0.72, 0.1), (0, 0, 1.1), look)]
+    parts = [
+        box((0.7, 0.62, 1.0), (0, 0, 0.55), look, (1.15, 1.1)),
+        box((0.85, 0.72, 0.1), (0, 0, 1.1), look),
+    ]
     return join(parts + [column(0.1, 0.7, _look("Dynamic", "tyre"), (-0.25, 0, 0.1), 6, axis="y")])
 
 
 def _cone(rng: Rng) -> Mesh:
-    orange, white = _look("Dynamic", "plain", (0.95, 0.25, 0.03)), _look("Dynamic", "marking", (1.2, 1.2, 1.2))
-    return join([box((0.4, 0.4, 0.05), (0, 0, 0.03), orange), column(0.15, 0.3, orange, (0, 0, 0.05), 8, 0.1),
-                 column(0.105, 0.15, white, (0, 0, 0.35), 8, 0.08), column(0.08, 0.2, orange, (0, 0, 0.5), 8, 0.04)])
+    orange, white = (
+        _look("Dynamic", "plain", (0.95, 0.25, 0.03)),
+        _look("Dynamic", "marking", (1.2, 1.2, 1.2)),
+    )
+    return join(
+        [
+            box((0.4, 0.4, 0.05), (0, 0, 0.03), orange),
+            column(0.15, 0.3, orange, (0, 0, 0.05), 8, 0.1),
+            column(0.105, 0.15, white, (0, 0, 0.35), 8, 0.08),
+            column(0.08, 0.2, orange, (0, 0, 0.5), 8, 0.04),
+        ]
+    )
 
 
 def _barrier(rng: Rng) -> Mesh:
     stripes, leg = _look("Dynamic", "stripes"), _look("Dynamic", "plain", (0.2, 0.2, 0.2))
-    parts = [box((0.06, 2.0, 0.3), (0, 0, 0.95), stripes), box((0.06, 2.0, 0.2), (0, 0, 0.5), stripes)]
+    parts = [
+        box((0.06, 2.0, 0.3), (0, 0, 0.95), stripes),
+        box((0.06, 2.0, 0.2), (0, 0, 0.5), stripes),
+    ]
     parts += [box((0.6, 0.08, 0.08), (0, y, 0.05), leg) for y in (-0.85, 0.85)]
     return join(parts + [box((0.07, 0.07, 1.1), (0, y, 0.55), leg) for y in (-0.85, 0.85)])
 
@@ -406,15 +487,23 @@ def _boxes(rng: Rng) -> Mesh:
     parts = []
     for k in range(rng.integers(2, 5)):
         s = rng.uniform(0.4, 0.7)
-        parts.append(box((s, s, s), (rng.uniform(-0.4, 0.4), 0.6 * (k % 3 - 1), s / 2 + 0.5 * (k > 2)), look))
+        parts.append(
+            box((s, s, s), (rng.uniform(-0.4, 0.4), 0.6 * (k % 3 - 1), s / 2 + 0.5 * (k > 2)), look)
+        )
     return join(parts)
 
 
 def _dog(rng: Rng) -> Mesh:
     fur = _look("Dynamic", "cloth", pick(rng, [(0.3, 0.2, 0.1), (0.1, 0.1, 0.1), (0.7, 0.6, 0.5)]))
-    parts = [box((0.7, 0.24, 0.28), (0, 0, 0.5), fur), blob((0.17, 0.12, 0.14), (0.45, 0, 0.72), fur, subdivisions=1),
-             _bar(np.array([-0.35, 0.6]), np.array([-0.6, 0.85]), 0.06, fur)]
-    return join(parts + [box((0.08, 0.08, 0.4), (x, y, 0.2), fur) for x in (-0.28, 0.28) for y in (-0.08, 0.08)])
+    parts = [
+        box((0.7, 0.24, 0.28), (0, 0, 0.5), fur),
+        blob((0.17, 0.12, 0.14), (0.45, 0, 0.72), fur, subdivisions=1),
+        _bar(np.array([-0.35, 0.6]), np.array([-0.6, 0.85]), 0.06, fur),
+    ]
+    return join(
+        parts
+        + [box((0.08, 0.08, 0.4), (x, y, 0.2), fur) for x in (-0.28, 0.28) for y in (-0.08, 0.08)]
+    )
 
 
 def dynamic_thing(rng: Rng) -> Mesh:
@@ -426,15 +515,27 @@ def dynamic_thing(rng: Rng) -> Mesh:
 def _stall(rng: Rng) -> Mesh:
     tint = pick(rng, [(1.0, 0.5, 0.4), (0.5, 0.7, 1.0), (0.6, 1.0, 0.5), (1.0, 0.9, 0.4)])
     cloth, wood = _look("Other", "awning", tint), _look("Other", "planks")
-    parts = [box((2.2, 3.2, 0.7), (0, 0, 2.55), cloth, (0.15, 1.0)), box((1.3, 2.8, 0.9), (0, 0, 0.45), wood),
-             box((0.05, 3.2, 0.35), (1.1, 0, 2.1), cloth)]
-    return join(parts + [box((0.08, 0.08, 2.3), (x, y, 1.15), wood) for x in (-0.95, 0.95) for y in (-1.5, 1.5)])
+    parts = [
+        box((2.2, 3.2, 0.7), (0, 0, 2.55), cloth, (0.15, 1.0)),
+        box((1.3, 2.8, 0.9), (0, 0, 0.45), wood),
+        box((0.05, 3.2, 0.35), (1.1, 0, 2.1), cloth),
+    ]
+    return join(
+        parts
+        + [box((0.08, 0.08, 2.3), (x, y, 1.15), wood) for x in (-0.95, 0.95) for y in (-1.5, 1.5)]
+    )
 
 
 def _advertising_column(rng: Rng) -> Mesh:
     poster, cap = _look("Other", "poster"), _look("Other", "plain", (0.15, 0.28, 0.2))
-    return join([column(0.72, 3.0, poster, sides=14), column(0.85, 0.3, cap, (0, 0, 3.0), 14, 0.7),
-                 column(0.7, 0.5, cap, (0, 0, 3.3), 14, 0.05), column(0.8, 0.3, cap, sides=14)])
+    return join(
+        [
+            column(0.72, 3.0, poster, sides=14),
+            column(0.85, 0.3, cap, (0, 0, 3.0), 14, 0.7),
+            column(0.7, 0.5, cap, (0, 0, 3.3), 14, 0.05),
+            column(0.8, 0.3, cap, sides=14),
+        ]
+    )
 
 
 def _statue(rng: Rng) -> Mesh:
@@ -466,26 +567,49 @@ _PLASTERS: list[Color] = [
 def building(rng: Rng, width: float, depth: float, floors: int) -> Mesh:
     """A house whose front is at x = 0 and faces +x; `width` along y, `depth` towards -x."""
     name = _FACADES[rng.integers(len(_FACADES))]
-    tint = pick(rng, _PLASTERS) if name != "facade_brick" else pick(rng, [(1, 1, 1), (1.2, 1.1, 0.9), (0.8, 0.7, 0.7)])
-    wall, roof = _look("Building", name, tint), _look("Building", "roof", pick(rng, [(1, 1, 1), (0.6, 0.8, 1.0)]))
+    tint = (
+        pick(rng, _PLASTERS)
+        if name != "facade_brick"
+        else pick(rng, [(1, 1, 1), (1.2, 1.1, 0.9), (0.8, 0.7, 0.7)])
+    )
+    wall, roof = (
+        _look("Building", name, tint),
+        _look("Building", "roof", pick(rng, [(1, 1, 1), (0.6, 0.8, 1.0)])),
+    )
     flat = _look("Building", "concrete", (0.8, 0.8, 0.8))
     storey = 3.2
     base = 4.0 if rng.uniform() < 0.5 else 0.0
     height = floors * storey
     parts = []
     if base:
-        parts.append(box((depth, width, base), (-depth / 2, 0, base / 2), _look("Building", "shop", tint)))
+        parts.append(
+            box((depth, width, base), (-depth / 2, 0, base / 2), _look("Building", "shop", tint))
+        )
         if rng.uniform() < 0.5:
-            parts.append(box((1.2, width * 0.8, 0.12), (0.6, 0, base - 0.3), _look("Building", "awning", tint)))
+            parts.append(
+                box(
+                    (1.2, width * 0.8, 0.12),
+                    (0.6, 0, base - 0.3),
+                    _look("Building", "awning", tint),
+                )
+            )
     parts.append(box((depth, width, height), (-depth / 2, 0, base + height / 2), wall, top=flat))
     top = base + height
     if rng.uniform() < 0.45 and floors < 6:
-        parts.append(box((depth + 0.6, width + 0.4, 2.6), (-depth / 2, 0, top + 1.3), roof, (0.15, 1.0)))
+        parts.append(
+            box((depth + 0.6, width + 0.4, 2.6), (-depth / 2, 0, top + 1.3), roof, (0.15, 1.0))
+        )
     else:
         parts.append(box((depth + 0.2, width + 0.1, 0.4), (-depth / 2, 0, top + 0.1), flat))
         parts.append(box((2.0, 2.5, 1.8), (-depth / 2, rng.uniform(-2, 2), top + 1.0), flat))
     if rng.uniform() < 0.4:
         for floor in range(1, floors):
             for y in np.arange(-width / 2 + 2, width / 2 - 1, 4.0):
-                parts.append(box((1.0, 2.0, 0.9), (0.5, y, base + floor * storey + 0.45), _look("Building", "plain", tint)))
+                parts.append(
+                    box(
+                        (1.0, 2.0, 0.9),
+                        (0.5, y, base + floor * storey + 0.45),
+                        _look("Building", "plain", tint),
+                    )
+                )
     return join(parts)

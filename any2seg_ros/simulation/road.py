@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,8 +41,12 @@ class Road:
 
     def at(self, s: np.ndarray | float) -> tuple[np.ndarray, ...]:
         """x, y, z and heading at s."""
-        grid = np.arange(len(self.x)) + self.start
+        grid = self._grid
         return tuple(np.interp(s, grid, v) for v in (self.x, self.y, self.z, self.heading))
+
+    @cached_property
+    def _grid(self) -> np.ndarray:
+        return np.arange(len(self.x)) + self.start
 
     def world(self, s: np.ndarray, d: np.ndarray, h: np.ndarray) -> np.ndarray:
         """Points in the world, float64 (..., 3)."""
@@ -94,7 +99,9 @@ class Road:
             offset += width
         return join(parts)
 
-    def bar(self, s0: float, s1: float, d: float, h0: float, h1: float, width: float, look: Look) -> Mesh:
+    def bar(
+        self, s0: float, s1: float, d: float, h0: float, h1: float, width: float, look: Look
+    ) -> Mesh:
         """An upright bar of a width from s0 to s1, from h0 to h1, with its ends closed."""
         a, b = d - width / 2, d + width / 2
         sides = self.profile(s0, s1, [(a, h0), (a, h1), (b, h1), (b, h0)], look)

@@ -13,7 +13,7 @@ from any2seg_ros.simulation import sensors
 from any2seg_ros.simulation.drive import Drive, Rig
 from any2seg_ros.simulation.events import EventSensor
 from any2seg_ros.simulation.sensors import Sweep
-from any2seg_ros.simulation.settings import SensorSettings
+from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.shading import Lights
 from any2seg_ros.simulation.stage import Snapshot, Stage
 from any2seg_ros.simulation.town import TEST_SETTINGS, TownSettings, build_town
@@ -78,7 +78,7 @@ class Shot:
 class Scene:
     """Renders the shots of a spec. Every shot depends on the spec and its number alone."""
 
-    def __init__(self, spec: SceneSpec, settings: SensorSettings = SensorSettings()) -> None:
+    def __init__(self, spec: SceneSpec, settings: SensorSettings = DEFAULTS) -> None:
         self.spec, self.settings = spec, settings
         towns = TEST_SETTINGS if spec.split == "test" else TownSettings()
         self.town = build_town(spec.sequence(_TOWN), towns, spec.seconds(spec.frames))
@@ -113,13 +113,25 @@ class Scene:
         return Frame.of(
             Measurement(Modality.RGB, stamp, shot.rgb, rig.rgb),
             Measurement(
-                Modality.DEPTH, stamp, shot.depth, rig.depth, rig.reference_from(rig.base_from_depth)
+                Modality.DEPTH,
+                stamp,
+                shot.depth,
+                rig.depth,
+                rig.reference_from(rig.base_from_depth),
             ),
             Measurement(
-                Modality.LIDAR, stamp, shot.cloud.points, None, rig.reference_from(rig.base_from_lidar)
+                Modality.LIDAR,
+                stamp,
+                shot.cloud.points,
+                None,
+                rig.reference_from(rig.base_from_lidar),
             ),
             Measurement(
-                Modality.EVENT, stamp, shot.events, rig.event, rig.reference_from(rig.base_from_event)
+                Modality.EVENT,
+                stamp,
+                shot.events,
+                rig.event,
+                rig.reference_from(rig.base_from_event),
             ),
             stamp=stamp,
             label=shot.labels,
@@ -177,7 +189,12 @@ class Scene:
         base = self.drive.world_from_base(seconds)
         rgb, labels = self._picture(snapshot, seconds, base, rng)
         depth, true = sensors.measure_depth(
-            snapshot, self.rig.depth, base @ self.rig.base_from_depth, self.weather, self.settings.depth, rng
+            snapshot,
+            self.rig.depth,
+            base @ self.rig.base_from_depth,
+            self.weather,
+            self.settings.depth,
+            rng,
         )
         cloud = self._sweep(snapshot, seconds, rng)
         return Shot(self.stamp(seconds), rgb, labels, depth, true, cloud, events)

@@ -25,7 +25,9 @@ LUMINANCE = np.float32([0.2126, 0.7152, 0.0722])
 def _grid(camera: Camera) -> np.ndarray:
     """Unit rays of all pixels in the optical frame, float64 (3, h * w)."""
     v, u = np.mgrid[: camera.height, : camera.width]
-    rays = np.stack([(u.ravel() - camera.cx) / camera.fx, (v.ravel() - camera.cy) / camera.fy, np.ones(u.size)])
+    rays = np.stack(
+        [(u.ravel() - camera.cx) / camera.fx, (v.ravel() - camera.cy) / camera.fy, np.ones(u.size)]
+    )
     return rays / np.sqrt(np.square(rays).sum(0))
 
 
@@ -57,7 +59,13 @@ def look(
     """What arrives at a camera."""
     origins, directions = camera_rays(camera, world_from_optical)
     light, hits = radiance(
-        snapshot, origins, directions, weather, lights, 1.0 / camera.fx, mirrors,
+        snapshot,
+        origins,
+        directions,
+        weather,
+        lights,
+        1.0 / camera.fx,
+        mirrors,
         Eye(camera, world_from_optical),
     )
     labels = np.where(hits.face >= 0, snapshot.faces.label[hits.face], _SKY).astype(np.uint8)
@@ -96,7 +104,9 @@ def expose(
     signal = electrons * np.float32(1.0 / well)
     # A shoulder like a camera's tone curve instead of hard clipping.
     signal = np.clip(signal, 0, 8)
-    signal = np.where(signal < 0.6, signal, 1.0 - np.float32(0.4) * np.exp(-(signal - np.float32(0.6)) / 0.4))
+    signal = np.where(
+        signal < 0.6, signal, 1.0 - np.float32(0.4) * np.exp(-(signal - np.float32(0.6)) / 0.4)
+    )
     table = (np.power(np.arange(4096) / 4095.0, 1 / 2.2) * 255 + 0.5).astype(np.uint8)
     return np.take(table, (np.minimum(signal, 1.0) * 4095).astype(np.uint16))
 
@@ -136,7 +146,9 @@ def measure_depth(
     shape = (camera.height, camera.width)
     true = np.where(hits.face >= 0, hits.distance * forward(camera), np.inf).astype(np.float32)
     glass = _glass(snapshot, origins, directions, hits, 1.0 / camera.fx)
-    return _stereo(true.reshape(shape), glass.reshape(shape), camera, weather, settings, rng), true.reshape(shape)
+    return _stereo(
+        true.reshape(shape), glass.reshape(shape), camera, weather, settings, rng
+    ), true.reshape(shape)
 
 
 def _glass(
@@ -189,12 +201,21 @@ def _stereo(
         reach, lost = reach * 0.75, 0.02 + 0.03 * weather.rain
     share = settings.speckle + lost + settings.glass_holes * glass
     blotch = cv2.resize(
-        rng.random((shape[0] // 4 + 1, shape[1] // 4 + 1), np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST
+        rng.random((shape[0] // 4 + 1, shape[1] // 4 + 1), np.float32),
+        (shape[1], shape[0]),
+        interpolation=cv2.INTER_NEAREST,
     )
     draw = np.where(glass > 0.3, blotch, rng.random(shape, np.float32))
     with np.errstate(divide="ignore"):
         depth = np.float32(scale) / noisy
-    hole = hidden | (draw < share) | (noisy <= 0) | (depth > reach) | (depth < settings.near) | ~np.isfinite(true)
+    hole = (
+        hidden
+        | (draw < share)
+        | (noisy <= 0)
+        | (depth > reach)
+        | (depth < settings.near)
+        | ~np.isfinite(true)
+    )
     return np.where(hole, 0, np.minimum(depth * 1000, 65535)).astype(np.uint16)
 
 
@@ -234,7 +255,9 @@ def measure_lidar(
     if jitter:
         sigma = np.radians(settings.jitter)
         # Whole columns shake together, beams a little on their own.
-        shake = sigma * (rng.standard_normal((2, 1, columns)) + 0.3 * rng.standard_normal((2, beams, columns)))
+        shake = sigma * (
+            rng.standard_normal((2, 1, columns)) + 0.3 * rng.standard_normal((2, beams, columns))
+        )
         shaken = _rays(elevation[:, None] + shake[0], azimuth[None] + shake[1])
     origins, directions, back = _fired(world_from_lidar, fraction, shaken)
     hits = snapshot.trace(origins, directions)
@@ -243,10 +266,14 @@ def measure_lidar(
     keep = (seen.distance < settings.far) & (seen.distance > settings.near)
     chance = power / (power + np.float32(settings.sensitivity))
     keep &= rng.random(len(seen.at), np.float32) < chance
-    distance = seen.distance + np.float32(settings.noise) * rng.standard_normal(len(seen.at), np.float32)
+    distance = seen.distance + np.float32(settings.noise) * rng.standard_normal(
+        len(seen.at), np.float32
+    )
     labels = snapshot.faces.label[seen.face].astype(np.uint8)
     moving = snapshot.faces.shape[seen.face, 13] > 0
-    intensity = np.clip(reflect * (0.35 + 0.65 * seen.facing) * rng.uniform(0.9, 1.1, len(seen.at)), 0, 1)
+    intensity = np.clip(
+        reflect * (0.35 + 0.65 * seen.facing) * rng.uniform(0.9, 1.1, len(seen.at)), 0, 1
+    )
     at, distance, labels, moving = seen.at[keep], distance[keep], labels[keep], moving[keep]
     intensity = intensity[keep].astype(np.float32)
     at, distance, intensity, labels, moving = _clutter(
@@ -288,17 +315,27 @@ def _fired(
     back = inverse @ blend
     directions = np.einsum("cij,bcj->bci", blend[:, :3, :3], local).reshape(-1, 3)
     origins = np.broadcast_to(blend[None, :, :3, 3], local.shape).reshape(-1, 3)
-    return np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(directions, np.float32), back
+    return (
+        np.ascontiguousarray(origins, np.float32),
+        np.ascontiguousarray(directions, np.float32),
+        back,
+    )
 
 
 def _power(
-    material: np.ndarray, glass: np.ndarray, facing: np.ndarray, distance: np.ndarray, weather: Weather
+    material: np.ndarray,
+    glass: np.ndarray,
+    facing: np.ndarray,
+    distance: np.ndarray,
+    weather: Weather,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Power of returns, and the reflectance that the sensor reports."""
     table = atlas()
     reflect = table.infrared[material] * (1 - np.float32(0.9) * glass)
     if weather.rain:
-        reflect = reflect * np.where(table.wets[material], np.float32(1 - 0.55 * weather.rain), np.float32(1.0))
+        reflect = reflect * np.where(
+            table.wets[material], np.float32(1 - 0.55 * weather.rain), np.float32(1.0)
+        )
     clear = np.exp(np.float32(-2 * (0.35 * weather.fog + 0.006 * weather.rain)) * distance)
     return reflect * facing * clear / np.square(distance), reflect * clear
 

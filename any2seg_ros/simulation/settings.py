@@ -29,7 +29,7 @@ class RgbSettings:
     """Seconds; blur of motion is rendered in the failure case motionblur only."""
     motionblur_time: float = 0.09
     """Seconds of exposure in the failure case motionblur."""
-    jpeg_quality: int = 88
+    jpeg_quality: int = 80
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,9 @@ class SensorSettings:
     event: EventSettings = field(default_factory=EventSettings)
 
 
+DEFAULTS = SensorSettings()
+"""The settings of the benchmark."""
+
 T = TypeVar("T")
 
 
@@ -138,7 +141,9 @@ def from_mapping(kind: type[T], values: Any, where: str = "") -> T:
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             arguments[name] = hint(value)
         else:
-            raise ValueError(f"setting '{path}' must be a number or a list of numbers, not {value!r}")
+            raise ValueError(
+                f"setting '{path}' must be a number or a list of numbers, not {value!r}"
+            )
     return kind(**arguments)
 
 

@@ -170,12 +170,20 @@ def _windows(seen: Surfaces, light: np.ndarray) -> None:
     at = np.flatnonzero((seen.glass > 0.3) & (seen.glow == 0))
     size = _atlas().size[seen.material[at]]
     cell = np.floor(seen.uv[at] / size).astype(np.int64)
-    draw = (cell[:, 0] * 73856093) ^ (cell[:, 1] * 19349663) ^ ((seen.face[at].astype(np.int64) // 2) * 83492791)
+    draw = (
+        (cell[:, 0] * 73856093)
+        ^ (cell[:, 1] * 19349663)
+        ^ ((seen.face[at].astype(np.int64) // 2) * 83492791)
+    )
     draw = (draw * 2654435761) & 0xFFFFFFFF
     lit = (draw % 100 < 38) & (size[:, 1] > 2.97)
     at, draw = at[lit], draw[lit]
     warm = _WINDOWS[(draw >> 8) % len(_WINDOWS)]
-    light[at] += warm * (0.12 + 0.3 * ((draw >> 12) % 64) / 64)[:, None].astype(np.float32) * seen.glass[at, None]
+    light[at] += (
+        warm
+        * (0.12 + 0.3 * ((draw >> 12) % 64) / 64)[:, None].astype(np.float32)
+        * seen.glass[at, None]
+    )
 
 
 def _reflect(
@@ -209,7 +217,9 @@ def _reflect(
         if len(deep):
             # Ripples: mirrored directions tremble with the place on the surface.
             point = seen.point[at[deep]]
-            ripple = np.float32(0.02) * np.sin(point[:, :2] * np.float32(7.0) + point[:, 1::-1] * np.float32(3.1))
+            ripple = np.float32(0.02) * np.sin(
+                point[:, :2] * np.float32(7.0) + point[:, 1::-1] * np.float32(3.1)
+            )
             rays = bounce[deep]
             rays[:, :2] += ripple
             rays /= np.sqrt(np.einsum("ij,ij->i", rays, rays))[:, None]

@@ -68,7 +68,6 @@ def _tracer(mesh: Mesh) -> rtcore_scene.EmbreeScene | None:
 class _Actor:
     """A mover with rays of its own: its mesh never changes, rays are moved into its frame."""
 
-    mover: Mover
     tracer: rtcore_scene.EmbreeScene
     faces: Faces
     center: np.ndarray
@@ -82,7 +81,7 @@ class _Actor:
         radius = float(np.sqrt(np.square(points - center).sum(1).max()))
         tracer = _tracer(mover.mesh)
         assert tracer is not None
-        return cls(mover, tracer, Faces.of(mover.mesh, True), center, radius)
+        return cls(tracer, Faces.of(mover.mesh, True), center, radius)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +125,9 @@ class Eye:
             (x, camera.fx, camera.cx, camera.width),
             (y, camera.fy, camera.cy, camera.height),
         ):
-            reach = 1.02 * radius * np.sqrt(1 + (along / z) ** 2) / (z - radius) * (1 + abs(along / z))
+            reach = (
+                1.02 * radius * np.sqrt(1 + (along / z) ** 2) / (z - radius) * (1 + abs(along / z))
+            )
             low, high = (focal * (along / z + sign * reach) + middle for sign in (-1, 1))
             spans.append((max(0, int(np.floor(low))), min(size, int(np.ceil(high)) + 1)))
         (x0, x1), (y0, y1) = spans
@@ -242,20 +243,26 @@ class Stage:
         self._still = _tracer(town.still)
         self._faces = Faces.of(town.still, False)
         self._actors: dict[int, _Actor] = {}
+        self._starts = np.array(
+            [(m.s, m.speed, m.d, m.across, m.h, m.turn) for m in town.movers]
+        ).reshape(-1, 6)
 
     def at(self, seconds: float, s: float) -> Snapshot:
         """The town at a time, with what moves near a vehicle at s."""
         placed, first = [], len(self._faces.label)
-        for number, mover in enumerate(self.town.movers):
-            at = mover.s + mover.speed * seconds
-            if not -_BEHIND < at - s < _AHEAD:
-                continue
+        along = self._starts[:, 0] + self._starts[:, 1] * seconds
+        near = np.flatnonzero((along - s > -_BEHIND) & (along - s < _AHEAD))
+        along = along[near]
+        across = self._starts[near, 2] + self._starts[near, 3] * seconds
+        places = self.town.road.world(along, across, self._starts[near, 4]).astype(np.float32)
+        angles = self.town.road.at(along)[3] + self._starts[near, 5]
+        for number, place, c, sn in zip(
+            near.tolist(), places, np.cos(angles).tolist(), np.sin(angles).tolist(), strict=True
+        ):
             if number not in self._actors:
-                self._actors[number] = _Actor.of(mover)
+                self._actors[number] = _Actor.of(self.town.movers[number])
             actor = self._actors[number]
-            x, y, z, heading = self.town.road.pose(at, mover.d + mover.across * seconds, mover.h)
-            c, sn = np.cos(heading + mover.turn), np.sin(heading + mover.turn)
             turn = np.array([[c, -sn, 0], [sn, c, 0], [0, 0, 1]], np.float32)
-            placed.append(_Placed(actor, turn, np.array([x, y, z], np.float32), first))
+            placed.append(_Placed(actor, turn, place, first))
             first += len(actor.faces.label)
         return Snapshot(self._still, self._faces, placed)

@@ -155,7 +155,9 @@ class _Builder:
         gray = rng.uniform(0.75, 1.35)
         self.asphalt = _look("Road", "asphalt", (gray, gray, gray))
         lo, hi = -self.edge(-1), self.edge(1)
-        self.parts.append(road.profile(-25.0, self.end + 75, [(lo, 0), (0, 0.02), (hi, 0)], self.asphalt))
+        self.parts.append(
+            road.profile(-25.0, self.end + 75, [(lo, 0), (0, 0.02), (hi, 0)], self.asphalt)
+        )
         white = _look("RoadLine", "marking", (1.0, 0.98, 0.9))
         yellow = _look("RoadLine", "marking", (1.05, 0.75, 0.15))
         middle = yellow if rng.uniform() < 0.3 else white
@@ -176,12 +178,18 @@ class _Builder:
             bed = _look("RailTrack", "slabs", (0.55, 0.5, 0.46))
             center = self.lane_width * 0.5
             for d in (center - 0.72, center + 0.72):
-                self.parts.append(road.profile(-15, self.end + 60, [(d - 0.28, 0.025), (d + 0.28, 0.025)], bed))
-                self.parts.append(road.profile(-15, self.end + 60, [(d - 0.06, 0.04), (d + 0.06, 0.04)], steel))
+                self.parts.append(
+                    road.profile(-15, self.end + 60, [(d - 0.28, 0.025), (d + 0.28, 0.025)], bed)
+                )
+                self.parts.append(
+                    road.profile(-15, self.end + 60, [(d - 0.06, 0.04), (d + 0.06, 0.04)], steel)
+                )
 
     def _line(self, s0: float, s1: float, d: float, width: float, look: Look) -> None:
         h = 0.02 * (1 - abs(d) / self.half) + 0.014
-        self.parts.append(self.road.profile(s0, s1, [(d - width / 2, h), (d + width / 2, h)], look, 4.0))
+        self.parts.append(
+            self.road.profile(s0, s1, [(d - width / 2, h), (d + width / 2, h)], look, 4.0)
+        )
 
     # Both sides of it.
 
@@ -217,22 +225,44 @@ class _Builder:
         kerb = _look("SideWalk", "concrete", (0.9, 0.9, 0.9))
         gray = 0.9 + 0.2 * (side > 0)
         pave = _look("SideWalk", "slabs", (gray, gray, gray))
-        self.parts.append(self.road.profile(s0, s1, [(e, 0.0), (e, 0.14), (e + side * 0.2, 0.15)], kerb))
-        self.parts.append(self.road.profile(s0, s1, [(e + side * 0.2, 0.15), (e + side * self.sidewalk, 0.17)], pave))
+        self.parts.append(
+            self.road.profile(s0, s1, [(e, 0.0), (e, 0.14), (e + side * 0.2, 0.15)], kerb)
+        )
+        self.parts.append(
+            self.road.profile(
+                s0, s1, [(e + side * 0.2, 0.15), (e + side * self.sidewalk, 0.17)], pave
+            )
+        )
 
-    def _ground(self, side: int, s0: float, s1: float, d0: float, d1: float, name: str, material: str,
-                h: float = 0.16) -> None:
+    def _ground(
+        self,
+        side: int,
+        s0: float,
+        s1: float,
+        d0: float,
+        d1: float,
+        name: str,
+        material: str,
+        h: float = 0.16,
+    ) -> None:
         look = _look(name, material)
         self.parts.append(self.road.profile(s0, s1, [(side * d0, h), (side * d1, h)], look))
 
     def _zone(self, side: int, s0: float, s1: float, kind: str) -> None:
         d = self.edge(side) + self.sidewalk
         far = {"houses": "grass", "plaza": "soil"}.get(kind, "grass")
-        getattr(self, "_" + kind)(side, s0, s1, d)
+        if s1 - s0 < 8.0:
+            # Too short for anything but a strip of grass.
+            kind = "gap"
+            self._ground(side, s0, s1, d, d + 16.0, "Terrain", "grass")
+        else:
+            getattr(self, "_" + kind)(side, s0, s1, d)
         if kind != "water":
             self._ground(side, s0, s1, d + 16.0, 110.0, "Terrain", far, 0.1)
         if kind not in ("houses",):
-            self._backdrop(side, s0, s1, d + (34.0 if kind == "water" else self.rng.uniform(18, 26)))
+            self._backdrop(
+                side, s0, s1, d + (34.0 if kind == "water" else self.rng.uniform(18, 26))
+            )
 
     def _houses(self, side: int, s0: float, s1: float, d: float) -> None:
         rng = self.rng
@@ -263,7 +293,12 @@ class _Builder:
         if self.rng.uniform() < 0.6:
             return self._row(side, s0, s1, d)
         for s in np.arange(s0 + 2, s1, 4.0):
-            self._add(objects.tree(self.rng, self.rng.uniform(6, 11)), s, side * (d + self.rng.uniform(-3, 3)), 0.1)
+            self._add(
+                objects.tree(self.rng, self.rng.uniform(6, 11)),
+                s,
+                side * (d + self.rng.uniform(-3, 3)),
+                0.1,
+            )
         return None
 
     def _park(self, side: int, s0: float, s1: float, d: float) -> None:
@@ -278,16 +313,26 @@ class _Builder:
             maker = objects.tree if rng.uniform() < 0.55 else objects.bush
             self._add(maker(rng), s, side * at, 0.1)
         if rng.uniform() < 0.6:
-            self._add(objects.other_thing(rng), rng.uniform(s0 + 3, s1 - 3), side * (d + 3.5), 0.15, -side * np.pi / 2)
+            self._add(
+                objects.other_thing(rng),
+                rng.uniform(s0 + 3, s1 - 3),
+                side * (d + 3.5),
+                0.15,
+                -side * np.pi / 2,
+            )
 
     def _wall(self, side: int, s0: float, s1: float, d: float) -> None:
         rng = self.rng
         material = str(rng.choice(["stones", "bricks", "concrete"]))
         height = rng.uniform(1.3, 3.2)
         look = _look("Wall", material, tuple(rng.uniform(0.85, 1.15, 3)))
-        self.parts.append(self.road.bar(s0 + 0.3, s1 - 0.3, side * (d + 0.25), 0.0, height, 0.4, look))
+        self.parts.append(
+            self.road.bar(s0 + 0.3, s1 - 0.3, side * (d + 0.25), 0.0, height, 0.4, look)
+        )
         cap = _look("Wall", "concrete")
-        self.parts.append(self.road.bar(s0 + 0.3, s1 - 0.3, side * (d + 0.25), height, height + 0.12, 0.55, cap))
+        self.parts.append(
+            self.road.bar(s0 + 0.3, s1 - 0.3, side * (d + 0.25), height, height + 0.12, 0.55, cap)
+        )
         self._ground(side, s0, s1, d, d + 16.0, "Terrain", "grass")
         for s in np.arange(s0 + 2, s1 - 2, 5.0):
             self._add(objects.tree(rng), s, side * (d + rng.uniform(3, 9)), 0.1)
@@ -295,14 +340,24 @@ class _Builder:
     def _water(self, side: int, s0: float, s1: float, d: float) -> None:
         rng = self.rng
         bank = _look("Terrain", "grass")
-        self.parts.append(self.road.profile(s0, s1, [(side * d, 0.16), (side * (d + 0.8), 0.1), (side * (d + 2.2), -0.75)], bank))
+        self.parts.append(
+            self.road.profile(
+                s0, s1, [(side * d, 0.16), (side * (d + 0.8), 0.1), (side * (d + 2.2), -0.75)], bank
+            )
+        )
         self._lake(side, s0, s1, d + 2.0, d + 30.0)
         ends = _look("Wall", "stones")
         for s in (s0, s1):
-            self.parts.append(self.road.profile(s - 0.05, s + 0.05, [(side * (d + 0.9), 0.14), (side * (d + 30), 0.14)], ends))
+            self.parts.append(
+                self.road.profile(
+                    s - 0.05, s + 0.05, [(side * (d + 0.9), 0.14), (side * (d + 30), 0.14)], ends
+                )
+            )
             at, span = np.full(4, s), np.array([d + 0.9, d + 30, d + 30, d + 0.9])
             corners = self.road.world(at, side * span, np.array([-0.9, -0.9, 0.14, 0.14]))
-            self.parts.append(quads(corners[None], np.array([[[0, 0], [29, 0], [29, 1], [0, 1]]], float), ends))
+            self.parts.append(
+                quads(corners[None], np.array([[[0, 0], [29, 0], [29, 1], [0, 1]]], float), ends)
+            )
         self._ground(side, s0, s1, d + 29.0, 110.0, "Terrain", "grass", 0.1)
         kind = rng.integers(3)
         if kind == 0:
@@ -317,15 +372,33 @@ class _Builder:
     def _rail(self, side: int, s0: float, s1: float, d: float) -> None:
         rng = self.rng
         self._ground(side, s0, s1, d, d + 16.0, "Terrain", "grass")
-        ballast, steel = _look("RailTrack", "ballast"), _look("RailTrack", "steel", (0.65, 0.55, 0.48))
+        ballast, steel = (
+            _look("RailTrack", "ballast"),
+            _look("RailTrack", "steel", (0.65, 0.55, 0.48)),
+        )
         for center in (d + 2.9, d + 7.0)[: rng.integers(1, 3)]:
-            bed = [(center - 2.0, 0.1), (center - 1.5, 0.42), (center + 1.5, 0.42), (center + 2.0, 0.1)]
+            bed = [
+                (center - 2.0, 0.1),
+                (center - 1.5, 0.42),
+                (center + 1.5, 0.42),
+                (center + 2.0, 0.1),
+            ]
             self.parts.append(self.road.profile(s0, s1, [(side * a, b) for a, b in bed], ballast))
             for rail in (center - 0.75, center + 0.75):
                 self.parts.append(self.road.bar(s0, s1, side * rail, 0.4, 0.6, 0.1, steel))
             for s in np.arange(s0 + 3, s1, 22.0):
                 pole = _look("Pole", "steel")
-                self._add(join([column(0.12, 6.0, pole, sides=6), box((0.1, 2.4, 0.1), (0, -side * 1.2, 5.6), pole)]), s, side * (center + 2.3), 0.1)
+                self._add(
+                    join(
+                        [
+                            column(0.12, 6.0, pole, sides=6),
+                            box((0.1, 2.4, 0.1), (0, -side * 1.2, 5.6), pole),
+                        ]
+                    ),
+                    s,
+                    side * (center + 2.3),
+                    0.1,
+                )
         kind = rng.integers(3)
         if kind == 0:
             self._fence(side, s0, s1, d + 0.2)
@@ -337,22 +410,31 @@ class _Builder:
         self._ground(side, s0, s1, d, d + 18.0, "Ground", "cobbles", 0.17)
         for _ in range(int((s1 - s0) / 4)):
             s, at = rng.uniform(s0 + 2, s1 - 2), side * (d + rng.uniform(1.2, 9.0))
-            maker = [objects.other_thing, objects.other_thing, objects.static_thing, objects.dynamic_thing,
-                     objects.tree][rng.integers(5)]
+            maker = [
+                objects.other_thing,
+                objects.other_thing,
+                objects.static_thing,
+                objects.dynamic_thing,
+                objects.tree,
+            ][rng.integers(5)]
             self._add(maker(rng), s, at, 0.17, -side * np.pi / 2 + rng.uniform(-0.4, 0.4))
         for _ in range(3):
             self._walker(rng.uniform(s0 + 1, s1 - 1), side * (d + rng.uniform(0.5, 8.0)))
 
     def _yard(self, side: int, s0: float, s1: float, d: float) -> None:
         rng = self.rng
-        self._ground(side, s0, s1, d, d + 18.0, "Ground", "soil" if rng.uniform() < 0.5 else "cobbles")
+        self._ground(
+            side, s0, s1, d, d + 18.0, "Ground", "soil" if rng.uniform() < 0.5 else "cobbles"
+        )
         kind = rng.integers(3)
         if kind == 0:
             self._guard(side, s0, s1, d - self.sidewalk + 0.4)
         elif kind == 1:
             self._fence(side, s0, s1, d + 0.2)
         for s in np.arange(s0 + 2.5, s1 - 2, 3.2):
-            maker = [objects.car, objects.car, objects.truck, objects.dynamic_thing][rng.choice(4, p=[0.4, 0.2, 0.15, 0.25])]
+            maker = [objects.car, objects.car, objects.truck, objects.dynamic_thing][
+                rng.choice(4, p=[0.4, 0.2, 0.15, 0.25])
+            ]
             self._add(maker(rng), s, side * (d + 5.5), 0.16, side * np.pi / 2)
 
     def _fence(self, side: int, s0: float, s1: float, d: float) -> None:
@@ -365,7 +447,9 @@ class _Builder:
             tint = [(0.06, 0.07, 0.07), (0.1, 0.25, 0.15), (0.7, 0.7, 0.68)][rng.integers(3)]
             look = _look("Fence", "plain", tint)
             for h in (0.3, height - 0.1):
-                self.parts.append(self.road.bar(s0 + 0.2, s1 - 0.2, side * d, h, h + 0.07, 0.05, look))
+                self.parts.append(
+                    self.road.bar(s0 + 0.2, s1 - 0.2, side * d, h, h + 0.07, 0.05, look)
+                )
             slat = box((0.09, 0.04, height - 0.2), (0, 0, 0.16 + (height - 0.2) / 2), look)
             self.parts.append(self.road.row(slat, np.arange(s0 + 0.3, s1 - 0.2, 0.26), side * d))
         post = box((0.1, 0.1, height + 0.1), (0, 0, (height + 0.1) / 2), look)
@@ -385,7 +469,11 @@ class _Builder:
         d = self.edge(side) + self.sidewalk
         look = _look("Bridge", "concrete", (0.85, 0.82, 0.76))
         stone = _look("Bridge", "stones")
-        self.parts.append(self.road.bar(s0, s1, side * (d + 0.15), -1.0, 1.0, 0.35, look if self.lanes == 1 else stone))
+        self.parts.append(
+            self.road.bar(
+                s0, s1, side * (d + 0.15), -1.0, 1.0, 0.35, look if self.lanes == 1 else stone
+            )
+        )
         self.parts.append(self.road.bar(s0, s1, side * (d + 0.15), 1.0, 1.12, 0.5, look))
         self._lake(side, s0, s1, d, 80.0)
         self._backdrop(side, s0, s1, 82.0)
@@ -413,14 +501,26 @@ class _Builder:
                 self._add(objects.tree(rng), s, d + side * 0.3, 0.14)
             elif kind == 1:
                 facing = 0.0 if side < 0 else np.pi
-                self._add(objects.traffic_sign(rng), s, d, 0.14, facing + rng.uniform(-0.2, 0.2) + (np.pi if rng.uniform() < 0.3 else 0))
+                self._add(
+                    objects.traffic_sign(rng),
+                    s,
+                    d,
+                    0.14,
+                    facing + rng.uniform(-0.2, 0.2) + (np.pi if rng.uniform() < 0.3 else 0),
+                )
             elif kind == 2:
                 for k in range(4):
                     self._add(objects.bollard(rng), s + 1.3 * k, d - side * 0.2, 0.14)
             elif kind == 3:
                 self._add(objects.static_thing(rng), s, inner, 0.16, turn)
             elif kind == 4:
-                self._add(objects.dynamic_thing(rng), s, d + side * rng.uniform(0, 1.2), 0.15, rng.uniform(0, 6.3))
+                self._add(
+                    objects.dynamic_thing(rng),
+                    s,
+                    d + side * rng.uniform(0, 1.2),
+                    0.15,
+                    rng.uniform(0, 6.3),
+                )
             elif kind == 5:
                 self._add(objects.other_thing(rng), s, inner + side * 0.4, 0.16, turn)
             elif kind == 6:
@@ -428,7 +528,13 @@ class _Builder:
             elif kind == 7:
                 maker = objects.bicycle if rng.uniform() < 0.6 else objects.motorcycle
                 for k in range(rng.integers(1, 4)):
-                    self._add(maker(rng, False), s + 0.75 * k, d + side * 0.5, 0.15, turn + rng.uniform(-0.25, 0.25))
+                    self._add(
+                        maker(rng, False),
+                        s + 0.75 * k,
+                        d + side * 0.5,
+                        0.15,
+                        turn + rng.uniform(-0.25, 0.25),
+                    )
             else:
                 self._add(_look_bush(rng), s, inner, 0.16)
 
@@ -447,7 +553,13 @@ class _Builder:
             kind = rng.choice(4, p=[0.72, 0.12, 0.11, 0.05])
             thing = makers[kind](rng) if kind != 2 else objects.motorcycle(rng, False)
             d = side * (self.half + (1.05 if kind != 3 else 1.3))
-            self._add(thing, s + (2.0 if kind in (1, 3) else 0.0), d, 0.0, (0.0 if side < 0 else np.pi) + rng.uniform(-0.03, 0.03))
+            self._add(
+                thing,
+                s + (2.0 if kind in (1, 3) else 0.0),
+                d,
+                0.0,
+                (0.0 if side < 0 else np.pi) + rng.uniform(-0.03, 0.03),
+            )
             if kind in (1, 3):
                 s += 7.0
 
@@ -460,7 +572,17 @@ class _Builder:
         if across:
             turn = np.pi / 2 * np.sign(across)
         h = 0.0 if across else 0.16
-        self.movers.append(Mover(objects.person(rng, "stand" if still and not across else "walk"), s, d, speed, across, turn, h))
+        self.movers.append(
+            Mover(
+                objects.person(rng, "stand" if still and not across else "walk"),
+                s,
+                d,
+                speed,
+                across,
+                turn,
+                h,
+            )
+        )
 
     def _people(self, side: int) -> None:
         rng, s = self.rng, -12.0
@@ -486,7 +608,9 @@ class _Builder:
                 maker = objects.bicycle if rng.uniform() < 0.6 else objects.motorcycle
                 turn = 0.0 if side < 0 else np.pi
                 speed = -side * rng.uniform(3.0, 6.0)
-                self.movers.append(Mover(maker(rng), s, side * (self.half - 0.55), speed, 0.0, turn))
+                self.movers.append(
+                    Mover(maker(rng), s, side * (self.half - 0.55), speed, 0.0, turn)
+                )
 
     def _vehicle(self, s: float, d: float, side: int, own: bool) -> float:
         rng = self.rng
@@ -496,7 +620,16 @@ class _Builder:
         length = float(np.ptp(mesh.corners[..., 0]))
         speed = self.speed + rng.uniform(0.0, 1.2) if own else rng.uniform(5.0, 11.0)
         center = s + length / 2
-        self.movers.append(Mover(mesh, center, d + rng.uniform(-0.2, 0.2), -side * speed, 0.0, 0.0 if side < 0 else np.pi))
+        self.movers.append(
+            Mover(
+                mesh,
+                center,
+                d + rng.uniform(-0.2, 0.2),
+                -side * speed,
+                0.0,
+                0.0 if side < 0 else np.pi,
+            )
+        )
         return s + length
 
     # Crossings, bridges, rails over the road.
@@ -508,13 +641,24 @@ class _Builder:
         for zebra in (s - 7.6, s + 4.6):
             for d in np.arange(-self.half + 0.4, self.half - 0.3, 1.0):
                 h = 0.02 * (1 - abs(d) / self.half) + 0.014
-                self.parts.append(self.road.profile(zebra, zebra + 3.0, [(d, h), (d + 0.5, h)], white))
+                self.parts.append(
+                    self.road.profile(zebra, zebra + 3.0, [(d, h), (d + 0.5, h)], white)
+                )
             for _ in range(rng.integers(1, 4)):
                 d = rng.uniform(-self.half, self.half)
-                self._walker(zebra + rng.uniform(0.4, 2.6), d, rng.choice([-1.0, 1.0]) * rng.uniform(0.8, 1.6))
+                self._walker(
+                    zebra + rng.uniform(0.4, 2.6),
+                    d,
+                    rng.choice([-1.0, 1.0]) * rng.uniform(0.8, 1.6),
+                )
         self.parts.append(self.road.patch(s - 8.8, s - 8.3, -self.half + 0.2, -0.2, 0.035, white))
         self.parts.append(self.road.patch(s + 8.3, s + 8.8, 0.2, self.half - 0.2, 0.035, white))
-        for side, at, turn in ((-1, s - 8.4, 0.0), (1, s + 8.4, np.pi), (1, s - 8.6, 0.0), (-1, s + 8.6, np.pi)):
+        for side, at, turn in (
+            (-1, s - 8.4, 0.0),
+            (1, s + 8.4, np.pi),
+            (1, s - 8.6, 0.0),
+            (-1, s + 8.6, np.pi),
+        ):
             # Arms reach along -y: over the road for the right side, mirrored by turning round.
             light = objects.traffic_light(rng)
             if (side < 0) == (turn == 0.0):
@@ -534,10 +678,22 @@ class _Builder:
             self.parts.append(self.road.patch(a, b, side * e, side * far, 0.15, pave))
         white = _look("RoadLine", "marking")
         for d in np.arange(e + 3.5, 60.0, 7.0):
-            self.parts.append(self.road.patch(s - 0.07, s + 0.07, side * d, side * (d + 3.5), 0.02, white))
+            self.parts.append(
+                self.road.patch(s - 0.07, s + 0.07, side * d, side * (d + 3.5), 0.02, white)
+            )
         for k in np.arange(-3.0, 3.0, 1.0):
-            self.parts.append(self.road.patch(s + k, s + k + 0.5, side * (e + 0.3), side * (e + 2.6), 0.022, white))
-        self._add(objects.building(rng, 16.0, 10.0, int(rng.integers(2, 5))), s, side * far, 0.0, -side * np.pi / 2)
+            self.parts.append(
+                self.road.patch(
+                    s + k, s + k + 0.5, side * (e + 0.3), side * (e + 2.6), 0.022, white
+                )
+            )
+        self._add(
+            objects.building(rng, 16.0, 10.0, int(rng.integers(2, 5))),
+            s,
+            side * far,
+            0.0,
+            -side * np.pi / 2,
+        )
         for lane, away in ((1.7, 1), (-1.7, -1)):
             if rng.uniform() < 0.75:
                 kind = rng.choice(4, p=[0.5, 0.2, 0.2, 0.1])
@@ -546,7 +702,9 @@ class _Builder:
                 d = e + half + rng.uniform(3.0, 7.0)
                 turn = side * away * np.pi / 2
                 speed = 0.0 if away < 0 else rng.uniform(2.0, 7.0)
-                self.movers.append(Mover(mesh, s - side * lane, side * d, 0.0, side * away * speed, turn))
+                self.movers.append(
+                    Mover(mesh, s - side * lane, side * d, 0.0, side * away * speed, turn)
+                )
 
     def _features(self) -> None:
         rng = self.rng
@@ -559,17 +717,24 @@ class _Builder:
 
     def _overpass(self, s: float) -> None:
         rng = self.rng
-        look = _look("Bridge", "concrete", tuple(rng.uniform(0.75, 1.1) * np.array([1.0, 0.98, 0.94])))
+        look = _look(
+            "Bridge", "concrete", tuple(rng.uniform(0.75, 1.1) * np.array([1.0, 0.98, 0.94]))
+        )
         stone = _look("Bridge", "stones")
         wide, clear = rng.uniform(5.0, 9.0), rng.uniform(4.8, 6.2)
         reach = self.half + 60.0
         deck = box((wide, 2 * reach, 1.1), (0, 0, clear + 0.55), look)
-        rails = [box((0.3, 2 * reach, 1.0), (x, 0, clear + 1.6), look) for x in (-wide / 2 + 0.15, wide / 2 - 0.15)]
+        rails = [
+            box((0.3, 2 * reach, 1.0), (x, 0, clear + 1.6), look)
+            for x in (-wide / 2 + 0.15, wide / 2 - 0.15)
+        ]
         pillars = []
         for side in (-1, 1):
             d = side * (self.edge(side) + self.sidewalk + 0.9)
             pillars.append(box((wide * 0.8, 1.4, clear + 4), (0, d, clear / 2 - 2), stone))
-            pillars += [column(0.6, clear + 4, look, (0, d + side * k * 14.0, -4), 10) for k in (1, 2, 3)]
+            pillars += [
+                column(0.6, clear + 4, look, (0, d + side * k * 14.0, -4), 10) for k in (1, 2, 3)
+            ]
         self._add(join([deck, *rails, *pillars]), s, 0.0)
 
     def _gantry(self, s: float) -> None:
@@ -583,18 +748,34 @@ class _Builder:
         for side in (-1, 1):
             e = self.edge(side)
             self.parts.append(self.road.patch(s - 1.6, s + 1.6, side * e, side * reach, 0.2, bed))
-        self.parts.append(self.road.patch(s - 1.5, s + 1.5, -self.edge(-1), self.edge(1), 0.03, plate))
+        self.parts.append(
+            self.road.patch(s - 1.5, s + 1.5, -self.edge(-1), self.edge(1), 0.03, plate)
+        )
         for k in (-0.75, 0.75):
-            self.parts.append(self.road.patch(s + k - 0.07, s + k + 0.07, -reach, reach, 0.24, steel))
-            self.parts.append(self.road.patch(s + k - 0.07, s + k + 0.07, -self.edge(-1), self.edge(1), 0.05, steel))
+            self.parts.append(
+                self.road.patch(s + k - 0.07, s + k + 0.07, -reach, reach, 0.24, steel)
+            )
+            self.parts.append(
+                self.road.patch(
+                    s + k - 0.07, s + k + 0.07, -self.edge(-1), self.edge(1), 0.05, steel
+                )
+            )
         for side, turn in ((-1, 0.0), (1, np.pi)):
             arm = self.half * 0.9
             barrier = box((0.12, arm, 0.14), (0, arm / 2, 3.0), _look("Dynamic", "stripes"))
             post = column(0.12, 3.2, _look("Pole", "plain", (0.7, 0.7, 0.7)), sides=8)
-            lamp = box((0.2, 0.5, 0.5), (-0.15, 0, 2.6), _look("TrafficLight", "plain", (0.06, 0.05, 0.05)))
+            lamp = box(
+                (0.2, 0.5, 0.5), (-0.15, 0, 2.6), _look("TrafficLight", "plain", (0.06, 0.05, 0.05))
+            )
             red = Look(CLASS["TrafficLight"], M["plain"], (1.0, 0.05, 0.03), 2.0)
             lit = box((0.05, 0.2, 0.2), (-0.27, 0, 2.6), red)
-            self._add(join([barrier, post, lamp, lit]), s - 3.2 * (1 if turn == 0 else -1), side * (self.edge(side) + 0.3), 0.0, turn)
+            self._add(
+                join([barrier, post, lamp, lit]),
+                s - 3.2 * (1 if turn == 0 else -1),
+                side * (self.edge(side) + 0.3),
+                0.0,
+                turn,
+            )
 
     def _horizon(self) -> None:
         rng = self.rng

@@ -90,7 +90,9 @@ def make_weather(condition: str, seed: np.random.SeedSequence, heading: float = 
     if condition == "fog":
         gray, beta = rng.uniform(0.45, 0.7), rng.uniform(0.03, 0.09)
         color = gray * _f(0.93, 0.95, 0.97)
-        return Weather(condition, sun, 0.0 * warm, color, color, beta, color, 0.0, False, 0.3, clouds)
+        return Weather(
+            condition, sun, 0.0 * warm, color, color, beta, color, 0.0, False, 0.3, clouds
+        )
     if condition == "rain":
         gray = rng.uniform(0.28, 0.5)
         return Weather(

@@ -1,0 +1,275 @@
+"""Writes sensor data as a ROS 2 bag (MCAP, zstd) with the standard messages, without a ROS.
+
+with BagWriter(folder) as bag:
+    bag.transforms({"rgb_camera_optical": base_from_rgb, ...})
+    bag.compressed_image("/rgb/image/compressed", stamp, "rgb_camera_optical", jpeg, "jpeg")
+    bag.camera_info("/rgb/camera_info", stamp, "rgb_camera_optical", camera)
+
+Stamps are ns; `delay` (ns) is how much later than its stamp a message was recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+from any2seg_ros.modalities import Camera
+
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+CLOUD = "sensor_msgs/msg/PointCloud2"
+EVENTS = "event_camera_msgs/msg/EventPacket"
+TRANSFORMS = "tf2_msgs/msg/TFMessage"
+
+# As defined by the package event_camera_msgs; rosbags' type stores do not have it.
+_DEFINITIONS = {
+    EVENTS: """std_msgs/Header header
+uint32 height
+uint32 width
+uint64 seq
+uint64 time_base
+string encoding
+bool is_bigendian
+uint8[] events
+""",
+}
+
+
+def typestore() -> Typestore:
+    """ROS 2's types and those of event cameras."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    for kind, text in _DEFINITIONS.items():
+        if kind not in store.types:
+            store.register(get_types_from_msg(text, kind))
+    return store
+
+
+def _qos(reliable: bool, latched: bool) -> Qos:
+    long = QosTime(sec=2147483647, nsec=4294967295)
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 10,
+        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=long,
+        lifespan=long,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=long,
+        avoid_ros_namespace_conventions=False,
+    )
+
+
+class BagWriter:
+    """A bag in a folder of its own; use it in a `with` statement.
+
+    Nothing is at its place until it is whole. FileExistsError where the folder exists. The same
+    calls give the same bytes.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self._part = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.part")
+        self._store = typestore()
+        self._connections: dict[str, Connection] = {}
+        self._rows: list[tuple[int, int, Connection, bytes]] = []
+        self._sequence = 0
+
+    def __enter__(self) -> BagWriter:
+        if self.folder.exists():
+            raise FileExistsError(f"{self.folder} exists already: choose another folder with --out")
+        shutil.rmtree(self._part, ignore_errors=True)
+        self._part.mkdir(parents=True)
+        # rosbags names the files after the folder.
+        self._writer = Writer(
+            self._part / self.folder.name, version=9, storage_plugin=StoragePlugin.MCAP
+        )
+        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        self._writer.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.flush()
+            self._writer.close()
+            if kind is None:
+                os.replace(self._part / self.folder.name, self.folder)
+        finally:
+            shutil.rmtree(self._part, ignore_errors=True)
+
+    def flush(self, until: int | None = None) -> None:
+        """Write what was recorded until a time (ns), in order of time; None writes everything."""
+        self._rows.sort(key=lambda row: row[:2])
+        count = sum(1 for row in self._rows if until is None or row[0] <= until)
+        for time, _, connection, data in self._rows[:count]:
+            self._writer.write(connection, time, data)
+        del self._rows[:count]
+
+    def compressed_image(
+        self, topic: str, stamp: int, frame_id: str, data: bytes, form: str, delay: int = 0
+    ) -> None:
+        """A CompressedImage; `form` is its format: jpeg, png, "16UC1; compressedDepth png"."""
+        fields = {"format": form, "data": np.frombuffer(data, np.uint8)}
+        self._write(topic, COMPRESSED, stamp, frame_id, delay, **fields)
+
+    def compressed_depth(
+        self, topic: str, stamp: int, frame_id: str, png: bytes, delay: int = 0
+    ) -> None:
+        """A depth image in mm, uint16, as compressed_depth_image_transport publishes it."""
+        # Its ConfigHeader: compression format (0: none of an inverse depth's), two parameters.
+        header = struct.pack("<iff", 0, 0.0, 0.0)
+        form = "16UC1; compressedDepth png"
+        self.compressed_image(topic, stamp, frame_id, header + png, form, delay)
+
+    def camera_info(
+        self, topic: str, stamp: int, frame_id: str, camera: Camera, delay: int = 0
+    ) -> None:
+        """The CameraInfo of a camera."""
+        k = camera.matrix
+        p = np.concatenate([k, np.zeros((3, 1))], 1)
+        region = self._make(
+            "sensor_msgs/msg/RegionOfInterest",
+            x_offset=0, y_offset=0, height=0, width=0, do_rectify=False,
+        )  # fmt: skip
+        distortion = np.zeros(max(5, len(camera.distortion)))
+        distortion[: len(camera.distortion)] = camera.distortion
+        self._write(
+            topic, CAMERA_INFO, stamp, frame_id, delay,
+            height=camera.height, width=camera.width, distortion_model=camera.model,
+            d=distortion, k=k.ravel(), r=np.eye(3).ravel(), p=p.ravel(),
+            binning_x=0, binning_y=0, roi=region,
+        )  # fmt: skip
+
+    def cloud(
+        self, topic: str, stamp: int, frame_id: str, columns: dict[str, np.ndarray], delay: int = 0
+    ) -> None:
+        """A PointCloud2 of one row with a field for every column (n,), in their order."""
+        numbers = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 8}
+        layout = np.dtype(
+            [(name, column.dtype.newbyteorder("<")) for name, column in columns.items()]
+        )
+        points = np.empty(len(next(iter(columns.values()))), layout)
+        fields = []
+        for name, column in columns.items():
+            points[name] = column
+            kind, offset = layout.fields[name][:2]  # type: ignore[index]
+            fields.append(
+                self._make(
+                    "sensor_msgs/msg/PointField",
+                    name=name,
+                    offset=offset,
+                    datatype=numbers[kind.str[1:]],
+                    count=1,
+                )  # fmt: skip
+            )
+        self._write(
+            topic, CLOUD, stamp, frame_id, delay,
+            height=1, width=len(points), fields=fields, is_bigendian=False,
+            point_step=layout.itemsize, row_step=layout.itemsize * len(points),
+            data=np.frombuffer(points.tobytes(), np.uint8), is_dense=True,
+        )  # fmt: skip
+
+    def event_packet(
+        self,
+        topic: str,
+        stamp: int,
+        frame_id: str,
+        size: tuple[int, int],
+        data: bytes,
+        encoding: str = "evt3",
+        delay: int = 0,
+    ) -> None:
+        """An EventPacket of a sensor of `size` (width, height); the stamp is the packet's end."""
+        self._sequence += 1
+        self._write(
+            topic, EVENTS, stamp, frame_id, delay,
+            height=size[1], width=size[0], seq=self._sequence, time_base=0, encoding=encoding,
+            is_bigendian=False, events=np.frombuffer(data, np.uint8),
+        )  # fmt: skip
+
+    def transforms(
+        self, stamp: int, base_from: dict[str, np.ndarray], base: str = "base_link"
+    ) -> None:
+        """`/tf_static`: the pose float64 (4, 4) of every frame in the frame `base`."""
+        rows = []
+        for child, matrix in base_from.items():
+            x, y, z = (float(v) for v in matrix[:3, 3])
+            qx, qy, qz, qw = quaternion(matrix[:3, :3])
+            transform = self._make(
+                "geometry_msgs/msg/Transform",
+                translation=self._make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+                rotation=self._make("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
+            )
+            rows.append(
+                self._make(
+                    "geometry_msgs/msg/TransformStamped",
+                    header=self._header(stamp, base),
+                    child_frame_id=child,
+                    transform=transform,
+                )  # fmt: skip
+            )
+        message = self._make(TRANSFORMS, transforms=rows)
+        self._put("/tf_static", TRANSFORMS, stamp, message, latched=True)
+
+    def _make(self, kind: str, **fields: Any) -> Any:
+        return self._store.types[kind](**fields)
+
+    def _header(self, stamp: int, frame_id: str) -> Any:
+        seconds, rest = divmod(stamp, 10**9)
+        time = self._make("builtin_interfaces/msg/Time", sec=seconds, nanosec=rest)
+        return self._make("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+
+    def _write(
+        self, topic: str, kind: str, stamp: int, frame_id: str, delay: int, **fields: Any
+    ) -> None:
+        message = self._make(kind, header=self._header(stamp, frame_id), **fields)
+        self._put(topic, kind, stamp + delay, message)
+
+    def _put(self, topic: str, kind: str, time: int, message: Any, latched: bool = False) -> None:
+        if topic not in self._connections:
+            reliable = kind != EVENTS
+            self._connections[topic] = self._writer.add_connection(
+                topic, kind, typestore=self._store, offered_qos_profiles=[_qos(reliable, latched)]
+            )
+        data = bytes(self._store.serialize_cdr(message, kind))
+        self._rows.append((time, len(self._rows), self._connections[topic], data))
+
+
+def quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:
+    """x, y, z, w with w >= 0 of a rotation matrix float64 (3, 3)."""
+    # The eigenvector of the largest eigenvalue: Bar-Itzhack, J. Guidance 23 (2000).
+    m = rotation
+    k = np.array(
+        [
+            [m[0, 0] - m[1, 1] - m[2, 2], m[1, 0] + m[0, 1], m[2, 0] + m[0, 2], m[2, 1] - m[1, 2]],
+            [m[1, 0] + m[0, 1], m[1, 1] - m[0, 0] - m[2, 2], m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]],
+            [m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], m[2, 2] - m[0, 0] - m[1, 1], m[1, 0] - m[0, 1]],
+            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], m[0, 0] + m[1, 1] + m[2, 2]],
+        ]
+    )
+    vector = np.linalg.eigh(k)[1][:, 3]
+    x, y, z, w = (vector if vector[3] >= 0 else -vector).tolist()
+    return x, y, z, w

@@ -1,0 +1,109 @@
+"""Writes a drive as a bag: what a vehicle's recorder would have, and the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from any2seg_ros.bags import BagWriter
+from any2seg_ros.modalities import Events
+from any2seg_ros.sensors.events import concatenate
+from any2seg_ros.simulation import evt3
+from any2seg_ros.simulation.layout import png
+from any2seg_ros.simulation.scene import EPOCH, Scene, Shot
+
+PACKET = 10_000_000
+"""Length of an event packet, ns."""
+TICK_US = 1000
+"""Resolution of the event sensor's clock in bags, us: rows are read out together."""
+_STEPS = 64
+"""Steps of a metre in clouds: below the LiDAR's noise, and short to compress."""
+# How long after its stamp a message arrives, ns.
+_RGB, _DEPTH, _LIDAR, _EVENT, _TRUTH = 8_000_000, 12_000_000, 18_000_000, 1_000_000, 20_000_000
+
+
+def write_bag(
+    folder: Path, scene: Scene, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """The drive of a scene as a bag. FileExistsError where the folder exists."""
+    spec, rig = scene.spec, scene.rig
+    with BagWriter(folder) as bag:
+        first = scene.stamp(spec.seconds(0)) - round(1e9 / spec.rate)
+        poses = {
+            "rgb_camera_optical": rig.base_from_rgb,
+            "depth_camera_optical": rig.base_from_depth,
+            "event_camera_optical": rig.base_from_event,
+            "lidar": rig.base_from_lidar,
+        }
+        bag.transforms(first, poses)
+        for number, shot in enumerate(scene.film()):
+            begin = shot.stamp - round(1e9 / spec.rate)
+            _write_events(bag, scene, shot.events, begin, shot.stamp)
+            _write_shot(bag, scene, shot)
+            bag.flush(shot.stamp)
+            if progress:
+                progress(number + 1, spec.frames)
+
+
+def _write_shot(bag: BagWriter, scene: Scene, shot: Shot) -> None:
+    stamp, rig = shot.stamp, scene.rig
+    bag.compressed_image(
+        "/rgb/image/compressed", stamp, "rgb_camera_optical", _jpeg(scene, shot.rgb), "jpeg", _RGB
+    )
+    bag.camera_info("/rgb/camera_info", stamp, "rgb_camera_optical", rig.rgb, _RGB)
+    bag.compressed_depth(
+        "/depth/image/compressedDepth",
+        stamp,
+        "depth_camera_optical",
+        _small_png(shot.depth),
+        _DEPTH,
+    )
+    bag.camera_info("/depth/camera_info", stamp, "depth_camera_optical", rig.depth, _DEPTH)
+    cloud = shot.cloud
+    columns = {
+        name: np.rint(cloud.points[:, k] * _STEPS) / np.float32(_STEPS)
+        for k, name in enumerate(("x", "y", "z"))
+    }
+    columns["intensity"] = np.rint(cloud.points[:, 3] * 255).astype(np.uint8)
+    columns["ring"] = cloud.ring
+    bag.cloud("/lidar/points", stamp, "lidar", columns, _LIDAR)
+    bag.compressed_image(
+        "/ground_truth/label/compressed",
+        stamp,
+        "rgb_camera_optical",
+        png(shot.labels, 9),
+        "mono8; png compressed mono8",
+        _TRUTH,
+    )
+
+
+def _small_png(depth: np.ndarray) -> bytes:
+    """A PNG without prediction from neighbours: disparities come in steps, their noise does not."""
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, 0]
+    if hasattr(cv2, "IMWRITE_PNG_FILTER"):
+        options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+    done, data = cv2.imencode(".png", depth, options)
+    if not done:
+        raise OSError("a picture could not be encoded")
+    return data.tobytes()
+
+
+def _jpeg(scene: Scene, rgb: np.ndarray) -> bytes:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, scene.settings.rgb.jpeg_quality]
+    done, data = cv2.imencode(".jpg", rgb[..., ::-1], quality)
+    if not done:
+        raise OSError("a picture could not be encoded")
+    return data.tobytes()
+
+
+def _write_events(bag: BagWriter, scene: Scene, events: Events, begin: int, end: int) -> None:
+    camera = scene.rig.event
+    for start in range(begin, end, PACKET):
+        stop = min(start + PACKET, end)
+        data = evt3.encode(concatenate([events], start, stop), start, EPOCH, TICK_US)
+        size = (camera.width, camera.height)
+        bag.event_packet("/event/packets", stop, "event_camera_optical", size, data, delay=_EVENT)
+    bag.camera_info("/event/camera_info", end, "event_camera_optical", camera, _EVENT)

@@ -1,0 +1,125 @@
+"""What `any2seg simulate` does with its options: words become plans, plans become files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from any2seg_ros.simulation.dataset import Plan, one_thread, write_bags, write_plans
+from any2seg_ros.simulation.recipe import Recipe, checksums, load_recipe
+from any2seg_ros.simulation.settings import load_settings
+from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
+
+FORMATS = ("deliver", "bag")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options as they were typed."""
+
+    out: Path
+    format: str = "deliver"
+    split: str = "train"
+    scenes: int = 10
+    frames: int = 10
+    rate: float = 0.0
+    conditions: str = ",".join(CONDITIONS)
+    failures: str = ""
+    seed: int = 0
+    first: int = 0
+    size: str = "512x288"
+    jobs: int = 0
+    sensors: Path | None = None
+    recipe: Path | None = None
+    verify: bool = False
+
+
+def run(options: Options) -> None:
+    """Does it, with a progress bar. ValueError, FileNotFoundError or OSError say what to mend."""
+    console = Console(stderr=True)
+    if options.format not in FORMATS:
+        raise ValueError(f"unknown format '{options.format}': use deliver or bag")
+    jobs = options.jobs or len(os.sched_getaffinity(0))
+    if jobs < 0:
+        raise ValueError("--jobs must be 0 or more")
+    if options.recipe is not None:
+        return _run_recipe(options, load_recipe(options.recipe), jobs, console)
+    if options.verify:
+        raise ValueError("--verify compares with a recipe: add --recipe")
+    plan, settings = plan_of(options), load_settings(options.sensors)
+    with _bar(console, "frames") as progress:
+        if options.format == "bag":
+            made = write_bags(options.out, plan, options.first, settings, jobs, progress)
+        else:
+            made = write_plans(options.out, [plan], settings, jobs, progress)
+    console.print(f"{options.out}: {made} frames made, {plan.scenes * plan.frames} there")
+
+
+def _run_recipe(options: Options, recipe: Recipe, jobs: int, console: Console) -> None:
+    if not options.verify:
+        with _bar(console, "frames") as progress:
+            write_plans(options.out, recipe.plans, recipe.settings, jobs, progress)
+    with _bar(console, "checking") as progress:
+        found = checksums(options.out, recipe.plans, progress)
+    wrong = [split for split, value in found.items() if recipe.checksums.get(split) != value]
+    for split, value in found.items():
+        console.print(f"{split}: {value} {'is not' if split in wrong else 'is'} the recipe's")
+    if wrong:
+        raise ValueError(
+            f"{', '.join(wrong)} of {options.out} is not what {options.recipe} says: another processor or "
+            "other versions of numpy, opencv or embreex round differently, or files were changed"
+        )
+
+
+def plan_of(options: Options) -> Plan:
+    """The plan that the options mean; ValueError for words that mean none."""
+    bag = options.format == "bag"
+    failures = options.failures or ("none" if bag else ",".join(FAILURES))
+    return Plan(
+        split=options.split,
+        scenes=options.scenes,
+        frames=options.frames,
+        conditions=_words(options.conditions),
+        failures=() if failures == "none" else _words(failures),
+        rate=options.rate or (10.0 if bag else 2.0),
+        seed=options.seed,
+        size=_size(options.size),
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise ValueError(f"'{text}' is no size: write it like 512x288") from None
+    return width, height
+
+
+@contextmanager
+def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=None, speed="")
+
+        def report(done: int, total: int) -> None:
+            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
+            text = f"{speed:.1f}/s" if speed else ""
+            progress.update(task, completed=done, total=total, speed=text)
+
+        yield report
+
+
+__all__ = ["FORMATS", "Options", "one_thread", "plan_of", "run"]

@@ -1,0 +1,95 @@
+"""Recipes: data sets that anyone can make again, and the checksums that prove it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+
+from any2seg_ros.simulation import layout
+from any2seg_ros.simulation.dataset import Plan
+from any2seg_ros.simulation.scene import SceneSpec
+from any2seg_ros.simulation.settings import SensorSettings, from_mapping
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Plans of splits, settings of sensors, and the checksum of each split's content."""
+
+    plans: list[Plan]
+    settings: SensorSettings = field(default_factory=SensorSettings)
+    checksums: dict[str, str] = field(default_factory=dict)
+
+
+def load_recipe(path: Path | str) -> Recipe:
+    """A recipe from YAML. FileNotFoundError; ValueError names the entry that is wrong."""
+    try:
+        content = yaml.safe_load(Path(path).read_text())
+        if not isinstance(content, dict) or not isinstance(content.get("splits"), dict):
+            raise ValueError("a recipe has a mapping 'splits'")
+        plans = [_plan(split, values) for split, values in content["splits"].items()]
+        settings = from_mapping(SensorSettings, content.get("sensors") or {})
+        return Recipe(plans, settings, dict(content.get("checksums") or {}))
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _plan(split: str, values: dict[str, Any]) -> Plan:
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Plan(split=split, **values)
+
+
+def checksums(
+    root: Path, plans: list[Plan], progress: Callable[[int, int], None] | None = None
+) -> dict[str, str]:
+    """SHA-256 of what was measured and of the labels, by split.
+
+    It is made of decoded content, so that the version of a PNG library does not matter: RGB,
+    labels, raw depth, clouds and events of every frame, in order. FileNotFoundError for a frame
+    that is missing.
+    """
+    total = sum(plan.scenes * plan.frames for plan in plans)
+    done, found = 0, {}
+    for plan in plans:
+        whole = hashlib.sha256()
+        for spec in plan.specs():
+            for number in range(spec.frames):
+                whole.update(frame_digest(root, spec, number))
+                done += 1
+                if progress:
+                    progress(done, total)
+        found[plan.split] = whole.hexdigest()
+    return found
+
+
+def frame_digest(root: Path, spec: SceneSpec, number: int) -> bytes:
+    """SHA-256 of one frame's content."""
+    name = layout.frame_name(number)
+    digest = hashlib.sha256(f"{spec.split}/{spec.condition}/{spec.name}/{name}".encode())
+    raw = layout.folder(root, "raw", spec)
+    for kind in ("img", "semantic"):
+        _add(digest, _picture(layout.folder(root, kind, spec) / f"{name}_{layout.PICTURES[kind]}"))
+    _add(digest, _picture(raw / f"{name}_{layout.RAW[0]}"))
+    _add(digest, np.load(raw / f"{name}_{layout.RAW[1]}"))
+    with np.load(raw / f"{name}_{layout.RAW[2]}") as events:
+        for column in ("t", "x", "y", "p"):
+            _add(digest, events[column])
+    return digest.digest()
+
+
+def _add(digest: Any, array: np.ndarray) -> None:
+    digest.update(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+
+
+def _picture(path: Path) -> np.ndarray:
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
+    if picture is None:
+        raise FileNotFoundError(f"{path} is missing or broken: make the data set again")
+    return picture
