@@ -1,0 +1,90 @@
+"""The doctor finds what is there, and names the mend of what is not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from any2seg_ros import doctor
+from any2seg_ros.doctor import Grade
+
+ROOT = Path(__file__).parents[1]
+
+
+def by_topic(topic):
+    return next(finding for finding in doctor.examine() if finding.topic == topic)
+
+
+def test_every_missing_thing_has_a_mend(tmp_path):
+    """-S: a Python with nothing installed, far from the repository."""
+    (tmp_path / "any2seg_ros").symlink_to(ROOT / "any2seg_ros")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from any2seg_ros import doctor\n"
+        "doctor.WEIGHTS = 'models/nothing.safetensors'\n"
+        "for f in doctor.examine():\n"
+        "    if f.grade is not doctor.Grade.GOOD:\n"
+        "        print(f.topic, bool(f.mend), f.grade.name, sep=',')"
+    )
+    command = [sys.executable, "-S", "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    found = dict(line.split(",", 1) for line in done.stdout.splitlines())
+    missing = {"ros", "messages", "ros packages", "torch", "weights"}
+    assert {topic for topic, rest in found.items() if "FATAL" in rest} == missing, done.stderr
+    assert all(rest.startswith("True") for topic, rest in found.items() if topic != "machine")
+
+
+def test_it_fails_only_if_the_node_cannot_run(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "examine", lambda: [doctor.Finding("launch", "no", Grade.NOTE)])
+    assert doctor.run() == 0
+    monkeypatch.setattr(
+        doctor, "examine", lambda: [doctor.Finding("ros", "no [x]", Grade.FATAL, "make setup")]
+    )
+    assert doctor.run() == 1
+    printed = capsys.readouterr().out
+    assert "no [x]" in printed and "make setup" in printed
+
+
+def test_it_tells_the_versions_of_the_engines():
+    import torch
+
+    assert by_topic("torch").text == torch.__version__
+
+
+def test_truncated_weights_are_found(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"a": np.ones(1000, np.float32)}, path)
+    assert doctor.weights_trouble(path) == ""
+    path.write_bytes(path.read_bytes()[:-100])
+    assert doctor.weights_trouble(path)
+
+
+def test_stand_ins_are_told_from_real_packages(tmp_path, monkeypatch):
+    real, made = tmp_path / "real" / "some_msgs", tmp_path / "stand_ins" / "python" / "some_tool"
+    for folder in (real, made):
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+        monkeypatch.syspath_prepend(str(folder.parent))
+    assert not doctor.is_stand_in("some_msgs")
+    assert doctor.is_stand_in("some_tool")
+    assert not doctor.is_stand_in("not_there_at_all")
+
+
+def test_a_sourced_ros_is_mended_with_its_own_packages(monkeypatch):
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    monkeypatch.setattr(doctor, "_version", lambda name: "")
+    mend = doctor._mend_of_packages(["vision_msgs", "cv_bridge"])
+    assert "ros-jazzy-vision-msgs ros-jazzy-cv-bridge" in mend
+
+
+@pytest.mark.parametrize("argument", [[], ["-S"]])
+def test_it_needs_neither_ros_nor_anything_else_to_be_imported(argument):
+    """-S: without site-packages; the module alone must load there."""
+    code = "import any2seg_ros.doctor, sys; sys.exit('rclpy' in sys.modules)"
+    done = subprocess.run([sys.executable, *argument, "-c", code], cwd=ROOT, timeout=60)
+    assert done.returncode == 0
