@@ -53,6 +53,8 @@ def build_environment() -> dict[str, str]:
         before = environment.get(name, "").split(os.pathsep)
         places = dict.fromkeys([*map(str, paths), *filter(None, before)])
         environment[name] = os.pathsep.join(places)
+    # colcon's own choice stops compiling while the machine is busy with anything else.
+    environment.setdefault("MAKEFLAGS", f"-j{len(os.sched_getaffinity(0))}")
     return environment
 
 
