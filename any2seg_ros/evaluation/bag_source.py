@@ -87,6 +87,8 @@ class BagSource:
             )
         try:
             for heard in walk.frames():
+                if heard.frame is None:
+                    continue
                 trap.images = {}
                 result = walk.pipeline.process(heard.frame)
                 mine = count % world == rank

@@ -13,15 +13,25 @@ from any2seg_ros.bag_reader import BagReader
 from any2seg_ros.evaluation.overlay import Overlay
 from any2seg_ros.evaluation.schedules import Failure
 from any2seg_ros.modalities import Frame, Modality, Unusable
+from any2seg_ros.node.monitor import Monitor
+from any2seg_ros.node.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline
-from any2seg_ros.synchronizer import Synchronizer, SynchronizerConfig
+from any2seg_ros.synchronizer import Synchronizer
+
+DEFAULTS = NodeParameters()
+
+MARK_EVERY = 100_000_000
+"""How often (ns of log time) the rates of the sensors are measured."""
 
 
 @dataclass(frozen=True)
 class Heard:
-    """A Frame of `Received`s, and the log time (ns) of the message that completed it."""
+    """A Frame of `Received`s, and the log time (ns) of the message that completed it.
 
-    frame: Frame
+    Without a frame it says that time went on: several times a second while no frame comes.
+    """
+
+    frame: Frame | None
     log_time: int
 
 
@@ -39,11 +49,14 @@ class BagWalk:
         topics: Mapping[str, str] | None = None,
         failures: Sequence[Failure] = (),
         seed: int = 0,
-        config: SynchronizerConfig | None = None,
+        parameters: NodeParameters = DEFAULTS,
     ) -> None:
         self.path = path
         self.pipeline = pipeline
-        self.synchronizer = Synchronizer(replace(config or SynchronizerConfig(), live=False))
+        self.synchronizer = Synchronizer(
+            parameters.synchronizer_config(pipeline.placing.event_window_ms * 1e-3, True)
+        )
+        self._tick_period = round(parameters.status_period * 1e9)
         self.layout: BagLayout
         self.calibration: BagCalibration
         self.start = 0
@@ -54,6 +67,7 @@ class BagWalk:
         """Messages that never became part of a frame, by reason."""
         self._notes: list[str] = []
         self._overtaken = 0
+        self._monitors = {modality: Monitor() for modality in Modality}
         self._last: dict[Modality, int] = {}
         self._failures, self._seed = failures, seed
         self._overlay: Overlay | None = None
@@ -76,24 +90,38 @@ class BagWalk:
         said += [f"{f} took hold of {counts[str(f)]} messages" for f in self._failures]
         return list(dict.fromkeys(said))
 
+    def rate(self, modality: Modality) -> float:
+        """Messages a second of a sensor over the last two seconds of the bag's time."""
+        return self._monitors[modality].rate
+
     def frames(self) -> Iterator[Heard]:
         """The frames of the bag in order, each as soon as it is whole or its time is up."""
         modalities = {topic: m for m, topic in self.layout.sensors.items()}
         self._overlay = Overlay(self._failures, self.start, self._seed)
-        log_time = 0
+        log_time = ticked = marked = 0
         with BagReader(self.path) as bag:
             for recorded in bag.messages(list(modalities)):
                 log_time = recorded.log_time
                 modality = modalities[recorded.topic]
                 message = self._overlay.apply(modality, recorded.message)
-                if message is not None:
-                    for frame in self._hear(modality, message, log_time):
-                        yield Heard(frame, log_time)
+                frames = [] if message is None else self._hear(modality, message, log_time)
+                if abs(log_time - marked) >= MARK_EVERY:
+                    marked = log_time
+                    for monitor in self._monitors.values():
+                        monitor.tick(log_time)
+                for frame in frames:
+                    yield Heard(frame, log_time)
+                if frames or not ticked or log_time < ticked:
+                    ticked = log_time
+                elif log_time - ticked >= self._tick_period:
+                    ticked = log_time
+                    yield Heard(None, log_time)
             for frame in self.synchronizer.flush():
                 yield Heard(frame, log_time)
             self._notes += bag.notes
 
     def _hear(self, modality: Modality, message: Any, log_time: int) -> list[Frame]:
+        self._monitors[modality].hear(log_time)
         try:
             received = self.pipeline.admit(modality, message, log_time)
         except Unusable as reason:
@@ -122,6 +150,11 @@ class BagWalk:
             stamp = first.message.header.stamp
             self.start = int(stamp.sec) * 10**9 + int(stamp.nanosec)
         self._notes += self.calibration.notes
+        for modality in (Modality.DEPTH, Modality.EVENT):
+            if modality in sensors and modality not in self.calibration.cameras:
+                self._notes.append(
+                    f"no camera_info of {modality.label}: taken to be registered to the camera"
+                )
         for modality in Modality:
             if modality not in sensors:
                 self._notes.append(f"no topic of {modality.label} in the bag")

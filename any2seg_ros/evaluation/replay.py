@@ -1,0 +1,288 @@
+"""Runs a bag through the code of the node, without DDS, and keeps what the node would publish.
+
+synchronizer -> pipeline (decode, health, place, segment) -> messages in a bag. Stamps alone decide,
+so the same bag gives the same bytes; how long things took is kept apart, in timing.json.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from any2seg_ros.engine import Segmenter
+from any2seg_ros.evaluation import report as html
+from any2seg_ros.evaluation.bag_source import picture_of
+from any2seg_ros.evaluation.bag_walk import DEFAULTS, BagWalk, Heard
+from any2seg_ros.evaluation.ground_truth import open_ground_truth
+from any2seg_ros.evaluation.metrics import Confusion
+from any2seg_ros.evaluation.output_bag import OutputBag, check_folder
+from any2seg_ros.evaluation.outputs import OUTPUTS, NodeOutputs
+from any2seg_ros.evaluation.replay_page import replay_page
+from any2seg_ros.evaluation.report import confidence_image
+from any2seg_ros.evaluation.schedules import Failure
+from any2seg_ros.evaluation.summary import dumps
+from any2seg_ros.evaluation.tally import Extremes, Shown
+from any2seg_ros.evaluation.timeline import Timeline
+from any2seg_ros.modalities import Modality, subset_name
+from any2seg_ros.node.parameters import NodeParameters
+from any2seg_ros.pipeline import Pipeline, Result
+from any2seg_ros.rendering import overlay
+
+Progress = Callable[[float, float], None]
+"""Called now and then with seconds of the bag done, and to do (0: unknown)."""
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """What is replayed and how; `topics` by role (`rgb`, ..., `label`), `labels` a folder."""
+
+    failures: Sequence[Failure] = ()
+    outputs: Sequence[str] = OUTPUTS
+    topics: Mapping[str, str] = field(default_factory=dict)
+    labels: Path | None = None
+    seed: int = 0
+    parameters: NodeParameters = DEFAULTS
+
+    def __post_init__(self) -> None:
+        for name in self.outputs:
+            if name not in OUTPUTS:
+                raise ValueError(f"unknown output '{name}': use some of {', '.join(OUTPUTS)}")
+
+
+@dataclass
+class Stretch:
+    """What is counted while the same failures are on."""
+
+    begin: float
+    end: float
+    failures: list[str]
+    frames: int = 0
+    blind: int = 0
+    confusion: Confusion | None = None
+
+
+class Replay:
+    """One replay of a bag; `run` does it."""
+
+    def __init__(self, bag: Path, segmenter: Segmenter, config: ReplayConfig) -> None:
+        self.config = config
+        self.segmenter = segmenter
+        pipeline = Pipeline(segmenter, config.parameters.pipeline_config())
+        self.walk = BagWalk(
+            bag, pipeline, config.topics, config.failures, config.seed, config.parameters
+        )
+        self.truth = open_ground_truth(bag, self.walk.layout.label, config.labels)
+        self.timeline = Timeline()
+        self.total = Confusion(segmenter.taxonomy)
+        self.scored = self.frames = self.blind = 0
+        self.subsets: Counter[str] = Counter()
+        self.invalid: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
+        self.extremes = Extremes(3)
+        self.stretches = stretches(config.failures)
+        self._shown: set[int] = set()
+
+    def run(
+        self, out: Path, model: str, progress: Progress = lambda done, total: None
+    ) -> dict[str, Any]:
+        """Write the bag, report.json, report.html and timing.json to `out`; returns the report.
+
+        Ctrl-C ends it early: what was written is whole and the report is marked partial.
+        """
+        if out.resolve() == self.walk.path.resolve():
+            raise FileExistsError(f"{out} is the bag itself: name another folder")
+        check_folder(out)
+        partial = False
+        began = time.perf_counter()
+        with OutputBag(out) as bag:
+            outputs = NodeOutputs(bag, self.segmenter.taxonomy, self.walk, self.config.outputs)
+            try:
+                for heard in self.walk.frames():
+                    self._take(heard, outputs)
+                    progress((heard.log_time - self.walk.start) / 1e9, self.walk.duration / 1e9)
+            except KeyboardInterrupt:
+                partial = True
+        report = self._report(model, partial, outputs.counts)
+        timing = self._timing(time.perf_counter() - began)
+        html.write(out / "report.json", dumps(report))
+        html.write(out / "timing.json", dumps(timing))
+        html.write(out / "report.html", replay_page(report, self.extremes))
+        return {**report, "timing": timing}
+
+    def _take(self, heard: Heard, outputs: NodeOutputs) -> None:
+        if heard.frame is None:
+            outputs.write_idle(heard.log_time)
+            return
+        result = self.walk.pipeline.process(heard.frame)
+        began = time.perf_counter()
+        self.frames += 1
+        outputs.write(result, heard.log_time)
+        self._count(result, heard)
+        self.seconds.update(decode=result.decode_s, infer=result.infer_s)
+        self.seconds["write"] += time.perf_counter() - began
+
+    def _count(self, result: Result, heard: Heard) -> None:
+        seconds = (result.frame.stamp - self.walk.start) / 1e9
+        stretch = next(s for s in self.stretches if seconds < s.end or s is self.stretches[-1])
+        for modality, reason in result.frame.reasons.items():
+            if not result.frame.availability[modality].usable:
+                self.invalid[f"{modality.label}: {reason}"] += 1
+        found = result.segmentation
+        if found is None:
+            self.blind += 1
+            stretch.blind += 1
+            self.timeline.add(seconds, None, None)
+            return
+        self.subsets[subset_name(found.subset)] += 1
+        stretch.frames += 1
+        label = self._label(result, heard)
+        confusion = None
+        if label is not None:
+            confusion = Confusion(self.segmenter.taxonomy).add(label, found.labels)
+            self.scored += 1
+            self.total += confusion
+            if stretch.confusion is None:
+                stretch.confusion = Confusion(self.segmenter.taxonomy)
+            stretch.confusion += confusion
+        self.timeline.add(seconds, found, confusion)
+        self._show(result, seconds, confusion, label)
+
+    def _label(self, result: Result, heard: Heard) -> np.ndarray | None:
+        if self.truth is None or result.segmentation is None:
+            return None
+        label = self.truth.label(result.frame.stamp, heard.log_time)
+        if label is not None and label.shape != result.segmentation.labels.shape:
+            raise ValueError(
+                f"labels of {label.shape[1]}x{label.shape[0]} do not fit masks of "
+                f"{result.segmentation.labels.shape[1]}x{result.segmentation.labels.shape[0]}"
+            )
+        return label
+
+    def _show(
+        self,
+        result: Result,
+        seconds: float,
+        confusion: Confusion | None,
+        label: np.ndarray | None,
+    ) -> None:
+        """Keep the best and the worst frames; without ground truth, one a stretch."""
+        assert result.segmentation is not None
+        name = f"{seconds:07.2f} s, {subset_name(result.segmentation.subset)}"
+        miou = confusion.miou() if confusion is not None else math.nan
+        if confusion is not None:
+            if self.extremes.wanted(miou, name):
+                self.extremes.add(Shown(miou, name, self._pictures(result, label)))
+            return
+        index = next(
+            i for i, s in enumerate(self.stretches) if seconds < s.end or s is self.stretches[-1]
+        )
+        if index not in self._shown and len(self._shown) < 8:
+            self._shown.add(index)
+            self.extremes.best.append(Shown(miou, name, self._pictures(result, None)))
+
+    def _pictures(self, result: Result, label: np.ndarray | None) -> dict[str, np.ndarray]:
+        assert result.segmentation is not None
+        taxonomy = self.segmenter.taxonomy
+        color = taxonomy.colorize(result.segmentation.labels)
+        rgb = result.frame.measurements.get(Modality.RGB)
+        pictures = {"camera": picture_of(rgb.data)} if rgb is not None else {}
+        pictures["overlay"] = overlay(result, color, 0.5)
+        pictures["mask"] = color
+        if label is not None:
+            pictures["truth"] = taxonomy.colorize(label)
+        pictures["confidence"] = confidence_image(result.segmentation.confidence)
+        return pictures
+
+    def _report(self, model: str, partial: bool, counts: Mapping[str, int]) -> dict[str, Any]:
+        counters = self.walk.synchronizer.counters
+        notes = list(self.walk.notes)
+        if self.truth is None:
+            notes.append("no ground truth: neither a topic of labels in the bag nor --labels")
+        else:
+            notes += self.truth.notes
+            unscored = self.frames - self.blind - self.scored
+            if unscored:
+                notes.append(f"{unscored} masks have no ground truth near their stamp")
+        if not self.frames:
+            notes.append("no frame at all: nothing was written but the class table")
+        return {
+            "kind": "replay",
+            "model": model,
+            "engine": self.segmenter.description,
+            "data": str(self.walk.path),
+            "taxonomy": self.segmenter.taxonomy.name,
+            "partial": partial,
+            "notes": notes,
+            "failures": [_failure(f) for f in self.config.failures],
+            "frames": self.frames,
+            "masks": self.frames - self.blind,
+            "blind": self.blind,
+            "complete": counters.complete,
+            "incomplete": counters.incomplete,
+            "late": counters.late,
+            "resets": counters.resets,
+            "subsets": dict(sorted(self.subsets.items())),
+            "unavailable": dict(sorted(self.invalid.items())),
+            "scored": self.scored,
+            "miou": self.total.miou() if self.scored else None,
+            "stretches": [_stretch(s) for s in self.stretches],
+            "classes": self._classes(),
+            "timeline": self.timeline.rows(),
+            "messages": dict(counts),
+        }
+
+    def _classes(self) -> dict[str, float | None]:
+        ious = self.total.iou()
+        return {
+            name: float(iou) if math.isfinite(iou) else None
+            for name, iou in zip(self.segmenter.taxonomy.classes, ious, strict=True)
+        }
+
+    def _timing(self, wall: float) -> dict[str, float]:
+        frames = max(self.frames, 1)
+        bag = self.walk.duration / 1e9
+        return {
+            "wall_s": wall,
+            "bag_s": bag,
+            "times_real_time": bag / wall if wall else 0.0,
+            **{f"{stage}_ms": 1000.0 * s / frames for stage, s in self.seconds.items()},
+        }
+
+
+def stretches(failures: Sequence[Failure]) -> list[Stretch]:
+    """The times between which the same failures are on, from second 0 to the end."""
+    edges = {0.0, math.inf}
+    for failure in failures:
+        edges |= {max(failure.begin, 0.0), failure.end}
+    ordered = sorted(edges)
+    return [
+        Stretch(begin, end, [f.label for f in failures if f.covers(begin)])
+        for begin, end in zip(ordered[:-1], ordered[1:], strict=True)
+    ]
+
+
+def _stretch(stretch: Stretch) -> dict[str, Any]:
+    return {
+        "begin": stretch.begin,
+        "end": stretch.end,
+        "failures": stretch.failures,
+        "frames": stretch.frames,
+        "blind": stretch.blind,
+        "miou": stretch.confusion.miou() if stretch.confusion is not None else None,
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "modality": failure.modality.label,
+        "kind": failure.kind,
+        "begin": failure.begin,
+        "end": failure.end,
+    }
