@@ -73,7 +73,7 @@ def status_of(report: Report, result: Result, header: Header) -> SegmentationSta
                 modality=modality.label,
                 availability=int(availability),
                 stamp=_time(stamp),
-                age=float((result.frame.stamp - at) * 1e-9) if stamp else math.nan,
+                age=max(0.0, (result.frame.stamp - at) * 1e-9) if stamp else math.nan,
                 rate=float(monitor.rate),
                 weight=float(weights.get(modality, 0.0)),
                 reason=result.frame.reasons.get(modality, ""),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -16,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself."""
     rclpy.init(args=arguments)
     node = SegmenterNode()
-    executor = make_executor()
+    executor = SingleThreadedExecutor()
     try:
         executor.add_node(node)
         if node.get_parameter("autostart").value and not start(node):
@@ -35,15 +34,6 @@ def start(node: SegmenterNode) -> bool:
     """Configure and activate; whether both succeeded."""
     success = TransitionCallbackReturn.SUCCESS
     return node.trigger_configure() == success and node.trigger_activate() == success
-
-
-def make_executor() -> Any:
-    """The events executor where rclpy has it, otherwise the single-threaded one."""
-    try:
-        from rclpy.experimental import EventsExecutor
-    except ImportError:
-        return SingleThreadedExecutor()
-    return EventsExecutor()
 
 
 if __name__ == "__main__":

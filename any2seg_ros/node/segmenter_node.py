@@ -75,6 +75,7 @@ class SegmenterNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network and warm it up."""
         began = time.monotonic()
+        self.get_logger().info("loading the network, which takes some seconds")
         try:
             parameters = self._declaration.read()
             segmenter = Segmenter.open(parameters.engine_config())
@@ -267,6 +268,8 @@ class SegmenterNode(LifecycleNode):
             self.get_logger().warning(f"{modality.label}: {reason}")
 
     def _tell_failure(self, error: Exception) -> None:
+        if not self.context.ok():
+            return
         self._report.totals.failed += 1
         self.get_logger().error(
             f"a frame failed: {type(error).__name__}: {error}",

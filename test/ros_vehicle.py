@@ -1,0 +1,296 @@
+"""A small vehicle for tests of the node: publishes four sensors over DDS and hears the node."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from event_camera_msgs.msg import EventPacket
+from geometry_msgs.msg import TransformStamped
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import LabelInfo
+
+from any2seg_ros.messages import info_fields, stamp_ns
+from any2seg_ros.modalities import Availability, Camera, Modality
+from any2seg_ros.msg import SegmentationStatus
+
+CAMERA = Camera(128, 96, 100.0, 100.0, 63.5, 47.5)
+FRAMES = {
+    Modality.RGB: "rgb_camera_optical",
+    Modality.DEPTH: "depth_camera_optical",
+    Modality.LIDAR: "lidar",
+    Modality.EVENT: "event_camera_optical",
+}
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+HEARD = {
+    "mask": (Image, 10),
+    "confidence": (Image, 10),
+    "overlay": (Image, 10),
+    "color": (Image, 10),
+    "points": (PointCloud2, 10),
+    "camera_info": (CameraInfo, 10),
+    "status": (SegmentationStatus, 50),
+}
+
+
+def isolate() -> None:
+    """A domain of this process's own, on this machine."""
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+
+
+def bytes_of(data: bytes) -> array:
+    filled = array("B")
+    filled.frombytes(data)
+    return filled
+
+
+class Vehicle:
+    """Publishes the sensors in `alive` at 10 Hz on a thread, and keeps what the node says."""
+
+    def __init__(self) -> None:
+        self.alive: set[Modality] = set()
+        self.heard: dict[str, list[Any]] = {name: [] for name in HEARD}
+        self.sent: dict[Modality, list[int]] = {modality: [] for modality in Modality}
+        self.diagnostics: list[Any] = []
+        self.spoil: dict[Modality, Any] = {}
+        self.node = rclpy.create_node("vehicle")
+        self._talker = rclpy.create_node("sensors")
+        pub = self._talker.create_publisher
+        self._publishers = {
+            Modality.RGB: pub(CompressedImage, "/rgb/image/compressed", 10),
+            Modality.DEPTH: pub(CompressedImage, "/depth/image/compressedDepth", 10),
+            Modality.LIDAR: pub(PointCloud2, "/lidar/points", 10),
+            Modality.EVENT: pub(EventPacket, "/event/packets", 100),
+        }
+        self._infos = {
+            m: pub(CameraInfo, f"/{m.label}/camera_info", 10)
+            for m in (Modality.RGB, Modality.DEPTH, Modality.EVENT)
+        }
+        self._static = pub(TFMessage, "/tf_static", LATCHED)
+        self._static.publish(TFMessage(transforms=[_link(m) for m in FRAMES]))
+        for name, (kind, depth) in HEARD.items():
+            self.node.create_subscription(
+                kind, f"/segmenter/{name}", lambda msg, n=name: self._keep(n, msg), depth
+            )
+        self.node.create_subscription(
+            DiagnosticArray, "/diagnostics", self.diagnostics.append, 10
+        )
+        self._random = np.random.default_rng(0)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._spin, daemon=True),
+            threading.Thread(target=self._drive, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(5)
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._talker.destroy_node()
+
+    def clear(self) -> None:
+        """Forget what was heard and sent."""
+        for kept in (*self.heard.values(), *self.sent.values()):
+            kept.clear()
+        self.diagnostics.clear()
+
+    def wait(self, condition: Any, seconds: float = 15.0) -> bool:
+        """Whether `condition()` came true in time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                return True
+            time.sleep(0.02)
+        return bool(condition())
+
+    def used(self, status: SegmentationStatus) -> set[Modality]:
+        """The modalities that a status names as used."""
+        return {Modality.parse(row.modality) for row in status.modalities if row.weight > 0}
+
+    def uses(self, *modalities: Modality) -> bool:
+        """Whether the last status names exactly these as used."""
+        statuses = self.heard["status"]
+        return bool(statuses) and self.used(statuses[-1]) == set(modalities)
+
+    def row(self, modality: Modality) -> Any:
+        """What the last status says of a modality."""
+        return self.heard["status"][-1].modalities[modality]
+
+    def says(self, modality: Modality, availability: Availability, reason: str) -> bool:
+        """Whether any status since `clear` says this of a modality."""
+        rows = [status.modalities[modality] for status in list(self.heard["status"])]
+        return any(r.availability == availability and reason in r.reason for r in rows)
+
+    def ask(self, service: str, kind: type, request: Any, seconds: float = 20.0) -> Any:
+        """The answer of a service of the node."""
+        client = self.node.create_client(kind, service)
+        if not client.wait_for_service(seconds):
+            raise TimeoutError(f"no service {service}")
+        future = client.call_async(request)
+        self.wait(future.done, seconds)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def label_info(self) -> LabelInfo | None:
+        """The class table, as somebody gets it who comes late."""
+        got: list[LabelInfo] = []
+        subscription = self.node.create_subscription(
+            LabelInfo, "/segmenter/label_info", got.append, LATCHED
+        )
+        self.wait(lambda: got, 5.0)
+        self.node.destroy_subscription(subscription)
+        return got[-1] if got else None
+
+    def _keep(self, name: str, msg: Any) -> None:
+        self.heard[name].append(msg)
+
+    def _spin(self) -> None:
+        while not self._stop.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def _drive(self) -> None:
+        due = time.time()
+        while not self._stop.is_set():
+            due = max(due + 0.1, time.time() - 0.1)
+            time.sleep(max(0.0, due - time.time()))
+            self._send(time.time_ns())
+
+    def _send(self, stamp: int) -> None:
+        for modality in sorted(self.alive, reverse=True):
+            header = _header(modality, stamp)
+            if modality in self._infos:
+                self._infos[modality].publish(CameraInfo(header=header, **info_fields(CAMERA)))
+            message = self._message(modality, header)
+            spoil = self.spoil.get(modality)
+            if spoil is not None:
+                spoil(message)
+            self.sent[modality].append(stamp_ns(message.header.stamp))
+            self._publishers[modality].publish(message)
+
+    def _message(self, modality: Modality, header: Header) -> Any:
+        if modality == Modality.RGB:
+            pixels = self._random.integers(0, 255, (96, 128, 3), np.uint8)
+            data = cv2.imencode(".jpg", pixels)[1].tobytes()
+            return CompressedImage(header=header, format="jpeg", data=bytes_of(data))
+        if modality == Modality.DEPTH:
+            pixels = self._random.integers(2000, 40000, (96, 128), np.uint16)
+            data = bytes(12) + cv2.imencode(".png", pixels)[1].tobytes()
+            name = "16UC1; compressedDepth png"
+            return CompressedImage(header=header, format=name, data=bytes_of(data))
+        if modality == Modality.LIDAR:
+            points = self._random.uniform(-4, 4, (500, 4)).astype("<f4")
+            points[:, 2] += 12
+            return cloud(header, points)
+        return packet(header, self._random)
+
+
+def cloud(header: Header, points: np.ndarray) -> PointCloud2:
+    """float32 (n, 4) as a PointCloud2."""
+    names = ("x", "y", "z", "intensity")
+    return PointCloud2(
+        header=header,
+        height=1,
+        width=len(points),
+        fields=[
+            PointField(name=n, offset=4 * i, datatype=PointField.FLOAT32, count=1)
+            for i, n in enumerate(names)
+        ],
+        point_step=16,
+        row_step=16 * len(points),
+        data=bytes_of(points.tobytes()),
+        is_dense=True,
+    )
+
+
+def packet(header: Header, generator: np.random.Generator, count: int = 300) -> EventPacket:
+    """Events of the last 30 ms in 64-bit words (mono)."""
+    words = b"".join(
+        struct.pack("<Q", (p << 63) | (y << 48) | (x << 32) | t)
+        for p, y, x, t in zip(
+            generator.integers(0, 2, count).tolist(),
+            generator.integers(0, 96, count).tolist(),
+            generator.integers(0, 128, count).tolist(),
+            range(0, 30_000_000, 30_000_000 // count),
+            strict=False,
+        )
+    )
+    return EventPacket(
+        header=header,
+        height=96,
+        width=128,
+        encoding="mono",
+        time_base=stamp_ns(header.stamp) - 30_000_000,
+        events=bytes_of(words),
+    )
+
+
+def _header(modality: Modality, stamp: int) -> Header:
+    header = Header(frame_id=FRAMES[modality])
+    header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)
+    return header
+
+
+def _link(modality: Modality) -> TransformStamped:
+    link = TransformStamped(child_frame_id=FRAMES[modality])
+    link.header.frame_id = "base_link"
+    link.transform.rotation.w = 1.0
+    return link
+
+
+class NodeProcess:
+    """The node as a process of its own, ended on leaving the context."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self.log = log
+        with open(log, "wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "any2seg_ros.node.segmenter", "--ros-args", *arguments],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> NodeProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end(signal.SIGINT)
+
+    @property
+    def lives(self) -> bool:
+        return self.process.poll() is None
+
+    def end(self, number: int) -> int:
+        """Send a signal; the exit code, -9 if it did not care."""
+        if self.lives:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
