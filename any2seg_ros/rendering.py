@@ -50,7 +50,8 @@ def semantic_points(
     xyz = cloud_of(result)
     height, width = labels.shape
     view = reference.resized(width, height)
-    index, pixel = calibration.project(*np.ascontiguousarray(xyz.T), view)
+    x, y, z = np.ascontiguousarray(xyz.T)
+    index, pixel = calibration.project(x, y, z, view)
     ids = labels.ravel()[pixel]
     confidence = result.segmentation.confidence.ravel()[pixel]
     return labelled_points(xyz[index], taxonomy.palette[ids], ids, confidence)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -139,3 +143,34 @@ def test_what_is_no_data_is_refused_by_name(segmenter, data, tmp_path):
         open_source(tmp_path, segmenter)
     with pytest.raises(FileNotFoundError, match="no frames at .*test"):
         open_source(data, segmenter, "test")
+
+
+def test_two_processes_give_the_very_report_of_one(segmenter, data, model, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "any2seg_ros.cli", "evaluate", "--data", str(data)]
+    command += ["--model", str(model), "--engine", "torch", "--device", "cpu", "--threads", "1"]
+    command += ["--robustness", "nm", "--out", str(tmp_path / "two")]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    processes = [
+        subprocess.Popen(
+            command,
+            env={**os.environ, **shared, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.DEVNULL,
+        )
+        for rank in range(2)
+    ]
+    try:
+        assert [process.wait(timeout=280) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+    two = json.loads((tmp_path / "two" / "report.json").read_text())
+    one = json.loads(summary.dumps(run(segmenter, data, model, tmp_path / "one")))
+    for report in (one, two):
+        report["cost"] = None
+        for row in report["subsets"].values():
+            row["latency_ms"] = None
+    assert two == one

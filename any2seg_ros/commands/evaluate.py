@@ -75,19 +75,19 @@ def register(app: typer.Typer) -> None:
         from any2seg_ros.evaluation.run import Share
         from any2seg_ros.evaluation.run import evaluate as run
         from any2seg_ros.evaluation.sources import open_source
-        from any2seg_ros.modalities import Modality, parse_subset
+        from any2seg_ros.modalities import parse_subset
         from any2seg_ros.resources import find
 
-        config = EvaluationConfig(
-            protocol=protocol,
-            modalities=parse_subset(modalities) if modalities else tuple(Modality),
-            robustness=_words(robustness),
-            seed=seed,
-        )
         path = model or find(DEFAULT_MODEL)
         share = Share.from_environment()
         segmenter = Segmenter.open(EngineConfig(str(path), engine, device, threads))
         source = open_source(data, segmenter, split, limit, labels, topic or ())
+        config = EvaluationConfig(
+            protocol=protocol,
+            modalities=parse_subset(modalities) if modalities else source.modalities,
+            robustness=_words(robustness),
+            seed=seed,
+        )
         with _progress(share.rank == 0) as progress:
             report = run(segmenter, source, config, str(path), out, share, progress)
         if report is None:

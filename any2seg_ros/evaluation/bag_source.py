@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from any2seg_ros.bag_layout import find_layout
 from any2seg_ros.bag_reader import BagReader
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation.bag_walk import BagWalk
@@ -57,7 +58,10 @@ class BagSource:
         self.notes: list[str] = []
         self._bags, self._segmenter, self._limit = bags, segmenter, limit
         self._labels, self._topics = labels, topics
-        self._length = sum(self._frames_in(bag) for bag in bags)
+        self._length = 0
+        self.modalities: tuple[Modality, ...] = tuple(Modality)
+        for bag in bags:
+            self._look_into(bag)
 
     def __len__(self) -> int:
         return min(self._length, self._limit) if self._limit else self._length
@@ -80,11 +84,7 @@ class BagSource:
         trap = ImageTrap(self._segmenter)
         walk = BagWalk(bag, Pipeline(cast(Segmenter, trap)), self._topics)
         truth = open_ground_truth(bag, walk.layout.label, self._labels)
-        if truth is None:
-            raise ValueError(
-                f"{bag} has no ground truth: give a folder of labels (--labels), or say which "
-                "topic they are in (--topic label=/...); `any2seg replay` needs none"
-            )
+        assert truth is not None
         try:
             for heard in walk.frames():
                 if heard.frame is None:
@@ -118,10 +118,19 @@ class BagSource:
             result.frame.reasons,
         )
 
-    @staticmethod
-    def _frames_in(bag: Path) -> int:
+    def _look_into(self, bag: Path) -> None:
+        """How long the bag is, which sensors it has, and whether it has ground truth."""
         with BagReader(bag) as reader:
-            return round(reader.duration / PERIOD)
+            self._length += round(reader.duration / PERIOD)
+            layout = find_layout(reader.topics, self._topics)
+        if layout.label is None and self._labels is None:
+            raise ValueError(
+                f"{bag} has no ground truth: give a folder of labels (--labels), or say which "
+                "topic they are in (--topic label=/...); `any2seg replay` needs none"
+            )
+        self.modalities = tuple(m for m in self.modalities if m in layout.sensors)
+        if not self.modalities:
+            raise ValueError(f"the bags of {self.name} have no sensor in common")
 
 
 def picture_of(data: np.ndarray) -> np.ndarray:

@@ -23,11 +23,15 @@ class LeftOut:
 
 
 class Source(Protocol):
-    """What an evaluation walks through. `notes` may grow while it is walked."""
+    """What an evaluation walks through. `notes` may grow while it is walked.
+
+    modalities: the sensors that the data have.
+    """
 
     name: str
     split: str | None
     notes: list[str]
+    modalities: tuple[Modality, ...]
 
     def __len__(self) -> int:
         """Frames to come, 0 where that is not known beforehand."""
@@ -55,6 +59,7 @@ class FolderSource:
         self.name = name
         self.split: str | None = split
         self.notes: list[str] = []
+        self.modalities = tuple(Modality)
         self._data = data
         self._segmenter = segmenter
         self._config = placing_config(segmenter)

@@ -84,7 +84,7 @@ class Replay:
         self.scored = self.frames = self.blind = 0
         self.subsets: Counter[str] = Counter()
         self.invalid: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds = {"decode": 0.0, "infer": 0.0, "write": 0.0}
         self.extremes = Extremes(3)
         self.stretches = stretches(config.failures)
         self._shown: set[int] = set()
@@ -125,7 +125,8 @@ class Replay:
         self.frames += 1
         outputs.write(result, heard.log_time)
         self._count(result, heard)
-        self.seconds.update(decode=result.decode_s, infer=result.infer_s)
+        self.seconds["decode"] += result.decode_s
+        self.seconds["infer"] += result.infer_s
         self.seconds["write"] += time.perf_counter() - began
 
     def _count(self, result: Result, heard: Heard) -> None:

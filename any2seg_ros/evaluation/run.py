@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from any2seg_ros.evaluation.evaluation_page import evaluation_page
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
 from any2seg_ros.evaluation.summary import Context
 from any2seg_ros.evaluation.tally import Tally
+
+PATIENCE = timedelta(days=2)
+"""How long a process that is done waits for the others."""
 
 Progress = Callable[[int, int, float | None], None]
 """Called after each frame with frames done, frames to do (0: unknown), and the frame's mIoU."""
@@ -104,7 +108,9 @@ def _gather(mine: Any, share: Share) -> list[Any] | None:
         return [mine]
     from torch import distributed
 
-    distributed.init_process_group("gloo", rank=share.rank, world_size=share.world)
+    distributed.init_process_group(
+        "gloo", rank=share.rank, world_size=share.world, timeout=PATIENCE
+    )
     try:
         gathered = [None] * share.world if share.rank == 0 else None
         distributed.gather_object(mine, gathered)
