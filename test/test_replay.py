@@ -92,7 +92,7 @@ def test_the_report_scores_masks_against_the_labels_of_the_bag(output):
     out, report = output
     written = json.loads((out / "report.json").read_text())
     assert written["scored"] >= 9 and written["miou"] == report["miou"] is not None
-    assert written["messages"]["mask"] == written["masks"] == 10
+    assert written["messages"]["mask"] == written["masks"] >= 10
     assert "timing" not in written
     assert json.loads((out / "timing.json").read_text())["wall_s"] > 0
     words = " ".join(Reader((out / "report.html").read_text()).words)
