@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
         format: Annotated[
             str,
             typer.Option(
-                help="[bold]deliver[/bold]: DELIVER's folders with raw measurements; [bold]bag[/bold]: ROS 2 bags."
+                help="[bold]deliver[/bold]: DELIVER's folders and raw measurements; "
+                "[bold]bag[/bold]: ROS 2 bags; a single drive's bag is DIR itself."
             ),
         ] = "deliver",
         split: Annotated[
@@ -46,7 +47,8 @@ def register(app: typer.Typer) -> None:
         failures: Annotated[
             str,
             typer.Option(
-                help="Some of motionblur, overexposure, underexposure, lidarjitter, eventlowres, with commas, or none; "
+                help="Some of motionblur, overexposure, underexposure, lidarjitter, eventlowres, "
+                "with commas, or none; "
                 "they strike a third of the drives. [default: all for deliver, none for bags]",
                 show_default=False,
             ),
@@ -81,6 +83,9 @@ def register(app: typer.Typer) -> None:
                 "--verify", help="Compare what is in DIR with the recipe's checksums; make nothing."
             ),
         ] = False,
+        record: Annotated[
+            bool, typer.Option("--record", help="Write the checksums into the recipe.")
+        ] = False,
     ) -> None:
         """Drive through procedural streets and write what a vehicle's sensors measured.
 
@@ -96,6 +101,6 @@ def register(app: typer.Typer) -> None:
         options = job.Options(
             out=out, format=format, split=split, scenes=scenes, frames=frames, rate=rate,
             conditions=conditions, failures=failures, seed=seed, first=first, size=size, jobs=jobs,
-            sensors=sensors, recipe=recipe, verify=verify,
+            sensors=sensors, recipe=recipe, verify=verify, record=record,
         )  # fmt: skip
         job.run(options)

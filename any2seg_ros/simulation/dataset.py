@@ -25,7 +25,7 @@ from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
 MANIFEST = "streets.json"
 VERSION = 1
 """Changes when the same arguments give other content."""
-_BYTES_A_FRAME = 1_200_000
+_ELSEWHERE = "choose another folder with --out"
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,12 @@ def write_plans(
     """
     specs = [spec for plan in plans for spec in plan.specs()]
     total = sum(spec.frames for spec in specs)
-    _claim(root, plans, settings)
+    manifest = _manifest(root, plans, settings)
     missing = [(spec, _missing(root, spec)) for spec in specs]
     todo = [(spec, numbers) for spec, numbers in missing if numbers]
     made = sum(len(numbers) for _, numbers in todo)
-    _check_space(root, made)
+    _check_space(root, sum(len(numbers) * _bytes(spec, settings) for spec, numbers in todo))
+    layout.write_atomically(root / MANIFEST, json.dumps(manifest, indent=1).encode())
     done = total - made
     if progress:
         progress(done, total)
@@ -136,8 +137,7 @@ def write_bags(
     _check_bags(folder, folders)
     todo = [job for job in zip(specs, folders, strict=True) if not job[1].exists()]
     made, total = plan.frames * len(todo), plan.scenes * plan.frames
-    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    _check_space(existing, made)
+    _check_space(folder, sum(spec.frames * _bytes(spec, settings) for spec, _ in todo))
     done = total - made
     if progress:
         progress(done, total)
@@ -177,44 +177,33 @@ def _write_bag(settings: SensorSettings, job: tuple[SceneSpec, Path]) -> int:
     return spec.frames
 
 
-def _claim(root: Path, plans: Sequence[Plan], settings: SensorSettings) -> None:
-    """The folder is new, or holds the same data set; then its manifest says so."""
-    manifest = root / MANIFEST
-    wanted = {plan.split: _described(plan) for plan in plans}
-    content: dict = {
-        "format": "streets",
-        "version": VERSION,
-        "sensors": json.loads(json.dumps(asdict(settings))),
-        "splits": {},
-    }
-    if manifest.exists():
+def _manifest(root: Path, plans: Sequence[Plan], settings: SensorSettings) -> dict:
+    """The manifest of the folder with these plans in it; ValueError if it holds anything else."""
+    file = root / MANIFEST
+    sensors = json.loads(json.dumps(asdict(settings)))
+    content: dict = {"format": "streets", "version": VERSION, "sensors": sensors, "splits": {}}
+    if file.exists():
         try:
-            found = json.loads(manifest.read_text())
+            found = json.loads(file.read_text())
         except ValueError:
-            raise ValueError(
-                f"{manifest} is not readable: choose another folder with --out"
-            ) from None
+            raise ValueError(f"{file} cannot be read: {_ELSEWHERE}") from None
         for key in ("format", "version", "sensors"):
             if found.get(key) != content[key]:
-                raise ValueError(
-                    f"{root} holds a data set of another {key}: choose another folder with --out"
-                )
-        for split, described in wanted.items():
-            before = found["splits"].get(split, described)
-            # Scenes do not depend on their number: a split may grow.
-            described["scenes"] = max(described["scenes"], before["scenes"])
-            if {**before, "scenes": described["scenes"]} != described:
-                raise ValueError(
-                    f"{root} holds a '{split}' split made with other arguments: choose another folder with --out"
-                )
+                raise ValueError(f"{root} holds a data set of another {key}: {_ELSEWHERE}")
         content = found
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ValueError(
-            f"{root} exists and is no data set of streets: choose another folder with --out"
-        )
-    if content["splits"] != {**content["splits"], **wanted} or not manifest.exists():
-        content["splits"].update(wanted)
-        layout.write_atomically(manifest, json.dumps(content, indent=1).encode())
+        raise ValueError(f"{root} exists and is no data set of streets: {_ELSEWHERE}")
+    for plan in plans:
+        wanted = _described(plan)
+        before = content["splits"].get(plan.split, wanted)
+        # Scenes do not depend on their number: a split may grow.
+        wanted["scenes"] = max(wanted["scenes"], before["scenes"])
+        if {**before, "scenes": wanted["scenes"]} != wanted:
+            raise ValueError(
+                f"{root} holds a '{plan.split}' split made with other arguments: {_ELSEWHERE}"
+            )
+        content["splits"][plan.split] = wanted
+    return content
 
 
 def _described(plan: Plan) -> dict:
@@ -222,6 +211,8 @@ def _described(plan: Plan) -> dict:
 
 
 def _missing(root: Path, spec: SceneSpec) -> list[int]:
+    if not layout.folder(root, "raw", spec).exists():
+        return list(range(spec.frames))
     return [
         number
         for number in range(spec.frames)
@@ -229,11 +220,23 @@ def _missing(root: Path, spec: SceneSpec) -> list[int]:
     ]
 
 
-def _check_space(root: Path, frames: int) -> None:
-    need, free = frames * _BYTES_A_FRAME, shutil.disk_usage(root).free
+def _bytes(spec: SceneSpec, settings: SensorSettings) -> int:
+    """About what a frame takes on the disk."""
+    depth, event = settings.depth, settings.event
+    pixels = 6 * spec.size[0] * spec.size[1] + 2 * depth.width * depth.height
+    return (
+        pixels
+        + 16 * settings.lidar.beams * settings.lidar.columns
+        + 30 * event.width * event.height
+    )
+
+
+def _check_space(root: Path, need: int) -> None:
+    existing = next(p for p in (root.absolute(), *root.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
     if free < need:
         raise OSError(
-            f"the disk of {root} is too full: {frames} frames need about {need / 1e9:.1f} GB, "
+            f"the disk of {root} is too full: {need / 1e9:.1f} GB are needed, "
             f"{free / 1e9:.1f} GB are free"
         )
 

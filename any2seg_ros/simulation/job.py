@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from any2seg_ros.simulation.dataset import Plan, one_thread, write_bags, write_plans
-from any2seg_ros.simulation.recipe import Recipe, checksums, load_recipe
+from any2seg_ros.simulation.dataset import Plan, write_bags, write_plans
+from any2seg_ros.simulation.recipe import Recipe, checksums, load_recipe, record_checksums
 from any2seg_ros.simulation.settings import load_settings
 from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
 
@@ -38,6 +38,7 @@ class Options:
     sensors: Path | None = None
     recipe: Path | None = None
     verify: bool = False
+    record: bool = False
 
 
 def run(options: Options) -> None:
@@ -50,8 +51,8 @@ def run(options: Options) -> None:
         raise ValueError("--jobs must be 0 or more")
     if options.recipe is not None:
         return _run_recipe(options, load_recipe(options.recipe), jobs, console)
-    if options.verify:
-        raise ValueError("--verify compares with a recipe: add --recipe")
+    if options.verify or options.record:
+        raise ValueError("--verify and --record need a recipe: add --recipe")
     plan, settings = plan_of(options), load_settings(options.sensors)
     with _bar(console, "frames") as progress:
         if options.format == "bag":
@@ -67,13 +68,17 @@ def _run_recipe(options: Options, recipe: Recipe, jobs: int, console: Console) -
             write_plans(options.out, recipe.plans, recipe.settings, jobs, progress)
     with _bar(console, "checking") as progress:
         found = checksums(options.out, recipe.plans, progress)
+    if options.record and options.recipe:
+        record_checksums(options.recipe, found)
+        recipe = load_recipe(options.recipe)
     wrong = [split for split, value in found.items() if recipe.checksums.get(split) != value]
     for split, value in found.items():
         console.print(f"{split}: {value} {'is not' if split in wrong else 'is'} the recipe's")
     if wrong:
         raise ValueError(
-            f"{', '.join(wrong)} of {options.out} is not what {options.recipe} says: another processor or "
-            "other versions of numpy, opencv or embreex round differently, or files were changed"
+            f"{', '.join(wrong)} of {options.out} is not what {options.recipe} says: files were "
+            "changed, or another processor or other versions of numpy, opencv or embreex round "
+            "differently"
         )
 
 
@@ -120,6 +125,3 @@ def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(task, completed=done, total=total, speed=text)
 
         yield report
-
-
-__all__ = ["FORMATS", "Options", "one_thread", "plan_of", "run"]

@@ -194,7 +194,7 @@ def blob(
     rng: np.random.Generator | None = None,
     subdivisions: int = 2,
 ) -> Mesh:
-    """An ellipsoid whose vertices are moved by up to `rough` of the radius: crowns, rocks, heads."""
+    """An ellipsoid whose vertices move by up to `rough` of the radius: crowns, rocks, heads."""
     directions, faces = _sphere(subdivisions)
     swell = np.ones(len(directions))
     if rough and rng is not None:

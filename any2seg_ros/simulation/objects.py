@@ -560,7 +560,8 @@ def other_thing(rng: Rng) -> Mesh:
 
 _FACADES = ["facade_plaster", "facade_brick", "facade_glass", "facade_panel", "facade_plaster"]
 _PLASTERS: list[Color] = [
-    (1.0, 0.9, 0.72), (0.95, 0.75, 0.55), (0.85, 0.87, 0.9), (1.0, 0.8, 0.7), (0.7, 0.75, 0.65), (0.75, 0.55, 0.45),
+    (1.0, 0.9, 0.72), (0.95, 0.75, 0.55), (0.85, 0.87, 0.9), (1.0, 0.8, 0.7), (0.7, 0.75, 0.65),
+    (0.75, 0.55, 0.45),
 ]  # fmt: skip
 
 

@@ -93,3 +93,14 @@ def _picture(path: Path) -> np.ndarray:
     if picture is None:
         raise FileNotFoundError(f"{path} is missing or broken: make the data set again")
     return picture
+
+
+def record_checksums(path: Path, found: dict[str, str]) -> None:
+    """Writes checksums into a recipe's file; everything before them, comments too, stays."""
+    known = {**load_recipe(path).checksums, **found}
+    text = path.read_text()
+    head = (
+        text[: text.index("\nchecksums:") + 1] if "\nchecksums:" in text else text.rstrip() + "\n"
+    )
+    lines = [f"  {split}: {value}\n" for split, value in known.items()]
+    layout.write_atomically(path, (head + "checksums:\n" + "".join(lines)).encode())

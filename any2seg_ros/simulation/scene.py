@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,13 +76,23 @@ class Shot:
 
 
 class Scene:
-    """Renders the shots of a spec. Every shot depends on the spec and its number alone."""
+    """Renders the shots of a spec. Every shot depends on the spec and its number alone.
 
-    def __init__(self, spec: SceneSpec, settings: SensorSettings = DEFAULTS) -> None:
+    `like` is a scene of the same street in another condition: its town is used again.
+    """
+
+    def __init__(
+        self, spec: SceneSpec, settings: SensorSettings = DEFAULTS, like: Scene | None = None
+    ) -> None:
         self.spec, self.settings = spec, settings
-        towns = TEST_SETTINGS if spec.split == "test" else TownSettings()
-        self.town = build_town(spec.sequence(_TOWN), towns, spec.seconds(spec.frames))
-        self.stage = Stage(self.town)
+        if like is None:
+            towns = TEST_SETTINGS if spec.split == "test" else TownSettings()
+            town = build_town(spec.sequence(_TOWN), towns, spec.seconds(spec.frames))
+            self.town, self.stage = town, Stage(town)
+        else:
+            if replace(like.spec, condition=spec.condition, failure=spec.failure) != spec:
+                raise ValueError("the scene to be like has another street")
+            self.town, self.stage = like.town, like.stage
         self.drive = Drive(self.town, spec.sequence(_DRIVE))
         self.weather = make_weather(spec.condition, spec.sequence(_WEATHER))
         low = spec.failure == "eventlowres"

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from any2seg_ros.modalities import IGNORE, Camera
-from any2seg_ros.simulation.drive import rotation
 from any2seg_ros.simulation.materials import M, atlas
 from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings
 from any2seg_ros.simulation.shading import Lights, radiance, surfaces
@@ -53,9 +52,13 @@ class View:
 
 
 def look(
-    snapshot: Snapshot, camera: Camera, world_from_optical: np.ndarray, weather: Weather, lights: Lights,
+    snapshot: Snapshot,
+    camera: Camera,
+    world_from_optical: np.ndarray,
+    weather: Weather,
+    lights: Lights,
     mirrors: bool = True,
-) -> View:  # fmt: skip
+) -> View:
     """What arrives at a camera."""
     origins, directions = camera_rays(camera, world_from_optical)
     light, hits = radiance(
@@ -370,9 +373,3 @@ def _clutter(
         np.concatenate([labels[keep], none]),
         np.concatenate([moving[keep], np.ones(len(drop), bool)]),
     )
-
-
-__all__ = [
-    "LUMINANCE", "Sweep", "View", "camera_rays", "expose", "exposure", "forward", "look",
-    "measure_depth", "measure_lidar", "rotation", "streaks",
-]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
@@ -76,34 +77,51 @@ def make_weather(condition: str, seed: np.random.SeedSequence, heading: float = 
     sun = _f(np.cos(azimuth) * np.cos(height), np.sin(azimuth) * np.cos(height), np.sin(height))
     clouds = _clouds(rng)
     warm = _f(1.0, 0.9 + 0.1 * np.sin(height), 0.72 + 0.28 * np.sin(height))
-    if condition == "sun":
-        return Weather(
-            condition, sun, 1.15 * warm, _f(0.13, 0.27, 0.62), _f(0.55, 0.68, 0.85), 0.0008,
-            _f(0.55, 0.65, 0.8), 0.0, False, rng.uniform(0.1, 0.5), clouds,
-        )  # fmt: skip
-    if condition == "cloud":
-        gray = rng.uniform(0.5, 0.8)
-        return Weather(
-            condition, sun, 0.0 * warm, gray * _f(0.62, 0.66, 0.72), gray * _f(0.85, 0.87, 0.9), 0.0025,
-            gray * _f(0.8, 0.83, 0.87), 0.0, False, rng.uniform(0.55, 0.8), clouds,
-        )  # fmt: skip
-    if condition == "fog":
-        gray, beta = rng.uniform(0.45, 0.7), rng.uniform(0.03, 0.09)
-        color = gray * _f(0.93, 0.95, 0.97)
-        return Weather(
-            condition, sun, 0.0 * warm, color, color, beta, color, 0.0, False, 0.3, clouds
-        )
-    if condition == "rain":
-        gray = rng.uniform(0.28, 0.5)
-        return Weather(
-            condition, sun, 0.0 * warm, gray * _f(0.6, 0.64, 0.7), gray * _f(0.8, 0.83, 0.87), rng.uniform(0.008, 0.018),
-            gray * _f(0.75, 0.78, 0.82), rng.uniform(0.4, 1.0), False, rng.uniform(0.6, 0.85), clouds,
-        )  # fmt: skip
+    dim = 0.0 * warm
+    draws = _DRAWS[condition](rng)
+    zenith, horizon, fog, air, rain, cover = draws
+    light = 1.15 * warm if condition == "sun" else dim
+    night = condition == "night"
+    return Weather(condition, sun, light, zenith, horizon, fog, air, rain, night, cover, clouds)
+
+
+Draws = tuple[np.ndarray, np.ndarray, float, np.ndarray, float, float]
+
+
+def _sun(rng: np.random.Generator) -> Draws:
+    cover = rng.uniform(0.1, 0.5)
+    zenith, horizon, air = _f(0.13, 0.27, 0.62), _f(0.55, 0.68, 0.85), _f(0.55, 0.65, 0.8)
+    return zenith, horizon, 0.0008, air, 0.0, cover
+
+
+def _cloud(rng: np.random.Generator) -> Draws:
+    gray = rng.uniform(0.5, 0.8)
+    zenith, horizon = gray * _f(0.62, 0.66, 0.72), gray * _f(0.85, 0.87, 0.9)
+    return zenith, horizon, 0.0025, gray * _f(0.8, 0.83, 0.87), 0.0, rng.uniform(0.55, 0.8)
+
+
+def _fog(rng: np.random.Generator) -> Draws:
+    gray, beta = rng.uniform(0.45, 0.7), rng.uniform(0.03, 0.09)
+    color = gray * _f(0.93, 0.95, 0.97)
+    return color, color, beta, color, 0.0, 0.3
+
+
+def _rain(rng: np.random.Generator) -> Draws:
+    gray = rng.uniform(0.28, 0.5)
+    zenith, horizon = gray * _f(0.6, 0.64, 0.7), gray * _f(0.8, 0.83, 0.87)
+    haze, rain = rng.uniform(0.008, 0.018), rng.uniform(0.4, 1.0)
+    return zenith, horizon, haze, gray * _f(0.75, 0.78, 0.82), rain, rng.uniform(0.6, 0.85)
+
+
+def _night(rng: np.random.Generator) -> Draws:
     dark = rng.uniform(0.5, 1.2)
-    return Weather(
-        condition, sun, 0.0 * warm, dark * _f(0.003, 0.004, 0.009), dark * _f(0.012, 0.011, 0.012), 0.003,
-        dark * _f(0.008, 0.008, 0.01), 0.0, True, rng.uniform(0.2, 0.6), clouds,
-    )  # fmt: skip
+    zenith, horizon = dark * _f(0.003, 0.004, 0.009), dark * _f(0.012, 0.011, 0.012)
+    return zenith, horizon, 0.003, dark * _f(0.008, 0.008, 0.01), 0.0, rng.uniform(0.2, 0.6)
+
+
+_DRAWS: dict[str, Callable[[np.random.Generator], Draws]] = {
+    "cloud": _cloud, "fog": _fog, "night": _night, "rain": _rain, "sun": _sun,
+}  # fmt: skip
 
 
 def _clouds(rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,84 @@
+"""The words of `any2seg simulate` become plans, and recipes are made and verified."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from any2seg_ros import resources
+from any2seg_ros.simulation import job, layout
+from any2seg_ros.simulation.recipe import load_recipe
+from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
+
+RECIPE = """
+splits:
+  val: {scenes: 1, frames: 1, conditions: [cloud], failures: [], size: [96, 64]}
+sensors:
+  event: {width: 64, height: 36, window: 0.02, step: 0.02}
+"""
+
+
+def options(**values: object) -> job.Options:
+    return job.Options(out=Path("unused"), **values)  # type: ignore[arg-type]
+
+
+def test_defaults_depend_on_the_format() -> None:
+    folders, bag = job.plan_of(options()), job.plan_of(options(format="bag"))
+    assert (folders.rate, folders.failures, folders.conditions) == (2.0, FAILURES, CONDITIONS)
+    assert (bag.rate, bag.failures) == (10.0, ())
+
+
+def test_words_and_sizes_are_read() -> None:
+    plan = job.plan_of(options(conditions="night, rain", failures="none", size="640x360"))
+    assert (plan.conditions, plan.failures, plan.size) == (("night", "rain"), (), (640, 360))
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"size": "big"}, "512x288"),
+        ({"format": "zip"}, "deliver or bag"),
+        ({"jobs": -1}, "--jobs"),
+        ({"verify": True}, "--recipe"),
+        ({"conditions": "snow"}, "snow"),
+        ({"frames": 0}, "--frames"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_line(values: dict, named: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=named) as error:
+        job.run(job.Options(out=tmp_path / "out", **values))
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipe_is_made_recorded_verified_and_found_changed(tmp_path: Path) -> None:
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    recipe.write_text(RECIPE)
+    job.run(job.Options(out=out, recipe=recipe, jobs=1, record=True))
+    assert set(load_recipe(recipe).checksums) == {"val"}
+    job.run(job.Options(out=out, recipe=recipe, verify=True))
+    spec = load_recipe(recipe).plans[0].specs()[0]
+    label, picture = (layout.frame_files(out, spec, 0)[k] for k in (1, 0))
+    label.write_bytes(picture.read_bytes())
+    with pytest.raises(ValueError, match="val of"):
+        job.run(job.Options(out=out, recipe=recipe, verify=True))
+    label.unlink()
+    with pytest.raises(FileNotFoundError, match="missing"):
+        job.run(job.Options(out=out, recipe=recipe, verify=True))
+
+
+def test_a_wrong_recipe_names_its_entry(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("splits: {val: {frames: 1, scnes: 2}}")
+    with pytest.raises(ValueError, match="scnes"):
+        load_recipe(recipe)
+
+
+def test_the_benchmark_is_2000_500_and_500_frames() -> None:
+    recipe = load_recipe(resources.find("config/simulation_benchmark.yaml"))
+    frames = {plan.split: plan.scenes * plan.frames for plan in recipe.plans}
+    assert frames == {"train": 2000, "val": 500, "test": 500}
