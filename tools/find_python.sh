@@ -1,25 +1,32 @@
 #!/bin/sh
-# Print a Python 3.10 to 3.13 that can make virtual environments: $1 if given, else the first found.
-# With a ROS 2 sourced it must be the Python of that ROS.
-fits='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'
+# Print a Python 3.10 to 3.13 that can make virtual environments and build messages: $1 if given,
+# else the first found. With a ROS 2 sourced it must be the Python of that ROS.
 seen=""
+mend=""
 for python in ${1:-python3 python3.13 python3.12 python3.11 python3.10 python}; do
   command -v "$python" > /dev/null 2>&1 || continue
-  "$python" -c "$fits" 2> /dev/null || { seen="$seen $("$python" --version 2>&1 | tr ' ' '-')"; continue; }
+  version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null) || continue
+  case "$version" in
+    3.10 | 3.11 | 3.12 | 3.13) ;;
+    *) seen="$seen $version" && continue ;;
+  esac
   if ! "$python" -c 'import venv, ensurepip' 2> /dev/null; then
-    echo "any2seg: $python has no venv: sudo apt install python3-venv" >&2
-    exit 1
+    seen="$seen $version without venv,"
+    mend="sudo apt install python$version-venv"
+  elif ! "$python" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'; then
+    seen="$seen $version without headers,"
+    mend="sudo apt install python$version-dev"
+  elif [ -n "$ROS_DISTRO" ] && ! "$python" -c 'import rclpy' 2> /dev/null; then
+    seen="$seen $version without rclpy,"
+    mend="source /opt/ros/$ROS_DISTRO/setup.bash, or unset ROS_DISTRO"
+  else
+    command -v "$python"
+    exit 0
   fi
-  if [ -n "$ROS_DISTRO" ] && ! "$python" -c 'import rclpy' 2> /dev/null; then
-    seen="$seen $python-without-rclpy"
-    continue
-  fi
-  command -v "$python"
-  exit 0
 done
-if [ -n "$ROS_DISTRO" ]; then
-  echo "any2seg: ROS_DISTRO is $ROS_DISTRO, but no Python here imports rclpy (saw:${seen:- none}): source /opt/ros/$ROS_DISTRO/setup.bash, or unset ROS_DISTRO" >&2
-else
-  echo "any2seg: no Python 3.10 to 3.13 (saw:${seen:- none}): sudo apt install python3 python3-venv, or make PYTHON=/path/to/python3 ..." >&2
-fi
+none="no Python 3.10 to 3.13 that serves here"
+[ -n "$ROS_DISTRO" ] && none="no Python that imports rclpy of ROS 2 $ROS_DISTRO"
+: "${mend:=sudo apt install python3 python3-venv python3-dev, or make PYTHON=/path/to/python3 ...}"
+echo "any2seg: $none (saw:${seen:- none}): $mend" >&2
 exit 1
