@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -18,13 +17,12 @@ from any2seg_ros.messages import (
     confidence_fields,
     image_fields,
     info_fields,
-    labelled_points,
     mask_fields,
 )
-from any2seg_ros.modalities import IGNORE, Camera, Modality, Segmentation
+from any2seg_ros.modalities import IGNORE, Camera, Segmentation
 from any2seg_ros.msg import SegmentationStatus
 from any2seg_ros.pipeline import Result
-from any2seg_ros.sensors import calibration
+from any2seg_ros.rendering import overlay, semantic_points
 from any2seg_ros.taxonomy import Taxonomy
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -104,7 +102,7 @@ class Outputs:
         if self._wanted("color") or self._wanted("overlay"):
             self._publish_pictures(result, header, labels)
         if self._wanted("points"):
-            points = self._points(result, labels, reference)
+            points = semantic_points(result, labels, reference, self._taxonomy)
             placed = Header(stamp=header.stamp, frame_id=reference_frame)
             self._send("points", PointCloud2(header=placed, **cloud_fields(points, PointField)))
 
@@ -120,23 +118,8 @@ class Outputs:
         if self._wanted("color"):
             self._send("color", Image(header=header, **image_fields(color, "rgb8")))
         if self._wanted("overlay"):
-            share = self.look.overlay_opacity
-            height, width = labels.shape
-            overlay = cv2.addWeighted(
-                background(result, width, height), 1 - share, color, share, 0.0
-            )
-            self._send("overlay", Image(header=header, **image_fields(overlay, "rgb8")))
-
-    def _points(self, result: Result, labels: np.ndarray, reference: Camera) -> np.ndarray:
-        """The LiDAR's points, otherwise those of the depth image, with what they fell on."""
-        xyz = _cloud(result)
-        height, width = labels.shape
-        view = reference.resized(width, height)
-        index, pixel = calibration.project(*np.ascontiguousarray(xyz.T), view)
-        ids = labels.ravel()[pixel]
-        assert result.segmentation is not None
-        confidence = result.segmentation.confidence.ravel()[pixel]
-        return labelled_points(xyz[index], self._taxonomy.palette[ids], ids, confidence)
+            laid = overlay(result, color, self.look.overlay_opacity)
+            self._send("overlay", Image(header=header, **image_fields(laid, "rgb8")))
 
     def _wanted(self, name: str) -> bool:
         publisher = self._publishers.get(name)
@@ -146,47 +129,6 @@ class Outputs:
         publisher = self._publishers.get(name)
         if publisher is not None:
             publisher.publish(message)
-
-
-def background(result: Result, width: int, height: int) -> np.ndarray:
-    """What the overlay is laid over, uint8 (height, width, 3): the camera's image, if there is one.
-
-    Without a camera it is the first channel of the best image that the network ate, dimmed.
-    """
-    camera = result.frame.measurements.get(Modality.RGB)
-    if camera is not None and isinstance(camera.data, np.ndarray):
-        pixels = cv2.resize(
-            np.ascontiguousarray(camera.data), (width, height), interpolation=cv2.INTER_AREA
-        )
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
-    if not result.images:
-        return np.zeros((height, width, 3), np.uint8)
-    plane = np.clip(result.images[min(result.images)].max(0) * 255.0, 0, 255).astype(np.uint8)
-    plane = cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST)
-    return cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB)
-
-
-def _cloud(result: Result) -> np.ndarray:
-    """Points float32 (n, 3) in the reference camera's frame, m; none without LiDAR and depth."""
-    lidar = result.frame.measurements.get(Modality.LIDAR)
-    if lidar is not None and isinstance(lidar.data, np.ndarray) and lidar.data.ndim == 2:
-        return _moved(lidar.data[:, :3], lidar.reference_from_sensor)
-    depth = result.frame.measurements.get(Modality.DEPTH)
-    if depth is None or not isinstance(depth.data, np.ndarray) or depth.camera is None:
-        return np.zeros((0, 3), np.float32)
-    step = max(1, depth.data.shape[1] // 320)
-    data = depth.data[::step, ::step]
-    metres = data.astype(np.float32) * np.float32(1e-3 if data.dtype == np.uint16 else 1.0)
-    a, b = calibration.rays(depth.camera)[:, ::step, ::step]
-    with np.errstate(all="ignore"):
-        points = np.stack([a * metres, b * metres, metres], axis=-1).reshape(-1, 3)
-    kept = np.isfinite(points).all(1) & (points[:, 2] > 0)
-    return _moved(points[kept], depth.reference_from_sensor)
-
-
-def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    rotated = points @ np.asarray(matrix[:3, :3].T, np.float32)
-    return rotated + np.asarray(matrix[:3, 3], np.float32)
 
 
 def _overriding(name: str) -> QoSOverridingOptions | None:

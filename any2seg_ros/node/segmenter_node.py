@@ -202,8 +202,12 @@ class SegmenterNode(LifecycleNode):
             self._note_refusal(modality, text, arrival)
             return
         monitor.stamp = received.stamp
+        resets = synchronizer.counters.resets
         for frame in synchronizer.add(modality, received.stamp, received, arrival):
             worker.hand(frame)
+        if synchronizer.counters.resets > resets:
+            self.get_logger().info("stamps have jumped backwards: starting anew")
+            pipeline.reset()
 
     def _hear_info(self, modality: Modality, msg: Any) -> None:
         if self._geometry is None:
