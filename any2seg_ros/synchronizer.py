@@ -16,11 +16,9 @@ from typing import Any
 
 from any2seg_ros.modalities import Availability, Frame, Modality
 
-_NEVER = -(1 << 62)
+_NEVER, _FOREVER = -(1 << 62), 1 << 62
 _MODALITIES = tuple(Modality)
 _EVENT = Modality.EVENT
-_OVERDUE = 1.5
-"""Intervals of silence after which the next modality in the list opens Frames."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +87,76 @@ class Counters:
     resets: int = 0
 
 
+class _Stream:
+    """What is known of one modality's messages; times in ns."""
+
+    __slots__ = (
+        "bit",
+        "buffer",
+        "chunked",
+        "enabled",
+        "hold",
+        "interval",
+        "last",
+        "misses",
+        "modality",
+        "offset",
+        "order",
+        "refused",
+        "window",
+    )
+
+    def __init__(self, modality: Modality, timing: Timing, order: int) -> None:
+        self.modality = modality
+        self.bit = 1 << modality
+        self.chunked = modality is _EVENT
+        self.enabled = timing.enabled
+        self.offset = _ns(timing.offset)
+        self.window = _ns(timing.window)
+        self.hold = _ns(timing.hold)
+        self.order = order
+        self.buffer: deque[tuple[int, Any]] = deque(maxlen=timing.capacity)
+
+    def clear(self, misses: int) -> None:
+        """Nothing heard yet; so long, nobody waits."""
+        self.buffer.clear()
+        self.last = _NEVER
+        self.interval = 0
+        self.misses = misses
+        self.refused = ""
+
+    def insert(self, stamp: int, message: Any) -> None:
+        """A measurement that was overtaken by a later one of its own sensor."""
+        buffer = self.buffer
+        if len(buffer) == buffer.maxlen:
+            buffer.popleft()
+        ordered = list(buffer)
+        insort(ordered, (stamp, message), key=lambda entry: entry[0])
+        buffer.clear()
+        buffer.extend(ordered)
+
+
 class _Pending:
-    """A Frame that has been opened; `waiting` has a bit for each modality that it waits for."""
+    """A Frame that has been opened; `waiting` has a bit for each modality that it waits for.
 
-    __slots__ = ("anchor", "clock", "deadline", "message", "opened", "stamp", "waiting")
+    Waiting ends with any measurement that is stamped `until` or later, and at `give_up` of the
+    steady clock.
+    """
 
-    def __init__(
-        self, stamp: int, anchor: Modality, message: Any, clock: int, opened: int, deadline: int
-    ) -> None:
-        self.stamp = stamp
-        self.anchor = anchor
-        self.message = message
-        self.clock = clock
-        self.opened = opened
-        self.deadline = deadline
-        self.waiting = 0
+    __slots__ = ("anchor", "give_up", "message", "stamp", "until", "waiting")
+
+    anchor: _Stream
+    give_up: int
+    message: Any
+    stamp: int
+    until: int
+    waiting: int
 
 
 class Synchronizer:
     """Matches measurements by their stamps; one thread at a time, no locks, no callbacks.
 
-    1. One bounded buffer a modality. Stamps are moved by the modality's offset, and so is a Frame's.
+    1. One bounded buffer a modality. Stamps are moved by the modality's offset, a Frame's as well.
     2. The first living modality of `anchors` opens a Frame with each of its measurements, events
        once a period. When it is overdue, the next one takes its place until it is back.
     3. A Frame takes the nearest measurement in each window, otherwise the last one if that may be
@@ -125,32 +172,27 @@ class Synchronizer:
     def __init__(self, config: SynchronizerConfig = SynchronizerConfig()) -> None:
         self.config = config
         self.counters = Counters()
-        timing = [config.timing.get(m, Timing(enabled=False)) for m in _MODALITIES]
-        self._enabled = [t.enabled for t in timing]
-        self._offset = [_ns(t.offset) for t in timing]
-        self._window = [_ns(t.window) for t in timing]
-        self._hold = [_ns(t.hold) for t in timing]
-        self._capacity = [t.capacity for t in timing]
         order = {m: i for i, m in enumerate(config.anchors)}
-        self._order = [order.get(m, len(order)) for m in _MODALITIES]
+        self._streams = [
+            _Stream(m, config.timing.get(m, Timing(enabled=False)), order.get(m, len(order)))
+            for m in _MODALITIES
+        ]
+        self._anchors = [self._streams[m] for m in config.anchors]
         self._period = _ns(config.period)
         self._minimum = _ns(config.minimum_interval)
         self._deadline = _ns(config.deadline)
         self._dead_after = config.dead_after
-        self._jump = _ns(config.jump)
+        self._silence = (config.dead_after + 1) * self._period
+        self._jump = -_ns(config.jump)
         self._live = config.live
         self._clear()
 
     def _clear(self) -> None:
-        count = len(_MODALITIES)
-        self._buffers: list[deque[tuple[int, Any]]] = [deque(maxlen=n) for n in self._capacity]
-        self._last = [_NEVER] * count
-        self._interval = [0] * count
-        self._misses = [self._dead_after] * count
-        self._refused: dict[Modality, str] = {}
+        for stream in self._streams:
+            stream.clear(self._dead_after)
         self._pending: deque[_Pending] = deque()
         self._clock = _NEVER
-        self._anchor_order = len(self.config.anchors)
+        self._order = len(self._anchors)
         self._overdue = _NEVER
         self._reference = _NEVER
         self._due = _NEVER
@@ -165,33 +207,28 @@ class Synchronizer:
     @property
     def next_deadline(self) -> int | None:
         """The `now` at which `poll` has something to do; None if nothing waits, and in replay."""
-        if not self._live or not self._pending:
-            return None
-        return self._pending[0].opened + self._deadline
+        return self._pending[0].give_up if self._live and self._pending else None
 
     def alive(self, modality: Modality) -> bool:
         """Whether Frames wait for the modality."""
-        return self._enabled[modality] and self._misses[modality] < self._dead_after
+        return self._streams[modality].misses < self._dead_after
 
     def kept(self, modality: Modality) -> int:
         """How many of the modality's messages are in its buffer."""
-        return len(self._buffers[modality])
+        return len(self._streams[modality].buffer)
 
     def enable(self, modality: Modality, enabled: bool) -> None:
         """Take a sensor in or out; out, it is DISABLED and nobody waits for it."""
-        if enabled == self._enabled[modality]:
+        stream = self._streams[modality]
+        if enabled == stream.enabled:
             return
-        self._enabled[modality] = enabled
-        self._buffers[modality].clear()
-        self._last[modality] = _NEVER
-        self._misses[modality] = self._dead_after
-        self._refused.pop(modality, None)
-        for pending in self._pending:
-            pending.waiting &= ~(1 << modality)
+        stream.enabled = enabled
+        stream.clear(self._dead_after)
+        self._stop_waiting(stream)
 
     def refuse(self, modality: Modality, reason: str) -> None:
         """Note that a message came which cannot be used: Frames without the modality say so."""
-        self._refused[modality] = reason
+        self._streams[modality].refused = reason
 
     def add(self, modality: Modality, stamp: int, message: Any, now: int) -> list[Frame]:
         """Take a measurement; returns the Frames that leave, in order of their stamps.
@@ -199,60 +236,58 @@ class Synchronizer:
         stamp: ns, when it was measured. now: ns of a steady clock, when it arrived; unused in
         replay.
         """
-        if not self._enabled[modality]:
+        stream = self._streams[modality]
+        if not stream.enabled:
             return []
-        stamp += self._offset[modality]
-        last = self._last[modality]
-        buffer = self._buffers[modality]
-        gap = stamp - last
+        stamp += stream.offset
+        gap = stamp - stream.last
         if gap > 0:
-            self._last[modality] = stamp
-            interval = self._interval[modality]
-            if gap < interval + interval:
-                self._interval[modality] = interval + ((gap - interval) >> 2)
-            elif last != _NEVER:
-                self._interval[modality] = interval + (interval >> 3) if interval else gap
-            buffer.append((stamp, message))
-        elif gap < -self._jump:
+            if modality is not _EVENT:
+                interval = stream.interval
+                if gap < interval + interval:
+                    stream.interval = interval + ((gap - interval) >> 2)
+                elif stream.last != _NEVER:
+                    stream.interval = interval + (interval >> 3) if interval else gap
+            stream.last = stamp
+            stream.buffer.append((stamp, message))
+        elif gap < self._jump:
             self.reset()
-            return self.add(modality, stamp - self._offset[modality], message, now)
+            return self.add(modality, stamp - stream.offset, message, now)
         else:
-            self._insert(buffer, stamp, message)
+            stream.insert(stamp, message)
         if stamp > self._clock:
             self._clock = stamp
-        if self._refused:
-            self._refused.pop(modality, None)
-        if self._lacked >> modality & 1 and self._is_late(modality, stamp, now):
-            pass
-        else:
-            self._misses[modality] = 0
-        order = self._order[modality]
-        if order <= self._anchor_order:
+        if stream.refused:
+            stream.refused = ""
+        if not (self._lacked & stream.bit and self._is_late(stream, stamp, now)):
+            stream.misses = 0
+        if stream.order <= self._order:
             if modality is not _EVENT or stamp >= self._due:
-                self._open(modality, stamp, message, now)
+                self._open(stream, stamp, message, now)
         elif stamp > self._overdue:
-            self._take_over(modality, stamp, message, now)
+            self._take_over(stream, stamp, message, now)
         pending = self._pending
         if not pending:
             return []
-        bit = 1 << modality
+        bit = stream.bit
         for frame in pending:
-            if frame.waiting & bit and not self._awaited(modality, frame.stamp):
+            if frame.waiting & bit and (
+                stream.last >= frame.stamp or not self._awaited(stream, frame.stamp)
+            ):
                 frame.waiting ^= bit
         first = pending[0]
-        if (
-            not first.waiting
-            or self._clock >= first.deadline
-            or (self._live and now - first.opened >= self._deadline)
-        ):
-            return self._leave(now)
-        return []
+        if first.waiting and self._clock < first.until and now < first.give_up:
+            return []
+        pending.popleft()
+        left = self._close(first)
+        return [left, *self._leave(now)] if pending else [left]
 
     def poll(self, now: int) -> list[Frame]:
         """The Frames whose time is up; call it at `next_deadline`. Nothing leaves in replay."""
-        if self._live and self._pending and now - self._pending[0].opened >= self._deadline:
-            return self._leave(now)
-        return []
+        frames = []
+        while self._live and self._pending and now >= self._pending[0].give_up:
+            frames.append(self._close(self._pending.popleft()))
+        return frames
 
     def flush(self) -> list[Frame]:
         """All pending Frames, as at the end of a bag."""
@@ -261,17 +296,7 @@ class Synchronizer:
             frames.append(self._close(self._pending.popleft()))
         return frames
 
-    @staticmethod
-    def _insert(buffer: deque[tuple[int, Any]], stamp: int, message: Any) -> None:
-        """A measurement that was overtaken by a later one of its own sensor."""
-        if len(buffer) == buffer.maxlen:
-            buffer.popleft()
-        ordered = list(buffer)
-        insort(ordered, (stamp, message), key=lambda entry: entry[0])
-        buffer.clear()
-        buffer.extend(ordered)
-
-    def _is_late(self, modality: Modality, stamp: int, now: int) -> bool:
+    def _is_late(self, stream: _Stream, stamp: int, now: int) -> bool:
         """Counts a measurement that came after a Frame that lacked it.
 
         One that came before that Frame's deadline would have been waited for, had it been thought
@@ -280,182 +305,194 @@ class Synchronizer:
         left = self._left
         if left is None or stamp > left.stamp:
             return False
-        self._lacked &= ~(1 << modality)
+        self._lacked &= ~stream.bit
         self.counters.late += 1
-        if stamp + self._window[modality] < left.stamp:
+        if stamp + stream.window < left.stamp:
             return True
-        since = now - left.opened if self._live else self._clock - left.clock
-        return since >= self._deadline
+        return now >= left.give_up if self._live else self._clock >= left.until
 
-    def _take_over(self, modality: Modality, stamp: int, message: Any, now: int) -> None:
+    def _take_over(self, stream: _Stream, stamp: int, message: Any, now: int) -> None:
         """Open a Frame in place of the anchor, if all that are preferred are silent."""
-        order = self._order[modality]
-        if order >= len(self.config.anchors):
+        if stream.order == len(self._anchors) or (stream.chunked and stamp < self._due):
             return
-        for other in self.config.anchors[:order]:
-            if self._misses[other] < self._dead_after and stamp <= self._overdue_at(other):
+        for other in self._anchors[: stream.order]:
+            silence = other.interval if other.interval > self._period else self._period
+            overdue = other.last + silence + (silence >> 1)
+            if other.misses < self._dead_after and stamp <= overdue:
                 return
-        if modality is _EVENT and stamp < self._due:
-            return
-        self._open(modality, stamp, message, now)
+        self._open(stream, stamp, message, now)
 
-    def _overdue_at(self, modality: Modality) -> int:
-        interval = max(self._period, self._interval[modality])
-        return self._last[modality] + int(_OVERDUE * interval)
-
-    def _open(self, modality: Modality, stamp: int, message: Any, now: int) -> None:
-        order = self._order[modality]
-        if order >= len(self.config.anchors):
+    def _open(self, stream: _Stream, stamp: int, message: Any, now: int) -> None:
+        """Open a Frame, unless it would be too near to the one before."""
+        order, period, interval = stream.order, self._period, stream.interval
+        if order == len(self._anchors):
             return
-        changed = order != self._anchor_order
-        self._anchor_order = order
-        interval = self._interval[modality]
-        if interval < self._period:
-            interval = self._period
+        if interval < period:
+            interval = period
         self._overdue = stamp + interval + (interval >> 1)
+        changed = order != self._order
+        self._order = order
         since = stamp - self._reference
-        if since <= 0 or since < self._minimum or (changed and since + since < self._period):
+        if since <= 0 or since < self._minimum or (changed and since + since < period):
             return
         self.counters.opened += 1
         self._reference = stamp
-        on_grid = modality is _EVENT and not changed and stamp - self._due < self._period
-        self._due = (self._due if on_grid else stamp) + self._period
-        frame = _Pending(stamp, modality, message, self._clock, now, self._clock + self._deadline)
-        misses, dead_after = self._misses, self._dead_after
-        for other in _MODALITIES:
-            if (
-                misses[other] < dead_after
-                and other is not modality
-                and self._enabled[other]
-                and self._awaited(other, stamp)
-            ):
-                frame.waiting |= 1 << other
+        on_grid = stream.chunked and not changed and stamp - self._due < period
+        self._due = (self._due if on_grid else stamp) + period
+        waiting, dead_after = 0, self._dead_after
+        for other in self._streams:
+            if other.last < stamp and other.misses < dead_after and self._awaited(other, stamp):
+                waiting |= other.bit
+        frame = _Pending()
+        frame.stamp = stamp
+        frame.anchor = stream
+        frame.message = message
+        frame.waiting = waiting
+        frame.until = self._clock + self._deadline
+        frame.give_up = now + self._deadline if self._live else _FOREVER
         self._pending.append(frame)
 
-    def _awaited(self, modality: Modality, reference: int) -> bool:
+    def _awaited(self, stream: _Stream, reference: int) -> bool:
         """Whether a measurement may still come that fits `reference` better than those here."""
-        last = self._last[modality]
-        if last >= reference:
+        since = reference - stream.last
+        if since <= 0 or stream.chunked:
+            return since > 0
+        interval = stream.interval
+        if interval > since + stream.window or interval >= since + since:
             return False
-        if modality is _EVENT:
-            return True
-        interval = self._interval[modality]
-        expected = last + interval
-        if interval < 2 * (reference - last) and expected <= reference + self._window[modality]:
-            silence = interval if interval > self._period else self._period
-            return reference - last <= (self._dead_after + 1) * silence
-        return False
+        return since <= self._silence or since <= (self._dead_after + 1) * interval
 
     def _leave(self, now: int) -> list[Frame]:
         frames = []
         pending = self._pending
         while pending:
             first = pending[0]
-            if (
-                first.waiting
-                and self._clock < first.deadline
-                and not (self._live and now - first.opened >= self._deadline)
-            ):
+            if first.waiting and self._clock < first.until and now < first.give_up:
                 break
             frames.append(self._close(pending.popleft()))
         return frames
 
     def _close(self, pending: _Pending) -> Frame:
-        reference, waiting = pending.stamp, pending.waiting
+        reference, anchor, lacked = pending.stamp, pending.anchor, 0
         measurements: dict[Modality, Any] = {}
-        availability: dict[Modality, Availability] = {}
+        availability = _ALL_OK.copy()
         reasons: dict[Modality, str] = {}
-        lacked = 0
-        for modality in _MODALITIES:
-            if modality is _EVENT:
-                chosen, found = self._slice(reference)
-            elif modality is pending.anchor:
+        for stream in self._streams:
+            buffer = stream.buffer
+            if stream.chunked:
+                chosen, found = _slice(stream, reference)
+            elif stream is anchor:
                 chosen, found = pending.message, _OK
-                self._forget(modality, reference)
+                while len(buffer) > 1 and buffer[1][0] <= reference:
+                    buffer.popleft()
+            elif buffer:
+                chosen, found = _nearest(stream, reference)
             else:
-                chosen, found = self._nearest(modality, reference)
+                chosen, found = _NOTHING
             if found is _OK:
-                measurements[modality] = chosen
-                availability[modality] = found
+                measurements[stream.modality] = chosen
                 continue
-            lacked |= 1 << modality
+            lacked |= stream.bit
             if found is _HELD:
-                measurements[modality] = chosen
-                availability[modality] = found
-                reasons[modality] = "held: nothing newer came"
+                measurements[stream.modality] = chosen
+                reason = "held: nothing newer came"
             else:
-                availability[modality], reasons[modality] = self._absence(modality)
-            if waiting >> modality & 1:
-                self._missed(modality)
-        self._left, self._lacked = pending, lacked
+                found, reason = _absence(stream)
+            availability[stream.modality] = found
+            reasons[stream.modality] = reason
         if lacked:
             self.counters.incomplete += 1
+            if lacked & pending.waiting:
+                self._count_misses(lacked & pending.waiting)
         else:
             self.counters.complete += 1
-        return Frame(reference, measurements, availability, reasons, pending.anchor)
+        self._left, self._lacked = pending, lacked
+        # Frame's own __init__ assigns to a frozen class, which takes longer than all of this.
+        frame = Frame.__new__(Frame)
+        values = {
+            "stamp": reference,
+            "measurements": measurements,
+            "availability": availability,
+            "reasons": reasons,
+            "anchor": anchor.modality,
+        }
+        object.__setattr__(frame, "__dict__", values)
+        return frame
 
-    def _missed(self, modality: Modality) -> None:
-        self._misses[modality] += 1
-        if self._misses[modality] >= self._dead_after:
-            for frame in self._pending:
-                frame.waiting &= ~(1 << modality)
+    def _count_misses(self, missed: int) -> None:
+        for stream in self._streams:
+            if missed & stream.bit:
+                stream.misses += 1
+                if stream.misses >= self._dead_after:
+                    self._stop_waiting(stream)
 
-    def _absence(self, modality: Modality) -> tuple[Availability, str]:
-        if not self._enabled[modality]:
-            return Availability.DISABLED, "taken out by configuration"
-        if modality in self._refused:
-            return Availability.INVALID, self._refused[modality]
-        if self._last[modality] == _NEVER:
-            return Availability.MISSING, "nothing heard yet"
-        return Availability.MISSING, "no measurement in the window"
+    def _stop_waiting(self, stream: _Stream) -> None:
+        for frame in self._pending:
+            frame.waiting &= ~stream.bit
 
-    def _forget(self, modality: Modality, reference: int) -> None:
-        """Drop what no later Frame can want: all before the last one that is not after it."""
-        buffer = self._buffers[modality]
-        while len(buffer) > 1 and buffer[1][0] <= reference:
+
+def _slice(stream: _Stream, reference: int) -> tuple[Any, Availability]:
+    """The chunks that may have events in (reference - window, reference].
+
+    A chunk's stamp is not before its last event: the first chunk that is stamped after the
+    reference may begin before it.
+    """
+    buffer = stream.buffer
+    begin = reference - stream.window
+    while buffer and buffer[0][0] <= begin:
+        buffer.popleft()
+    chunks = []
+    for stamp, chunk in buffer:
+        chunks.append(chunk)
+        if stamp >= reference:
+            if len(chunks) == 1 and stamp > reference + stream.window:
+                return _NOTHING
+            break
+    return (chunks, _OK) if chunks else _NOTHING
+
+
+def _nearest(stream: _Stream, reference: int) -> tuple[Any, Availability]:
+    """The nearest in the window, otherwise the last one that may be held.
+
+    Drops what no later Frame can want: all before the last one that is not after the reference.
+    """
+    buffer = stream.buffer
+    stamp, message = buffer[0]
+    distance = reference - stamp
+    if distance >= 0 and len(buffer) > 1:
+        following, candidate = buffer[1]
+        while following <= reference:
             buffer.popleft()
-
-    def _nearest(self, modality: Modality, reference: int) -> tuple[Any, Availability]:
-        buffer = self._buffers[modality]
-        while len(buffer) > 1 and buffer[1][0] <= reference:
-            buffer.popleft()
-        if not buffer:
-            return None, _MISSING
-        stamp, message = buffer[0]
-        distance = reference - stamp
-        if distance < 0:
-            return (message, _OK) if -distance <= self._window[modality] else (None, _MISSING)
-        if distance and len(buffer) > 1:
-            after = buffer[1][0] - reference
-            if after < distance:
-                distance, message = after, buffer[1][1]
-        if distance <= self._window[modality]:
-            return message, _OK
-        if distance <= self._hold[modality]:
-            return message, _HELD
-        return None, _MISSING
-
-    def _slice(self, reference: int) -> tuple[list[Any] | None, Availability]:
-        """The chunks that may have events in (reference - window, reference].
-
-        A chunk's stamp is not before its last event: the first chunk that is stamped after the
-        reference may begin before it.
-        """
-        buffer = self._buffers[_EVENT]
-        begin = reference - self._window[_EVENT]
-        while buffer and buffer[0][0] <= begin:
-            buffer.popleft()
-        if not buffer or buffer[0][0] > reference + self._window[_EVENT]:
-            return None, _MISSING
-        chunks = []
-        for stamp, chunk in buffer:
-            chunks.append(chunk)
-            if stamp >= reference:
+            distance, message = reference - following, candidate
+            if len(buffer) == 1:
                 break
-        return chunks, _OK
+            following, candidate = buffer[1]
+        else:
+            after = following - reference
+            if after < distance and after <= stream.window:
+                return candidate, _OK
+    elif -distance > stream.window:
+        return _NOTHING
+    if distance <= stream.window:
+        return message, _OK
+    if distance <= stream.hold:
+        return message, _HELD
+    return _NOTHING
 
 
-_OK, _HELD, _MISSING = Availability.OK, Availability.HELD, Availability.MISSING
+def _absence(stream: _Stream) -> tuple[Availability, str]:
+    if not stream.enabled:
+        return Availability.DISABLED, "taken out by configuration"
+    if stream.refused:
+        return Availability.INVALID, stream.refused
+    if stream.last == _NEVER:
+        return Availability.MISSING, "nothing heard yet"
+    return Availability.MISSING, "no measurement in the window"
+
+
+_OK, _HELD = Availability.OK, Availability.HELD
+_NOTHING = (None, Availability.MISSING)
+_ALL_OK = dict.fromkeys(Modality, _OK)
 
 
 def _ns(seconds: float) -> int:
