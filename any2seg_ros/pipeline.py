@@ -16,25 +16,25 @@ import numpy as np
 
 from any2seg_ros import messages
 from any2seg_ros.engine import Segmenter
+from any2seg_ros.event_stream import EventStream, Packet
 from any2seg_ros.modalities import (
     IDENTITY,
     Availability,
     Camera,
-    Events,
     Frame,
     Measurement,
     Modality,
     Segmentation,
     Unusable,
 )
-from any2seg_ros.sensors import Health, HealthConfig, Placer, PlacingConfig, concatenate
+from any2seg_ros.sensors import Health, HealthConfig, Placer, PlacingConfig
 
 
 class Received(NamedTuple):
     """A message as the synchronizer gets it.
 
-    stamp: ns, of its header. arrival: ns of a steady clock. body: the message, of event packets
-    the decoded Events.
+    stamp: ns, of its header. arrival: ns of a steady clock. body: the message; of events, the
+    Packet that it is in the stream.
     """
 
     stamp: int
@@ -90,7 +90,7 @@ class Pipeline:
         self.poses: dict[Modality, np.ndarray] = {}
         self.invalid: Counter[Modality] = Counter()
         self._health = self._new_health()
-        self._decoder = messages.EventDecoder()
+        self._stream = EventStream()
         self._placer: Placer | None = None
 
     def _new_health(self) -> dict[Modality, Health]:
@@ -104,21 +104,17 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget the past, as after a jump of time."""
-        self._decoder.reset()
+        self._stream.reset()
         for health in self._health.values():
             health.reset()
 
     def admit(self, modality: Modality, msg: Any, arrival: int, now: int | None = None) -> Received:
-        """A message for the synchronizer; events are decoded here, each packet and in order.
+        """A message for the synchronizer; packets of events join their stream here.
 
         arrival: ns of a steady clock. now: ns of the clock that made the stamps; None leaves out
-        its check. Unusable for a stamp of zero or from the future, and for packets of events that
-        cannot be decoded.
+        its check. Unusable for a stamp of zero or from the future.
         """
-        body = msg
         try:
-            if modality == Modality.EVENT and not is_picture(msg):
-                body = self._decoder.decode(msg)
             stamp = messages.stamp_ns(msg.header.stamp)
             if stamp <= 0:
                 raise Unusable("stamp is zero")
@@ -126,7 +122,8 @@ class Pipeline:
         except Unusable:
             self.invalid[modality] += 1
             raise
-        return Received(stamp, arrival, msg.header, body)
+        packet = modality == Modality.EVENT and not is_picture(msg)
+        return Received(stamp, arrival, msg.header, self._stream.add(msg) if packet else msg)
 
     def _check_future(self, modality: Modality, stamp: int, now: int | None) -> None:
         limit = self.config.health.get(modality, HealthConfig()).future_s
@@ -136,11 +133,11 @@ class Pipeline:
         if ahead > limit:
             raise Unusable(f"stamp is in the future by {ahead:.2f} s")
 
-    def process(self, frame: Frame, now: int | None = None) -> Result:
+    def process(self, frame: Frame) -> Result:
         """Segment a Frame of `Received`s (events: a list of them) from whatever is usable."""
         began = time.perf_counter()
         received = {m: _last(x) for m, x in frame.measurements.items()}
-        decoded = self._decode(frame, received, now)
+        decoded = self._decode(frame, received)
         placer = self._placer_for(decoded)
         images: Mapping[Modality, np.ndarray] = {}
         if placer is not None:
@@ -164,18 +161,16 @@ class Pipeline:
             segmentation = self.segmenter.segment(images, size)
         done = time.perf_counter()
         anchor = received.get(frame.anchor) if frame.anchor is not None else None
-        return Result(
-            decoded, segmentation, images, received, anchor, ready - began, done - ready
-        )
+        return Result(decoded, segmentation, images, received, anchor, ready - began, done - ready)
 
-    def _decode(self, frame: Frame, received: dict[Modality, Received], now: int | None) -> Frame:
+    def _decode(self, frame: Frame, received: dict[Modality, Received]) -> Frame:
         """The frame with `Measurement`s that passed their health checks."""
         measurements: dict[Modality, Measurement] = {}
         availability, reasons = dict(frame.availability), dict(frame.reasons)
         for modality in frame.subset:
             try:
                 measurement = self._measurement(modality, frame, received[modality])
-                self._health[modality].check(measurement, now)
+                self._health[modality].check(measurement, received[modality].heard)
                 measurements[modality] = measurement
             except Unusable as reason:
                 self.invalid[modality] += 1
@@ -190,13 +185,13 @@ class Pipeline:
             data: Any = messages.decode_image(body)
         elif modality == Modality.LIDAR:
             data = messages.decode_cloud(body)
-        elif isinstance(body, Events):
+        elif isinstance(body, Packet):
             offset = round(self.config.offset_s.get(modality, 0.0) * 1e9)
             # Events are cut at the frame's stamp, in the time of their own sensor.
             stamp = min(frame.stamp - offset, newest.stamp)
             window = round(self.placing.event_window_ms * 1e6)
-            chunks = [one.body for one in _all(frame.measurements[modality])]
-            data = concatenate([c for c in chunks if _same_size(c, body)], stamp - window, stamp)
+            packets = [one.body for one in _all(frame.measurements[modality])]
+            data = self._stream.events(packets, stamp - window, stamp)
         elif modality == Modality.EVENT:
             data = _picture(body)
         else:
@@ -240,10 +235,6 @@ def _all(entry: Any) -> list[Received]:
 
 def _last(entry: Any) -> Received:
     return _all(entry)[-1]
-
-
-def _same_size(chunk: Any, last: Events) -> bool:
-    return isinstance(chunk, Events) and (chunk.width, chunk.height) == (last.width, last.height)
 
 
 def _picture(msg: Any) -> np.ndarray:

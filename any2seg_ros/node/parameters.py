@@ -227,9 +227,7 @@ class NodeParameters:
     reference_height: int = _parameter(0, "px", 0, 32768)
     reference_k: str = _parameter("", "'fx fy cx cy' in px")
     reference_d: str = _parameter("", "coefficients of the distortion, as in camera_info")
-    reference_model: str = _parameter(
-        "plumb_bob", "plumb_bob, rational_polynomial or equidistant"
-    )
+    reference_model: str = _parameter("plumb_bob", "plumb_bob, rational_polynomial or equidistant")
     sensors: Mapping[Modality, SensorParameters] = field(default_factory=_sensors)
 
     def engine_config(self) -> EngineConfig:

@@ -232,7 +232,7 @@ class SegmenterNode(LifecycleNode):
         if pipeline is None or outputs is None or self._geometry is None:
             return
         began = time.monotonic_ns()
-        result = pipeline.process(frame, self._now())
+        result = pipeline.process(frame)
         self._note_result(result)
         if result.anchor is None:
             return
