@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +40,7 @@ def shipped() -> dict:
     figures: dict = {"description": segmenter.description}
     for count in range(1, len(images) + 1):
         some = dict(list(images.items())[:count])
-        figures[f"{count}_ms"] = milliseconds(lambda some=some: segmenter.segment(some, (512, 288)))
+        figures[f"{count}_ms"] = milliseconds(partial(segmenter.segment, some, (512, 288)))
     figures["encode_4_ms"] = milliseconds(lambda: segmenter.encode(images))
     maps = segmenter.encode(images)
     figures["fuse_4_ms"] = milliseconds(lambda: segmenter.fuse(maps, (512, 288)))
@@ -89,10 +91,10 @@ def milliseconds(call: Callable[[], object], seconds: float = 3.0) -> float:
     return round(1e3 * statistics.median(times), 2)
 
 
-def _their_config(config, width: int):
+def _their_config(config: Any, width: int) -> Any:
     from transformers import SegformerConfig
 
-    return SegformerConfig(
+    settings: dict[str, Any] = dict(
         hidden_sizes=list(config.channels),
         depths=list(config.depths),
         num_attention_heads=list(config.heads),
@@ -100,3 +102,4 @@ def _their_config(config, width: int):
         decoder_hidden_size=width,
         num_labels=25,
     )
+    return SegformerConfig(**settings)

@@ -55,7 +55,7 @@ def convert(half: nn.Module, shapes: Sequence[tuple[int, ...]]) -> bytes:
         torch.onnx.export(
             half,
             tuple(torch.rand(shape) for shape in shapes),
-            file,
+            file,  # type: ignore[arg-type]
             opset_version=OPSET,
             dynamo=False,
         )

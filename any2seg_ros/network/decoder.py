@@ -36,13 +36,20 @@ class AllMLP(nn.Module):
         The fusing convolution is linear, as is bilinear upsampling: each scale goes through its
         share of it before it is upsampled, which costs a fraction and is the same function.
         """
-        shares = self.fuse.weight.chunk(len(maps), dim=1)
-        total = None
-        for linear, share, features in zip(self.linear, shares, maps, strict=True):
-            weight = torch.einsum("oiyx,icyx->ocyx", share, linear.weight)
-            bias = share.flatten(1) @ linear.bias
-            total = _add(F.conv2d(features, weight, bias), total, maps[0].shape[-2:])
-        return F.relu(self.norm(total))
+        terms = [
+            F.conv2d(features, matrix[:, :, None, None], bias)
+            for features, (matrix, bias) in zip(maps, self.products(), strict=True)
+        ]
+        return F.relu(self.norm(_sum(terms)))
+
+    def products(self) -> list[tuple[Tensor, Tensor]]:
+        """Matrix (width, C) and bias (width,) of each scale: its linear layer, then its share."""
+        shares = self.fuse.weight.flatten(1).chunk(len(self.linear), dim=1)
+        products = []
+        for linear, share in zip(self.linear, shares, strict=True):
+            assert isinstance(linear, nn.Conv2d) and linear.bias is not None
+            products.append((share @ linear.weight.flatten(1), share @ linear.bias))
+        return products
 
     def folded(self) -> Folded:
         """The same function for inference, with everything before the ReLU multiplied out."""
@@ -55,30 +62,28 @@ class Folded(nn.Module):
     def __init__(self, head: AllMLP) -> None:
         super().__init__()
         norm = head.norm
+        assert norm.running_mean is not None and norm.running_var is not None
+        self.scales = nn.ModuleList()
         with torch.no_grad():
             scale = norm.weight / (norm.running_var + norm.eps).sqrt()
             shift = norm.bias - norm.running_mean * scale
-            shares = head.fuse.weight.chunk(len(head.linear), dim=1)
-            self.scales = nn.ModuleList()
-            for i, (linear, share) in enumerate(zip(head.linear, shares, strict=True)):
-                matrix = share.flatten(1) @ linear.weight.flatten(1)
-                bias = scale * (share.flatten(1) @ linear.bias) + (shift if i == 0 else 0)
+            for i, (matrix, bias) in enumerate(head.products()):
                 convolution = nn.Conv2d(matrix.shape[1], matrix.shape[0], 1)
-                convolution.weight.copy_((scale[:, None] * matrix)[:, :, None, None])
-                convolution.bias.copy_(bias)
+                convolution.weight = nn.Parameter((scale[:, None] * matrix)[:, :, None, None])
+                convolution.bias = nn.Parameter(scale * bias + (shift if i == 0 else 0))
                 self.scales.append(convolution)
         self.classifier = head.classifier
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Logits (B, K, H/4, W/4)."""
-        total = None
-        for convolution, features in zip(self.scales, maps, strict=True):
-            total = _add(convolution(features), total, maps[0].shape[-2:])
-        return self.classifier(F.relu(total))
+        terms = [convolution(f) for convolution, f in zip(self.scales, maps, strict=True)]
+        return self.classifier(F.relu(_sum(terms)))
 
 
-def _add(features: Tensor, total: Tensor | None, size: torch.Size) -> Tensor:
-    if total is None:
-        return features
-    upsampled = F.interpolate(features, (size[0], size[1]), mode="bilinear", align_corners=False)
-    return total + upsampled
+def _sum(terms: Sequence[Tensor]) -> Tensor:
+    """The sum of maps, upsampled to the size of the first."""
+    total = terms[0]
+    size = [int(length) for length in total.shape[-2:]]
+    for term in terms[1:]:
+        total = total + F.interpolate(term, size, mode="bilinear", align_corners=False)
+    return total

@@ -114,13 +114,12 @@ def draw(variant: str, present: np.ndarray, generator: np.random.Generator) -> n
     if variant == "full":
         return present
     choices = np.flatnonzero(present)
+    subset = np.zeros_like(present)
     if variant == "single":
-        chosen = generator.choice(choices, 1)
+        subset[generator.choice(choices)] = True
     else:
         bits = int(generator.integers(1, 2 ** len(choices)))
-        chosen = [m for i, m in enumerate(choices) if bits >> i & 1]
-    subset = np.zeros_like(present)
-    subset[chosen] = True
+        subset[choices] = [bool(bits >> i & 1) for i in range(len(choices))]
     return subset
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from any2seg_ros.modalities import Camera, Frame
 from any2seg_ros.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from any2seg_ros.training.bag_data import BagData
 
 
 class DataSet(Protocol):
@@ -29,8 +32,8 @@ class DataSet(Protocol):
         """The camera that the label and the masks belong to."""
 
 
-def open_data(root: Path, split: str) -> DataSet:
-    """The split of the data set at `root`: DELIVER's folders (Streets too) or MUSES."""
+def open_data(root: Path, split: str) -> DataSet | BagData:
+    """The split of the data set at `root`: DELIVER's folders (Streets too), MUSES, or a bag."""
     root = Path(root)
     if not root.exists():
         raise FileNotFoundError(f"no data set at {root}: make one with `any2seg simulate`")
@@ -42,7 +45,11 @@ def open_data(root: Path, split: str) -> DataSet:
         from any2seg_ros.training.muses import MusesData
 
         return MusesData(root, split)
+    if root.suffix in (".mcap", ".db3") or (root / "metadata.yaml").is_file():
+        from any2seg_ros.training.bag_data import BagData
+
+        return BagData(root)
     raise ValueError(
         f"{root} is no data set that is known: it has neither img/ (DELIVER, Streets) nor "
-        "frame_camera/ (MUSES)"
+        "frame_camera/ (MUSES) nor metadata.yaml (a bag)"
     )

@@ -73,9 +73,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         mean, square = _Sum.apply(sums) / count
         variance = square - mean.square()
         with torch.no_grad():
-            self.num_batches_tracked += 1
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+            assert self.running_mean is not None and self.running_var is not None
+            self.running_mean.lerp_(mean, self.momentum or 0.1)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum or 0.1)
         scale = self.weight / (variance + self.eps).sqrt()
         shift = self.bias - mean * scale
         return features * scale[:, None, None] + shift[:, None, None]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from any2seg_ros.modalities import Camera, Modality
 from any2seg_ros.sensors import Placer, PlacingConfig
+from any2seg_ros.training.bag_data import BagData
 from any2seg_ros.training.datasets import DataSet
 
 LABEL_SIZE = 2
@@ -42,7 +43,7 @@ class PlacedSet:
 
 
 def open_placed(
-    data: DataSet,
+    data: DataSet | BagData,
     identity: str,
     size: tuple[int, int],
     placing: PlacingConfig,
@@ -68,7 +69,7 @@ def open_placed(
 
 
 def _place(
-    data: DataSet,
+    data: DataSet | BagData,
     names: list[str],
     size: tuple[int, int],
     placing: PlacingConfig,
@@ -85,21 +86,16 @@ def _place(
         folder / "labels.npy", "w+", np.uint8, (count, LABEL_SIZE * height, LABEL_SIZE * width)
     )
     present = np.zeros((count, len(Modality)), bool)
-    placers: dict[Camera, Placer] = {}
     reasons: dict[str, int] = {}
-    for i in range(count):
-        frame, reference = data[i], data.reference(i)
-        placer = placers.setdefault(reference, Placer(reference, size, placing))
-        placed = placer.place(frame)
-        for modality, image in placed.images.items():
+    walk = data.placed(size, placing) if isinstance(data, BagData) else _placed(data, size, placing)
+    for i, (placed_images, label, why) in enumerate(walk):
+        for modality, image in placed_images.items():
             images[i, modality] = image
             present[i, modality] = True
-        for modality, reason in placed.reasons.items():
+        for modality, reason in why.items():
             text = f"{modality.label}: {reason}"
             reasons[text] = reasons.get(text, 0) + 1
-        if frame.label is None:
-            raise ValueError(f"frame {frame.name} has no label: training needs ground truth")
-        labels[i] = cv2.resize(frame.label, labels.shape[:0:-1], interpolation=cv2.INTER_NEAREST)
+        labels[i] = cv2.resize(label, labels.shape[:0:-1], interpolation=cv2.INTER_NEAREST)
         progress(i + 1, count)
     images.flush()
     labels.flush()
@@ -107,6 +103,19 @@ def _place(
     conditions = [list(data.conditions(i)) for i in range(count)]
     index = {"names": names, "conditions": conditions, "reasons": reasons}
     (folder / "index.json").write_text(json.dumps(index))
+
+
+def _placed(
+    data: DataSet, size: tuple[int, int], placing: PlacingConfig
+) -> Iterator[tuple[Mapping[Modality, np.ndarray], np.ndarray, Mapping[Modality, str]]]:
+    placers: dict[Camera, Placer] = {}
+    for i in range(len(data)):
+        frame, reference = data[i], data.reference(i)
+        placer = placers.setdefault(reference, Placer(reference, size, placing))
+        placed = placer.place(frame)
+        if frame.label is None:
+            raise ValueError(f"frame {frame.name} has no label: training needs ground truth")
+        yield placed.images, frame.label, placed.reasons
 
 
 def _move(partial: Path, folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -197,7 +197,7 @@ def spoken(name: str) -> str:
     return split.replace("_", " ").strip()
 
 
-def _unit(features: object) -> Tensor:
+def _unit(features: Any) -> Tensor:
     """Unit vectors of what transformers gives: a tensor, or since 5 an output that has one."""
     tensor = features if isinstance(features, Tensor) else features.pooler_output
     return F.normalize(tensor, dim=1).clone()

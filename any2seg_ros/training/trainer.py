@@ -59,9 +59,8 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._check_output()
         self._open_data()
-        self.network = build(config, len(self.taxonomy)).to(
-            self.device, memory_format=torch.channels_last
-        )
+        network = build(config, len(self.taxonomy)).to(self.device)
+        self.network = network.to(memory_format=torch.channels_last)
         if self.processes > 1 and config.shared_norms:
             distributed.share_norms(self.network)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
@@ -69,7 +68,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
         self.objective = self._objective()
         self.step = 0
-        self.best = 0.0
+        self._board: Any = None
         self._resume()
 
     def run(
@@ -255,14 +254,9 @@ class Trainer:
         self._log_board(row)
 
     def _log_board(self, row: dict[str, Any]) -> None:
-        if not hasattr(self, "_board"):
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-
-                self._board = SummaryWriter(str(self.output / "board"))
-            except ImportError:
-                self._board = None
         if self._board is None:
+            self._board = _board(self.output / "board")
+        if not self._board:
             return
         for name, value in row.items():
             if isinstance(value, (int, float)) and name != "step":
@@ -388,6 +382,15 @@ def revision() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return found.stdout.strip() or "unknown"
+
+
+def _board(folder: Path) -> Any:
+    """TensorBoard's writer; False where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return False
+    return SummaryWriter(str(folder))
 
 
 def _is_ours(path: Path) -> bool:
