@@ -71,15 +71,25 @@ def _run_recipe(options: Options, recipe: Recipe, jobs: int, console: Console) -
     if options.record and options.recipe:
         record_checksums(options.recipe, found)
         recipe = load_recipe(options.recipe)
-    wrong = [split for split, value in found.items() if recipe.checksums.get(split) != value]
+    _compare(options, recipe, found, console)
+
+
+def _compare(options: Options, recipe: Recipe, found: dict[str, str], console: Console) -> None:
+    wrong = []
     for split, value in found.items():
-        console.print(f"{split}: {value} {'is not' if split in wrong else 'is'} the recipe's")
+        known = recipe.checksums.get(split)
+        verdict = {None: "the recipe has none yet: --record writes it", value: "as in the recipe"}
+        if known not in verdict:
+            wrong.append(split)
+        console.print(f"{split}: {value} ({verdict.get(known, 'not what the recipe says')})")
     if wrong:
         raise ValueError(
             f"{', '.join(wrong)} of {options.out} is not what {options.recipe} says: files were "
             "changed, or another processor or other versions of numpy, opencv or embreex round "
             "differently"
         )
+    if options.verify and not recipe.checksums:
+        raise ValueError(f"{options.recipe} has no checksums to compare with: --record writes them")
 
 
 def plan_of(options: Options) -> Plan:

@@ -1,0 +1,106 @@
+"""The simulator: frames a second of DELIVER output, memory, and what frames cost in a long run."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SECTION = "simulation"
+_SCENES, _FRAMES = 5, 6
+
+
+def run() -> dict:
+    """Makes a small data set at 512 x 288 with all sensors, then one of twice as many frames.
+
+    frames_per_second: of the second set, with one job a core. peak_memory_mb: of the largest
+    process, and all jobs together at most. cost_ratio: seconds a frame of the second set's later
+    half against its earlier half; 1 says that a frame costs the same however long the run.
+    steps: CPU ms of one frame, alone.
+    """
+    from any2seg_ros.simulation.dataset import Plan, write_plans
+    from any2seg_ros.simulation.settings import DEFAULTS
+
+    jobs = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "streets"
+        small = Plan("train", scenes=_SCENES, frames=_FRAMES)
+        large = Plan("train", scenes=3 * _SCENES, frames=_FRAMES)
+        first, _ = _timed(lambda report: write_plans(root, [small], DEFAULTS, jobs, report))
+        seconds, marks = _timed(lambda report: write_plans(root, [large], DEFAULTS, jobs, report))
+        made = 2 * _SCENES * _FRAMES
+        peaks = [
+            resource.getrusage(who).ru_maxrss / 1024
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
+    return {
+        "jobs": jobs,
+        "frames": made,
+        "frames_per_second": round(made / seconds, 2),
+        "peak_memory_mb": {"process": round(max(peaks)), "all": round(peaks[0] + jobs * peaks[1])},
+        "cost_ratio": round(_later_half(marks) / _earlier_half(marks), 2),
+        "first_run_seconds": round(first, 1),
+        "steps": _steps(),
+    }
+
+
+def _timed(
+    work: Callable[[Callable[[int, int], None]], int],
+) -> tuple[float, list[tuple[float, int]]]:
+    """Seconds that the work took, and when how many frames were done."""
+    marks: list[tuple[float, int]] = []
+    began = time.perf_counter()
+    work(lambda done, _: marks.append((time.perf_counter(), done)))
+    return time.perf_counter() - began, marks
+
+
+def _earlier_half(marks: list[tuple[float, int]]) -> float:
+    """Seconds a frame from the first finished scene to the middle one."""
+    middle = marks[1 + (len(marks) - 1) // 2]
+    return (middle[0] - marks[1][0]) / max(1, middle[1] - marks[1][1])
+
+
+def _later_half(marks: list[tuple[float, int]]) -> float:
+    middle = marks[1 + (len(marks) - 1) // 2]
+    return (marks[-1][0] - middle[0]) / max(1, marks[-1][1] - middle[1])
+
+
+def _steps() -> dict[str, float]:
+    """CPU ms of building a town and of the parts of one frame under the sun."""
+    import numpy as np
+
+    from any2seg_ros.sensors.placing import Placer
+    from any2seg_ros.simulation import layout, sensors
+    from any2seg_ros.simulation.scene import Scene, SceneSpec
+
+    spec = SceneSpec("train", 0, "sun", frames=2, rate=2.0)
+    steps: dict[str, float] = {}
+
+    def step(name: str, work: Callable[[], object]) -> object:
+        began = time.process_time()
+        result = work()
+        steps[name] = round(1000 * (time.process_time() - began), 1)
+        return result
+
+    scene = Scene(spec)
+    step("town", lambda: Scene(spec))
+    scene.shot(0)
+    seconds = spec.seconds(1)
+    snapshot, base = scene.snapshot(seconds), scene.drive.world_from_base(seconds)
+    rng = np.random.default_rng(0)
+    step("rgb and labels", lambda: scene._picture(snapshot, seconds, base, rng))
+    pose, weather = base @ scene.rig.base_from_depth, scene.weather
+    depth = scene.settings.depth
+    step(
+        "depth",
+        lambda: sensors.measure_depth(snapshot, scene.rig.depth, pose, weather, depth, rng),
+    )
+    step("lidar", lambda: scene._sweep(snapshot, seconds, rng))
+    shot = step("whole shot with events", lambda: scene.shot(1))
+    placer = Placer(scene.rig.rgb, spec.size)
+    with tempfile.TemporaryDirectory() as folder:
+        step("files", lambda: layout.write_shot(Path(folder), scene, 1, shot, placer))  # type: ignore[arg-type]
+    return steps

@@ -1,0 +1,129 @@
+"""Figures of a data set's card: `python -m any2seg_ros.simulation.card DATASET [SHEET.jpg]`.
+
+Prints how often each class is seen, by split and by condition, as Markdown; draws a contact sheet
+of every condition, failure case and sensor.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from any2seg_ros.simulation.scene import SPLITS
+from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
+from any2seg_ros.taxonomy import DELIVER
+
+_TILE = (256, 144)
+_COLUMNS = (
+    ("RGB", "img", "rgb_front.png"),
+    ("labels", "semantic", "semantic_front.png"),
+    ("depth (HHA)", "hha", "depth_front.png"),
+    ("LiDAR", "lidar", "lidar_front.png"),
+    ("events", "event", "event_front.png"),
+)
+
+
+def shares(root: Path) -> dict[str, np.ndarray]:
+    """Percent of pixels of every class, float64 (25,), by split and by condition.
+
+    Beside them, as "<split> frames", the percent of frames that show the class in over 20 pixels.
+    """
+    counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(DELIVER)))
+    seen: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(DELIVER)))
+    frames: dict[str, int] = defaultdict(int)
+    for file in sorted(root.glob("semantic/*/*/*/*.png")):
+        condition, split = file.parts[-4:-2]
+        count = np.bincount(_labels(file).ravel(), minlength=256)[: len(DELIVER)]
+        for key in (condition, split):
+            counts[key] += count
+        seen[split] += count > 20
+        frames[split] += 1
+    found = {key: 100 * count / count.sum() for key, count in counts.items()}
+    return found | {f"{key} frames": 100 * seen[key] / frames[key] for key in seen}
+
+
+def _labels(file: Path) -> np.ndarray:
+    """Class ids uint8 (h, w), 255 where there is none."""
+    return cv2.imread(str(file))[..., 2] - np.uint8(1)
+
+
+def table(found: dict[str, np.ndarray]) -> str:
+    """The shares as a Markdown table, rare classes last."""
+    keys = [k for s in SPLITS if s in found for k in (s, f"{s} frames")]
+    keys += [c for c in CONDITIONS if c in found]
+    lines = ["| class | " + " | ".join(keys) + " |", "|---" + "|---:" * len(keys) + "|"]
+    order = np.argsort(-found[keys[0]])
+    for number in order:
+        cells = [
+            f"{found[k][number]:.0f}" if k.endswith("frames") else f"{found[k][number]:.2f}"
+            for k in keys
+        ]
+        lines.append(f"| {DELIVER.classes[number]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def contact_sheet(root: Path) -> np.ndarray:
+    """Every condition and every failure case, BGR uint8; FileNotFoundError if one is missing."""
+    scenes = [(name, f"img/{name}/val/MAP_*point*/*_rgb_front.png") for name in CONDITIONS]
+    scenes += [(name, f"img/*/train/*_{name}/*_rgb_front.png") for name in FAILURES]
+    rows = [_head()]
+    for number, (name, pattern) in enumerate(scenes):
+        files = [f for f in sorted(root.glob(pattern)) if name in FAILURES or _plain(f)]
+        if not files:
+            raise FileNotFoundError(f"{root} has no frame of '{name}'")
+        # Not always the same scene or condition.
+        rows.append(_row(files[(7 * number + len(files) // 2) % len(files)], name))
+    return np.vstack(rows)
+
+
+def _plain(file: Path) -> bool:
+    return not any(file.parent.name.endswith(name) for name in FAILURES)
+
+
+def _head() -> np.ndarray:
+    head = np.full((20, _TILE[0] * len(_COLUMNS), 3), 255, np.uint8)
+    for k, (title, *_) in enumerate(_COLUMNS):
+        _write(head, title, (_TILE[0] * k + 6, 14), (0, 0, 0))
+    return head
+
+
+def _row(rgb: Path, name: str) -> np.ndarray:
+    tiles = []
+    for _, kind, end in _COLUMNS:
+        path = Path(str(rgb).replace("/img/", f"/{kind}/")).with_name(f"{rgb.name[:6]}_{end}")
+        tile = cv2.imread(str(path))
+        smooth = cv2.INTER_AREA
+        if kind == "semantic":
+            tile, smooth = DELIVER.colorize(_labels(path))[..., ::-1], cv2.INTER_NEAREST
+        elif kind == "lidar":
+            tile = cv2.dilate(tile, np.ones((2, 2), np.uint8))
+        elif kind == "event":
+            smooth = cv2.INTER_NEAREST
+        tiles.append(cv2.resize(np.ascontiguousarray(tile), _TILE, interpolation=smooth))
+    row = np.hstack(tiles)
+    cv2.rectangle(row, (0, 0), (9 * len(name) + 8, 18), (255, 255, 255), -1)
+    _write(row, name, (4, 13), (0, 0, 0))
+    row[-1] = 255
+    return row
+
+
+def _write(image: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:
+    cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, 1, cv2.LINE_AA)
+
+
+def main(arguments: list[str]) -> None:
+    """Prints the tables; draws the sheet where a file is named for it."""
+    root = Path(arguments[0])
+    print(table(shares(root)))
+    if len(arguments) > 1:
+        sheet = Path(arguments[1])
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(sheet), contact_sheet(root), [cv2.IMWRITE_JPEG_QUALITY, 82])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
