@@ -34,13 +34,14 @@ class Received(NamedTuple):
     """A message as the synchronizer gets it.
 
     stamp: ns, of its header. arrival: ns of a steady clock. body: the message; of events, the
-    Packet that it is in the stream.
+    Packet that it is in the stream. heard: ns of the clock that made the stamp, if it is known.
     """
 
     stamp: int
     arrival: int
     header: Any
     body: Any
+    heard: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class Pipeline:
             self.invalid[modality] += 1
             raise
         packet = modality == Modality.EVENT and not is_picture(msg)
-        return Received(stamp, arrival, msg.header, self._stream.add(msg) if packet else msg)
+        body = self._stream.add(msg) if packet else msg
+        return Received(stamp, arrival, msg.header, body, now)
 
     def _check_future(self, modality: Modality, stamp: int, now: int | None) -> None:
         limit = self.config.health.get(modality, HealthConfig()).future_s
