@@ -161,7 +161,8 @@ def _classes(report: Mapping[str, Any], taxonomy: Taxonomy) -> str:
     header = ("class", "% of pixels", *dict.fromkeys(shown))
     values = {name: _nan(one["iou"]) for name, one in classes.items()}
     bars = html.bar_chart(values, colors)
-    return html.grid({"all sensors": bars, "sensor by sensor": html.table(header, rows)})
+    table = html.table(header, rows)
+    return f"<h3>all sensors</h3>{bars}<h3>sensor by sensor</h3>{table}"
 
 
 def _nan(value: float | None) -> float:

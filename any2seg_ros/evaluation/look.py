@@ -58,6 +58,8 @@ figcaption { margin-top: .3rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem .9rem; font-size: .82rem; margin: .6rem 0 0; }
 .legend i { display: inline-block; width: .95em; height: .95em; border-radius: 3px;
   margin-right: .35em; vertical-align: -.12em; border: 1px solid rgba(128, 128, 128, .35); }
+.legend i.dot { border-radius: 50%; }
+svg.bars { max-width: 760px; }
 svg { width: 100%; height: auto; display: block; overflow: visible; }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
 svg .axis { stroke: var(--line); stroke-width: 1; } svg .curve { fill: none; stroke-width: 2; }

@@ -361,7 +361,8 @@ def bar_chart(
             f'fill="{colors.get(name, SERIES[1])}" stroke="var(--line)"/>'
             f'<text x="{label_width + length + 6:.1f}" y="{y + 14}">{shown}</text>'
         )
-    return f'<svg viewBox="0 0 {width} {len(values) * row + 4}" role="img">{"".join(parts)}</svg>'
+    box = f"0 0 {width} {len(values) * row + 4}"
+    return f'<svg class="bars" viewBox="{box}" role="img">{"".join(parts)}</svg>'
 
 
 def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> str:

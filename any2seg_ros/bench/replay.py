@@ -1,0 +1,89 @@
+"""Memory of replaying a bag and of one that is ten times as long, each in a process of its own.
+
+`python -m any2seg_ros.bench.replay BAG TIMES` replays a bag TIMES times over and prints the peak.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+
+from any2seg_ros.resources import find
+
+SECTION = "replay"
+LATCHED = "/tf_static"
+
+
+def run(bag: Path | None = None) -> dict:
+    """Peak memory in MB of the demo's bag once and ten times over, and their ratio."""
+    path = bag or find("demo_data/streets")
+    peaks = {}
+    for times in (1, 10):
+        command = [sys.executable, "-m", "any2seg_ros.bench.replay", str(path), str(times)]
+        finished = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks[times] = json.loads(finished.stdout.splitlines()[-1])
+    return {
+        "frames": {str(times): one["frames"] for times, one in peaks.items()},
+        "peak_mb": {str(times): one["peak_mb"] for times, one in peaks.items()},
+        "peak_10_vs_1": peaks[10]["peak_mb"] / peaks[1]["peak_mb"],
+    }
+
+
+def repeat(bag: Path, out: Path, times: int) -> None:
+    """Write a bag whose drive is driven `times` times, with stamps that go on."""
+    writer = Writer(out, version=9, storage_plugin=StoragePlugin.MCAP)
+    writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    with Reader(bag) as reader, writer:
+        length = reader.duration + 50_000_000
+        connections = {
+            one.id: writer.add_connection(
+                one.topic, one.msgtype, msgdef=one.msgdef.data, rihs01=one.digest
+            )
+            for one in reader.connections
+        }
+        for index in range(times):
+            for one, log_time, data in reader.messages():
+                if one.topic == LATCHED and index:
+                    continue
+                if one.topic != LATCHED:
+                    data = later(bytes(data), index * length)
+                writer.write(connections[one.id], log_time + index * length, data)
+
+
+def later(cdr: bytes, shift: int) -> bytes:
+    """A serialised message whose first field is a Header, `shift` ns later."""
+    order = "<" if cdr[1] & 1 else ">"
+    seconds, nanoseconds = struct.unpack_from(order + "iI", cdr, 4)
+    stamp = seconds * 10**9 + nanoseconds + shift
+    return cdr[:4] + struct.pack(order + "iI", *divmod(stamp, 10**9)) + cdr[12:]
+
+
+def peak(bag: Path, times: int) -> dict:
+    """Replay a bag `times` times over with a small random network; peak memory of the process."""
+    from any2seg_ros.engine import EngineConfig, Segmenter
+    from any2seg_ros.evaluation.replay import Replay, ReplayConfig
+    from any2seg_ros.network import Any2Seg, checkpoints
+    from any2seg_ros.network.any2seg import NetworkConfig
+    from any2seg_ros.network.checkpoints import Metadata
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / "random.safetensors"
+        network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32))
+        checkpoints.save(weights, network, Metadata(size=(64, 64)))
+        repeat(bag, Path(folder) / "bag", times)
+        segmenter = Segmenter.open(EngineConfig(str(weights), "torch", "cpu", threads=1))
+        config = ReplayConfig(outputs=("mask", "status"))
+        report = Replay(Path(folder) / "bag", segmenter, config).run(Path(folder) / "out", "random")
+    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"frames": report["frames"], "peak_mb": peak_kb / 1024}
+
+
+if __name__ == "__main__":
+    print(json.dumps(peak(Path(sys.argv[1]), int(sys.argv[2]))))
