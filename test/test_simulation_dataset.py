@@ -17,7 +17,7 @@ import pytest
 
 from any2seg_ros.modalities import Camera
 from any2seg_ros.simulation import layout
-from any2seg_ros.simulation.dataset import MANIFEST, Plan, write_bags, write_plans
+from any2seg_ros.simulation.dataset import MANIFEST, Plan, _run, write_bags, write_plans
 from any2seg_ros.simulation.recipe import checksums
 from any2seg_ros.simulation.settings import EventSettings, SensorSettings
 
@@ -104,6 +104,16 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_content(made: Path, tmp_pat
     child.wait()
     write_plans(root, [PLAN], SMALL)
     assert checksums(root, [PLAN]) == checksums(made, [PLAN])
+
+
+def test_a_worker_that_is_killed_is_one_clear_line() -> None:
+    with pytest.raises(OSError, match="goes on where it was"):
+        list(_run(_end_this_process, [1, 2, 3], jobs=2))
+
+
+def _end_this_process(_: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
 
 
 def test_a_split_may_grow_but_not_change(made: Path) -> None:

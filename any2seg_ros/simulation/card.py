@@ -48,7 +48,14 @@ def shares(root: Path) -> dict[str, np.ndarray]:
 
 def _labels(file: Path) -> np.ndarray:
     """Class ids uint8 (h, w), 255 where there is none."""
-    return cv2.imread(str(file))[..., 2] - np.uint8(1)
+    return _read(file)[..., 2] - np.uint8(1)
+
+
+def _read(file: Path) -> np.ndarray:
+    picture = cv2.imread(str(file))
+    if picture is None:
+        raise FileNotFoundError(f"{file} is missing or broken: make the data set again")
+    return picture
 
 
 def table(found: dict[str, np.ndarray]) -> str:
@@ -95,7 +102,7 @@ def _row(rgb: Path, name: str) -> np.ndarray:
     tiles = []
     for _, kind, end in _COLUMNS:
         path = Path(str(rgb).replace("/img/", f"/{kind}/")).with_name(f"{rgb.name[:6]}_{end}")
-        tile = cv2.imread(str(path))
+        tile = _read(path)
         smooth = cv2.INTER_AREA
         if kind == "semantic":
             tile, smooth = DELIVER.colorize(_labels(path))[..., ::-1], cv2.INTER_NEAREST

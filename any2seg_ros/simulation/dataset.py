@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import multiprocessing
 import os
 import shutil
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +29,8 @@ from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
 MANIFEST = "streets.json"
 VERSION = 1
 """Changes when the same arguments give other content."""
+_PR_SET_PDEATHSIG = 1
+"""Of linux/prctl.h."""
 _ELSEWHERE = "choose another folder with --out"
 
 
@@ -257,6 +263,14 @@ def _write_scene(root: Path, settings: SensorSettings, job: tuple[SceneSpec, lis
     return len(numbers)
 
 
+def _begin_worker() -> None:
+    """Interrupts are the parent's business; a worker ends when its parent is gone."""
+    one_thread()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 Job = TypeVar("Job")
 
 
@@ -266,7 +280,7 @@ def _run(work: Callable[[Job], int], todo: list[Job], jobs: int) -> Iterator[int
         yield from map(work, todo)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=one_thread) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_begin_worker) as pool:
         waiting, rest = set(), iter(todo)
         try:
             for job in rest:
@@ -278,6 +292,11 @@ def _run(work: Callable[[Job], int], todo: list[Job], jobs: int) -> Iterator[int
             while waiting:
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in finished)
+        except BrokenProcessPool:
+            raise OSError(
+                "a process of the simulator was ended from outside, perhaps for want of memory: "
+                "use fewer --jobs; the same command goes on where it was"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -9,6 +9,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from any2seg_ros.simulation.mesh import vector
+
 TILE = 128
 LEVELS = 7
 
@@ -55,7 +57,7 @@ def noise(
 
 def _gray(values: np.ndarray, color: tuple[float, float, float] = (1, 1, 1)) -> np.ndarray:
     tile = np.zeros((TILE, TILE, 4), np.float32)
-    tile[..., :3] = np.clip(values, 0.01, 1.0)[..., None] * np.float32(color)
+    tile[..., :3] = np.clip(values, 0.01, 1.0)[..., None] * vector(*color)
     return tile
 
 
@@ -109,7 +111,7 @@ def _grass(rng: np.random.Generator) -> np.ndarray:
     value = 0.30 + noise(rng, (4, 16, 128), (0.03, 0.04, 0.06))
     tile = _gray(value, (0.52, 0.86, 0.24))
     dry = np.clip(noise(rng, (6, 12), (0.5, 0.4)), 0, 1)[..., None]
-    tile[..., :3] = tile[..., :3] * (1 - 0.6 * dry) + dry * 0.6 * np.float32((0.32, 0.27, 0.12))
+    tile[..., :3] = tile[..., :3] * (1 - 0.6 * dry) + dry * 0.6 * vector(0.32, 0.27, 0.12)
     return tile
 
 
@@ -140,7 +142,7 @@ def _water(rng: np.random.Generator) -> np.ndarray:
 def _ballast(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(0.26 + noise(rng, (64, 128), (0.07, 0.06)), (1.0, 0.9, 0.8))
     sleeper = 0.14 + noise(rng, (8, 64), (0.01, 0.02))
-    tile[:, 30:80, :3] = sleeper[:, 30:80, None] * np.float32((1.0, 0.8, 0.6))
+    tile[:, 30:80, :3] = sleeper[:, 30:80, None] * vector(1.0, 0.8, 0.6)
     return tile
 
 
@@ -240,7 +242,7 @@ def _facade_panel(rng: np.random.Generator) -> np.ndarray:
 @_paints("shop", (4.5, 4.0), 0.4)
 def _shop(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(0.42 + noise(rng, (4, 64), (0.02, 0.02)))
-    tile[98:118, 6:122, :3] = np.float32((0.75, 0.25, 0.18))
+    tile[98:118, 6:122, :3] = vector(0.75, 0.25, 0.18)
     tile[102:114, 20:108:9, :3] = 0.8
     tile = _window(tile, 10, 86, 20, 94, 0.2, 1)
     return _window(tile, 96, 118, 4 + 2, 94, 0.3, 0)
@@ -289,14 +291,14 @@ def _cargo(rng: np.random.Generator) -> np.ndarray:
 def _stripes(rng: np.random.Generator) -> np.ndarray:
     diagonal = (np.arange(TILE)[:, None] + np.arange(TILE)[None]) // 32 % 2
     tile = _gray(0.75 + 0 * diagonal.astype(np.float32))
-    tile[diagonal == 1, :3] = np.float32((0.7, 0.06, 0.05))
+    tile[diagonal == 1, :3] = vector(0.7, 0.06, 0.05)
     return tile
 
 
 @_paints("awning", (0.8, 0.8), 0.6)
 def _awning(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(np.full((TILE, TILE), 0.85, np.float32))
-    tile[:, (np.arange(TILE) // 32 % 2) == 1, :3] *= np.float32((1.0, 0.35, 0.1))
+    tile[:, (np.arange(TILE) // 32 % 2) == 1, :3] *= vector(1.0, 0.35, 0.1)
     return tile
 
 

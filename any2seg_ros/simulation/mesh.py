@@ -51,6 +51,11 @@ class Mesh:
         return replace(self, corners=corners.astype(np.float32))
 
 
+def vector(*values: float) -> np.ndarray:
+    """float32 (n,)."""
+    return np.array(values, np.float32)
+
+
 def join(meshes: Iterable[Mesh]) -> Mesh:
     """All triangles of all meshes."""
     parts = [mesh for mesh in meshes if len(mesh)]
@@ -155,9 +160,9 @@ def column(
     mesh = join([quads(corners, uv, look), *caps])
     points = mesh.corners
     if axis == "x":
-        points = points[..., [2, 0, 1]] - np.float32([height / 2, 0, 0])
+        points = points[..., [2, 0, 1]] - vector(height / 2, 0, 0)
     elif axis == "y":
-        points = points[..., [1, 2, 0]] - np.float32([0, height / 2, 0])
+        points = points[..., [1, 2, 0]] - vector(0, height / 2, 0)
     return replace(mesh, corners=(points + np.asarray(center, np.float32)).astype(np.float32))
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from any2seg_ros.simulation.mesh import Look, Mesh, join, quads
+from any2seg_ros.simulation.mesh import Look, Mesh, join, quads, vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,9 @@ class Road:
     def _grid(self) -> np.ndarray:
         return np.arange(len(self.x)) + self.start
 
-    def world(self, s: np.ndarray, d: np.ndarray, h: np.ndarray) -> np.ndarray:
+    def world(
+        self, s: np.ndarray | float, d: np.ndarray | float, h: np.ndarray | float
+    ) -> np.ndarray:
         """Points in the world, float64 (..., 3)."""
         x, y, z, heading = self.at(s)
         return np.stack([x - d * np.sin(heading), y + d * np.cos(heading), z + h], -1)
@@ -71,7 +73,7 @@ class Road:
         """The same mesh at every s: posts, slats."""
         x, y, z, heading = self.at(s)
         c, n = np.cos(heading)[:, None, None], np.sin(heading)[:, None, None]
-        local = mesh.corners + np.float32([0, d, h])
+        local = mesh.corners + vector(0, d, h)
         corners = np.empty((len(s), *local.shape))
         corners[..., 0] = local[..., 0] * c - local[..., 1] * n + x[:, None, None]
         corners[..., 1] = local[..., 0] * n + local[..., 1] * c + y[:, None, None]

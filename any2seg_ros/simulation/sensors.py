@@ -10,6 +10,7 @@ import numpy as np
 
 from any2seg_ros.modalities import IGNORE, Camera
 from any2seg_ros.simulation.materials import M, atlas
+from any2seg_ros.simulation.mesh import vector
 from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings
 from any2seg_ros.simulation.shading import Lights, radiance, surfaces
 from any2seg_ros.simulation.stage import Eye, Hits, Snapshot
@@ -17,7 +18,7 @@ from any2seg_ros.simulation.weather import Weather
 from any2seg_ros.taxonomy import DELIVER
 
 _SKY = np.uint8(DELIVER.id("Sky"))
-LUMINANCE = np.float32([0.2126, 0.7152, 0.0722])
+LUMINANCE = vector(0.2126, 0.7152, 0.0722)
 
 
 @lru_cache(maxsize=8)
@@ -124,15 +125,15 @@ def streaks(light: np.ndarray, rain: float, glow: float, rng: np.random.Generato
         length = rng.uniform(8, 34)
         end = (int(x + slant * length), int(y + length))
         cv2.line(veil, (int(x), int(y)), end, rng.uniform(0.12, 0.4), 1, cv2.LINE_AA)
-    veil = cv2.GaussianBlur(veil, (3, 3), 0)
-    out = light * (1 - veil[..., None]) + glow * veil[..., None]
+    soft_veil = cv2.GaussianBlur(veil, (3, 3), 0)[..., None]
+    out = light * (1 - soft_veil) + glow * soft_veil
     soft = cv2.GaussianBlur(light, (0, 0), 7)
     drops = np.zeros((height, width), np.float32)
     for _ in range(int(26 * rain)):
         center = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
         cv2.circle(drops, center, int(rng.uniform(3, 11)), 1.0, -1, cv2.LINE_AA)
-    drops = cv2.GaussianBlur(drops, (0, 0), 1.5)[..., None] * np.float32(0.85)
-    return (out * (1 - drops) + (soft * 1.15) * drops).astype(np.float32)
+    share = cv2.GaussianBlur(drops, (0, 0), 1.5)[..., None] * np.float32(0.85)
+    return (out * (1 - share) + (soft * 1.15) * share).astype(np.float32)
 
 
 def measure_depth(

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from any2seg_ros.simulation.materials import Atlas, atlas
+from any2seg_ros.simulation.mesh import vector
 from any2seg_ros.simulation.stage import Eye, Hits, Snapshot
 from any2seg_ros.simulation.weather import Weather
 
-_LAMP = np.float32([1.0, 0.72, 0.4])
-_HEADLIGHT = np.float32([1.0, 0.95, 0.85])
-_WINDOWS = np.float32([[1.0, 0.75, 0.4], [1.0, 0.9, 0.7], [0.6, 0.75, 1.0], [1.0, 0.6, 0.25]])
+_LAMP = vector(1.0, 0.72, 0.4)
+_HEADLIGHT = vector(1.0, 0.95, 0.85)
+_WINDOWS = np.array(
+    [[1.0, 0.75, 0.4], [1.0, 0.9, 0.7], [0.6, 0.75, 1.0], [1.0, 0.6, 0.25]], np.float32
+)
 
 
 @dataclass(frozen=True, eq=False)

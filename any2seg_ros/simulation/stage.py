@@ -9,7 +9,7 @@ from embreex import rtcore_scene
 from embreex.mesh_construction import TriangleMesh
 
 from any2seg_ros.modalities import Camera
-from any2seg_ros.simulation.mesh import Mesh
+from any2seg_ros.simulation.mesh import Mesh, vector
 from any2seg_ros.simulation.town import Mover, Town
 
 FAR = np.float32(1e30)
@@ -161,7 +161,7 @@ class _Parallel:
     """Rays of one direction: who is near them is seen in a plane across it."""
 
     def __init__(self, origins: np.ndarray, direction: np.ndarray) -> None:
-        side = np.cross(direction, np.float32([0, 0, 1]))
+        side = np.cross(direction, vector(0, 0, 1))
         side /= np.sqrt(np.square(side).sum())
         self._plane = np.stack([side, np.cross(direction, side)]).astype(np.float32)
         self._zero = origins[0].copy()
