@@ -20,7 +20,7 @@ class NetworkConfig:
     """What an Any2Seg is made of.
 
     encoder: mit_b0 to mit_b5 or efficientnet_lite0. width: channels of the decoder. fusion: mff,
-    or mean for the baseline.
+    or mean for the baseline. refine: residual blocks in the decoder; 0 is the published one.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -28,6 +28,7 @@ class NetworkConfig:
     width: int = 128
     fusion: str = "mff"
     dropout: float = 0.1
+    refine: int = 0
 
     def __post_init__(self) -> None:
         for what, value, known in (
@@ -54,7 +55,7 @@ class Any2Seg(nn.Module):
         else:
             self.encoder = EfficientNetLite0()
         self.decoder: AllMLP | Folded = AllMLP(
-            self.encoder.channels, config.classes, config.width, config.dropout
+            self.encoder.channels, config.classes, config.width, config.dropout, config.refine
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,17 +12,24 @@ from torch.nn import functional as F
 class AllMLP(nn.Module):
     """Four maps -> logits (B, K, H/4, W/4): a linear layer a scale, upsampled, fused, classified.
 
-    The published order of operations, which `transformers` and the original code share, so that
-    their heads load.
+    The published function, so that heads of `transformers` and the original code load. `refine`
+    adds as many residual blocks before the classifier: the first map of a convolutional encoder
+    has seen little of the image, other than MiT's, and what is beside a pixel helps.
     """
 
     def __init__(
-        self, channels: Sequence[int], classes: int, width: int = 256, dropout: float = 0.1
+        self,
+        channels: Sequence[int],
+        classes: int,
+        width: int = 256,
+        dropout: float = 0.1,
+        refine: int = 0,
     ) -> None:
         super().__init__()
         self.linear = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         self.fuse = nn.Conv2d(width * len(channels), width, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
+        self.refine = nn.Sequential(*(Refine(width) for _ in range(refine)))
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(width, classes, 1)
 
@@ -40,7 +47,7 @@ class AllMLP(nn.Module):
             F.conv2d(features, matrix[:, :, None, None], bias)
             for features, (matrix, bias) in zip(maps, self.products(), strict=True)
         ]
-        return F.relu(self.norm(_sum(terms)))
+        return self.refine(F.relu(self.norm(_sum(terms))))
 
     def products(self) -> list[tuple[Tensor, Tensor]]:
         """Matrix (width, C) and bias (width,) of each scale: its linear layer, then its share."""
@@ -54,6 +61,22 @@ class AllMLP(nn.Module):
     def folded(self) -> Folded:
         """The same function for inference, with everything before the ReLU multiplied out."""
         return Folded(self)
+
+
+class Refine(nn.Module):
+    """A depthwise 3 x 3 and a 1 x 1 convolution, added to what came in; begins as nothing."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.mix = nn.Conv2d(width, width, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+        nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = F.relu(self.norm1(self.depthwise(features)))
+        return F.relu(features + self.norm2(self.mix(hidden)))
 
 
 class Folded(nn.Module):
@@ -72,12 +95,13 @@ class Folded(nn.Module):
                 convolution.weight = nn.Parameter((scale[:, None] * matrix)[:, :, None, None])
                 convolution.bias = nn.Parameter(scale * bias + (shift if i == 0 else 0))
                 self.scales.append(convolution)
+        self.refine = head.refine
         self.classifier = head.classifier
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Logits (B, K, H/4, W/4)."""
         terms = [convolution(f) for convolution, f in zip(self.scales, maps, strict=True)]
-        return self.classifier(F.relu(_sum(terms)))
+        return self.classifier(self.refine(F.relu(_sum(terms))))
 
 
 def _sum(terms: Sequence[Tensor]) -> Tensor:

@@ -101,7 +101,8 @@ def load_head(network: Any2Seg, source: str) -> bool:
     weights = head_weights(read_tensors(Path(source)))
     expected = network.decoder.state_dict()
     fitting = {n: t for n, t in weights.items() if n in expected and t.shape == expected[n].shape}
-    body = {n for n in expected if not n.startswith("classifier.") and "num_batches" not in n}
+    optional = ("classifier.", "refine.")
+    body = {n for n in expected if not n.startswith(optional) and "num_batches" not in n}
     if not body <= set(fitting):
         return False
     network.decoder.load_state_dict({**expected, **fitting})

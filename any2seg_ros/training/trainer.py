@@ -303,9 +303,11 @@ def build(config: TrainingConfig, classes: int) -> Any2Seg:
     initial = config.initial
     if initial.endswith(".safetensors") and _is_ours(Path(initial)):
         loaded, _ = checkpoints.load(Path(initial))
-        if loaded.config != network.config:
+        mine = network.config
+        if replace(loaded.config, refine=mine.refine, dropout=mine.dropout) != mine:
             raise ValueError(f"{initial} holds another network ({loaded.config})")
-        network.load_state_dict(loaded.state_dict())
+        # Blocks that refine begin as nothing, so that they may be added.
+        network.load_state_dict({**network.state_dict(), **loaded.state_dict()})
     elif initial:
         load_encoder(network, initial)
         if initial != "imagenet" and isinstance(network.encoder, MiT):
