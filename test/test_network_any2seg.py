@@ -176,3 +176,16 @@ def test_encoder_weights_of_another_size_are_refused(tmp_path):
 def test_an_unknown_encoder_names_those_that_exist():
     with pytest.raises(ValueError, match="mit_b0.*efficientnet_lite0"):
         NetworkConfig(encoder="resnet50")
+
+
+@torch.no_grad()
+def test_blocks_that_refine_begin_as_nothing_and_fold_too():
+    plain = Any2Seg(NetworkConfig(width=16)).eval()
+    refined = Any2Seg(NetworkConfig(width=16, refine=2)).eval()
+    refined.load_state_dict({**refined.state_dict(), **plain.state_dict()})
+    images = torch.randn(2, 3, 32, 64)
+    torch.testing.assert_close(refined(images)[0], plain(images)[0])
+    torch.nn.init.ones_(refined.decoder.refine[1].norm2.weight)
+    expected = refined(images)[0]
+    assert not torch.allclose(expected, plain(images)[0])
+    torch.testing.assert_close(refined.folded()(images)[0], expected, atol=1e-5, rtol=1e-4)

@@ -124,8 +124,8 @@ def masks(
     """logits float32 (K, h, w) -> labels uint8 (H, W), confidence float32 (H, W) in 0..1.
 
     Labels are the argmax of the logits upsampled to `size` (width, height). The confidence is the
-    largest softmax of logits / temperature, upsampled to half of `size` and from there on as it is:
-    a quarter of the exponentials for a map that is smooth anyway.
+    largest softmax of logits / temperature, at twice the size of the logits and upsampled from there:
+    a fraction of the exponentials for a map that is smooth between them anyway.
     """
     return _labels(logits, size), _confidence(logits, size, temperature)
 
@@ -146,8 +146,8 @@ def _labels(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _confidence(logits: np.ndarray, size: tuple[int, int], temperature: float) -> np.ndarray:
-    half = (max(size[0] // 2, logits.shape[2]), max(size[1] // 2, logits.shape[1]))
-    planes = [cv2.resize(plane, half, interpolation=cv2.INTER_LINEAR) for plane in logits]
+    twice = (2 * logits.shape[2], 2 * logits.shape[1])
+    planes = [cv2.resize(plane, twice, interpolation=cv2.INTER_LINEAR) for plane in logits]
     scaled = np.stack(planes)
     scaled -= scaled.max(0)
     scaled *= np.float32(1 / temperature)
