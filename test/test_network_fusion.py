@@ -97,3 +97,12 @@ def test_a_mask_leaves_modalities_out_as_if_they_were_not_there(fusion):
         torch.testing.assert_close(fused[b : b + 1], alone)
         torch.testing.assert_close(cosines[b : b + 1, list(subset)], alone_cosines)
         assert not cosines[b, ~present[b]].any()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_large_maps_in_half_precision_give_numbers(kind):
+    features = (100 * torch.randn(1, 3, 16, 20, 20)).to(kind)
+    fused, cosines = mff(features)
+    expected, expected_cosines = mff(features.float())
+    torch.testing.assert_close(fused, expected)
+    torch.testing.assert_close(cosines, expected_cosines)

@@ -24,6 +24,8 @@ def mff(features: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor
     """
     if present is None and features.shape[1] == 1:
         return 2 * features[:, 0], torch.ones_like(features[:, :, 0, 0, 0])
+    if features.dtype in (torch.float16, torch.bfloat16):  # sums of squares need more
+        features = features.float()
     anchor = _mean(features, present)
     flat, flat_anchor = features.flatten(2), anchor.flatten(1)
     dots = (flat * flat_anchor[:, None]).sum(2)
