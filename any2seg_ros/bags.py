@@ -95,7 +95,7 @@ class BagWriter:
     def __enter__(self) -> BagWriter:
         if self.folder.exists():
             raise FileExistsError(f"{self.folder} exists already: choose another folder with --out")
-        shutil.rmtree(self._part, ignore_errors=True)
+        self._clear()
         self._part.mkdir(parents=True)
         # rosbags names the files after the folder.
         self._writer = Writer(
@@ -119,6 +119,13 @@ class BagWriter:
                 os.replace(self._part / self.folder.name, self.folder)
         finally:
             shutil.rmtree(self._part, ignore_errors=True)
+
+    def _clear(self) -> None:
+        """Removes what writers of this bag left that were killed."""
+        for part in self.folder.parent.glob(f".{self.folder.name}.*.part"):
+            process = part.name.split(".")[-2]
+            if process == str(os.getpid()) or not Path("/proc", process).exists():
+                shutil.rmtree(part, ignore_errors=True)
 
     def flush(self, until: int | None = None) -> None:
         """Write what was recorded until a time (ns), in order of time; None writes everything."""

@@ -88,6 +88,13 @@ def test_an_unfinished_bag_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".bag.999999999.part" / "bag"
+    left.mkdir(parents=True)
+    write(tmp_path / "bag")
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]
+
+
 def test_a_bag_that_is_there_is_not_harmed(tmp_path: Path) -> None:
     write(tmp_path / "bag")
     before = (tmp_path / "bag/bag.mcap").read_bytes()

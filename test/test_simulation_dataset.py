@@ -17,7 +17,7 @@ import pytest
 
 from any2seg_ros.modalities import Camera
 from any2seg_ros.simulation import layout
-from any2seg_ros.simulation.dataset import MANIFEST, Plan, _run, write_bags, write_plans
+from any2seg_ros.simulation.dataset import MANIFEST, Plan, _alone, _run, write_bags, write_plans
 from any2seg_ros.simulation.recipe import checksums
 from any2seg_ros.simulation.settings import EventSettings, SensorSettings
 
@@ -102,8 +102,18 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_content(made: Path, tmp_pat
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     child.wait()
+    (layout.folder(root, "raw", PLAN.specs()[0]) / ".000001_x.png.1.part").write_text("begun")
+    layout.frame_files(root, PLAN.specs()[0], 0)[0].unlink(missing_ok=True)
     write_plans(root, [PLAN], SMALL)
     assert checksums(root, [PLAN]) == checksums(made, [PLAN])
+    assert not list(root.rglob("*.part"))
+
+
+def test_two_runs_do_not_write_to_one_folder(made: Path) -> None:
+    layout.frame_files(made, PLAN.specs()[0], 0)[1].unlink()
+    with _alone(made), pytest.raises(ValueError, match="another run"):
+        write_plans(made, [PLAN], SMALL)
+    assert write_plans(made, [PLAN], SMALL) == 1
 
 
 def test_a_worker_that_is_killed_is_one_clear_line() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -117,12 +119,25 @@ def write_plans(
     done = total - made
     if progress:
         progress(done, total)
-    work = partial(_write_scene, root, settings)
-    for count in _run(work, todo, jobs):
-        done += count
-        if progress:
-            progress(done, total)
+    with _alone(root):
+        for count in _run(partial(_write_scene, root, settings), todo, jobs):
+            done += count
+            if progress:
+                progress(done, total)
     return made
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """No second run writes to the folder meanwhile; ValueError if one does."""
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ValueError(f"another run writes to {root}: wait for it or end it") from None
+    finally:
+        os.close(folder)
 
 
 def write_bags(
@@ -257,6 +272,7 @@ def _write_scene(root: Path, settings: SensorSettings, job: tuple[SceneSpec, lis
     spec, numbers = job
     scene = Scene(spec, settings)
     placer = Placer(scene.rig.rgb, spec.size)
+    layout.clear_parts(root, spec)
     layout.write_calibration(root, scene)
     for number in numbers:
         layout.write_shot(root, scene, number, scene.shot(number), placer)

@@ -58,6 +58,13 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
+def clear_parts(root: Path, spec: SceneSpec) -> None:
+    """Removes what a killed run left of files that it had begun."""
+    for kind in (*PICTURES, "raw"):
+        for part in folder(root, kind, spec).glob(".*.part"):
+            part.unlink()
+
+
 def write_calibration(root: Path, scene: Scene) -> None:
     """`raw/.../calibration.json` of a scene."""
     spec = scene.spec
