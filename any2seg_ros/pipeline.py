@@ -6,6 +6,7 @@ walk the same way. Nothing of ROS is imported: messages are known by their attri
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from any2seg_ros.modalities import (
     IDENTITY,
     Availability,
     Camera,
+    Events,
     Frame,
     Measurement,
     Modality,
@@ -135,12 +137,31 @@ class Pipeline:
         if ahead > limit:
             raise Unusable(f"stamp is in the future by {ahead:.2f} s")
 
+    def warm(self) -> None:
+        """Make the tables between the cameras that are known now, so that no frame waits for them.
+
+        Belongs to the thread of `process`.
+        """
+        reference = self.reference
+        if reference is None:
+            return
+        placer = self._placer_for(reference)
+        for modality in (Modality.DEPTH, Modality.EVENT):
+            camera = self.cameras.get(modality, reference)
+            pose = self.poses.get(modality, IDENTITY)
+            blank: Any = np.ones((camera.height, camera.width), np.float32)
+            if modality == Modality.EVENT:
+                t, zero = np.zeros(1, np.int64), np.zeros(1, np.uint16)
+                blank = Events(t, zero, zero, zero > 0, camera.width, camera.height)
+            with contextlib.suppress(Unusable):
+                placer.place_one(Measurement(modality, 0, blank, camera, pose))
+
     def process(self, frame: Frame) -> Result:
         """Segment a Frame of `Received`s (events: a list of them) from whatever is usable."""
         began = time.perf_counter()
         received = {m: _last(x) for m, x in frame.measurements.items()}
         decoded = self._decode(frame, received)
-        placer = self._placer_for(decoded)
+        placer = None if self.reference is None else self._placer_for(self.reference)
         images: Mapping[Modality, np.ndarray] = {}
         if placer is not None:
             placed = placer.place(decoded)
@@ -203,10 +224,7 @@ class Pipeline:
         pose = self.poses.get(modality, IDENTITY)
         return Measurement(modality, stamp, data, camera, pose)
 
-    def _placer_for(self, frame: Frame) -> Placer | None:
-        reference = self.reference
-        if reference is None:
-            return None
+    def _placer_for(self, reference: Camera) -> Placer:
         if self._placer is None or self._placer.reference != reference:
             self._placer = Placer(reference, self.segmenter.size, self.placing)
         return self._placer

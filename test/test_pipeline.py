@@ -1,0 +1,269 @@
+"""From the messages of a frame to masks, with reasons for what was not used."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.event_stream import EventStream
+from any2seg_ros.modalities import Availability, Camera, Frame, Modality, Unusable
+from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network.any2seg import NetworkConfig
+from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.pipeline import Pipeline
+from any2seg_ros.sensors.calibration import transform
+from any2seg_ros.synchronizer import Synchronizer
+
+RGB, DEPTH, LIDAR, EVENT = Modality
+MS = 1_000_000
+STAMP = 5_000_000_000_000
+CAMERA = Camera(128, 96, 100.0, 100.0, 63.5, 47.5)
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory) -> Segmenter:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32)).eval()
+    checkpoints.save(path, network, Metadata(size=(64, 64)))
+    return Segmenter.open(EngineConfig(str(path), "torch", "cpu", threads=1))
+
+
+@pytest.fixture
+def pipeline(segmenter) -> Pipeline:
+    made = Pipeline(segmenter)
+    made.reference = CAMERA
+    made.cameras = {RGB: CAMERA, DEPTH: CAMERA, EVENT: CAMERA}
+    # From x forward, y left, z up to x right, y down, z forward.
+    made.poses = {LIDAR: np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1.0, 0, 0, 0], [0, 0, 0, 1]])}
+    return made
+
+
+def header(stamp: int) -> SimpleNamespace:
+    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
+    return SimpleNamespace(
+        stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds), frame_id="somewhere"
+    )
+
+
+def rgb(stamp: int = STAMP, encoding: str = "rgb8") -> SimpleNamespace:
+    pixels = np.random.default_rng(stamp).integers(0, 255, (96, 128, 3), np.uint8)
+    return SimpleNamespace(
+        header=header(stamp),
+        height=96,
+        width=128,
+        encoding=encoding,
+        is_bigendian=0,
+        step=384,
+        data=array("B", pixels.tobytes()),
+    )
+
+
+def depth(stamp: int = STAMP, fill: int | None = None) -> SimpleNamespace:
+    pixels = np.random.default_rng(stamp).integers(2000, 40000, (96, 128), np.uint16)
+    pixels = pixels if fill is None else np.full_like(pixels, fill)
+    return SimpleNamespace(
+        header=header(stamp),
+        height=96,
+        width=128,
+        encoding="16UC1",
+        is_bigendian=0,
+        step=256,
+        data=array("B", pixels.tobytes()),
+    )
+
+
+def cloud(stamp: int = STAMP, count: int = 500) -> SimpleNamespace:
+    points = np.random.default_rng(stamp).uniform(-4, 4, (count, 4)).astype("<f4")
+    points[:, 0] += 12
+    fields = [
+        SimpleNamespace(name=name, offset=4 * i, datatype=7, count=1)
+        for i, name in enumerate(("x", "y", "z", "intensity"))
+    ]
+    return SimpleNamespace(
+        header=header(stamp),
+        height=1,
+        width=count,
+        fields=fields,
+        is_bigendian=False,
+        point_step=16,
+        row_step=16 * count,
+        data=array("B", points.tobytes()),
+    )
+
+
+def packet(stamp: int = STAMP, count: int = 20, encoding: str = "mono") -> SimpleNamespace:
+    """`count` events in the last ms before the stamp, as 64-bit words."""
+    step = MS // max(count, 1)
+    words = [
+        (k % 2) << 63 | (k % 96) << 48 | (k % 128) << 32 | (k + 1) * step for k in range(count)
+    ]
+    return SimpleNamespace(
+        header=header(stamp),
+        width=128,
+        height=96,
+        encoding=encoding,
+        time_base=stamp - MS,
+        seq=0,
+        is_bigendian=False,
+        events=array("B", b"".join(struct.pack("<Q", word) for word in words)),
+    )
+
+
+def frame_of(pipeline: Pipeline, **messages) -> Frame:
+    received = {}
+    for name, message in messages.items():
+        modality = Modality.parse(name)
+        if modality is EVENT:
+            several = message if isinstance(message, list) else [message]
+            received[EVENT] = [pipeline.admit(EVENT, one, 0) for one in several]
+        else:
+            received[modality] = pipeline.admit(modality, message, 0)
+    availability = {m: Availability.OK if m in received else Availability.MISSING for m in Modality}
+    return Frame(STAMP, received, availability, {}, min(received))
+
+
+def test_four_messages_become_one_mask_of_the_reference_camera(pipeline):
+    frame = frame_of(pipeline, rgb=rgb(), depth=depth(), lidar=cloud(), event=packet())
+    result = pipeline.process(frame)
+    assert result.segmentation.labels.shape == (96, 128)
+    assert result.segmentation.subset == (RGB, DEPTH, LIDAR, EVENT)
+    assert sum(result.segmentation.weights.values()) == pytest.approx(1.0)
+    assert set(result.frame.availability.values()) == {Availability.OK}
+
+
+@pytest.mark.parametrize("alone", ["rgb", "depth", "lidar", "event"])
+def test_any_single_sensor_is_enough_and_its_header_is_kept(pipeline, alone):
+    message = {"rgb": rgb, "depth": depth, "lidar": cloud, "event": packet}[alone]()
+    result = pipeline.process(frame_of(pipeline, **{alone: message}))
+    assert result.segmentation.subset == (Modality.parse(alone),)
+    assert result.anchor.header is message.header
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        ({"rgb": rgb(encoding="16UC1")}, "wrong encoding"),
+        ({"rgb": SimpleNamespace(**{**vars(rgb()), "data": b"123"})}, "truncated"),
+        ({"rgb": SimpleNamespace(**{**vars(rgb()), "height": 90})}, "another size"),
+        ({"depth": depth(fill=0)}, "no valid pixels"),
+        ({"lidar": cloud(count=0)}, "cloud is empty"),
+        ({"event": packet(count=0)}, "no events"),
+        ({"event": packet(encoding="morse")}, "unknown event encoding"),
+    ],
+)
+def test_what_cannot_be_used_is_invalid_with_a_reason_and_the_rest_goes_on(
+    pipeline, spoilt, reason
+):
+    (name,) = spoilt
+    other = {"depth": depth()} if name == "rgb" else {"rgb": rgb()}
+    result = pipeline.process(frame_of(pipeline, **spoilt, **other))
+    modality = Modality.parse(name)
+    assert result.frame.availability[modality] is Availability.INVALID
+    assert reason in result.frame.reasons[modality]
+    assert pipeline.invalid[modality] == 1
+    assert modality not in result.segmentation.weights
+
+
+def test_a_frame_with_nothing_usable_is_not_segmented(pipeline):
+    result = pipeline.process(frame_of(pipeline, lidar=cloud(count=0)))
+    assert result.segmentation is None
+    assert result.frame.subset == ()
+
+
+def test_a_stamp_of_zero_and_one_from_the_future_are_not_admitted(pipeline):
+    with pytest.raises(Unusable, match="stamp is zero"):
+        pipeline.admit(RGB, rgb(0), 0)
+    with pytest.raises(Unusable, match="future by 10"):
+        pipeline.admit(RGB, rgb(STAMP + 10_000 * MS), 0, now=STAMP)
+    assert pipeline.invalid[RGB] == 2
+
+
+def test_without_a_reference_camera_nothing_is_segmented_and_the_reason_is_said(pipeline):
+    pipeline.reference = None
+    result = pipeline.process(frame_of(pipeline, rgb=rgb()))
+    assert result.segmentation is None
+    assert "reference camera" in result.frame.reasons[RGB]
+
+
+def test_a_frozen_camera_is_told_by_its_content(pipeline):
+    message = rgb()
+    for k in range(12):
+        message.header = header(STAMP + k * 100 * MS)
+        result = pipeline.process(frame_of(pipeline, rgb=message, depth=depth(STAMP + k)))
+    assert result.frame.reasons[RGB] == "content is frozen"
+    assert result.segmentation.subset == (DEPTH,)
+
+
+def test_warming_makes_no_difference_but_that_tables_are_there(pipeline, segmenter):
+    pipeline.poses[DEPTH] = transform((0.1, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+    cold = pipeline.process(frame_of(pipeline, depth=depth(), event=packet()))
+    pipeline.reset()
+    pipeline.warm()
+    warm = pipeline.process(frame_of(pipeline, depth=depth(), event=packet()))
+    assert np.array_equal(cold.segmentation.labels, warm.segmentation.labels)
+
+
+def test_synchronizer_and_pipeline_walk_together(pipeline):
+    synchronizer, results = Synchronizer(), []
+    for k in range(100):
+        stamp = STAMP + k * 10 * MS
+        heard = [(EVENT, packet(stamp))]
+        heard += [(RGB, rgb(stamp)), (LIDAR, cloud(stamp))] if k % 10 == 0 else []
+        for modality, message in heard:
+            received = pipeline.admit(modality, message, stamp)
+            for frame in synchronizer.add(modality, received.stamp, received, stamp):
+                results.append(pipeline.process(frame))
+    assert 9 <= len(results) <= 11
+    assert all(r.segmentation.subset == (RGB, LIDAR, EVENT) for r in results[1:])
+    assert all(len(r.frame.measurements[EVENT].data) == 100 for r in results[2:])
+
+
+# The stream of events.
+
+
+def test_events_are_the_same_whether_packets_are_wanted_one_by_one_or_together():
+    messages = [packet(STAMP + k * MS) for k in range(30)]
+    one, many = EventStream(), EventStream()
+    singles = [one.add(message) for message in messages]
+    for single in singles:
+        one.events([single], 0, STAMP * 2)
+    alone = one.events(singles, STAMP, STAMP + 20 * MS)
+    together = many.events([many.add(message) for message in messages], STAMP, STAMP + 20 * MS)
+    for column in "txyp":
+        assert np.array_equal(getattr(alone, column), getattr(together, column))
+    assert len(alone) == 20 * 20
+
+
+def test_packets_that_no_frame_wants_are_decoded_before_those_that_one_wants():
+    words = struct.pack("<3H", 0x8 << 12 | 1, 0x6 << 12 | 5, 7)
+    event = struct.pack("<1H", 0x2 << 12 | 1 << 11 | 100)
+    first, second = packet(encoding="evt3"), packet(STAMP + MS, encoding="evt3")
+    first.events, second.events = array("B", words), array("B", event)
+    stream = EventStream()
+    stream.add(first)
+    events = stream.events([stream.add(second)], 0, STAMP * 2)
+    assert (events.x.tolist(), events.y.tolist()) == ([100], [7])
+
+
+def test_a_broken_packet_does_not_take_the_good_ones_with_it():
+    stream = EventStream()
+    broken = packet(STAMP + MS)
+    broken.events = broken.events[:-3]
+    packets = [stream.add(m) for m in (packet(STAMP), broken, packet(STAMP + 2 * MS))]
+    assert len(stream.events(packets, 0, STAMP * 2)) == 40
+    assert stream.invalid == 1
+    assert "truncated" in packets[1].reason
+
+
+def test_packets_that_nobody_wants_do_not_pile_up():
+    stream = EventStream()
+    packets = [stream.add(packet(STAMP + k * MS)) for k in range(1000)]
+    assert sum(not p.decoded for p in packets) <= 300
+    assert all(p.message is None for p in packets if p.decoded)
