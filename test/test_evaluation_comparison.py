@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from test_evaluation_report import Reader
 
+from any2seg_ros.commands.evaluate import show, show_comparison
 from any2seg_ros.evaluation.comparison import compare, comparison_page, remarks
 from any2seg_ros.evaluation.evaluation_page import evaluation_page
-from any2seg_ros.evaluation.summary import Context, summarize
+from any2seg_ros.evaluation.summary import Context, dumps, summarize
 from any2seg_ros.evaluation.tally import Extremes, Shown, Tally
 from any2seg_ros.modalities import Segmentation, all_subsets
 from any2seg_ros.taxonomy import DELIVER
@@ -84,3 +85,21 @@ def test_other_data_and_partial_reports_are_remarked_on(tally):
         "The reports differ in their split: val, test.",
         "The second report is partial.",
     ]
+
+
+def test_the_command_prints_and_writes_the_comparison(tally, tmp_path, capsys):
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    first.write_text(dumps(report(tally)))
+    better = report(tally)
+    better["subsets"]["event"]["miou"] += 1.25
+    second.write_text(dumps(better))
+    show_comparison(first, second, tmp_path)
+    assert "+1.25" in capsys.readouterr().out
+    assert "+1.25" in (tmp_path / "comparison.html").read_text()
+
+
+def test_the_command_prints_every_subset_and_what_was_left_out(tally, tmp_path, capsys):
+    show(report(tally, partial=True), tmp_path)
+    said = capsys.readouterr().out
+    for expected in ("rgb+depth+lidar+event", "worst", "EMM", "no <label>", "partial"):
+        assert expected in said

@@ -143,6 +143,7 @@ class _progress:
 def show(report: Mapping[str, Any], out: Path) -> None:
     """Print the table of subsets and the figures beside it."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -169,9 +170,9 @@ def show(report: Mapping[str, Any], out: Path) -> None:
     if report["cost"]:
         console.print(f"all subsets cost {report['cost']['all_subsets_vs_full']:.2f} full sets")
     for note in report["notes"]:
-        console.print(f"[yellow]{note}")
+        console.print(f"[yellow]{escape(note)}")
     for reason, count in report["left_out"].items():
-        console.print(f"[yellow]{count} frames left out: {reason}")
+        console.print(f"[yellow]{count} frames left out: {escape(reason)}")
     if report["partial"]:
         console.print("[yellow]interrupted: the report is partial")
     console.print(f"{out / 'report.html'}\n{out / 'report.json'}")
@@ -180,6 +181,7 @@ def show(report: Mapping[str, Any], out: Path) -> None:
 def show_comparison(first: Path, second: Path, out: Path) -> None:
     """Print two reports side by side, and write them to comparison.html."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from any2seg_ros.evaluation import report as html
@@ -197,7 +199,7 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
             table.add_row(row.name, _digits(row.first, 2), _digits(row.second, 2), _signed(row))
         console.print(table)
     for remark in remarks(a, b):
-        console.print(f"[yellow]{remark}")
+        console.print(f"[yellow]{escape(remark)}")
     html.write(out / "comparison.html", comparison_page(a, b))
     console.print(str(out / "comparison.html"))
 

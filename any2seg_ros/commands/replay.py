@@ -135,6 +135,7 @@ def show(report: Mapping[str, Any], out: Path) -> None:
     import math
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -151,9 +152,9 @@ def show(report: Mapping[str, Any], out: Path) -> None:
         table.add_row(f"{one['begin']:g} s to {end}", failures, masks, blind, miou)
     console.print(table)
     for note in report["notes"]:
-        console.print(f"[yellow]{note}")
+        console.print(f"[yellow]{escape(note)}")
     for why, count in report["unavailable"].items():
-        console.print(f"[yellow]{count} frames without {why}")
+        console.print(f"[yellow]{count} frames without {escape(why)}")
     timing = report["timing"]
     console.print(
         f"{timing['bag_s']:.1f} s of driving in {timing['wall_s']:.1f} s"
