@@ -30,7 +30,9 @@ from any2seg_ros.messages import info_fields, stamp_ns
 from any2seg_ros.modalities import Availability, Camera, Modality
 from any2seg_ros.msg import SegmentationStatus
 
-CAMERA = Camera(128, 96, 100.0, 100.0, 63.5, 47.5)
+CAMERA = Camera(64, 48, 50.0, 50.0, 31.5, 23.5)
+PERIOD = 0.25
+"""s between the measurements of a sensor: slow, so that tests can share their machine."""
 FRAMES = {
     Modality.RGB: "rgb_camera_optical",
     Modality.DEPTH: "depth_camera_optical",
@@ -49,11 +51,11 @@ HEARD = {
 }
 
 
-def isolate() -> None:
-    """A domain of this process's own, on this machine."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+def isolate(patch: Any) -> None:
+    """A domain of this process's own, on this machine; `patch` is pytest's MonkeyPatch."""
+    patch.setenv("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    patch.setenv("ROS_PYTHON_CHECK_FIELDS", "1")
 
 
 def bytes_of(data: bytes) -> array:
@@ -63,7 +65,7 @@ def bytes_of(data: bytes) -> array:
 
 
 class Vehicle:
-    """Publishes the sensors in `alive` at 10 Hz on a thread, and keeps what the node says."""
+    """Publishes the sensors in `alive` on a thread, and keeps what the node says."""
 
     def __init__(self) -> None:
         self.alive: set[Modality] = set()
@@ -90,9 +92,7 @@ class Vehicle:
             self.node.create_subscription(
                 kind, f"/segmenter/{name}", lambda msg, n=name: self._keep(n, msg), depth
             )
-        self.node.create_subscription(
-            DiagnosticArray, "/diagnostics", self.diagnostics.append, 10
-        )
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
         self._random = np.random.default_rng(0)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
@@ -132,9 +132,9 @@ class Vehicle:
         return {Modality.parse(row.modality) for row in status.modalities if row.weight > 0}
 
     def uses(self, *modalities: Modality) -> bool:
-        """Whether the last status names exactly these as used."""
-        statuses = self.heard["status"]
-        return bool(statuses) and self.used(statuses[-1]) == set(modalities)
+        """Whether the last status of a mask names exactly these as used."""
+        used = [self.used(status) for status in self.heard["status"][-25:]]
+        return next((u == set(modalities) for u in reversed(used) if u), False)
 
     def row(self, modality: Modality) -> Any:
         """What the last status says of a modality."""
@@ -175,7 +175,7 @@ class Vehicle:
     def _drive(self) -> None:
         due = time.time()
         while not self._stop.is_set():
-            due = max(due + 0.1, time.time() - 0.1)
+            due = max(due + PERIOD, time.time() - PERIOD)
             time.sleep(max(0.0, due - time.time()))
             self._send(time.time_ns())
 
@@ -193,11 +193,11 @@ class Vehicle:
 
     def _message(self, modality: Modality, header: Header) -> Any:
         if modality == Modality.RGB:
-            pixels = self._random.integers(0, 255, (96, 128, 3), np.uint8)
+            pixels = self._random.integers(0, 255, (48, 64, 3), np.uint8)
             data = cv2.imencode(".jpg", pixels)[1].tobytes()
             return CompressedImage(header=header, format="jpeg", data=bytes_of(data))
         if modality == Modality.DEPTH:
-            pixels = self._random.integers(2000, 40000, (96, 128), np.uint16)
+            pixels = self._random.integers(2000, 40000, (48, 64), np.uint16)
             data = bytes(12) + cv2.imencode(".png", pixels)[1].tobytes()
             name = "16UC1; compressedDepth png"
             return CompressedImage(header=header, format=name, data=bytes_of(data))
@@ -232,16 +232,16 @@ def packet(header: Header, generator: np.random.Generator, count: int = 300) -> 
         struct.pack("<Q", (p << 63) | (y << 48) | (x << 32) | t)
         for p, y, x, t in zip(
             generator.integers(0, 2, count).tolist(),
-            generator.integers(0, 96, count).tolist(),
-            generator.integers(0, 128, count).tolist(),
+            generator.integers(0, 48, count).tolist(),
+            generator.integers(0, 64, count).tolist(),
             range(0, 30_000_000, 30_000_000 // count),
             strict=False,
         )
     )
     return EventPacket(
         header=header,
-        height=96,
-        width=128,
+        height=48,
+        width=64,
         encoding="mono",
         time_base=stamp_ns(header.stamp) - 30_000_000,
         events=bytes_of(words),
