@@ -147,23 +147,27 @@ def test_one_sensor_alone_is_segmented(driving, alone):
 
 def test_with_nothing_alive_there_is_no_mask_and_the_status_says_so(driving, node):
     driving.alive = set()
-    said = lambda: (
-        driving.heard["status"]
-        and all(  # noqa: E731
+
+    def said():
+        statuses = driving.heard["status"]
+        return statuses and all(
             row.availability == Availability.MISSING and row.reason == "silent"
-            for row in driving.heard["status"][-1].modalities
+            for row in statuses[-1].modalities
         )
-    )
+
     assert driving.wait(said, 30)
     driving.clear()
     assert driving.wait(lambda: len(driving.heard["status"]) >= 4, 30)
     assert not driving.heard["mask"]
     assert node.lives
-    blind = lambda: any(  # noqa: E731
-        row.level == b"\x02" and row.name.endswith("segmentation")
-        for message in list(driving.diagnostics)
-        for row in message.status
-    )
+
+    def blind():
+        return any(
+            row.level == b"\x02" and row.name.endswith("segmentation")
+            for message in list(driving.diagnostics)
+            for row in message.status
+        )
+
     assert driving.wait(blind, 30)
 
 
@@ -318,8 +322,7 @@ def test_deactivating_stops_masks_and_the_way_back_starts_them_again(driving):
 def test_the_node_ends_with_zero_on_signals(vehicle, arguments, tmp_path, number):
     vehicle.alive = set(ALL)
     with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
-        ready = lambda: "ready after" in node.log.read_text()  # noqa: E731
-        assert vehicle.wait(lambda: ready() or not node.lives, 90)
+        assert vehicle.wait(lambda: "ready after" in node.log.read_text() or not node.lives, 90)
         assert node.end(number) == 0, node.log.read_text()
 
 

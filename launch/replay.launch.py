@@ -1,0 +1,67 @@
+"""Plays a bag with simulated time, with the segmenter and RViz beside it.
+
+`ros2 launch any2seg_ros replay.launch.py bag:=demo_data/streets params_file:=config/demo.yaml`
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+
+from any2seg_ros.resources import find
+
+ARGUMENTS = {
+    "bag": (None, "the bag's folder"),
+    "rate": ("1.0", "how fast it is played"),
+    "loop": ("false", "play it again and again"),
+    "delay": ("10.0", "s that the node has to load its network"),
+    "params_file": (str(find("config/demo.yaml")), "file with parameters"),
+    "rviz": ("true", "start RViz"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The arguments, and what becomes of them."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=actions)])
+
+
+def actions(context) -> list:
+    """The node first, then the bag; the end of the bag is the end of all."""
+    values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    command = ["ros2", "bag", "play", values["bag"], "--rate", values["rate"]]
+    command += ["--clock-topics-all", "--disable-keyboard-controls"]
+    if values["loop"].lower() in ("true", "1"):
+        command.append("--loop")
+    player = ExecuteProcess(cmd=command, output="screen")
+    segmenter = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(Path(__file__).with_name("any2seg.launch.py"))),
+        launch_arguments={
+            "use_sim_time": "true",
+            "params_file": values["params_file"],
+            "rviz": values["rviz"],
+        }.items(),
+    )
+    ended = OnProcessExit(target_action=player, on_exit=[EmitEvent(event=Shutdown())])
+    return [
+        segmenter,
+        TimerAction(period=float(values["delay"]), actions=[player]),
+        RegisterEventHandler(ended),
+    ]
