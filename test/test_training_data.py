@@ -210,3 +210,16 @@ def test_subsets_are_drawn_from_what_is_present():
         assert draw("single", present, generator).sum() == 1
     assert len(seen) == 7
     assert np.array_equal(draw("full", present, generator), present)
+
+
+def test_a_bag_with_ground_truth_is_a_data_set(tmp_path):
+    import tiny_drive
+
+    bag = tmp_path / "drive"
+    tiny_drive.write(bag)
+    data = open_data(bag, "train")
+    placed = open_placed(data, "bag", SIZE, PlacingConfig(), tmp_path / "cache")
+    assert len(placed) == len(data) == 10 and len(set(placed.names)) == 10
+    assert placed.present[-1].all() and placed.images[-1, Modality.RGB].any()
+    expected = cv2.resize(tiny_drive.label(9), (96, 64), interpolation=cv2.INTER_NEAREST)
+    assert np.array_equal(placed.labels[9], expected)

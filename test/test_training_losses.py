@@ -40,9 +40,7 @@ def test_ohem_keeps_what_is_hard_and_at_least_its_share():
     probability = torch.sigmoid(logits[0, 0, 0])
     kept = hard_pixels(logits, labels, 0.1)[0, 0]
     assert torch.equal(kept, probability <= 0.7)
-    assert (
-        hard_pixels(logits + 5 * torch.tensor([1, 0.0]).view(1, 2, 1, 1), labels, 0.3).sum() == 3
-    )
+    assert hard_pixels(logits + 5 * torch.tensor([1, 0.0]).view(1, 2, 1, 1), labels, 0.3).sum() == 3
 
 
 def test_rare_classes_weigh_more_within_the_limit_and_the_mean_is_one():
