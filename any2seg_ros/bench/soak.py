@@ -1,0 +1,172 @@
+"""Ten minutes of all four sensors at 10 Hz: does memory stay flat, does a queue grow?
+
+python -m any2seg_ros.bench.soak --minutes 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from any2seg_ros import resources
+from any2seg_ros.demo.process import NodeProcess
+from any2seg_ros.demo.schedule import ALL, Phase
+
+SECTION = "soak"
+
+_START_SECONDS = 300.0
+_SETTLED = 0.3
+"""Share of the time after which memory must be flat: buffers and caches have been filled."""
+
+
+class WatchedNode(NodeProcess):
+    """The node's process, whose memory can be asked for."""
+
+    def memory_mib(self) -> float:
+        """Resident memory in MiB."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@dataclass
+class Samples:
+    """What was seen of the node: (s, MiB resident, s of processor time) and its statuses."""
+
+    memory: list[tuple[float, float, float]] = field(default_factory=list)
+    latencies: list[tuple[float, float]] = field(default_factory=list)
+    last: Any = None
+
+
+def run(minutes: float = 10.0, model: str = "", quiet: bool = False) -> dict[str, Any]:
+    """Play the demo's bag over and over to a node of its own, and watch it.
+
+    memory_growth_mib_per_minute: slope of the resident memory after the first third. latency_ms:
+    from the anchor's arrival to the last output, in the first and the last tenth: they are alike
+    unless a queue grows. cpu_ms_per_frame: all of the node's processor time divided by masks.
+    """
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    from any2seg_ros.demo.player import Player, Tape
+    from any2seg_ros.msg import SegmentationStatus
+
+    rclpy.init()
+    node = rclpy.create_node("soak")
+    samples = Samples()
+    node.create_subscription(
+        SegmentationStatus, "/segmenter/status", lambda msg: _hear(samples, msg), 50
+    )
+    _listen_to_masks(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    arguments = ["--ros-args", "--params-file", str(resources.find("config/demo.yaml"))]
+    arguments += ["-p", f"model:={model}"] if model else []
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            WatchedNode(Path(folder) / "node.log", arguments) as process,
+        ):
+            process.wait_until(lambda: samples.last, _START_SECONDS, "the node's first status")
+            talker = rclpy.create_node("soak_player")
+            player = Player(talker, Tape(resources.find("demo_data/streets")))
+            _play(player, process, samples, minutes, quiet)
+            exit_code = process.stop()
+            talker.destroy_node()
+    finally:
+        executor.shutdown()
+        thread.join(5)
+        node.destroy_node()
+        rclpy.shutdown()
+    return summary(samples, minutes, exit_code)
+
+
+def _listen_to_masks(node: Any) -> None:
+    """Somebody has to listen, or the node does not make them."""
+    from sensor_msgs.msg import Image
+
+    for output in ("mask", "confidence", "overlay"):
+        node.create_subscription(Image, f"/segmenter/{output}", lambda msg: None, 5)
+
+
+def _hear(samples: Samples, status: Any) -> None:
+    fresh = samples.last is None or status.frames_published > samples.last.frames_published
+    if fresh and status.frames_published:
+        samples.latencies.append((time.monotonic(), float(status.latency_total)))
+    samples.last = status
+
+
+def _play(player: Any, process: WatchedNode, samples: Samples, minutes: float, quiet: bool) -> None:
+    length = 8.0
+    phases = [Phase("soak", ALL, length)] * max(1, round(minutes * 60 / length))
+    began = time.monotonic()
+
+    def tick(index: int, seconds: float) -> None:
+        now = time.monotonic()
+        if samples.memory and now - samples.memory[-1][0] < 1.0:
+            return
+        process.check()
+        samples.memory.append((now, process.memory_mib(), process.cpu_seconds()))
+        if not quiet and len(samples.memory) % 30 == 1:
+            said = f"{samples.memory[-1][1]:.0f} MiB, {samples.last.frames_published} masks"
+            print(f"{(now - began) / 60:5.1f} min  {said}", flush=True)
+
+    player.play(phases, tick)
+
+
+def summary(samples: Samples, minutes: float, exit_code: int | None) -> dict[str, Any]:
+    """The figures of a soak."""
+    times, memory, cpu = np.array(samples.memory).T
+    masks = int(samples.last.frames_published)
+    settled = times >= times[0] + _SETTLED * (times[-1] - times[0])
+    slope = float(np.polyfit(times[settled] / 60, memory[settled], 1)[0])
+    latencies = np.array([latency for _, latency in samples.latencies]) * 1e3
+    tenth = max(1, len(latencies) // 10)
+    return {
+        "minutes": round(minutes, 2),
+        "frames_published": masks,
+        "rate_hz": round(masks / max(times[-1] - times[0], 1e-9), 2),
+        "dropped_busy": int(samples.last.dropped_busy),
+        "dropped_late": int(samples.last.dropped_late),
+        "frames_incomplete": int(samples.last.frames_incomplete),
+        "memory_mib": {
+            "first": round(float(memory[0])),
+            "settled": round(float(memory[settled][0])),
+            "last": round(float(memory[-1])),
+            "most": round(float(memory.max())),
+        },
+        "memory_growth_mib_per_minute": round(slope, 3),
+        "latency_ms": {
+            "first": _percentiles(latencies[:tenth]),
+            "last": _percentiles(latencies[-tenth:]),
+        },
+        "cpu_ms_per_frame": round(1e3 * float(cpu[-1] - cpu[0]) / max(masks, 1), 1),
+        "node_exit_code": exit_code,
+    }
+
+
+def _percentiles(values: np.ndarray) -> dict[str, float]:
+    if len(values) == 0:
+        return {"p50": math.nan, "p90": math.nan}
+    return {f"p{p}": round(float(np.percentile(values, p)), 1) for p in (50, 90)}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--model", default="", help="weights; those of the package if not given")
+    chosen = parser.parse_args()
+    print(json.dumps(run(chosen.minutes, chosen.model), indent=2))
