@@ -83,10 +83,13 @@ def _soup(corners: np.ndarray, uv: np.ndarray, look: Look) -> Mesh:
     )
 
 
+_SPLIT = ([0, 1, 2], [0, 2, 3])
+"""The two triangles of a quadrilateral."""
+
+
 def quads(corners: np.ndarray, uv: np.ndarray, look: Look) -> Mesh:
     """Quadrilaterals (n, 4, 3) with uv (n, 4, 2), corners counter-clockwise seen from outside."""
-    split = [[0, 1, 2], [0, 2, 3]]
-    return _soup(corners[:, split].reshape(-1, 3, 3), uv[:, split].reshape(-1, 3, 2), look)
+    return _soup(corners[:, _SPLIT].reshape(-1, 3, 3), uv[:, _SPLIT].reshape(-1, 3, 2), look)
 
 
 _SIDES = np.array(
@@ -136,34 +139,34 @@ def column(
     axis: str = "z",
 ) -> Mesh:
     """A prism that stands on `center`, closed on top; or lies along x or y through `center`."""
+    corners, uv = _prism(radius, height, sides, radius if top_radius is None else top_radius)
+    if axis == "x":
+        corners = corners[..., [2, 0, 1]] - vector(height / 2, 0, 0)
+    elif axis == "y":
+        corners = corners[..., [1, 2, 0]] - vector(0, height / 2, 0)
+    return _soup(corners + vector(*center), uv, look)
+
+
+@lru_cache(maxsize=256)
+def _prism(radius: float, height: float, sides: int, top: float) -> tuple[np.ndarray, np.ndarray]:
+    """Corners float32 (4 sides, 3, 3) and uv float32 (4 sides, 3, 2) of a prism along z."""
     angle = np.arange(sides + 1) * (2 * np.pi / sides)
     ring = np.stack([np.cos(angle), np.sin(angle)], 1)
-    upper = (radius if top_radius is None else top_radius) * ring
-    ring = radius * ring
-    around = angle * radius
-    n = sides
-    corners, uv = np.zeros((n, 4, 3)), np.zeros((n, 4, 2))
-    for i, (source, k, z) in enumerate(
-        [(ring, 0, 0.0), (ring, 1, 0.0), (upper, 1, 1), (upper, 0, 1)]
+    wall, span = np.zeros((sides, 4, 3)), np.zeros((sides, 4, 2))
+    for i, (size, k, z) in enumerate(
+        [(radius, 0, 0.0), (radius, 1, 0.0), (top, 1, 1), (top, 0, 1)]
     ):
-        corners[:, i, :2] = source[k : k + n]
-        corners[:, i, 2] = z * height
-        uv[:, i, 0], uv[:, i, 1] = around[k : k + n], z * height
-    caps = []
-    for source, z, flip in ((upper, height, 1), (ring, 0.0, -1)):
-        fan = np.zeros((n, 3, 3))
-        fan[:, 1, :2], fan[:, 2, :2] = source[:n][::flip], source[1:][::flip]
-        if flip < 0:
-            fan[:, 1, :2], fan[:, 2, :2] = source[1:], source[:n]
+        wall[:, i, :2] = size * ring[k : k + sides]
+        wall[:, i, 2] = z * height
+        span[:, i, 0], span[:, i, 1] = angle[k : k + sides] * radius, z * height
+    corners, uv = [wall[:, s] for s in _SPLIT], [span[:, s] for s in _SPLIT]
+    for size, z, ends in ((top, height, (ring[:-1], ring[1:])), (radius, 0, (ring[1:], ring[:-1]))):
+        fan = np.zeros((sides, 3, 3))
+        fan[:, 1, :2], fan[:, 2, :2] = size * ends[0], size * ends[1]
         fan[..., 2] = z
-        caps.append(_soup(fan, fan[..., :2], look))
-    mesh = join([quads(corners, uv, look), *caps])
-    points = mesh.corners
-    if axis == "x":
-        points = points[..., [2, 0, 1]] - vector(height / 2, 0, 0)
-    elif axis == "y":
-        points = points[..., [1, 2, 0]] - vector(0, height / 2, 0)
-    return replace(mesh, corners=(points + np.asarray(center, np.float32)).astype(np.float32))
+        corners.append(fan)
+        uv.append(fan[..., :2])
+    return np.concatenate(corners).astype(np.float32), np.concatenate(uv).astype(np.float32)
 
 
 @lru_cache(maxsize=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +73,8 @@ class _Actor:
     faces: Faces
     center: np.ndarray
     radius: float
+    box: np.ndarray
+    """Corners of the box around it, float32 (8, 3); corner k's bits choose x, y and z."""
 
     @classmethod
     def of(cls, mover: Mover) -> _Actor:
@@ -81,7 +84,9 @@ class _Actor:
         radius = float(np.sqrt(np.square(points - center).sum(1).max()))
         tracer = _tracer(mover.mesh)
         assert tracer is not None
-        return cls(tracer, Faces.of(mover.mesh, True), center, radius)
+        bits = np.arange(8)[:, None] >> np.arange(3) & 1
+        box = np.where(bits, high + 0.01, low - 0.01).astype(np.float32)
+        return cls(tracer, Faces.of(mover.mesh, True), center, radius, box)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +105,17 @@ class _Placed:
 
     def local(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rays in the actor's frame."""
-        moved = (origins - self.place) @ self.turn
-        return np.ascontiguousarray(moved), np.ascontiguousarray(directions @ self.turn)
+        return self._turned(origins - self.place), self._turned(directions)
+
+    def _turned(self, vectors: np.ndarray) -> np.ndarray:
+        # Actors turn about z only.
+        c, s = self.turn[0, 0], self.turn[1, 0]
+        x, y = vectors[:, 0], vectors[:, 1]
+        turned = np.empty_like(vectors)
+        turned[:, 0] = x * c + y * s
+        turned[:, 1] = y * c - x * s
+        turned[:, 2] = vectors[:, 2]
+        return turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,29 +125,40 @@ class Eye:
     camera: Camera
     world_from_optical: np.ndarray
 
-    def meeting(self, center: np.ndarray, radius: float) -> np.ndarray | slice:
-        """Numbers of the pixels that may see a sphere."""
+    def meeting(self, placed: Sequence[_Placed]) -> Iterator[tuple[_Placed, np.ndarray]]:
+        """Actors that may be seen, with the numbers of the pixels in the rectangle around each."""
+        for one, (x0, y0, x1, y1) in zip(placed, self._rectangles(placed), strict=True):
+            if x0 < x1 and y0 < y1:
+                rows = np.arange(y0, y1)[:, None] * self.camera.width
+                yield one, (rows + np.arange(x0, x1)).ravel()
+
+    def _rectangles(self, placed: Sequence[_Placed]) -> list[list[int]]:
+        """First and last pixels x0, y0, x1, y1 of every actor's box; empty where it is behind."""
         rotation, place = self.world_from_optical[:3, :3], self.world_from_optical[:3, 3]
-        x, y, z = (center - place) @ rotation
+        boxes = np.stack([one.actor.box for one in placed]).astype(np.float64)
+        turns = np.stack([one.turn for one in placed])
+        places = np.stack([one.place for one in placed]) - place
+        corners = (np.einsum("mij,mkj->mki", turns, boxes) + places[:, None]) @ rotation
+        # Where edges of boxes pass the eye's plane they are cut.
+        a, b = corners[:, _EDGES[:, 0]], corners[:, _EDGES[:, 1]]
+        front_a, front_b = a[..., 2] > _NEAR, b[..., 2] > _NEAR
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cut = a + ((_NEAR - a[..., 2]) / (b[..., 2] - a[..., 2]))[..., None] * (b - a)
+        cut[front_a == front_b] = np.nan
+        points = np.concatenate([corners, cut], 1)
+        points[:, :8][corners[..., 2] <= _NEAR] = np.nan
         camera = self.camera
-        if z < -radius:
-            return slice(0)
-        if z < 1.25 * radius:
-            return slice(None)
-        spans = []
-        for along, focal, middle, size in (
-            (x, camera.fx, camera.cx, camera.width),
-            (y, camera.fy, camera.cy, camera.height),
-        ):
-            reach = (
-                1.02 * radius * np.sqrt(1 + (along / z) ** 2) / (z - radius) * (1 + abs(along / z))
-            )
-            low, high = (focal * (along / z + sign * reach) + middle for sign in (-1, 1))
-            spans.append((max(0, int(np.floor(low))), min(size, int(np.ceil(high)) + 1)))
-        (x0, x1), (y0, y1) = spans
-        if x0 >= x1 or y0 >= y1:
-            return slice(0)
-        return (np.arange(y0, y1)[:, None] * camera.width + np.arange(x0, x1)).ravel()
+        u = np.clip(camera.fx * points[..., 0] / points[..., 2] + camera.cx, -2, camera.width)
+        v = np.clip(camera.fy * points[..., 1] / points[..., 2] + camera.cy, -2, camera.height)
+        low = [np.fmin.reduce(c, 1, initial=np.inf) for c in (u, v)]
+        high = [np.fmax.reduce(c, 1, initial=-np.inf) for c in (u, v)]
+        first = np.maximum(np.floor(np.minimum(low, 1e6)), 0)
+        last = np.minimum(np.floor(np.maximum(high, -1e6)) + 2, [[camera.width], [camera.height]])
+        return np.concatenate([first, last]).T.astype(int).tolist()
+
+
+_EDGES = np.array([(k, k | 1 << bit) for k in range(8) for bit in range(3) if not k >> bit & 1])
+_NEAR = 1e-3
 
 
 class _Loose:
@@ -145,10 +170,14 @@ class _Loose:
         self._along = np.einsum("ij,ij->i", self._origins, directions)
         self._square = np.einsum("ij,ij->i", self._origins, self._origins)
 
-    def meeting(self, center: np.ndarray, radius: float) -> np.ndarray:
-        """Numbers of the rays that pass a sphere."""
-        center = (center - self._zero).astype(np.float32)
-        reach = radius * 1.01 + 0.02
+    def meeting(self, placed: Sequence[_Placed]) -> Iterator[tuple[_Placed, np.ndarray]]:
+        """Actors, each with the numbers of the rays that pass the sphere around it."""
+        for one in placed:
+            yield one, self._passing(one)
+
+    def _passing(self, one: _Placed) -> np.ndarray:
+        center = (one.center - self._zero).astype(np.float32)
+        reach = one.actor.radius * 1.01 + 0.02
         along = self._directions @ center
         along -= self._along
         distance = self._square - np.float32(2) * (self._origins @ center)
@@ -167,10 +196,14 @@ class _Parallel:
         self._zero = origins[0].copy()
         self._a, self._b = self._plane @ (origins - self._zero).T
 
-    def meeting(self, center: np.ndarray, radius: float) -> np.ndarray:
-        """Numbers of the rays whose line passes a sphere."""
-        a, b = self._plane @ (center - self._zero).astype(np.float32)
-        reach = np.float32(radius * 1.01 + 0.02)
+    def meeting(self, placed: Sequence[_Placed]) -> Iterator[tuple[_Placed, np.ndarray]]:
+        """Actors, each with the numbers of the rays whose line passes the sphere around it."""
+        for one in placed:
+            yield one, self._passing(one)
+
+    def _passing(self, one: _Placed) -> np.ndarray:
+        a, b = self._plane @ (one.center - self._zero).astype(np.float32)
+        reach = np.float32(one.actor.radius * 1.01 + 0.02)
         return np.flatnonzero(np.square(self._a - a) + np.square(self._b - b) < reach * reach)
 
 
@@ -204,15 +237,14 @@ class Snapshot:
         found = self._still.run(origins, directions, output=1)
         distance, face, u, v = found["tfar"], found["primID"], found["u"], found["v"]
         rays = eye or _Loose(origins, directions)
-        for one in self._placed:
-            at = rays.meeting(one.center, one.actor.radius)
-            if isinstance(at, slice):
-                at = np.arange(len(origins))[at]
+        for one, at in rays.meeting(self._placed) if self._placed else ():
             if not len(at):
                 continue
             start, way = one.local(origins[at], directions[at])
             other = one.actor.tracer.run(start, way, dists=distance[at], output=1)
             near = np.flatnonzero(other["primID"] >= 0)
+            if not len(near):
+                continue
             at = at[near]
             distance[at], u[at], v[at] = other["tfar"][near], other["u"][near], other["v"][near]
             face[at] = other["primID"][near] + np.int32(one.first)
@@ -227,8 +259,8 @@ class Snapshot:
         if not len(free):
             return shut
         rays = _Parallel(origins[free], direction)
-        for one in self._placed:
-            at = free[rays.meeting(one.center, one.actor.radius)]
+        for one, near in rays.meeting(self._placed):
+            at = free[near]
             if len(at):
                 start, way = one.local(origins[at], directions[at])
                 shut[at] |= one.actor.tracer.run(start, way, query="OCCLUDED") >= 0
