@@ -27,7 +27,7 @@ def write_report(
         html.Section(
             "Timeline",
             _timeline(run, taxonomy),
-            "Each stretch is a phase; the curves are what the node published, second by second.",
+            "Shaded: phases in which sensors are missing. Curves: what the node published.",
         ),
         html.Section(
             "What it saw",
@@ -92,10 +92,12 @@ def _timeline(run: Run, taxonomy: Taxonomy) -> str:
 
 
 def _marks(run: Run) -> list[html.Mark]:
+    """The phases in which something is missing."""
     origin = run.starts[0]
     return [
         html.Mark((start - origin) / 1e9, (start - origin) / 1e9 + phase.seconds, phase.name)
         for start, phase in zip(run.starts, run.phases, strict=True)
+        if len(phase.subset) < len(Modality)
     ]
 
 
@@ -141,7 +143,8 @@ def _miou_over_time(run: Run, taxonomy: Taxonomy) -> tuple[list[float], list[flo
 
 
 def _pictures(run: Run, camera: Mapping[int, np.ndarray], taxonomy: Taxonomy) -> str:
-    parts = []
+    truth = taxonomy.colorize(_nearest(run.truth, _moment(run)))
+    parts = [html.pictures([html.picture(truth, "ground truth", lossless=True)])]
     for index, phase in enumerate(run.phases):
         figures = _phase_pictures(run, index, camera, taxonomy)
         body = html.pictures(figures) if figures else html.note("No mask, as it should be.")
@@ -157,8 +160,8 @@ def _phase_pictures(
     masks = masks_of(run, index)
     if not masks:
         return []
-    middle = run.starts[index] + int(min(phase.seconds for phase in run.phases) * 0.5e9)
-    mask = min(masks, key=lambda m: abs(m.stamp - middle))
+    moment = run.starts[index] + _moment(run)
+    mask = min(masks, key=lambda m: abs(m.stamp - moment))
     image = _nearest(camera, mask.stamp - run.starts[index])
     colors = taxonomy.colorize(mask.pixels)
     image = cv2.resize(image, colors.shape[1::-1], interpolation=cv2.INTER_AREA)
@@ -172,10 +175,12 @@ def _phase_pictures(
     if confidence is not None:
         scaled = confidence.pixels.astype(np.float32) / 255.0
         figures.append(html.picture(html.confidence_image(scaled), "confidence (dark: unsure)"))
-    truth = truth_of(run, index, mask.stamp)
-    if truth is not None:
-        figures.append(html.picture(taxonomy.colorize(truth), "ground truth", lossless=True))
     return figures
+
+
+def _moment(run: Run) -> int:
+    """The time in every phase that is pictured: ns after its start."""
+    return int(min(phase.seconds for phase in run.phases) * 0.5e9)
 
 
 def _nearest(images: Mapping[int, np.ndarray], stamp: int) -> np.ndarray:
