@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from any2seg_ros.resources import find
+from launch import LaunchDescription
 
 TOPICS = {
     "rgb_topic": ("rgb/image", "camera image (the base topic where it is compressed)"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -23,6 +22,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 from any2seg_ros.resources import find
+from launch import LaunchDescription
 
 ARGUMENTS = {
     "bag": (None, "the bag's folder"),

@@ -33,6 +33,8 @@ class Geometry:
         self._file = Path(parameters.reference_file) if parameters.reference_file else None
         self.reference_frame = parameters.reference_frame
         self.notes: list[str] = []
+        self.changed = False
+        """A sensor has been located for the first time: tables could be made beforehand."""
         for modality in Modality:
             pose = parameters.pose(modality)
             if pose is not None:
@@ -76,6 +78,7 @@ class Geometry:
             return
         if sensor.extrinsics == "tf" and not sensor.registered:
             self._look_up(modality, frame_id)
+        self.changed |= modality not in self._looked
         self._looked[modality] = now
         self._frames[modality] = frame_id
 

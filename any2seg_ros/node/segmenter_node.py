@@ -258,6 +258,9 @@ class SegmenterNode(LifecycleNode):
         self._count()
         self._status_at = time.monotonic_ns()
         outputs.publish_status(status_of(report, result, header))
+        if self._geometry.changed:
+            self._geometry.changed = False
+            pipeline.warm()
 
     def _note_result(self, result: Result) -> None:
         weights = result.segmentation.weights if result.segmentation is not None else {}

@@ -1,0 +1,100 @@
+"""Parameters: one place for defaults, words that help, and refusals with a reason."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import yaml
+
+from any2seg_ros.engine import EngineConfig
+from any2seg_ros.modalities import Modality
+from any2seg_ros.node.parameters import NodeParameters, as_yaml, entries, from_values
+from any2seg_ros.resources import find
+from any2seg_ros.sensors import HealthConfig
+
+
+def _values(path):
+    tree = yaml.safe_load(find(path).read_text())["/**"]["ros__parameters"]
+    flat = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": content for inner, content in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def test_the_file_is_made_from_the_dataclasses():
+    assert find("config/any2seg.yaml").read_text() == as_yaml()
+
+
+def test_the_file_states_every_parameter_with_its_default():
+    values = _values("config/any2seg.yaml")
+    assert set(values) == {entry.name for entry in entries()}
+    assert from_values(values) == NodeParameters()
+
+
+def test_the_demos_parameters_are_known_ones():
+    assert set(_values("config/demo.yaml")) <= {entry.name for entry in entries()}
+    from_values(_values("config/demo.yaml"))
+
+
+def test_every_parameter_is_described():
+    assert all(len(entry.text) > 1 for entry in entries())
+
+
+def test_defaults_are_those_of_the_classes_that_they_configure():
+    parameters = NodeParameters()
+    assert parameters.engine_config() == EngineConfig()
+    for health in parameters.pipeline_config().health.values():
+        assert health == HealthConfig()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("engine", "magic", "torch, openvino"),
+        ("rgb.transport", "theora", "raw, compressed"),
+        ("lidar.window", 99.0, "from 0 to 2"),
+        ("dead_after", 0, "from 1"),
+        ("event.type", "frames", "packet"),
+        ("lidar.extrinsics", "1 2 3", "7 numbers"),
+        ("lidar.extrinsics", "a b c d e f g", "numbers"),
+        ("anchors", ["sonar"], "rgb, depth, lidar, event"),
+        ("anchors", ["rgb", "rgb"], "twice"),
+        ("width", 640, "both or none"),
+    ],
+)
+def test_wrong_values_are_refused_with_what_they_may_be(name, value, words):
+    with pytest.raises(ValueError, match=words.split()[0]) as caught:
+        from_values({name: value})
+    assert words in str(caught.value)
+
+
+def test_extrinsics_are_a_pose_in_metres_and_a_quaternion():
+    pose = from_values({"lidar.extrinsics": "1 2 3 0 0 1 0"}).pose(Modality.LIDAR)
+    assert pose is not None
+    np.testing.assert_allclose(pose @ [1, 0, 0, 1], [0, 2, 3, 1], atol=1e-12)
+
+
+def test_a_reference_camera_of_parameters_needs_its_focal_length():
+    camera = from_values(
+        {"reference_width": 640, "reference_height": 480, "reference_k": "500 500 320 240"}
+    ).reference_camera()
+    assert camera is not None and (camera.width, camera.fx, camera.cy) == (640, 500.0, 240.0)
+    with pytest.raises(ValueError, match="reference_k"):
+        from_values({"reference_width": 640, "reference_height": 480})
+
+
+def test_the_slice_of_events_is_at_least_as_long_as_what_the_network_was_trained_with():
+    config = NodeParameters().synchronizer_config(0.08, simulated=False)
+    assert config.timing[Modality.EVENT].window == 0.08
+
+
+@pytest.mark.parametrize(
+    ("replay", "simulated", "live"),
+    [("auto", False, True), ("auto", True, False), ("yes", False, False), ("no", True, True)],
+)
+def test_stamps_alone_decide_in_replay(replay, simulated, live):
+    parameters = from_values({"replay": replay})
+    assert parameters.synchronizer_config(0.05, simulated).live is live
