@@ -17,7 +17,6 @@ from any2seg_ros.messages import stamp_ns
 from any2seg_ros.modalities import Frame, Modality
 from any2seg_ros.synchronizer import Synchronizer, SynchronizerConfig
 
-
 _DEFAULTS = SynchronizerConfig()
 
 
