@@ -1,195 +1,172 @@
-"""Drives the node over DDS for minutes: memory, queue and CPU time per frame.
+"""Ten minutes of all four sensors at 10 Hz: does memory stay flat, does a queue grow?
 
-Four sensors at 10 Hz are published from a process of their own; the node is another process. The
-figures are the node's: resident memory at the beginning and at the end, frames that waited, frames
-published, and CPU time a frame.
+python -m any2seg_ros.bench.soak --minutes 2
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import multiprocessing
+import math
 import os
-import signal
-import subprocess
-import sys
 import tempfile
+import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from any2seg_ros.resources import find
+from any2seg_ros import resources
+from any2seg_ros.demo.process import NodeProcess
+from any2seg_ros.demo.schedule import ALL, Phase
 
 SECTION = "soak"
-_MINUTES = "ANY2SEG_SOAK_MINUTES"
-_RATE = 10
-_SETTLE_S = 20.0
-_SAMPLE_S = 5.0
+
+_START_SECONDS = 300.0
+_SETTLED = 0.3
+"""Share of the time after which memory must be flat: buffers and caches have been filled."""
 
 
-def run() -> dict[str, Any]:
-    """The figures of ten minutes, or of as many as ANY2SEG_SOAK_MINUTES says."""
-    return soak(float(os.environ.get(_MINUTES, "10")))
+class WatchedNode(NodeProcess):
+    """The node's process, whose memory can be asked for."""
+
+    def memory_mib(self) -> float:
+        """Resident memory in MiB."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def soak(minutes: float, arguments: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Run the node for `minutes`; `arguments` are further ROS arguments of the node."""
+@dataclass
+class Samples:
+    """What was seen of the node: (s, MiB resident, s of processor time) and its statuses."""
+
+    memory: list[tuple[float, float, float]] = field(default_factory=list)
+    latencies: list[tuple[float, float]] = field(default_factory=list)
+    last: Any = None
+
+
+def run(minutes: float = 10.0, model: str = "", quiet: bool = False) -> dict[str, Any]:
+    """Play the demo's bag over and over to a node of its own, and watch it.
+
+    memory_growth_mib_per_minute: slope of the resident memory after the first third. latency_ms:
+    from the anchor's arrival to the last output, in the first and the last tenth: they are alike
+    unless a queue grows. cpu_ms_per_frame: all of the node's processor time divided by masks.
+    """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ["ROS_DOMAIN_ID"] = str(100 + os.getpid() % 100)
-    spawn = multiprocessing.get_context("spawn")
-    receiver, sender = spawn.Pipe(duplex=False)
-    stop = spawn.Event()
-    driver = spawn.Process(target=_drive, args=(sender, stop), daemon=True)
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "node.log"
-        with open(log, "wb") as file:
-            node = subprocess.Popen(_command(arguments), stdout=file, stderr=subprocess.STDOUT)
-        driver.start()
-        try:
-            return _watch(node, receiver, minutes, log)
-        finally:
-            stop.set()
-            _end(node)
-            driver.join(20)
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    from any2seg_ros.demo.player import Player, Tape
+    from any2seg_ros.msg import SegmentationStatus
+
+    rclpy.init()
+    node = rclpy.create_node("soak")
+    samples = Samples()
+    node.create_subscription(
+        SegmentationStatus, "/segmenter/status", lambda msg: _hear(samples, msg), 50
+    )
+    _listen_to_masks(node)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    arguments = ["--ros-args", "--params-file", str(resources.find("config/demo.yaml"))]
+    arguments += ["-p", f"model:={model}"] if model else []
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            WatchedNode(Path(folder) / "node.log", arguments) as process,
+        ):
+            process.wait_until(lambda: samples.last, _START_SECONDS, "the node's first status")
+            talker = rclpy.create_node("soak_player")
+            player = Player(talker, Tape(resources.find("demo_data/streets")))
+            _play(player, process, samples, minutes, quiet)
+            exit_code = process.stop()
+            talker.destroy_node()
+    finally:
+        executor.shutdown()
+        thread.join(5)
+        node.destroy_node()
+        rclpy.shutdown()
+    return summary(samples, minutes, exit_code)
 
 
-def _command(arguments: tuple[str, ...]) -> list[str]:
-    parameters = str(find("config/demo.yaml"))
-    node = [sys.executable, "-m", "any2seg_ros.node.segmenter"]
-    return [*node, "--ros-args", "--params-file", parameters, *arguments]
+def _listen_to_masks(node: Any) -> None:
+    """Somebody has to listen, or the node does not make them."""
+    from sensor_msgs.msg import Image
+
+    for output in ("mask", "confidence", "overlay"):
+        node.create_subscription(Image, f"/segmenter/{output}", lambda msg: None, 5)
 
 
-def _watch(node: subprocess.Popen, receiver: Any, minutes: float, log: Path) -> dict[str, Any]:
-    console = Console()
-    heard = _Heard(receiver)
-    while heard.published < 1:
-        if node.poll() is not None:
-            raise RuntimeError(f"the node ended by itself: {log.read_text()[-2000:]}")
-        heard.take(1.0)
-    heard.take(_SETTLE_S)
-    first, cpu, memory = heard.last, _cpu_seconds(node.pid), []
+def _hear(samples: Samples, status: Any) -> None:
+    fresh = samples.last is None or status.frames_published > samples.last.frames_published
+    if fresh and status.frames_published:
+        samples.latencies.append((time.monotonic(), float(status.latency_total)))
+    samples.last = status
+
+
+def _play(player: Any, process: WatchedNode, samples: Samples, minutes: float, quiet: bool) -> None:
+    length = 8.0
+    phases = [Phase("soak", ALL, length)] * max(1, round(minutes * 60 / length))
     began = time.monotonic()
-    while (seconds := time.monotonic() - began) < 60.0 * minutes:
-        heard.take(min(_SAMPLE_S, 60.0 * minutes - seconds))
-        if node.poll() is not None:
-            raise RuntimeError(f"the node ended by itself: {log.read_text()[-2000:]}")
-        memory.append(_memory_mib(node.pid))
-        console.print(f"{seconds / 60:5.1f} min  {memory[-1]:.0f} MiB  {heard.last}")
-    last = heard.last
-    frames = last["published"] - first["published"]
-    third = max(1, len(memory) // 3)
+
+    def tick(index: int, seconds: float) -> None:
+        now = time.monotonic()
+        if samples.memory and now - samples.memory[-1][0] < 1.0:
+            return
+        process.check()
+        samples.memory.append((now, process.memory_mib(), process.cpu_seconds()))
+        if not quiet and len(samples.memory) % 30 == 1:
+            said = f"{samples.memory[-1][1]:.0f} MiB, {samples.last.frames_published} masks"
+            print(f"{(now - began) / 60:5.1f} min  {said}", flush=True)
+
+    player.play(phases, tick)
+
+
+def summary(samples: Samples, minutes: float, exit_code: int | None) -> dict[str, Any]:
+    """The figures of a soak."""
+    times, memory, cpu = np.array(samples.memory).T
+    masks = int(samples.last.frames_published)
+    settled = times >= times[0] + _SETTLED * (times[-1] - times[0])
+    slope = float(np.polyfit(times[settled] / 60, memory[settled], 1)[0])
+    latencies = np.array([latency for _, latency in samples.latencies]) * 1e3
+    tenth = max(1, len(latencies) // 10)
     return {
-        "minutes": minutes,
-        "frames_in": last["frames_in"] - first["frames_in"],
-        "frames_published": frames,
-        "dropped_busy": last["busy"] - first["busy"],
-        "dropped_late": last["late"] - first["late"],
-        "latency_total_ms": {p: heard.latency_ms(q) for p, q in (("p50", 50), ("p90", 90))},
-        "cpu_ms_per_frame": 1e3 * (_cpu_seconds(node.pid) - cpu) / max(1, frames),
-        "memory_mib": {"first": memory[0], "last": memory[-1], "largest": max(memory)},
-        "memory_growth_mib": float(np.median(memory[-third:]) - np.median(memory[:third])),
+        "minutes": round(minutes, 2),
+        "frames_published": masks,
+        "rate_hz": round(masks / max(times[-1] - times[0], 1e-9), 2),
+        "dropped_busy": int(samples.last.dropped_busy),
+        "dropped_late": int(samples.last.dropped_late),
+        "frames_incomplete": int(samples.last.frames_incomplete),
+        "memory_mib": {
+            "first": round(float(memory[0])),
+            "settled": round(float(memory[settled][0])),
+            "last": round(float(memory[-1])),
+            "most": round(float(memory.max())),
+        },
+        "memory_growth_mib_per_minute": round(slope, 3),
+        "latency_ms": {
+            "first": _percentiles(latencies[:tenth]),
+            "last": _percentiles(latencies[-tenth:]),
+        },
+        "cpu_ms_per_frame": round(1e3 * float(cpu[-1] - cpu[0]) / max(masks, 1), 1),
+        "node_exit_code": exit_code,
     }
 
 
-class _Heard:
-    """What the driver heard of the node's status: the last counters and all latencies."""
-
-    def __init__(self, receiver: Any) -> None:
-        self.last: dict[str, int] = {"published": 0}
-        self._receiver = receiver
-        self._latencies: list[float] = []
-
-    @property
-    def published(self) -> int:
-        return self.last["published"]
-
-    def take(self, seconds: float) -> None:
-        """Listen for so long."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            if self._receiver.poll(left):
-                values = json.loads(self._receiver.recv())
-                self._latencies.append(values.pop("latency"))
-                self.last = values
-
-    def latency_ms(self, percentile: float) -> float:
-        return float(1e3 * np.percentile(self._latencies, percentile))
+def _percentiles(values: np.ndarray) -> dict[str, float]:
+    if len(values) == 0:
+        return {"p50": math.nan, "p90": math.nan}
+    return {f"p{p}": round(float(np.percentile(values, p)), 1) for p in (50, 90)}
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _memory_mib(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def _end(node: subprocess.Popen) -> None:
-    if node.poll() is None:
-        node.send_signal(signal.SIGINT)
-        try:
-            node.wait(20)
-        except subprocess.TimeoutExpired:
-            node.kill()
-
-
-def _drive(sender: Any, stop: Any) -> None:
-    """The other process: plays the demo's bag again and again, and hears status and outputs."""
-    import rclpy
-    from rclpy.executors import SingleThreadedExecutor
-    from sensor_msgs.msg import Image
-
-    from any2seg_ros.demo.player import Tape
-    from any2seg_ros.msg import SegmentationStatus
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
-    node = rclpy.create_node("soak")
-
-    def tell(status: Any) -> None:
-        counted = {
-            "frames_in": status.frames_in,
-            "published": status.frames_published,
-            "busy": status.dropped_busy,
-            "late": status.dropped_late,
-            "latency": status.latency_total,
-        }
-        sender.send(json.dumps(counted))
-
-    node.create_subscription(SegmentationStatus, "/segmenter/status", tell, 50)
-    for name in ("mask", "confidence", "overlay"):
-        node.create_subscription(Image, f"/segmenter/{name}", lambda msg: None, 5)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    tape = Tape(find("demo_data/streets"))
-    _play(node, executor, tape, stop)
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown()
-
-
-def _play(node: Any, executor: Any, tape: Any, stop: Any) -> None:
-    from any2seg_ros.demo.player import Phase, Player
-    from any2seg_ros.modalities import Modality
-
-    player = Player(node, tape)
-    length = max(message.due for message in tape.messages) * 1e-9
-
-    class _Stopped(Exception):
-        pass
-
-    def tick(index: int, seconds: float) -> None:
-        executor.spin_once(timeout_sec=0.0)
-        if stop.is_set():
-            raise _Stopped
-
-    while not stop.is_set():
-        try:
-            player.play([Phase("soak", tuple(Modality), length + 1.0 / _RATE)], tick)
-        except _Stopped:
-            return
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--model", default="", help="weights; those of the package if not given")
+    chosen = parser.parse_args()
+    print(json.dumps(run(chosen.minutes, chosen.model), indent=2))
