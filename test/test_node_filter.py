@@ -1,91 +1,96 @@
-"""The synchronizer among message_filters: it composes, and callbacks cannot harm it."""
+"""The synchronizer as a filter of message_filters: how it composes, and what callbacks may do."""
 
 from __future__ import annotations
 
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
 
 message_filters = pytest.importorskip("message_filters", reason="message_filters is not here")
 
-from any2seg_ros.modalities import Modality  # noqa: E402
-from any2seg_ros.node.filter import FrameFilter  # noqa: E402
+from any2seg_ros.modalities import Frame, Modality  # noqa: E402
+from any2seg_ros.node.synchronizer_filter import SynchronizerFilter  # noqa: E402
+from any2seg_ros.synchronizer import SynchronizerConfig  # noqa: E402
 
-RGB, LIDAR = Modality.RGB, Modality.LIDAR
+RGB, DEPTH, LIDAR, EVENT = Modality
 
 
-def _message(tenths):
-    stamp = SimpleNamespace(sec=100 + tenths // 10, nanosec=tenths % 10 * 100_000_000)
-    return SimpleNamespace(header=SimpleNamespace(stamp=stamp))
+def message(ms: int) -> SimpleNamespace:
+    stamp = SimpleNamespace(sec=1000 + ms // 1000, nanosec=ms % 1000 * 1_000_000)
+    return SimpleNamespace(header=SimpleNamespace(stamp=stamp), ms=ms)
 
 
 @pytest.fixture
 def inputs():
-    return {RGB: message_filters.SimpleFilter(), LIDAR: message_filters.SimpleFilter()}
+    return {RGB: message_filters.SimpleFilter(), DEPTH: message_filters.SimpleFilter()}
 
 
-def _drive(inputs, count=6):
-    for tenths in range(count):
-        inputs[LIDAR].signalMessage(_message(tenths))
-        inputs[RGB].signalMessage(_message(tenths))
+def test_messages_of_other_filters_become_frames(inputs):
+    frames: list[Frame] = []
+    joined = SynchronizerFilter(inputs)
+    joined.registerCallback(frames.append)
+    for k in range(5):
+        inputs[DEPTH].signalMessage(message(100 * k))
+        inputs[RGB].signalMessage(message(100 * k + 1))
+    assert [f.measurements[RGB].ms for f in frames[1:]] == [101, 201, 301, 401]
+    assert [f.measurements[DEPTH].ms for f in frames[1:]] == [100, 200, 300, 400]
 
 
-def test_frames_of_messages_reach_every_callback_with_its_arguments(inputs):
-    filter_ = FrameFilter(inputs)
-    first, second = [], []
-    filter_.registerCallback(first.append)
-    filter_.registerCallback(lambda frame, word: second.append(word), "word")
-    _drive(inputs)
-    assert len(first) == len(second) >= 5
-    assert set(second) == {"word"}
-    assert set(first[-1].measurements) == {RGB, LIDAR}
-    assert first[-1].measurements[RGB].header.stamp.nanosec == 500_000_000
+def test_a_callback_gets_the_arguments_that_it_was_registered_with(inputs):
+    heard = []
+    joined = SynchronizerFilter(inputs)
+    joined.registerCallback(lambda frame, *rest: heard.append(rest), "a", 2)
+    inputs[RGB].signalMessage(message(0))
+    assert heard == [("a", 2)]
 
 
-def test_an_exception_in_a_callback_harms_neither_others_nor_later_frames(inputs):
-    errors, heard = [], []
-    filter_ = FrameFilter(inputs, failed=errors.append)
+def test_an_exception_in_a_callback_harms_nothing(inputs):
+    frames, failures = [], []
+    joined = SynchronizerFilter(inputs, failed=failures.append)
 
-    def fall(frame):
-        raise RuntimeError("no")
+    def fail(frame):
+        raise RuntimeError("not today")
 
-    filter_.registerCallback(fall)
-    filter_.registerCallback(heard.append)
-    _drive(inputs)
-    assert len(heard) == len(errors) >= 5
-    assert all(str(error) == "no" for error in errors)
+    joined.registerCallback(fail)
+    joined.registerCallback(frames.append)
+    for k in range(3):
+        inputs[RGB].signalMessage(message(100 * k))
+    assert len(frames) == 3
+    assert [str(failure) for failure in failures] == ["not today"] * 3
 
 
 def test_callbacks_run_outside_the_lock(inputs):
-    filter_ = FrameFilter(inputs)
-    done = []
+    joined = SynchronizerFilter(inputs)
+    entered = []
 
-    def feed_from_another_thread(frame):
-        if done:
-            return
-        done.append(False)
-        thread = threading.Thread(target=filter_.poll)
-        thread.start()
-        thread.join(5)
-        done[0] = not thread.is_alive()
+    def wait_for_another_thread(frame):
+        other = threading.Thread(target=inputs[DEPTH].signalMessage, args=(message(0),))
+        other.start()
+        other.join(5.0)
+        entered.append(not other.is_alive())
 
-    filter_.registerCallback(feed_from_another_thread)
-    _drive(inputs)
-    assert done == [True]
+    joined.registerCallback(wait_for_another_thread)
+    inputs[RGB].signalMessage(message(0))
+    assert entered == [True]
 
 
-def test_a_frame_leaves_at_its_deadline_by_poll_alone(inputs):
-    heard = []
-    filter_ = FrameFilter(inputs)
-    filter_.registerCallback(heard.append)
-    _drive(inputs)
-    before = len(heard)
-    inputs[RGB].signalMessage(_message(6))
-    assert len(heard) == before
-    until = filter_.synchronizer.next_deadline
-    assert until is not None
-    clock = threading.Event()
-    while len(heard) == before and not clock.wait(0.01):
-        filter_.poll()
-    assert set(heard[-1].measurements) >= {RGB}
+def test_a_deadline_passes_without_a_message(inputs):
+    frames: list[Frame] = []
+    joined = SynchronizerFilter(inputs, SynchronizerConfig(deadline=0.0))
+    joined.registerCallback(frames.append)
+    inputs[DEPTH].signalMessage(message(0))
+    inputs[RGB].signalMessage(message(100))
+    time.sleep(0.001)
+    joined.poll()
+    assert frames[-1].measurements[RGB].ms == 100
+
+
+def test_one_filter_that_is_silent_does_not_silence_the_others(inputs):
+    frames: list[Frame] = []
+    joined = SynchronizerFilter(inputs)
+    joined.registerCallback(frames.append)
+    for k in range(10):
+        inputs[RGB].signalMessage(message(100 * k))
+    assert len(frames) == 10
