@@ -50,7 +50,8 @@ class Look:
 class Outputs:
     """Publishes on ~/mask, ~/confidence, ~/color, ~/overlay, ~/points, ~/camera_info, ~/status.
 
-    ~/label_info is latched. Headers are the anchor's; ~/points is in `reference_frame`.
+    ~/label_info is latched. Headers are the anchor's, but ~/points and ~/camera_info are in
+    `reference_frame`.
     """
 
     def __init__(self, node: Any, taxonomy: Taxonomy, look: Look = Look()) -> None:
@@ -91,19 +92,19 @@ class Outputs:
         assert segmentation is not None and anchor is not None
         header, labels = anchor.header, self._labels(segmentation)
         height, width = labels.shape
+        placed = Header(stamp=header.stamp, frame_id=reference_frame)
         if self._wanted("confidence"):
             fields = confidence_fields(segmentation.confidence, self.look.confidence_encoding)
             self._send("confidence", Image(header=header, **fields))
         if self._wanted("camera_info"):
             camera = reference.resized(width, height)
-            self._send("camera_info", CameraInfo(header=header, **info_fields(camera)))
+            self._send("camera_info", CameraInfo(header=placed, **info_fields(camera)))
         if self._wanted("mask"):
             self._send("mask", Image(header=header, **mask_fields(labels)))
         if self._wanted("color") or self._wanted("overlay"):
             self._publish_pictures(result, header, labels)
         if self._wanted("points"):
             points = semantic_points(result, labels, reference, self._taxonomy)
-            placed = Header(stamp=header.stamp, frame_id=reference_frame)
             self._send("points", PointCloud2(header=placed, **cloud_fields(points, PointField)))
 
     def _labels(self, segmentation: Segmentation) -> np.ndarray:

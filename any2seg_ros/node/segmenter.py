@@ -19,10 +19,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         executor.add_node(node)
         if node.get_parameter("autostart").value and not start(node):
-            return 1
+            return 1 if rclpy.ok() else 0
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        # A signal takes the context away from whatever is being made at that moment.
+        if rclpy.ok():
+            raise
     finally:
         node.close()
         node.destroy_node()
