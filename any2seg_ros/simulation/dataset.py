@@ -296,6 +296,7 @@ def _run(work: Callable[[Job], int], todo: list[Job], jobs: int) -> Iterator[int
         yield from map(work, todo)
         return
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(jobs, context, initializer=_begin_worker) as pool:
         waiting, rest = set(), iter(todo)
         try:
@@ -314,5 +315,8 @@ def _run(work: Callable[[Job], int], todo: list[Job], jobs: int) -> Iterator[int
                 "use fewer --jobs; the same command goes on where it was"
             ) from None
         except BaseException:
+            # Files are renamed into place when they are whole: nothing is lost but half a scene.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
