@@ -135,7 +135,7 @@ def test_a_report_keeps_its_schema_and_has_all_figures_in_percent(segmenter):
     samples = [sample(i, conditions=["night"]) for i in range(2)]
     evaluator = evaluate(segmenter, samples, EvaluationConfig(latency_frames=1))
     latencies = evaluator.stopwatch.milliseconds()
-    report = report_of(evaluator, latencies_ms=latencies, cost=cost(latencies))
+    report = report_of(evaluator, latencies_ms=latencies, cost=cost(evaluator.stopwatch))
     assert summary.check(report) == []
     assert list(report["subsets"])[-1] == "rgb+depth+lidar+event"
     miou = {name: row["miou"] for name, row in report["subsets"].items()}

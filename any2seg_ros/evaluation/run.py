@@ -74,7 +74,7 @@ def evaluate(
         partial=any(cut for _, _, cut in gathered),
         notes=list(dict.fromkeys(note for _, notes, _ in gathered for note in notes)),
         latencies_ms=latencies,
-        cost=cost(latencies),
+        cost=cost(evaluator.stopwatch),
     )
     return _write(tally, context, out)
 
