@@ -97,6 +97,7 @@ class _Stream:
         "enabled",
         "hold",
         "interval",
+        "lacked",
         "last",
         "misses",
         "modality",
@@ -120,10 +121,11 @@ class _Stream:
     def clear(self, misses: int) -> None:
         """Nothing heard yet; so long, nobody waits."""
         self.buffer.clear()
-        self.last = _NEVER
+        self.last = _NEVER if self.enabled else _FOREVER
         self.interval = 0
         self.misses = misses
         self.refused = ""
+        self.lacked = True
 
     def insert(self, stamp: int, message: Any) -> None:
         """A measurement that was overtaken by a later one of its own sensor."""
@@ -151,6 +153,10 @@ class _Pending:
     stamp: int
     until: int
     waiting: int
+
+
+class _Draft:
+    """A Frame in the making: Frame's own __init__ assigns to a frozen class, which is slow."""
 
 
 class Synchronizer:
@@ -197,7 +203,6 @@ class Synchronizer:
         self._reference = _NEVER
         self._due = _NEVER
         self._left: _Pending | None = None
-        self._lacked = 0
 
     def reset(self) -> None:
         """Forget all measurements and pending Frames, as after a jump of time."""
@@ -228,7 +233,9 @@ class Synchronizer:
 
     def refuse(self, modality: Modality, reason: str) -> None:
         """Note that a message came which cannot be used: Frames without the modality say so."""
-        self._streams[modality].refused = reason
+        stream = self._streams[modality]
+        stream.refused = reason
+        stream.lacked = True
 
     def add(self, modality: Modality, stamp: int, message: Any, now: int) -> list[Frame]:
         """Take a measurement; returns the Frames that leave, in order of their stamps.
@@ -237,19 +244,21 @@ class Synchronizer:
         replay.
         """
         stream = self._streams[modality]
-        if not stream.enabled:
-            return []
-        stamp += stream.offset
+        if stream.offset:
+            stamp += stream.offset
         gap = stamp - stream.last
         if gap > 0:
-            if modality is not _EVENT:
+            if not stream.chunked:
                 interval = stream.interval
-                if gap < interval + interval:
-                    stream.interval = interval + ((gap - interval) >> 2)
+                longer = gap - interval
+                if longer < interval:
+                    stream.interval = interval + (longer >> 2)
                 elif stream.last != _NEVER:
                     stream.interval = interval + (interval >> 3) if interval else gap
             stream.last = stamp
             stream.buffer.append((stamp, message))
+        elif not stream.enabled:
+            return []
         elif gap < self._jump:
             self.reset()
             return self.add(modality, stamp - stream.offset, message, now)
@@ -257,27 +266,26 @@ class Synchronizer:
             stream.insert(stamp, message)
         if stamp > self._clock:
             self._clock = stamp
-        if stream.refused:
-            stream.refused = ""
-        if not (self._lacked & stream.bit and self._is_late(stream, stamp, now)):
-            stream.misses = 0
+        if stream.lacked:
+            self._hear(stream, stamp, now)
         if stream.order <= self._order:
-            if modality is not _EVENT or stamp >= self._due:
+            if not stream.chunked or stamp >= self._due:
                 self._open(stream, stamp, message, now)
         elif stamp > self._overdue:
             self._take_over(stream, stamp, message, now)
         pending = self._pending
         if not pending:
             return []
-        bit = stream.bit
-        for frame in pending:
-            if frame.waiting & bit and (
-                stream.last >= frame.stamp or not self._awaited(stream, frame.stamp)
-            ):
-                frame.waiting ^= bit
         first = pending[0]
-        if first.waiting and self._clock < first.until and now < first.give_up:
-            return []
+        waiting = first.waiting
+        if waiting:
+            bit = stream.bit
+            if waiting & bit and (
+                stream.last >= first.stamp or not self._awaited(stream, first.stamp)
+            ):
+                first.waiting = waiting = waiting ^ bit
+            if waiting and self._clock < first.until and now < first.give_up:
+                return []
         pending.popleft()
         left = self._close(first)
         return [left, *self._leave(now)] if pending else [left]
@@ -296,20 +304,22 @@ class Synchronizer:
             frames.append(self._close(self._pending.popleft()))
         return frames
 
-    def _is_late(self, stream: _Stream, stamp: int, now: int) -> bool:
-        """Counts a measurement that came after a Frame that lacked it.
+    def _hear(self, stream: _Stream, stamp: int, now: int) -> None:
+        """A measurement of a modality that the Frame before lacked: is it alive again?
 
-        One that came before that Frame's deadline would have been waited for, had it been thought
-        alive: it is heard nevertheless.
+        It is late if it came after a Frame that it belongs to. One that came before that Frame's
+        deadline would have been waited for, had it been thought alive: it is heard nevertheless.
         """
+        stream.lacked = False
+        stream.refused = ""
         left = self._left
-        if left is None or stamp > left.stamp:
-            return False
-        self._lacked &= ~stream.bit
-        self.counters.late += 1
-        if stamp + stream.window < left.stamp:
-            return True
-        return now >= left.give_up if self._live else self._clock >= left.until
+        if left is not None and stamp <= left.stamp:
+            self.counters.late += 1
+            if stamp + stream.window < left.stamp:
+                return
+            if now >= left.give_up if self._live else self._clock >= left.until:
+                return
+        stream.misses = 0
 
     def _take_over(self, stream: _Stream, stamp: int, message: Any, now: int) -> None:
         """Open a Frame in place of the anchor, if all that are preferred are silent."""
@@ -339,9 +349,9 @@ class Synchronizer:
         self._reference = stamp
         on_grid = stream.chunked and not changed and stamp - self._due < period
         self._due = (self._due if on_grid else stamp) + period
-        waiting, dead_after = 0, self._dead_after
+        waiting, dead_after, awaited = 0, self._dead_after, self._awaited
         for other in self._streams:
-            if other.last < stamp and other.misses < dead_after and self._awaited(other, stamp):
+            if other.last < stamp and other.misses < dead_after and awaited(other, stamp):
                 waiting |= other.bit
         frame = _Pending()
         frame.stamp = stamp
@@ -357,16 +367,19 @@ class Synchronizer:
         since = reference - stream.last
         if since <= 0 or stream.chunked:
             return since > 0
-        interval = stream.interval
-        if interval > since + stream.window or interval >= since + since:
+        left = stream.interval - since
+        if left > 0 and (left > stream.window or left >= since):
             return False
-        return since <= self._silence or since <= (self._dead_after + 1) * interval
+        return since <= self._silence or since <= (self._dead_after + 1) * stream.interval
 
     def _leave(self, now: int) -> list[Frame]:
         frames = []
         pending = self._pending
         while pending:
             first = pending[0]
+            for stream in self._streams:
+                if first.waiting & stream.bit and not self._awaited(stream, first.stamp):
+                    first.waiting ^= stream.bit
             if first.waiting and self._clock < first.until and now < first.give_up:
                 break
             frames.append(self._close(pending.popleft()))
@@ -375,8 +388,8 @@ class Synchronizer:
     def _close(self, pending: _Pending) -> Frame:
         reference, anchor, lacked = pending.stamp, pending.anchor, 0
         measurements: dict[Modality, Any] = {}
-        availability = _ALL_OK.copy()
-        reasons: dict[Modality, str] = {}
+        availability: Any = _ALL_OK
+        reasons: Any = _NO_REASONS
         for stream in self._streams:
             buffer = stream.buffer
             if stream.chunked:
@@ -392,7 +405,10 @@ class Synchronizer:
             if found is _OK:
                 measurements[stream.modality] = chosen
                 continue
+            if not lacked:
+                availability, reasons = dict(_ALL_OK), {}
             lacked |= stream.bit
+            stream.lacked = True
             if found is _HELD:
                 measurements[stream.modality] = chosen
                 reason = "held: nothing newer came"
@@ -406,17 +422,14 @@ class Synchronizer:
                 self._count_misses(lacked & pending.waiting)
         else:
             self.counters.complete += 1
-        self._left, self._lacked = pending, lacked
-        # Frame's own __init__ assigns to a frozen class, which takes longer than all of this.
-        frame = Frame.__new__(Frame)
-        values = {
-            "stamp": reference,
-            "measurements": measurements,
-            "availability": availability,
-            "reasons": reasons,
-            "anchor": anchor.modality,
-        }
-        object.__setattr__(frame, "__dict__", values)
+        self._left = pending
+        frame: Any = _Draft()
+        frame.stamp = reference
+        frame.measurements = measurements
+        frame.availability = availability
+        frame.reasons = reasons
+        frame.anchor = anchor.modality
+        frame.__class__ = Frame
         return frame
 
     def _count_misses(self, missed: int) -> None:
@@ -441,14 +454,17 @@ def _slice(stream: _Stream, reference: int) -> tuple[Any, Availability]:
     begin = reference - stream.window
     while buffer and buffer[0][0] <= begin:
         buffer.popleft()
+    if not buffer:
+        return _NOTHING
+    stamp, first = buffer[0]
+    if stamp >= reference:
+        return ([first], _OK) if stamp <= reference + stream.window else _NOTHING
     chunks = []
     for stamp, chunk in buffer:
         chunks.append(chunk)
         if stamp >= reference:
-            if len(chunks) == 1 and stamp > reference + stream.window:
-                return _NOTHING
             break
-    return (chunks, _OK) if chunks else _NOTHING
+    return chunks, _OK
 
 
 def _nearest(stream: _Stream, reference: int) -> tuple[Any, Availability]:
@@ -459,25 +475,22 @@ def _nearest(stream: _Stream, reference: int) -> tuple[Any, Availability]:
     buffer = stream.buffer
     stamp, message = buffer[0]
     distance = reference - stamp
-    if distance >= 0 and len(buffer) > 1:
-        following, candidate = buffer[1]
-        while following <= reference:
-            buffer.popleft()
-            distance, message = reference - following, candidate
-            if len(buffer) == 1:
+    if distance >= 0:
+        while len(buffer) > 1:
+            stamp, following = buffer[1]
+            after = stamp - reference
+            if after > 0:
+                if after < distance and after <= stream.window:
+                    return following, _OK
                 break
-            following, candidate = buffer[1]
-        else:
-            after = following - reference
-            if after < distance and after <= stream.window:
-                return candidate, _OK
-    elif -distance > stream.window:
+            buffer.popleft()
+            distance, message = -after, following
+        if distance <= stream.window:
+            return message, _OK
+        if distance <= stream.hold:
+            return message, _HELD
         return _NOTHING
-    if distance <= stream.window:
-        return message, _OK
-    if distance <= stream.hold:
-        return message, _HELD
-    return _NOTHING
+    return (message, _OK) if -distance <= stream.window else _NOTHING
 
 
 def _absence(stream: _Stream) -> tuple[Availability, str]:
@@ -492,7 +505,8 @@ def _absence(stream: _Stream) -> tuple[Availability, str]:
 
 _OK, _HELD = Availability.OK, Availability.HELD
 _NOTHING = (None, Availability.MISSING)
-_ALL_OK = dict.fromkeys(Modality, _OK)
+_ALL_OK = MappingProxyType(dict.fromkeys(Modality, _OK))
+_NO_REASONS: Mapping[Modality, str] = MappingProxyType({})
 
 
 def _ns(seconds: float) -> int:
