@@ -80,7 +80,7 @@ class EventStream:
         with self._lock:
             if last.decoded:
                 return
-            batch = []
+            batch: list[Packet] = []
             while self._waiting and (not batch or batch[-1] is not last):
                 batch.append(self._waiting.popleft())
             self._decode(batch)

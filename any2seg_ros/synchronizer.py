@@ -280,9 +280,7 @@ class Synchronizer:
         waiting = first.waiting
         if waiting:
             bit = stream.bit
-            if waiting & bit and (
-                stream.last >= first.stamp or not self._awaited(stream, first.stamp)
-            ):
+            if waiting & bit and not self._awaited(stream, first.stamp - stream.last):
                 first.waiting = waiting = waiting ^ bit
             if waiting and self._clock < first.until and now < first.give_up:
                 return []
@@ -351,7 +349,8 @@ class Synchronizer:
         self._due = (self._due if on_grid else stamp) + period
         waiting, dead_after, awaited = 0, self._dead_after, self._awaited
         for other in self._streams:
-            if other.last < stamp and other.misses < dead_after and awaited(other, stamp):
+            since = stamp - other.last
+            if since > 0 and other.misses < dead_after and awaited(other, since):
                 waiting |= other.bit
         frame = _Pending()
         frame.stamp = stamp
@@ -362,9 +361,8 @@ class Synchronizer:
         frame.give_up = now + self._deadline if self._live else _FOREVER
         self._pending.append(frame)
 
-    def _awaited(self, stream: _Stream, reference: int) -> bool:
-        """Whether a measurement may still come that fits `reference` better than those here."""
-        since = reference - stream.last
+    def _awaited(self, stream: _Stream, since: int) -> bool:
+        """Whether a better measurement may still come for a reference `since` ns after the last."""
         if since <= 0 or stream.chunked:
             return since > 0
         left = stream.interval - since
@@ -378,7 +376,8 @@ class Synchronizer:
         while pending:
             first = pending[0]
             for stream in self._streams:
-                if first.waiting & stream.bit and not self._awaited(stream, first.stamp):
+                since = first.stamp - stream.last
+                if first.waiting & stream.bit and not self._awaited(stream, since):
                     first.waiting ^= stream.bit
             if first.waiting and self._clock < first.until and now < first.give_up:
                 break
