@@ -43,6 +43,9 @@ def register(app: typer.Typer) -> None:
             int, typer.Option(min=0, help="CPU threads; 0 leaves it to the engine.")
         ] = 0,
         limit: Annotated[int, typer.Option(min=0, help="At most this many frames; 0 is all.")] = 0,
+        latency_frames: Annotated[
+            int, typer.Option(min=0, help="Frames on which every subset is timed.")
+        ] = 5,
         seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
         labels: Annotated[
             Path | None, typer.Option(help="Bags: folder of label images, named by stamp in ns.")
@@ -87,6 +90,7 @@ def register(app: typer.Typer) -> None:
             modalities=parse_subset(modalities) if modalities else source.modalities,
             robustness=_words(robustness),
             seed=seed,
+            latency_frames=latency_frames,
         )
         with _progress(share.rank == 0) as progress:
             report = run(segmenter, source, config, str(path), out, share, progress)
