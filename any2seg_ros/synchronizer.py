@@ -76,7 +76,7 @@ class SynchronizerConfig:
                 )
 
 
-@dataclass
+@dataclass(slots=True)
 class Counters:
     """What happened since the synchronizer was made."""
 
@@ -175,6 +175,28 @@ class Synchronizer:
        counted as late. A jump backwards resets everything but the counters.
     """
 
+    __slots__ = (
+        "_anchors",
+        "_clock",
+        "_dead_after",
+        "_deadline",
+        "_due",
+        "_jump",
+        "_left",
+        "_live",
+        "_minimum",
+        "_order",
+        "_overdue",
+        "_patience",
+        "_pending",
+        "_period",
+        "_reference",
+        "_silence",
+        "_streams",
+        "config",
+        "counters",
+    )
+
     def __init__(self, config: SynchronizerConfig = SynchronizerConfig()) -> None:
         self.config = config
         self.counters = Counters()
@@ -185,7 +207,8 @@ class Synchronizer:
         ]
         self._anchors = [self._streams[m] for m in config.anchors]
         self._period = _ns(config.period)
-        self._minimum = _ns(config.minimum_interval)
+        self._patience = self._period + (self._period >> 1)
+        self._minimum = max(1, _ns(config.minimum_interval))
         self._deadline = _ns(config.deadline)
         self._dead_after = config.dead_after
         self._silence = (config.dead_after + 1) * self._period
@@ -335,22 +358,24 @@ class Synchronizer:
         order, period, interval = stream.order, self._period, stream.interval
         if order == len(self._anchors):
             return
-        if interval < period:
-            interval = period
-        self._overdue = stamp + interval + (interval >> 1)
+        patience = self._patience if interval <= period else interval + (interval >> 1)
+        self._overdue = stamp + patience
         changed = order != self._order
         self._order = order
         since = stamp - self._reference
-        if since <= 0 or since < self._minimum or (changed and since + since < period):
+        if since < self._minimum or (changed and since + since < period):
             return
         self.counters.opened += 1
         self._reference = stamp
         on_grid = stream.chunked and not changed and stamp - self._due < period
         self._due = (self._due if on_grid else stamp) + period
-        waiting, dead_after, awaited = 0, self._dead_after, self._awaited
+        waiting, dead_after, silence = 0, self._dead_after, self._silence
         for other in self._streams:
             since = stamp - other.last
-            if since > 0 and other.misses < dead_after and awaited(other, since):
+            if since <= 0 or other.misses >= dead_after:
+                continue
+            # What is overdue, but not for long, is awaited in any case: no need to ask.
+            if other.interval <= since <= silence or self._awaited(other, since):
                 waiting |= other.bit
         frame = _Pending()
         frame.stamp = stamp
