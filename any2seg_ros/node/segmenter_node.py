@@ -31,7 +31,7 @@ from any2seg_ros.node.worker import Worker
 from any2seg_ros.pipeline import Pipeline, Result
 from any2seg_ros.synchronizer import Synchronizer
 
-_POLL_S = 0.01
+_POLL_S = 0.02
 _LOG_EVERY_S = 1.0
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
