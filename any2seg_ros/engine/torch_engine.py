@@ -20,7 +20,8 @@ class TorchEngine:
         if threads:
             torch.set_num_threads(threads)
         self.device = torch.device(device)
-        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.network = network.to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         half = precision == "f16" or (precision == "auto" and self.device.type == "cuda")
         kind = torch.float16 if half else torch.bfloat16
         mixed = half or precision == "bf16"

@@ -59,8 +59,8 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._check_output()
         self._open_data()
-        network = build(config, len(self.taxonomy)).to(self.device)
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = build(config, len(self.taxonomy)).to(self.device)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes > 1 and config.shared_norms:
             distributed.share_norms(self.network)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
