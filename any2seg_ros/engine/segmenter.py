@@ -124,8 +124,8 @@ def masks(
     """logits float32 (K, h, w) -> labels uint8 (H, W), confidence float32 (H, W) in 0..1.
 
     Labels are the argmax of the logits upsampled to `size` (width, height). The confidence is the
-    largest softmax of logits / temperature, at twice the size of the logits and upsampled from there:
-    a fraction of the exponentials for a map that is smooth between them anyway.
+    largest softmax of logits / temperature, at twice the size of the logits and upsampled from
+    there: a fraction of the exponentials for a map that is smooth between them anyway.
     """
     return _labels(logits, size), _confidence(logits, size, temperature)
 
