@@ -28,7 +28,6 @@ RELIABLE = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 TOPICS = {
     f"/{NODE_NAME}/mask": (Image, RELIABLE),
     f"/{NODE_NAME}/confidence": (Image, RELIABLE),
-    f"/{NODE_NAME}/overlay": (Image, RELIABLE),
     f"/{NODE_NAME}/label_info": (LabelInfo, LATCHED),
     f"/{NODE_NAME}/camera_info": (CameraInfo, RELIABLE),
     f"/{NODE_NAME}/status": (SegmentationStatus, RELIABLE),
