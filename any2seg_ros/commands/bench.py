@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-SECTIONS = ("place", "synchronizer", "network", "simulation", "soak")
-LONG_SECTIONS = ("soak",)
+SECTIONS = ("place", "synchronizer", "network", "simulation", "replay", "soak")
+LONG_SECTIONS = ("replay", "soak")
 
 
 def register(app: typer.Typer) -> None:

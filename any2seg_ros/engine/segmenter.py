@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -38,6 +38,9 @@ class EngineConfig:
     device: str = "auto"
     threads: int = 0
     precision: str = "auto"
+    width: int = 0
+    """px of the modality images; 0 for those the network was trained on. Fewer are faster."""
+    height: int = 0
 
 
 class Segmenter:
@@ -56,6 +59,8 @@ class Segmenter:
         """Load the weights; FileNotFoundError or ValueError say what is wrong and the mend."""
         path = Path(config.model) if config.model else find(DEFAULT_MODEL)
         network, metadata = checkpoints.load(path)
+        width, height = metadata.size
+        metadata = replace(metadata, size=(config.width or width, config.height or height))
         name = engines.resolve(config.engine, config.device)
         engine = engines.make(name, network, config.device, config.threads, config.precision)
         width, height = metadata.size

@@ -169,6 +169,12 @@ class NodeParameters:
     threads: int = _parameter(
         EngineConfig.threads, "CPU threads of the engine; 0 leaves it to the engine", 0, 256
     )
+    network_width: int = _parameter(
+        EngineConfig.width, "px of the images that the network sees; 0 as it was trained", 0, 4096
+    )
+    network_height: int = _parameter(
+        EngineConfig.height, "px; fewer are faster, and coarser", 0, 4096
+    )
     autostart: bool = _parameter(True, "configure and activate at the start")
     anchors: tuple[str, ...] = _parameter(
         tuple(m.label for m in SynchronizerConfig.anchors),
@@ -232,7 +238,15 @@ class NodeParameters:
 
     def engine_config(self) -> EngineConfig:
         """What runs the network."""
-        return EngineConfig(self.model, self.engine, self.device, self.threads, self.precision)
+        return EngineConfig(
+            self.model,
+            self.engine,
+            self.device,
+            self.threads,
+            self.precision,
+            self.network_width,
+            self.network_height,
+        )
 
     def synchronizer_config(self, event_window: float, simulated: bool) -> SynchronizerConfig:
         """How frames are made; `event_window` is the slice (s) that the network was trained with.

@@ -10,7 +10,6 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from any2seg_ros.node.segmenter_node import SegmenterNode
 
-
 GIL_SWITCH_S = 0.0005
 """How long a thread that wants Python waits for one that holds it. OpenCV and the engines let go
 of Python dozens of times a frame; at the default of 5 ms the executor doubles the latency."""
