@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -112,15 +113,15 @@ def labelled_layout(bag: Path) -> BagLayout:
 
 def table(report: dict) -> Table:
     """The report's figures as the table that the demo prints."""
-    rows = Table(title="What the node published", title_justify="left")
+    rows = Table(title="What the node published", title_justify="left", box=box.SIMPLE_HEAD)
     rows.add_column("phase", no_wrap=True)
-    for column in ("masks", "rate Hz", "p50 ms", "p90 ms", "p99 ms", "mIoU %", "confidence"):
+    for column in ("masks", "Hz", "p50 ms", "p90 ms", "p99 ms", "mIoU %", "sure"):
         rows.add_column(column, justify="right", no_wrap=True)
     for phase in report["phases"]:
         latency = phase["latency_ms"]
         rows.add_row(
             phase["name"],
-            f"{phase['frames_published']} of {phase['frames_expected']}",
+            f"{phase['frames_published']}/{phase['frames_expected']}",
             f"{phase['rate_hz']:.1f}",
             *(_number(latency[p], 0) for p in ("p50", "p90", "p99")),
             _number(phase["miou"], 1),
