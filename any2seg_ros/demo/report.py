@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from any2seg_ros.demo.recorder import HeardImage
 from any2seg_ros.demo.scoring import Run, masks_of, mean_iou, status_by_stamp, truth_of
 from any2seg_ros.evaluation import report as html
 from any2seg_ros.evaluation.metrics import Confusion
@@ -143,7 +144,7 @@ def _miou_over_time(run: Run, taxonomy: Taxonomy) -> tuple[list[float], list[flo
 
 
 def _pictures(run: Run, camera: Mapping[int, np.ndarray], taxonomy: Taxonomy) -> str:
-    truth = taxonomy.colorize(_nearest(run.truth, _moment(run)))
+    truth = taxonomy.colorize(nearest(run.truth, _moment(run)))
     parts = [html.pictures([html.picture(truth, "ground truth", lossless=True)])]
     for index, phase in enumerate(run.phases):
         figures = _phase_pictures(run, index, camera, taxonomy)
@@ -157,12 +158,10 @@ def _pictures(run: Run, camera: Mapping[int, np.ndarray], taxonomy: Taxonomy) ->
 def _phase_pictures(
     run: Run, index: int, camera: Mapping[int, np.ndarray], taxonomy: Taxonomy
 ) -> list[str]:
-    masks = masks_of(run, index)
-    if not masks:
+    mask = pictured_mask(run, index)
+    if mask is None:
         return []
-    moment = run.starts[index] + _moment(run)
-    mask = min(masks, key=lambda m: abs(m.stamp - moment))
-    image = _nearest(camera, mask.stamp - run.starts[index])
+    image = nearest(camera, mask.stamp - run.starts[index])
     colors = taxonomy.colorize(mask.pixels)
     image = cv2.resize(image, colors.shape[1::-1], interpolation=cv2.INTER_AREA)
     seen = Modality.RGB in run.phases[index].subset
@@ -183,5 +182,12 @@ def _moment(run: Run) -> int:
     return int(min(phase.seconds for phase in run.phases) * 0.5e9)
 
 
-def _nearest(images: Mapping[int, np.ndarray], stamp: int) -> np.ndarray:
+def pictured_mask(run: Run, index: int) -> HeardImage | None:
+    """The mask of phase `index` nearest to the pictured moment, if it has one."""
+    moment = run.starts[index] + _moment(run)
+    return min(masks_of(run, index), key=lambda m: abs(m.stamp - moment), default=None)
+
+
+def nearest(images: Mapping[int, np.ndarray], stamp: int) -> np.ndarray:
+    """The image nearest to a stamp (ns)."""
     return images[min(images, key=lambda s: abs(s - stamp))]

@@ -44,6 +44,7 @@ def run(config: DemoConfig) -> dict:
     _isolate(config.domain)
     import rclpy
 
+    from any2seg_ros.demo.picture import write_picture
     from any2seg_ros.demo.player import Player, Tape
     from any2seg_ros.demo.recorder import Recorder
     from any2seg_ros.demo.report import write_report
@@ -81,13 +82,9 @@ def run(config: DemoConfig) -> dict:
     report = score(result, DELIVER)
     report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
     (out / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    write_report(
-        out / "report.html",
-        report,
-        result,
-        images(bag, layout.sensors[Modality.RGB], tape.start),
-        DELIVER,
-    )
+    camera = images(bag, layout.sensors[Modality.RGB], tape.start)
+    write_report(out / "report.html", report, result, camera, DELIVER)
+    write_picture(out / "demo.jpg", result, camera, DELIVER)
     console.print(table(report))
     console.print(f"Pictures: {out}/report.html   figures: {out}/report.json")
     return report
@@ -195,7 +192,7 @@ def _isolate(domain: int | None) -> None:
     os.environ["ROS_DOMAIN_ID"] = str(100 + os.getpid() % 100 if domain is None else domain)
 
 
-OURS = ("report.html", "report.json", "node.log", "output_bag")
+OURS = ("demo.jpg", "report.html", "report.json", "node.log", "output_bag")
 
 
 def _fresh_folder(folder: Path) -> Path:
