@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import floor, log2
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numba import njit
 
 from any2seg_ros.simulation.mesh import vector
 
@@ -325,8 +328,7 @@ M = {name: index for index, name in enumerate(NAMES)}
 """Number of the material called so."""
 
 
-@dataclass(frozen=True, eq=False)
-class Atlas:
+class Atlas(NamedTuple):
     """All tiles with their smaller versions, and the properties, as arrays by material.
 
     texels float32 (n, 4): linear red, green, blue, share of glass. Texel of material m, level l,
@@ -344,20 +346,20 @@ class Atlas:
     glassy: np.ndarray
     """Whether a material has any glass."""
 
-    def sample(self, material: np.ndarray, uv: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-        """Colour and glass float32 (n, 4) at uv (n, 2) in metres, for a pixel of `footprint` m."""
-        size = self.size[material]
-        texel = footprint * (TILE / size.min(1))
-        level = np.log2(np.maximum(texel, 1.0))
-        level = np.clip(np.rint(level), 0, LEVELS - 1).astype(np.int32)
-        side = self.side[level]
-        fraction = uv / size
-        fraction -= np.floor(fraction)
-        cell = (fraction * side[:, None]).astype(np.int32)
-        np.minimum(cell, (side - 1)[:, None], out=cell)
-        index = material * np.int32(self.stride) + self.offset[level]
-        index += cell[:, 1] * side + cell[:, 0]
-        return np.take(self.texels, index, axis=0)
+
+@njit(cache=True, forceinline=True)
+def texel(width, height, offsets, sides, u, v, footprint):
+    """Number of a material's texel at (u, v) metres, for a pixel of `footprint` metres; compiled.
+
+    `width` and `height` are the material's size, `offsets` and `sides` the Atlas's.
+    """
+    level = log2(max(np.float32(footprint * TILE / min(width, height)), np.float32(1.0)))
+    number = min(int(level + 0.5), LEVELS - 1)
+    side = sides[number]
+    across, down = u / width, v / height
+    column = min(int((across - floor(across)) * side), side - 1)
+    row = min(int((down - floor(down)) * side), side - 1)
+    return offsets[number] + row * side + column
 
 
 @lru_cache(maxsize=1)

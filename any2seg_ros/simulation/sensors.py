@@ -7,13 +7,14 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numba import njit
 
 from any2seg_ros.modalities import IGNORE, Camera
 from any2seg_ros.simulation.materials import M, atlas
 from any2seg_ros.simulation.mesh import vector
 from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings
 from any2seg_ros.simulation.shading import Lights, radiance, surfaces
-from any2seg_ros.simulation.stage import Eye, Hits, Snapshot
+from any2seg_ros.simulation.stage import Hits, Snapshot
 from any2seg_ros.simulation.weather import Weather
 from any2seg_ros.taxonomy import DELIVER
 
@@ -23,25 +24,33 @@ LUMINANCE = vector(0.2126, 0.7152, 0.0722)
 
 @lru_cache(maxsize=8)
 def _grid(camera: Camera) -> np.ndarray:
-    """Unit rays of all pixels in the optical frame, float64 (3, h * w)."""
+    """Unit rays of all pixels in the optical frame, float32 (h * w, 3)."""
     v, u = np.mgrid[: camera.height, : camera.width]
     rays = np.stack(
         [(u.ravel() - camera.cx) / camera.fx, (v.ravel() - camera.cy) / camera.fy, np.ones(u.size)]
     )
-    return rays / np.sqrt(np.square(rays).sum(0))
+    return np.ascontiguousarray((rays / np.sqrt(np.square(rays).sum(0))).T, np.float32)
 
 
 def camera_rays(camera: Camera, world_from_optical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Origins and unit directions of all pixels in the world, both float32 (h * w, 3)."""
-    turned = world_from_optical[:3, :3] @ _grid(camera)
-    directions = np.ascontiguousarray(turned.T, np.float32)
-    origin = np.float32(world_from_optical[:3, 3])
-    return np.ascontiguousarray(np.broadcast_to(origin, directions.shape)), directions
+    """Origin float32 (1, 3) and unit directions float32 (h * w, 3) of all pixels in the world."""
+    pose = world_from_optical.astype(np.float32)
+    return pose[None, :3, 3].copy(), _turned(_grid(camera), pose[:3, :3].copy())
+
+
+@njit(cache=True)
+def _turned(rays, turn):
+    turned = np.empty_like(rays)
+    for i in range(len(rays)):
+        x, y, z = rays[i, 0], rays[i, 1], rays[i, 2]
+        for axis in range(3):
+            turned[i, axis] = turn[axis, 0] * x + turn[axis, 1] * y + turn[axis, 2] * z
+    return turned
 
 
 def forward(camera: Camera) -> np.ndarray:
     """Cosine between every pixel's ray and the optical axis, float32 (h * w,)."""
-    return _grid(camera)[2].astype(np.float32)
+    return _grid(camera)[:, 2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +71,8 @@ def look(
 ) -> View:
     """What arrives at a camera."""
     origins, directions = camera_rays(camera, world_from_optical)
-    light, hits = radiance(
-        snapshot,
-        origins,
-        directions,
-        weather,
-        lights,
-        1.0 / camera.fx,
-        mirrors,
-        Eye(camera, world_from_optical),
-    )
+    pixel = 1.0 / camera.fx
+    light, hits = radiance(snapshot, origins, directions, weather, lights, pixel, mirrors)
     labels = np.where(hits.face >= 0, snapshot.faces.label[hits.face], _SKY).astype(np.uint8)
     shape = (camera.height, camera.width)
     return View(light.reshape(*shape, 3), labels.reshape(shape))
@@ -146,7 +147,7 @@ def measure_depth(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Stereo depth uint16 (h, w) in mm, 0 in holes; and the true depth float32 (h, w) in m."""
     origins, directions = camera_rays(camera, world_from_optical)
-    hits = snapshot.trace(origins, directions, Eye(camera, world_from_optical))
+    hits = snapshot.trace(origins, directions)
     shape = (camera.height, camera.width)
     true = np.where(hits.face >= 0, hits.distance * forward(camera), np.inf).astype(np.float32)
     glass = _glass(snapshot, origins, directions, hits, 1.0 / camera.fx)
@@ -162,8 +163,7 @@ def _glass(
     glassy = np.append(atlas().glassy, False)
     material = np.where(hits.face >= 0, snapshot.faces.material[hits.face], -1)
     at = np.flatnonzero(glassy[material])
-    some = Hits(hits.distance[at], hits.face[at], hits.u[at], hits.v[at])
-    seen = surfaces(snapshot, origins[at], directions[at], some, pixel)
+    seen = surfaces(snapshot, origins, directions[at], hits.some(at), pixel)
     glass = (material == M["water"]) * np.float32(0.9)
     glass[at[seen.at]] = seen.glass
     return glass

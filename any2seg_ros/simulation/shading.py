@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import floor, sin, sqrt
+from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
-from any2seg_ros.simulation.materials import Atlas, atlas
-from any2seg_ros.simulation.mesh import vector
-from any2seg_ros.simulation.stage import Eye, Hits, Snapshot
-from any2seg_ros.simulation.weather import Weather
+from any2seg_ros.simulation.materials import atlas, texel
+from any2seg_ros.simulation.stage import Hits, Snapshot
+from any2seg_ros.simulation.weather import Weather, added, clarity, dot, mixed, sky_light
 
-_LAMP = vector(1.0, 0.72, 0.4)
-_HEADLIGHT = vector(1.0, 0.95, 0.85)
-_WINDOWS = np.array(
-    [[1.0, 0.75, 0.4], [1.0, 0.9, 0.7], [0.6, 0.75, 1.0], [1.0, 0.6, 0.25]], np.float32
-)
+_LAMP = (1.0, 0.72, 0.4)
+_REACH = 22.0
+"""Metres that a lamp lights."""
+_HEADLIGHT = (1.0, 0.95, 0.85)
+_WINDOWS = ((1.0, 0.75, 0.4), (1.0, 0.9, 0.7), (0.6, 0.75, 1.0), (1.0, 0.6, 0.25))
+_MIRRORS = 0.02
+"""Share of mirrored light below which a surface is taken to be dull."""
 
 
-@dataclass(frozen=True, eq=False)
-class Lights:
+class Lights(NamedTuple):
     """Lamps near the vehicle float32 (n, 3), and its headlights' place and direction."""
 
     lamps: np.ndarray
@@ -27,12 +29,11 @@ class Lights:
     forward: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class Surfaces:
+class Surfaces(NamedTuple):
     """What n rays that hit something saw, row by row: see the fields' comments."""
 
     at: np.ndarray
-    """Number of the ray, int64 (n,)."""
+    """Number of the ray, int32 (n,)."""
     point: np.ndarray
     """World point, float32 (n, 3)."""
     normal: np.ndarray
@@ -55,29 +56,61 @@ def surfaces(
     snapshot: Snapshot, origins: np.ndarray, directions: np.ndarray, hits: Hits, pixel: float
 ) -> Surfaces:
     """The surfaces at the ends of unit rays; `pixel` is the angle between rays in radians."""
-    at = np.flatnonzero(hits.face >= 0)
-    face = hits.face[at]
-    view, distance = directions[at], hits.distance[at]
-    point = view * distance[:, None]
-    point += origins[at] if len(origins) == len(directions) else origins
-    shape = np.take(snapshot.faces.shape, face, axis=0)
-    normal = shape[:, 6:9]
-    facing = -np.einsum("ij,ij->i", normal, view)
-    flip = facing < 0
-    normal[flip] *= -1
-    facing = np.abs(facing)
-    uv = shape[:, 0:2] + hits.u[at, None] * shape[:, 2:4] + hits.v[at, None] * shape[:, 4:6]
-    material = snapshot.faces.material[face]
-    footprint = distance * np.float32(pixel) / np.sqrt(np.maximum(facing, np.float32(0.12)))
-    texel = _atlas().sample(material, uv, footprint)
-    color = texel[:, :3] * shape[:, 9:12]
+    faces = snapshot.faces
     return Surfaces(
-        at, point, normal, distance, facing, material, color, texel[:, 3], shape[:, 12], uv, face
+        *_met(
+            hits, faces.shape, faces.material, snapshot.turns, origins, directions, pixel, atlas()
+        )
     )
 
 
-def _atlas() -> Atlas:
-    return atlas()
+@njit(cache=True)
+def _met(hits, shapes, materials, turns, origins, directions, pixel, table):
+    at = np.flatnonzero(hits.face >= 0).astype(np.int32)
+    n = len(at)
+    point, normal = np.empty((n, 3), np.float32), np.empty((n, 3), np.float32)
+    distance, facing = np.empty(n, np.float32), np.empty(n, np.float32)
+    material, color = np.empty(n, np.int32), np.empty((n, 3), np.float32)
+    glass, glow = np.empty(n, np.float32), np.empty(n, np.float32)
+    uv, face = np.empty((n, 2), np.float32), np.empty(n, np.int32)
+    faces, distances, trees, places = hits.face, hits.distance, hits.tree, hits.place
+    texels, sizes, offsets, sides = table.texels, table.size, table.offset, table.side
+    stride, several = table.stride, len(origins) > 1
+    for i in range(n):
+        ray = at[i]
+        number, reach = faces[ray], distances[ray]
+        view = _triple(directions, ray)
+        _put(point, i, added(_triple(origins, ray if several else 0), view, reach))
+        c, s = turns[trees[ray], 0], turns[trees[ray], 1]
+        x, y, z = shapes[number, 6], shapes[number, 7], shapes[number, 8]
+        x, y = c * x - s * y, c * y + s * x
+        cosine = x * view[0] + y * view[1] + z * view[2]
+        if cosine > 0:
+            x, y, z = -x, -y, -z
+        _put(normal, i, (x, y, z))
+        u, v = places[ray, 0], places[ray, 1]
+        across = shapes[number, 0] + u * shapes[number, 2] + v * shapes[number, 4]
+        down = shapes[number, 1] + u * shapes[number, 3] + v * shapes[number, 5]
+        kind = materials[number]
+        footprint = reach * pixel / sqrt(max(abs(cosine), np.float32(0.12)))
+        seen = kind * stride + texel(
+            sizes[kind, 0], sizes[kind, 1], offsets, sides, across, down, footprint
+        )
+        for channel in range(3):
+            color[i, channel] = texels[seen, channel] * shapes[number, 9 + channel]
+        face[i], distance[i], facing[i], material[i] = number, reach, abs(cosine), kind
+        glass[i], glow[i], uv[i, 0], uv[i, 1] = texels[seen, 3], shapes[number, 12], across, down
+    return at, point, normal, distance, facing, material, color, glass, glow, uv, face
+
+
+@njit(cache=True, forceinline=True)
+def _triple(rows, i):
+    return rows[i, 0], rows[i, 1], rows[i, 2]
+
+
+@njit(cache=True, forceinline=True)
+def _put(rows, i, triple):
+    rows[i, 0], rows[i, 1], rows[i, 2] = triple
 
 
 def radiance(
@@ -88,145 +121,188 @@ def radiance(
     lights: Lights,
     pixel: float,
     mirrors: bool = True,
-    eye: Eye | None = None,
 ) -> tuple[np.ndarray, Hits]:
-    """Light that arrives along unit rays float32 (n, 3): linear RGB float32 (n, 3), and the hits.
+    """Light that arrives along unit rays: linear RGB float32 (n, 3), and the hits.
 
+    Origins float32 (n, 3), or (1, 3) where it is the same for all; directions float32 (n, 3).
     `mirrors` follows rays that wet roads and water reflect, once.
     """
-    hits = snapshot.trace(origins, directions, eye)
+    hits = snapshot.trace(origins, directions)
     color = np.empty_like(directions)
-    miss = np.flatnonzero(hits.face < 0)
-    color[miss] = weather.sky(directions[miss])
+    _add_sky(color, hits.face, directions, weather.sky, weather.clouds)
     seen = surfaces(snapshot, origins, directions, hits, pixel)
-    if len(seen.at):
-        light = _lit(snapshot, seen, directions, weather, lights, mirrors)
-        color[seen.at] = weather.faded(light, seen.distance)
+    shaded = np.zeros(len(seen.at), np.bool_)
+    if weather.shadows:
+        toward, start = _toward(seen, weather.sun)
+        shaded[toward] = snapshot.blocked(start, weather.sun)
+    deep, mirrored = np.zeros(0, np.int32), np.zeros((0, 3), np.float32)
+    if mirrors:
+        deep, start, rays = _rippled(seen, directions, weather.rain, atlas())
+        if len(deep):
+            mirrored = radiance(snapshot, start, rays, weather, lights, 0.01, False)[0]
+    _add_lit(
+        color, seen, shaded, deep, mirrored, directions,
+        weather.sky, weather.clouds, lights, atlas(),
+    )  # fmt: skip
     return color, hits
 
 
-def _lit(
-    snapshot: Snapshot,
-    seen: Surfaces,
-    directions: np.ndarray,
-    weather: Weather,
-    lights: Lights,
-    mirrors: bool,
-) -> np.ndarray:
-    up = seen.normal[:, 2:3]
-    ground = 0.22 * (weather.zenith + 0.5 * weather.sunlight * max(float(weather.sun[2]), 0.0))
-    over = 0.65 * weather.zenith + 0.35 * weather.horizon
-    irradiance = ground + (over - ground) * (0.5 + 0.5 * up)
-    irradiance *= np.float32(1.25)
-    if weather.shadows:
-        irradiance += _sunlight(snapshot, seen, weather)
-    if weather.night:
-        irradiance += _lamplight(seen, lights)
-    color = seen.color
-    if weather.rain:
-        dark = _atlas().wets[seen.material] & (seen.normal[:, 2] > 0.8)
-        color = color * np.where(dark, np.float32(0.6), np.float32(1.0))[:, None]
-    light = color * irradiance
-    strength = np.float32(1.6 if weather.night else 0.8)
-    light += color * (seen.glow * strength)[:, None]
-    _reflect(snapshot, seen, directions, weather, lights, light, mirrors)
-    if weather.night:
-        _windows(seen, light)
-    return light
+@njit(cache=True)
+def _add_sky(color, face, directions, sky, clouds):
+    for i in range(len(face)):
+        if face[i] < 0:
+            _put(color, i, sky_light(sky, clouds, _triple(directions, i)))
 
 
-def _sunlight(snapshot: Snapshot, seen: Surfaces, weather: Weather) -> np.ndarray:
-    cosine = seen.normal @ weather.sun
+@njit(cache=True)
+def _toward(seen, sun):
+    """Rows of surfaces that face the sun, and where their rays to it start."""
+    normal, point = seen.normal, seen.point
+    cosine = normal[:, 0] * sun[0] + normal[:, 1] * sun[1] + normal[:, 2] * sun[2]
     toward = np.flatnonzero(cosine > 0.02)
-    start = seen.point[toward] + seen.normal[toward] * np.float32(0.02)
-    cosine = np.clip(cosine, 0, 1)
-    if len(start):
-        cosine[toward[snapshot.blocked(start, weather.sun)]] = 0
-    return cosine[:, None] * weather.sunlight
+    start = np.empty((len(toward), 3), np.float32)
+    for row in range(len(toward)):
+        i = toward[row]
+        _put(start, row, added(_triple(point, i), _triple(normal, i), np.float32(0.02)))
+    return toward, start
 
 
-def _lamplight(seen: Surfaces, lights: Lights) -> np.ndarray:
-    total = np.zeros_like(seen.color)
-    for lamp in lights.lamps:
-        away = lamp - seen.point
-        square = np.einsum("ij,ij->i", away, away)
-        near = np.flatnonzero(square < 22.0**2)
-        away, square = away[near], square[near]
-        cosine = np.einsum("ij,ij->i", away, seen.normal[near]) / np.sqrt(square)
-        fall = np.clip(1.0 - square / np.float32(22.0**2), 0, 1) / (square + 6.0)
-        beam = np.where(away[:, 2] > 0, np.float32(1.0), np.float32(0.15))
-        total[near] += (np.clip(cosine, 0, 1) * fall * beam * 4.5)[:, None] * _LAMP
-    ray = seen.point - lights.headlight
-    square = np.einsum("ij,ij->i", ray, ray) + np.float32(0.5)
-    distance = np.sqrt(square)
-    center = (ray @ lights.forward) / distance
-    cone = np.clip((center - 0.84) / 0.15, 0, 1)
-    # Low beam: little light above the lamps.
-    cone *= np.clip(1.0 - (ray[:, 2] / distance) * 9.0, 0.12, 1.0)
-    cosine = np.clip(-np.einsum("ij,ij->i", ray, seen.normal) / distance, 0.05, 1)
-    total += (cone * cosine * 26.0 / (square + 20.0))[:, None] * _HEADLIGHT
-    return total
+@njit(cache=True)
+def _rippled(seen, directions, rain, table):
+    """Rows whose level surfaces mirror the street, with origins and directions of the rays.
+
+    Ripples: mirrored directions tremble with the place on the surface.
+    """
+    at, normal, point, material = seen.at, seen.normal, seen.point, seen.material
+    glass, facing, shine, wets = seen.glass, seen.facing, table.shine, table.wets
+    n, count = len(at), 0
+    deep = np.empty(n, np.int32)
+    start, rays = np.empty((n, 3), np.float32), np.empty((n, 3), np.float32)
+    for i in range(n):
+        if normal[i, 2] <= 0.95:
+            continue
+        kind = material[i]
+        if _shine(shine[kind], wets[kind], glass[i], facing[i], normal[i, 2], rain) <= _MIRRORS:
+            continue
+        x, y, z = _bounce(_triple(directions, at[i]), _triple(normal, i))
+        x += 0.02 * sin(point[i, 0] * np.float32(7.0) + point[i, 1] * np.float32(3.1))
+        y += 0.02 * sin(point[i, 1] * np.float32(7.0) + point[i, 0] * np.float32(3.1))
+        length = sqrt(x * x + y * y + z * z)
+        _put(rays, count, (x / length, y / length, z / length))
+        _put(start, count, added(_triple(point, i), _triple(normal, i), np.float32(0.02)))
+        deep[count] = i
+        count += 1
+    return deep[:count].copy(), start[:count].copy(), rays[:count].copy()
 
 
-def _windows(seen: Surfaces, light: np.ndarray) -> None:
-    """Some windows have light behind them."""
-    at = np.flatnonzero((seen.glass > 0.3) & (seen.glow == 0))
-    size = _atlas().size[seen.material[at]]
-    cell = np.floor(seen.uv[at] / size).astype(np.int64)
-    draw = (
-        (cell[:, 0] * 73856093)
-        ^ (cell[:, 1] * 19349663)
-        ^ ((seen.face[at].astype(np.int64) // 2) * 83492791)
-    )
-    draw = (draw * 2654435761) & 0xFFFFFFFF
-    lit = (draw % 100 < 38) & (size[:, 1] > 2.97)
-    at, draw = at[lit], draw[lit]
-    warm = _WINDOWS[(draw >> 8) % len(_WINDOWS)]
-    light[at] += (
-        warm
-        * (0.12 + 0.3 * ((draw >> 12) % 64) / 64)[:, None].astype(np.float32)
-        * seen.glass[at, None]
-    )
-
-
-def _reflect(
-    snapshot: Snapshot,
-    seen: Surfaces,
-    directions: np.ndarray,
-    weather: Weather,
-    lights: Lights,
-    light: np.ndarray,
-    mirrors: bool,
-) -> None:
-    """Adds what glass, water and wet ground mirror, in place."""
-    shine = _atlas().shine[seen.material] * (1 - seen.glass) + np.float32(0.45) * seen.glass
+@njit(cache=True, forceinline=True)
+def _shine(dry, wets, glass, facing, level, rain):
+    """Share of light that a surface mirrors."""
+    shine = dry * (1.0 - glass) + 0.45 * glass
     # Tiles have grooves: a film of water lies on level surfaces only.
-    level = seen.normal[:, 2] > 0.95
-    if weather.rain:
-        wet = _atlas().wets[seen.material] & level
-        shine = np.where(wet, np.float32(0.6 * weather.rain), shine)
-    fresnel = np.float32(0.08) + np.float32(0.92) * (1 - seen.facing) ** 3
-    share = shine * fresnel
-    at = np.flatnonzero(share > 0.02)
-    if not len(at):
-        return
-    view, normal = directions[seen.at[at]], seen.normal[at]
-    bounce = view - 2 * np.einsum("ij,ij->i", view, normal)[:, None] * normal
-    mirrored = weather.sky(bounce)
-    below = bounce[:, 2] < 0.02
-    mirrored[below] = light[at][below] * 0.5
-    if mirrors:
-        deep = np.flatnonzero(level[at])
-        if len(deep):
-            # Ripples: mirrored directions tremble with the place on the surface.
-            point = seen.point[at[deep]]
-            ripple = np.float32(0.02) * np.sin(
-                point[:, :2] * np.float32(7.0) + point[:, 1::-1] * np.float32(3.1)
-            )
-            rays = bounce[deep]
-            rays[:, :2] += ripple
-            rays /= np.sqrt(np.einsum("ij,ij->i", rays, rays))[:, None]
-            start = point + normal[deep] * np.float32(0.02)
-            mirrored[deep] = radiance(snapshot, start, rays, weather, lights, 0.01, False)[0]
-    share = share[at, None]
-    light[at] += (mirrored - light[at]) * share
+    if rain > 0 and wets and level > 0.95:
+        shine = 0.6 * rain
+    edge = 1.0 - facing
+    return shine * (0.08 + 0.92 * edge * edge * edge)
+
+
+@njit(cache=True, forceinline=True)
+def _bounce(view, normal):
+    return added(view, normal, -2.0 * dot(view, normal))
+
+
+@njit(cache=True)
+def _add_lit(color, seen, shaded, deep, mirrored, directions, sky, clouds, lights, table):
+    """Puts the light of all surfaces at their rays; `mirrored` is what rows `deep` mirror."""
+    at, normals, points, distance = seen.at, seen.normal, seen.point, seen.distance
+    material, albedo, glass, glow = seen.material, seen.color, seen.glass, seen.glow
+    facing, uv, face = seen.facing, seen.uv, seen.face
+    shine, wets, sizes = table.shine, table.wets, table.size
+    lamps, place = lights.lamps, _all(lights.headlight)
+    forward = _all(lights.forward)
+    step = 0
+    for i in range(len(at)):
+        kind, normal, point = material[i], _triple(normals, i), _triple(points, i)
+        light = _daylight(sky, normal, shaded[i])
+        if sky.night:
+            for lamp in range(len(lamps)):
+                light = _lamplight(light, point, normal, _triple(lamps, lamp))
+            light = _headlight(light, point, normal, place, forward)
+        dark = 0.6 if sky.rain > 0 and wets[kind] and normal[2] > 0.8 else 1.0
+        shown = glow[i] * (1.6 if sky.night else 0.8)
+        light = (
+            dark * albedo[i, 0] * (light[0] + shown),
+            dark * albedo[i, 1] * (light[1] + shown),
+            dark * albedo[i, 2] * (light[2] + shown),
+        )
+        share = _shine(shine[kind], wets[kind], glass[i], facing[i], normal[2], sky.rain)
+        if step < len(deep) and deep[step] == i:
+            light = mixed(light, _triple(mirrored, step), share)
+            step += 1
+        elif share > _MIRRORS:
+            ray = _bounce(_triple(directions, at[i]), normal)
+            light = _mirrored_sky(light, share, ray, sky, clouds)
+        if sky.night and glass[i] > 0.3 and glow[i] == 0 and sizes[kind, 1] > 2.97:
+            column = int(floor(uv[i, 0] / sizes[kind, 0]))
+            row = int(floor(uv[i, 1] / sizes[kind, 1]))
+            light = _lit_window(light, glass[i], column, row, face[i])
+        _put(color, at[i], mixed(sky.air, light, clarity(sky, distance[i])))
+
+
+@njit(cache=True, forceinline=True)
+def _all(triple):
+    return triple[0], triple[1], triple[2]
+
+
+@njit(cache=True, forceinline=True)
+def _daylight(sky, normal, shaded):
+    """Light of the sky, of the ground and of the sun on a surface."""
+    ground = added(sky.zenith, sky.sunlight, 0.5 * max(sky.sun[2], 0.0))
+    ground = (0.22 * ground[0], 0.22 * ground[1], 0.22 * ground[2])
+    over = mixed(sky.horizon, sky.zenith, 0.65)
+    light = mixed(ground, over, 0.5 + 0.5 * normal[2])
+    direct = 0.0 if shaded else min(max(dot(normal, sky.sun), 0.0), 1.0)
+    return added((1.25 * light[0], 1.25 * light[1], 1.25 * light[2]), sky.sunlight, direct)
+
+
+@njit(cache=True, forceinline=True)
+def _lamplight(light, point, normal, lamp):
+    away = added(lamp, point, -1.0)
+    square = dot(away, away)
+    if square >= _REACH * _REACH:
+        return light
+    cosine = max(dot(away, normal), 0.0) / sqrt(square)
+    fall = (1.0 - square / (_REACH * _REACH)) / (square + 6.0)
+    beam = 4.5 if away[2] > 0 else 4.5 * 0.15
+    return added(light, _LAMP, cosine * fall * beam)
+
+
+@njit(cache=True, forceinline=True)
+def _headlight(light, point, normal, place, forward):
+    ray = added(point, place, -1.0)
+    square = dot(ray, ray) + 0.5
+    distance = sqrt(square)
+    cone = min(max((dot(ray, forward) / distance - 0.84) / 0.15, 0.0), 1.0)
+    # Low beam: little light above the lamps.
+    cone *= min(max(1.0 - (ray[2] / distance) * 9.0, 0.12), 1.0)
+    cosine = min(max(-dot(ray, normal) / distance, 0.05), 1.0)
+    return added(light, _HEADLIGHT, cone * cosine * 26.0 / (square + 20.0))
+
+
+@njit(cache=True, forceinline=True)
+def _mirrored_sky(light, share, ray, sky, clouds):
+    """With what glass and steel mirror: below the horizon a dark street."""
+    if ray[2] < 0.02:
+        return mixed(light, (0.5 * light[0], 0.5 * light[1], 0.5 * light[2]), share)
+    return mixed(light, sky_light(sky, clouds, ray), share)
+
+
+@njit(cache=True, forceinline=True)
+def _lit_window(light, glass, column, row, face):
+    """Some windows have light behind them."""
+    draw = (column * 73856093) ^ (row * 19349663) ^ ((int(face) // 2) * 83492791)
+    draw = (draw * 2654435761) & 0xFFFFFFFF
+    if draw % 100 >= 38:
+        return light
+    strength = (0.12 + 0.3 * ((draw >> 12) % 64) / 64) * glass
+    return added(light, _WINDOWS[(draw >> 8) % 4], strength)

@@ -4,12 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import exp, sqrt
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numba import njit
 
 CONDITIONS = ("cloud", "fog", "night", "rain", "sun")
 FAILURES = ("motionblur", "overexposure", "underexposure", "lidarjitter", "eventlowres")
+
+
+Triple = tuple[float, float, float]
+
+
+class Sky(NamedTuple):
+    """A Weather in plain numbers, as compiled loops want it; `cloud` is the light of clouds."""
+
+    sun: Triple
+    sunlight: Triple
+    zenith: Triple
+    horizon: Triple
+    cloud: Triple
+    air: Triple
+    fog: float
+    rain: float
+    cover: float
+    night: bool
+    shadows: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,28 +60,60 @@ class Weather:
         """Whether the sun casts shadows."""
         return float(self.sunlight.max()) > 0.05
 
-    def sky(self, directions: np.ndarray) -> np.ndarray:
-        """Radiance of the sky, float32 (n, 3), in unit directions (n, 3)."""
-        up = np.clip(directions[:, 2], 0.0, 1.0)
-        blend = np.sqrt(up)[:, None]
-        color = self.horizon + (self.zenith - self.horizon) * blend
-        plane = directions[:, :2] / (up + np.float32(0.18))[:, None]
-        cell = (plane * 36.0).astype(np.int32) & 255
-        cloud = self.clouds[cell[:, 1], cell[:, 0]]
-        cloud = np.clip((cloud - (1 - self.cover)) * 2.2, 0, 1) * np.clip(up * 5, 0, 1)
-        white = (self.horizon * 0.75 + self.sunlight * 0.35 + 0.1 * self.zenith).astype(np.float32)
-        color += (white - color) * cloud[:, None]
-        if self.shadows:
-            glow = np.clip(directions @ self.sun, 0, 1)
-            color += self.sunlight * (0.35 * glow**24 + 6.0 * (glow > 0.9994))[:, None]
-        return self.faded(color, np.float32(120.0) * (1.0 - 0.6 * up))
+    @cached_property
+    def sky(self) -> Sky:
+        """It in plain numbers."""
+        cloud = self.horizon * 0.75 + self.sunlight * 0.35 + 0.1 * self.zenith
+        return Sky(
+            _triple(self.sun), _triple(self.sunlight), _triple(self.zenith), _triple(self.horizon),
+            _triple(cloud), _triple(self.air), float(self.fog), float(self.rain),
+            float(self.cover), self.night, self.shadows,
+        )  # fmt: skip
 
-    def faded(self, color: np.ndarray, distance: np.ndarray) -> np.ndarray:
-        """Radiance after `distance` metres of air."""
-        if self.fog <= 0:
-            return color
-        clear = np.exp(-np.float32(self.fog) * distance)[:, None]
-        return self.air + (color - self.air) * clear
+
+def _triple(values: np.ndarray) -> Triple:
+    x, y, z = values.tolist()
+    return x, y, z
+
+
+@njit(cache=True, forceinline=True)
+def sky_light(sky, clouds, ray):
+    """Radiance red, green, blue in a unit direction, a triple; compiled."""
+    x, y, z = ray
+    up = min(max(z, 0.0), 1.0)
+    scale = 36.0 / (up + 0.18)
+    cloud = clouds[int(y * scale) & 255, int(x * scale) & 255]
+    cloud = min(max((cloud - (1.0 - sky.cover)) * 2.2, 0.0), 1.0) * min(up * 5.0, 1.0)
+    color = mixed(mixed(sky.horizon, sky.zenith, sqrt(up)), sky.cloud, cloud)
+    if sky.shadows:
+        glow = dot(ray, sky.sun)
+        halo = 0.35 * max(glow, 0.0) ** 24 + (6.0 if glow > 0.9994 else 0.0)
+        color = added(color, sky.sunlight, halo)
+    return mixed(sky.air, color, clarity(sky, 120.0 * (1.0 - 0.6 * up)))
+
+
+@njit(cache=True, forceinline=True)
+def clarity(sky, distance):
+    """Share of light that is left after `distance` metres of air; compiled."""
+    return exp(np.float32(-sky.fog * distance))
+
+
+@njit(cache=True, forceinline=True)
+def dot(a, b):
+    """Scalar product of triples; compiled, as all here."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@njit(cache=True, forceinline=True)
+def mixed(a, b, share):
+    """The triple `share` of the way from a to b."""
+    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share
+
+
+@njit(cache=True, forceinline=True)
+def added(a, b, scale):
+    """a + scale b, triples."""
+    return a[0] + b[0] * scale, a[1] + b[1] * scale, a[2] + b[2] * scale
 
 
 def _f(*values: float) -> np.ndarray:
