@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import typer
 
 # Newer typers carry their own click: its exceptions are reached through typer alone.
-UsageError = typer.BadParameter.__mro__[1]
+UsageError: Any = typer.BadParameter.__mro__[1]
 
 VERBS = ("demo", "doctor", "replay", "evaluate", "simulate", "train", "export", "bench")
 

@@ -1,7 +1,8 @@
 """The Pipeline: from the messages of a Frame to a Segmentation, whatever became of the sensors.
 
 messages (decode) -> sensors (health, place) -> engine (segment). The node and the replay of a bag
-walk the same way. Nothing of ROS is imported: messages are known by their attributes.
+walk the same way; training and evaluation on bags walk it up to the images, the Preparation.
+Nothing of ROS is imported: messages are known by their attributes.
 """
 
 from __future__ import annotations
@@ -60,34 +61,48 @@ class PipelineConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """What became of one Frame.
+class Prepared:
+    """A Frame whose measurements have become images.
 
-    `segmentation` is None if nothing was usable. `frame` has the availability and the reasons
-    after all checks, its measurements are `Measurement`s; `images` are what the network ate.
-    Latencies in s: decode, infer.
+    `frame` has the availability and the reasons after all checks, its measurements are
+    `Measurement`s; `images` are what the network eats, none if nothing was usable.
+    decode_s: how long it took.
     """
 
     frame: Frame
-    segmentation: Segmentation | None
     images: Mapping[Modality, np.ndarray]
     received: Mapping[Modality, Received]
     anchor: Received | None
     decode_s: float
+
+
+@dataclass(frozen=True, eq=False)
+class Result(Prepared):
+    """What became of one Frame; `segmentation` is None if nothing was usable.
+
+    infer_s: how long segmenting took.
+    """
+
+    segmentation: Segmentation | None
     infer_s: float
 
 
-class Pipeline:
-    """Decodes, checks, places and segments; `process` belongs to one thread.
+class Preparation:
+    """Decodes, checks and places messages; `prepare` belongs to one thread.
 
     `admit` belongs to the thread that hears the messages. Cameras and poses may be set at any
-    time by either.
+    time by either. size: (width, height) of the modality images.
     """
 
-    def __init__(self, segmenter: Segmenter, config: PipelineConfig = PipelineConfig()) -> None:
-        self.segmenter = segmenter
+    def __init__(
+        self,
+        size: tuple[int, int],
+        placing: PlacingConfig,
+        config: PipelineConfig = PipelineConfig(),
+    ) -> None:
+        self.size = size
+        self.placing = placing
         self.config = config
-        self.placing = PlacingConfig(**segmenter.metadata.placing)
         self.reference: Camera | None = None
         self.cameras: dict[Modality, Camera] = {}
         self.poses: dict[Modality, np.ndarray] = {}
@@ -140,7 +155,7 @@ class Pipeline:
     def warm(self) -> None:
         """Make the tables between the cameras that are known now, so that no frame waits for them.
 
-        Belongs to the thread of `process`.
+        Belongs to the thread of `prepare`.
         """
         reference = self.reference
         if reference is None:
@@ -156,35 +171,21 @@ class Pipeline:
             with contextlib.suppress(Unusable):
                 placer.place_one(Measurement(modality, 0, blank, camera, pose))
 
-    def process(self, frame: Frame) -> Result:
-        """Segment a Frame of `Received`s (events: a list of them) from whatever is usable."""
+    def prepare(self, frame: Frame) -> Prepared:
+        """The images of a Frame of `Received`s (events: a list of them), as far as usable."""
         began = time.perf_counter()
         received = {m: _last(x) for m, x in frame.measurements.items()}
         decoded = self._decode(frame, received)
-        placer = None if self.reference is None else self._placer_for(self.reference)
         images: Mapping[Modality, np.ndarray] = {}
-        if placer is not None:
-            placed = placer.place(decoded)
+        if self.reference is not None:
+            placed = self._placer_for(self.reference).place(decoded)
             self._count_invalid(decoded, placed.availability)
             images = placed.images
             decoded = _checked(decoded, placed.availability, placed.reasons)
         elif decoded.measurements:
-            reason = "reference camera is unknown: no camera_info yet"
-            lost = {m: Availability.INVALID for m in decoded.measurements}
-            decoded = _checked(
-                decoded,
-                {**decoded.availability, **lost},
-                {**decoded.reasons, **{m: reason for m in lost}},
-            )
-        ready = time.perf_counter()
-        segmentation = None
-        if images and placer is not None:
-            reference = placer.reference
-            size = self.config.output_size or (reference.width, reference.height)
-            segmentation = self.segmenter.segment(images, size)
-        done = time.perf_counter()
+            decoded = _without_reference(decoded)
         anchor = received.get(frame.anchor) if frame.anchor is not None else None
-        return Result(decoded, segmentation, images, received, anchor, ready - began, done - ready)
+        return Prepared(decoded, images, received, anchor, time.perf_counter() - began)
 
     def _decode(self, frame: Frame, received: dict[Modality, Received]) -> Frame:
         """The frame with `Measurement`s that passed their health checks."""
@@ -226,13 +227,33 @@ class Pipeline:
 
     def _placer_for(self, reference: Camera) -> Placer:
         if self._placer is None or self._placer.reference != reference:
-            self._placer = Placer(reference, self.segmenter.size, self.placing)
+            self._placer = Placer(reference, self.size, self.placing)
         return self._placer
 
     def _count_invalid(self, before: Frame, after: Mapping[Modality, Availability]) -> None:
         for modality in before.measurements:
             if not after[modality].usable:
                 self.invalid[modality] += 1
+
+
+class Pipeline(Preparation):
+    """Prepares Frames and segments them."""
+
+    def __init__(self, segmenter: Segmenter, config: PipelineConfig = PipelineConfig()) -> None:
+        super().__init__(segmenter.size, PlacingConfig(**segmenter.metadata.placing), config)
+        self.segmenter = segmenter
+
+    def process(self, frame: Frame) -> Result:
+        """Segment a Frame of `Received`s (events: a list of them) from whatever is usable."""
+        reference = self.reference
+        prepared = self.prepare(frame)
+        began = time.perf_counter()
+        segmentation = None
+        if prepared.images and reference is not None:
+            size = self.config.output_size or (reference.width, reference.height)
+            segmentation = self.segmenter.segment(prepared.images, size)
+        infer_s = time.perf_counter() - began
+        return Result(**vars(prepared), segmentation=segmentation, infer_s=infer_s)
 
 
 def is_picture(msg: Any) -> bool:
@@ -247,6 +268,16 @@ def _checked(
 ) -> Frame:
     left = {m: x for m, x in frame.measurements.items() if availability[m].usable}
     return Frame(frame.stamp, left, dict(availability), dict(reasons), frame.anchor)
+
+
+def _without_reference(frame: Frame) -> Frame:
+    reason = "reference camera is unknown: no camera_info yet"
+    lost = {m: Availability.INVALID for m in frame.measurements}
+    return _checked(
+        frame,
+        {**frame.availability, **lost},
+        {**frame.reasons, **{m: reason for m in lost}},
+    )
 
 
 def _all(entry: Any) -> list[Received]:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from any2seg_ros.bag_layout import StaticTransforms, find_layout
+from any2seg_ros.bags.layout import StaticTransforms, find_layout
 from any2seg_ros.modalities import Modality
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"

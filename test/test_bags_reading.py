@@ -9,7 +9,7 @@ import pytest
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from any2seg_ros.bag_reader import BagReader
+from any2seg_ros.bags import BagReader
 
 COUNT = 40
 TYPESTORE = get_typestore(Stores.ROS2_KILTED)

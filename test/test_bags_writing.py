@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
 
-from any2seg_ros.bags import BagWriter, quaternion, typestore
+from any2seg_ros.bags import BagWriter, typestore
+from any2seg_ros.bags.writer import quaternion
 from any2seg_ros.modalities import Camera
 from any2seg_ros.simulation.drive import rotation
 

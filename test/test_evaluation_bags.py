@@ -8,11 +8,11 @@ import pytest
 import tiny_drive
 import torch
 
+from any2seg_ros.datasets import Target, find_bags, open_source, parse_topics
+from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.engine import EngineConfig, Segmenter
-from any2seg_ros.evaluation.bag_source import BagSource
 from any2seg_ros.evaluation.evaluator import EvaluationConfig
 from any2seg_ros.evaluation.run import Share, evaluate
-from any2seg_ros.evaluation.sources import find_bags, open_source, parse_topics
 from any2seg_ros.evaluation.timeline import Timeline
 from any2seg_ros.modalities import Modality, Segmentation
 from any2seg_ros.network import Any2Seg, checkpoints
@@ -42,7 +42,7 @@ def run(segmenter, source, out: Path) -> dict:
 def test_a_bag_with_labels_is_evaluated_and_its_incomplete_frames_are_counted(
     segmenter, drive, tmp_path
 ):
-    report = run(segmenter, open_source(drive, segmenter), tmp_path)
+    report = run(segmenter, open_source(drive, Target.of(segmenter)), tmp_path)
     assert len(report["subsets"]) == 15
     assert report["split"] is None and report["conditions"] == {}
     assert 3 <= report["frames"] <= 5
@@ -53,7 +53,7 @@ def test_a_bag_without_a_topic_is_evaluated_with_the_sensors_that_it_has(segment
     bag = tiny_drive.write(
         tmp_path / "bag", tiny_drive.rows(4), lambda t: not t.startswith(("/lidar", "/event"))
     )
-    report = run(segmenter, open_source(bag, segmenter), tmp_path / "out")
+    report = run(segmenter, open_source(bag, Target.of(segmenter)), tmp_path / "out")
     assert list(report["subsets"]) == ["rgb", "depth", "rgb+depth"]
     assert any("no topic of lidar" in note for note in report["notes"])
 
@@ -63,15 +63,15 @@ def test_a_bag_without_ground_truth_is_refused_before_anything_is_done(segmenter
         tmp_path / "bag", tiny_drive.rows(2), lambda t: not t.startswith("/ground")
     )
     with pytest.raises(ValueError, match="has no ground truth: give a folder of labels"):
-        open_source(bag, segmenter)
+        open_source(bag, Target.of(segmenter))
 
 
 def test_every_process_scores_its_share_of_the_very_same_frames(segmenter, drive):
-    whole = [s.name for s in open_source(drive, segmenter).samples(0, 1) if hasattr(s, "name")]
-    shares = [
-        [s.name for s in open_source(drive, segmenter).samples(rank, 2) if hasattr(s, "name")]
-        for rank in range(2)
-    ]
+    def names(rank: int, world: int) -> list[str]:
+        samples = open_source(drive, Target.of(segmenter)).samples(rank, world)
+        return [sample.name for sample in samples if hasattr(sample, "name")]
+
+    whole, shares = names(0, 1), [names(rank, 2) for rank in range(2)]
     assert sorted(shares[0] + shares[1]) == sorted(whole)
     assert shares[0] and shares[1]
     assert Share.from_environment() == Share(0, 1)
@@ -80,7 +80,7 @@ def test_every_process_scores_its_share_of_the_very_same_frames(segmenter, drive
 def test_a_folder_of_bags_is_evaluated_as_one_with_a_row_a_bag(segmenter, drive, tmp_path):
     bags = [tiny_drive.write(tmp_path / name, tiny_drive.rows(3)) for name in ("a", "b")]
     assert find_bags(tmp_path) == bags
-    source = open_source(tmp_path, segmenter, limit=4)
+    source = open_source(tmp_path, Target.of(segmenter), limit=4)
     assert isinstance(source, BagSource) and len(source) == 4
     report = run(segmenter, source, tmp_path / "out")
     assert set(report["conditions"]) <= {"a", "b"} and report["conditions"]

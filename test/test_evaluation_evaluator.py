@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.corruptions import zeroed
-from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, Sample, cost
+from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
 from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.evaluation.summary import Context, summarize
 from any2seg_ros.modalities import Modality, all_subsets, parse_subset, subset_name

@@ -15,11 +15,11 @@ import pytest
 import torch
 from test_evaluation_report import Reader
 
+from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
 from any2seg_ros.evaluation.run import Share, _walk, evaluate
-from any2seg_ros.evaluation.sources import open_source
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
@@ -66,7 +66,7 @@ def data(tmp_path_factory) -> Path:
 
 
 def run(segmenter, data, model, out, config=QUICK, limit=0, **rest) -> dict:
-    source = open_source(data, segmenter, "val", limit)
+    source = open_source(data, Target.of(segmenter), "val", limit)
     return evaluate(segmenter, source, config, str(model), out, **rest)
 
 
@@ -110,7 +110,7 @@ def test_an_interrupted_evaluation_leaves_a_valid_report_marked_partial(
 def test_processes_share_the_frames_without_overlap(segmenter, data):
     names = []
     for rank in range(4):
-        source = open_source(data, segmenter, "val")
+        source = open_source(data, Target.of(segmenter), "val")
         names += [sample.name for sample in source.samples(rank, 4)]
         evaluator = Evaluator(segmenter, EvaluationConfig(robustness=(), latency_frames=0))
         assert _walk(evaluator, source, Share(rank, 4), lambda *_: None) is False
@@ -137,12 +137,12 @@ def test_a_missing_file_of_the_data_is_one_clear_error(segmenter, data, model, t
 
 
 def test_what_is_no_data_is_refused_by_name(segmenter, data, tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is nothing at"):
-        open_source(tmp_path / "nowhere", segmenter)
+    with pytest.raises(FileNotFoundError, match="no data at"):
+        open_source(tmp_path / "nowhere", Target.of(segmenter))
     with pytest.raises(ValueError, match="is no data set that is known"):
-        open_source(tmp_path, segmenter)
+        open_source(tmp_path, Target.of(segmenter))
     with pytest.raises(FileNotFoundError, match="no frames at .*test"):
-        open_source(data, segmenter, "test")
+        open_source(data, Target.of(segmenter), "test")
 
 
 def test_two_processes_give_the_very_report_of_one(segmenter, data, model, tmp_path):

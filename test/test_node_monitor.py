@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from any2seg_ros.node.monitor import Monitor
+from any2seg_ros.monitor import Monitor
 
 SECOND = 1_000_000_000
 

@@ -8,7 +8,7 @@ import yaml
 
 from any2seg_ros.engine import EngineConfig
 from any2seg_ros.modalities import Modality
-from any2seg_ros.node.parameters import NodeParameters, as_yaml, entries, from_values
+from any2seg_ros.parameters import NodeParameters, as_yaml, entries, from_values
 from any2seg_ros.resources import find
 from any2seg_ros.sensors import HealthConfig
 

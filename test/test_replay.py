@@ -12,7 +12,7 @@ import tiny_drive
 import torch
 from test_evaluation_report import Reader
 
-from any2seg_ros.bag_reader import BagReader
+from any2seg_ros.bags import BagReader
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation.replay import Replay, ReplayConfig
 from any2seg_ros.evaluation.schedules import parse_corruptions, parse_drops

@@ -8,15 +8,17 @@ import pytest
 import torch
 import training_data
 
+from any2seg_ros.datasets import Target, open_data, open_source
+from any2seg_ros.datasets.deliver import decode_label
 from any2seg_ros.modalities import IGNORE, Events, Modality
-from any2seg_ros.sensors import PlacingConfig
+from any2seg_ros.sensors import Placer, PlacingConfig
+from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.batches import Batches, draw
-from any2seg_ros.training.datasets import open_data
-from any2seg_ros.training.deliver import decode_label
 from any2seg_ros.training.placed import open_placed
 
 SIZE = (48, 32)
+TARGET = Target(SIZE, PlacingConfig())
 CALM = AugmentationConfig((0, 0), 0, 1, 0, 0, 0, 0, 0)
 
 
@@ -29,8 +31,7 @@ def root(tmp_path_factory):
 
 
 def placed_of(root, cache):
-    data = open_data(root / "ready", "train")
-    return open_placed(data, "ready", SIZE, PlacingConfig(), cache)
+    return open_placed(open_source(root / "ready", TARGET, "train"), "ready", TARGET, cache)
 
 
 def test_labels_are_decoded_as_deliver_writes_them():
@@ -89,35 +90,30 @@ def test_an_unreadable_file_is_named(tmp_path):
 def test_an_empty_split_and_a_strange_folder_say_what_they_lack(root, tmp_path):
     with pytest.raises(FileNotFoundError, match="no frames at .*val"):
         open_data(root / "ready", "val")
-    with pytest.raises(FileNotFoundError, match="no data set at"):
-        open_data(tmp_path / "none", "train")
+    with pytest.raises(FileNotFoundError, match="no data at"):
+        open_source(tmp_path / "none", TARGET, "train")
     with pytest.raises(ValueError, match="neither img/"):
-        open_data(tmp_path, "train")
+        open_source(tmp_path, TARGET, "train")
 
 
 def test_placed_frames_are_kept_and_are_what_the_placer_gives(root, tmp_path):
     told = []
     data = open_data(root / "raw", "train")
-    placed = open_placed(
-        data, "raw", SIZE, PlacingConfig(), tmp_path, lambda i, n: told.append((i, n))
-    )
-    from any2seg_ros.sensors import Placer
-
+    source = open_source(root / "raw", TARGET, "train")
+    placed = open_placed(source, "raw", TARGET, tmp_path, lambda i, n: told.append((i, n)))
     images = Placer(data.reference(2), SIZE).place(data[2]).images
     assert told[-1] == (3, 3) and placed.present.all() and len(placed) == 3
     for modality, image in images.items():
         np.testing.assert_allclose(placed.images[2, modality], image, atol=2e-3)
     assert placed.labels.shape == (3, 64, 96)
-    again = open_placed(
-        data, "raw", SIZE, PlacingConfig(), tmp_path, lambda i, n: pytest.fail("placed twice")
-    )
+    again = open_placed(source, "raw", TARGET, tmp_path, lambda i, n: pytest.fail("placed twice"))
     assert again.names == placed.names
 
 
 def test_another_placing_is_placed_again(root, tmp_path):
-    data = open_data(root / "ready", "train")
-    open_placed(data, "ready", SIZE, PlacingConfig(), tmp_path)
-    open_placed(data, "ready", SIZE, PlacingConfig(range_far=50), tmp_path)
+    for placing in (PlacingConfig(), PlacingConfig(range_far=50)):
+        target = Target(SIZE, placing)
+        open_placed(open_source(root / "ready", target, "train"), "ready", target, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -217,9 +213,9 @@ def test_a_bag_with_ground_truth_is_a_data_set(tmp_path):
 
     bag = tmp_path / "drive"
     tiny_drive.write(bag)
-    data = open_data(bag, "train")
-    placed = open_placed(data, "bag", SIZE, PlacingConfig(), tmp_path / "cache")
-    assert len(placed) == len(data) == 10 and len(set(placed.names)) == 10
+    source = open_source(bag, TARGET)
+    placed = open_placed(source, "bag", TARGET, tmp_path / "cache")
+    assert source.taxonomy is DELIVER and len(placed) == 10 and len(set(placed.names)) == 10
     assert placed.present[-1].all() and placed.images[-1, Modality.RGB].any()
     expected = cv2.resize(tiny_drive.label(9), (96, 64), interpolation=cv2.INTER_NEAREST)
     assert np.array_equal(placed.labels[9], expected)

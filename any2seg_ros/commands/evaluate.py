@@ -72,19 +72,19 @@ def register(app: typer.Typer) -> None:
             return
         if data is None:
             raise typer.BadParameter("say what to evaluate on: --data PATH")
+        from any2seg_ros.datasets import Target, open_source
         from any2seg_ros.engine import EngineConfig, Segmenter
         from any2seg_ros.engine.segmenter import DEFAULT_MODEL
         from any2seg_ros.evaluation.evaluator import EvaluationConfig
         from any2seg_ros.evaluation.run import Share
         from any2seg_ros.evaluation.run import evaluate as run
-        from any2seg_ros.evaluation.sources import open_source
         from any2seg_ros.modalities import parse_subset
         from any2seg_ros.resources import find
 
         path = model or find(DEFAULT_MODEL)
         share = Share.from_environment()
         segmenter = Segmenter.open(EngineConfig(str(path), engine, device, threads))
-        source = open_source(data, segmenter, split, limit, labels, topic or ())
+        source = open_source(data, Target.of(segmenter), split, limit, labels, topic or ())
         config = EvaluationConfig(
             protocol=protocol,
             modalities=parse_subset(modalities) if modalities else source.modalities,

@@ -56,12 +56,12 @@ def register(app: typer.Typer) -> None:
         saltpepper, black, white. depth: noise, holes, short, black. lidar: sparse, fog, jitter,
         noise. event: noise, sparse, lowres, positive.
         """
+        from any2seg_ros.datasets import parse_topics
         from any2seg_ros.engine import EngineConfig, Segmenter
         from any2seg_ros.engine.segmenter import DEFAULT_MODEL
         from any2seg_ros.evaluation.outputs import OUTPUTS
         from any2seg_ros.evaluation.replay import Replay, ReplayConfig
         from any2seg_ros.evaluation.schedules import parse_corruptions, parse_drops
-        from any2seg_ros.evaluation.sources import parse_topics
         from any2seg_ros.resources import find
 
         config = ReplayConfig(
@@ -83,7 +83,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _parameters(path: Path | None) -> Any:
-    from any2seg_ros.node.parameters import NodeParameters, from_values
+    from any2seg_ros.parameters import NodeParameters, from_values
 
     if path is None:
         return NodeParameters()

@@ -9,6 +9,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class NodeProcess:
@@ -19,7 +23,7 @@ class NodeProcess:
         self.exit_code: int | None = None
         self._command = [sys.executable, "-m", "any2seg_ros.node.segmenter", *arguments]
 
-    def __enter__(self) -> NodeProcess:
+    def __enter__(self) -> Self:
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 self._command,

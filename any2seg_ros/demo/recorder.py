@@ -13,12 +13,10 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from rosbags.interfaces import Connection
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 
-from any2seg_ros.evaluation.output_bag import node_typestore
+from any2seg_ros.bags import BagFile
 from any2seg_ros.modalities import Availability, Modality
 from any2seg_ros.msg import SegmentationStatus
 
@@ -71,11 +69,7 @@ class Recorder:
 
     def __init__(self, node: Any, bag: Path) -> None:
         self.heard = Heard()
-        self._bag = Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._bag.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._bag.open()
-        self._connections: dict[str, Connection] = {}
-        self._typestore = node_typestore()
+        self._bag = BagFile(bag)
         self._node = node
         for topic, (kind, qos) in TOPICS.items():
             node.create_subscription(
@@ -101,7 +95,9 @@ class Recorder:
     def _hear(self, topic: str, kind: type, cdr: bytes) -> None:
         arrival = time.time_ns()
         self.heard.messages += 1
-        self._write(topic, kind, arrival, cdr)
+        package = kind.__module__.split(".")[0]
+        latched = TOPICS[topic][1] is LATCHED
+        self._bag.write(topic, f"{package}/msg/{kind.__name__}", arrival, cdr, latched=latched)
         last = topic.rsplit("/", 1)[1]
         if last == "mask":
             self.heard.masks.append(_image(arrival, deserialize_message(cdr, kind)))
@@ -109,14 +105,6 @@ class Recorder:
             self.heard.confidences.append(_image(arrival, deserialize_message(cdr, kind)))
         elif last == "status":
             self.heard.statuses.append(_status(arrival, deserialize_message(cdr, kind)))
-
-    def _write(self, topic: str, kind: type, arrival: int, cdr: bytes) -> None:
-        if topic not in self._connections:
-            package = kind.__module__.split(".")[0]
-            self._connections[topic] = self._bag.add_connection(
-                topic, f"{package}/msg/{kind.__name__}", typestore=self._typestore
-            )
-        self._bag.write(self._connections[topic], arrival, cdr)
 
 
 def _nanoseconds(stamp: Any) -> int:

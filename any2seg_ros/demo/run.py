@@ -16,8 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from any2seg_ros import resources
-from any2seg_ros.bag_layout import BagLayout, find_layout
-from any2seg_ros.bag_reader import BagReader
+from any2seg_ros.bags import BagReader, find_layout
 from any2seg_ros.demo.process import NodeProcess
 from any2seg_ros.demo.schedule import Phase, schedule
 from any2seg_ros.messages import decode_image, stamp_ns
@@ -55,8 +54,8 @@ def run(config: DemoConfig) -> dict:
     out = _fresh_folder(config.out)
     phases = schedule(config.seconds)
     tape = Tape(bag)
-    layout = labelled_layout(bag)
-    truth = images(bag, layout.label, tape.start)
+    rgb, label = picture_topics(bag)
+    truth = images(bag, label, tape.start)
     console.print(f"Playing [bold]{bag.name}[/bold] to the node; results go to {out}/")
     rclpy.init()
     talker, listener = rclpy.create_node("demo_player"), rclpy.create_node("demo_recorder")
@@ -82,7 +81,7 @@ def run(config: DemoConfig) -> dict:
     report = score(result, DELIVER)
     report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
     (out / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    camera = images(bag, layout.sensors[Modality.RGB], tape.start)
+    camera = images(bag, rgb, tape.start)
     write_report(out / "report.html", report, result, camera, DELIVER)
     write_picture(out / "demo.jpg", result, camera, DELIVER)
     console.print(table(report))
@@ -99,13 +98,13 @@ def images(bag: Path, topic: str, start: int) -> dict[int, np.ndarray]:
         }
 
 
-def labelled_layout(bag: Path) -> BagLayout:
-    """Which topics are which; ValueError for a bag that has no labels or no camera."""
+def picture_topics(bag: Path) -> tuple[str, str]:
+    """The topics of the camera and of the labels; ValueError for a bag that lacks one."""
     with BagReader(bag) as reader:
         layout = find_layout(reader.topics)
     if layout.label is None or Modality.RGB not in layout.sensors:
         raise ValueError(f"{bag} has no label topic or no camera: the demo needs both")
-    return layout
+    return layout.sensors[Modality.RGB], layout.label
 
 
 def table(report: dict) -> Table:

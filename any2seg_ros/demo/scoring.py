@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -39,7 +39,7 @@ def score(run: Run, taxonomy: Taxonomy) -> dict:
     return {
         "reference_rate_hz": REFERENCE_RATE_HZ,
         "phases": phases,
-        "recovery_s": None if None in recovered.values() else max(recovered.values(), default=None),
+        "recovery_s": _longest(recovered.values()),
         "recovery_by_sensor_s": {m.label: seconds for m, seconds in recovered.items()},
         "blind_said_after_s": blind_said_after(run),
         "masks_while_blind": sum(
@@ -72,6 +72,12 @@ def truth_of(run: Run, index: int, stamp: int) -> np.ndarray | None:
     if best is None or abs(best - wanted) > 0.5e9 / REFERENCE_RATE_HZ:
         return None
     return run.truth[best]
+
+
+def _longest(seconds: Collection[float | None]) -> float | None:
+    """None if there is none, or if one of them never ended."""
+    ended = [second for second in seconds if second is not None]
+    return max(ended) if ended and len(ended) == len(seconds) else None
 
 
 def recoveries(run: Run) -> dict[Modality, float | None]:

@@ -6,12 +6,13 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 
 import cv2
 import numpy as np
 
+from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.segmenter import masks
 from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
@@ -51,23 +52,6 @@ class EvaluationConfig:
         for word in self.robustness:
             if word not in ROBUSTNESS:
                 raise ValueError(f"unknown robustness table '{word}': use rmm, nm or none")
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A placed frame with its ground truth.
-
-    images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w). picture:
-    what the camera saw, uint8 (h, w, 3), where there is one. name: unique within the data; the
-    noise laid over a frame depends on it.
-    """
-
-    name: str
-    images: Mapping[Modality, np.ndarray]
-    label: np.ndarray
-    conditions: Sequence[str] = ()
-    picture: np.ndarray | None = None
-    reasons: Mapping[Modality, str] = field(default_factory=dict)
 
 
 class Evaluator:

@@ -8,16 +8,10 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from any2seg_ros.evaluation.bag_walk import BagWalk
-from any2seg_ros.evaluation.output_bag import (
-    CAMERA_INFO,
-    CLOUD,
-    IMAGE,
-    MODALITY_STATUS,
-    STATUS,
-    TOPICS,
-    OutputBag,
-)
+from any2seg_ros.bags import OutputBag
+from any2seg_ros.bags.node_outputs import TOPICS
+from any2seg_ros.bags.typestore import CAMERA_INFO, CLOUD, IMAGE, MODALITY_STATUS, STATUS
+from any2seg_ros.datasets.bag_walk import BagWalk
 from any2seg_ros.messages import (
     cloud_fields,
     confidence_fields,
@@ -107,7 +101,7 @@ class NodeOutputs:
             result, result.segmentation.labels, self._walk.calibration.reference, self._taxonomy
         )
         placed = self._bag.header(header.stamp, self._frame_id)
-        field = self._bag.typestore.types["sensor_msgs/msg/PointField"]
+        field = self._bag.types["sensor_msgs/msg/PointField"]
         return self._bag.message(CLOUD, header=placed, **cloud_fields(points, field))
 
     def _camera_info(self, header: Any, width: int, height: int) -> Any:

@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from any2seg_ros.bags import OutputBag, check_folder
+from any2seg_ros.datasets.bag_source import picture_of
+from any2seg_ros.datasets.bag_walk import DEFAULTS, BagWalk, Heard
+from any2seg_ros.datasets.ground_truth import open_ground_truth
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation import report as html
-from any2seg_ros.evaluation.bag_source import picture_of
-from any2seg_ros.evaluation.bag_walk import DEFAULTS, BagWalk, Heard
-from any2seg_ros.evaluation.ground_truth import open_ground_truth
 from any2seg_ros.evaluation.metrics import Confusion
-from any2seg_ros.evaluation.output_bag import OutputBag, check_folder
 from any2seg_ros.evaluation.outputs import OUTPUTS, NodeOutputs
+from any2seg_ros.evaluation.overlay import Overlay
 from any2seg_ros.evaluation.replay_page import replay_page
 from any2seg_ros.evaluation.report import confidence_image
 from any2seg_ros.evaluation.schedules import Failure
@@ -31,7 +32,7 @@ from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.evaluation.tally import Extremes, Shown
 from any2seg_ros.evaluation.timeline import Timeline
 from any2seg_ros.modalities import Modality, subset_name
-from any2seg_ros.node.parameters import NodeParameters
+from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline, Result
 from any2seg_ros.rendering import overlay
 
@@ -74,10 +75,9 @@ class Replay:
     def __init__(self, bag: Path, segmenter: Segmenter, config: ReplayConfig) -> None:
         self.config = config
         self.segmenter = segmenter
-        pipeline = Pipeline(segmenter, config.parameters.pipeline_config())
-        self.walk = BagWalk(
-            bag, pipeline, config.topics, config.failures, config.seed, config.parameters
-        )
+        self.pipeline = Pipeline(segmenter, config.parameters.pipeline_config())
+        self.walk = BagWalk(bag, self.pipeline, config.topics, config.parameters)
+        self.overlay = Overlay(config.failures, self.walk.start, config.seed)
         self.truth = open_ground_truth(bag, self.walk.layout.label, config.labels)
         self.timeline = Timeline()
         self.total = Confusion(segmenter.taxonomy)
@@ -104,7 +104,7 @@ class Replay:
         with OutputBag(out) as bag:
             outputs = NodeOutputs(bag, self.segmenter.taxonomy, self.walk, self.config.outputs)
             try:
-                for heard in self.walk.frames():
+                for heard in self.walk.frames(self.overlay.apply):
                     self._take(heard, outputs)
                     progress((heard.log_time - self.walk.start) / 1e9, self.walk.duration / 1e9)
             except KeyboardInterrupt:
@@ -120,7 +120,7 @@ class Replay:
         if heard.frame is None:
             outputs.write_idle(heard.log_time)
             return
-        result = self.walk.pipeline.process(heard.frame)
+        result = self.pipeline.process(heard.frame)
         began = time.perf_counter()
         self.frames += 1
         outputs.write(result, heard.log_time)
@@ -203,7 +203,9 @@ class Replay:
 
     def _report(self, model: str, partial: bool, counts: Mapping[str, int]) -> dict[str, Any]:
         counters = self.walk.synchronizer.counters
+        taken = self.overlay.counts
         notes = list(self.walk.notes)
+        notes += [f"{f} took hold of {taken[str(f)]} messages" for f in self.config.failures]
         if self.truth is None:
             notes.append("no ground truth: neither a topic of labels in the bag nor --labels")
         else:

@@ -10,10 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from any2seg_ros.datasets import LeftOut, Source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation import report as html
 from any2seg_ros.evaluation import summary
-from any2seg_ros.evaluation.data import LeftOut, Source
 from any2seg_ros.evaluation.evaluation_page import evaluation_page
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
 from any2seg_ros.evaluation.summary import Context

@@ -11,7 +11,7 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 
-from any2seg_ros.node.parameters import Entry, NodeParameters, entries, from_values
+from any2seg_ros.parameters import Entry, NodeParameters, entries, from_values
 
 
 class Declaration:

@@ -13,7 +13,7 @@ from rclpy.time import Time
 
 from any2seg_ros.messages import camera_from_info, transform_matrix
 from any2seg_ros.modalities import Camera, Modality, Unusable
-from any2seg_ros.node.parameters import NodeParameters
+from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline
 
 _LOOK_AGAIN = 1_000_000_000

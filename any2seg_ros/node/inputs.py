@@ -11,7 +11,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo
 
 from any2seg_ros.modalities import Modality
-from any2seg_ros.node.parameters import NodeParameters
+from any2seg_ros.parameters import NodeParameters
 
 _EVENT_TYPES = {
     "packet": "event_camera_msgs",

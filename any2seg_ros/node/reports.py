@@ -13,8 +13,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from std_msgs.msg import Header
 
 from any2seg_ros.modalities import Availability, Modality
+from any2seg_ros.monitor import Monitor
 from any2seg_ros.msg import ModalityStatus, SegmentationStatus
-from any2seg_ros.node.monitor import Monitor
 from any2seg_ros.pipeline import Result
 
 _FRESH = 1_000_000_000

@@ -13,12 +13,11 @@ from std_msgs.msg import Header
 
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.modalities import Frame, Modality, Unusable
+from any2seg_ros.monitor import Monitor
 from any2seg_ros.node.declaration import Declaration
 from any2seg_ros.node.geometry import Geometry
 from any2seg_ros.node.inputs import Inputs
-from any2seg_ros.node.monitor import Monitor
 from any2seg_ros.node.outputs import Look, Outputs
-from any2seg_ros.node.parameters import NodeParameters
 from any2seg_ros.node.reports import (
     Diagnostics,
     Latencies,
@@ -28,6 +27,7 @@ from any2seg_ros.node.reports import (
     status_of,
 )
 from any2seg_ros.node.worker import Worker
+from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline, Result
 from any2seg_ros.synchronizer import Synchronizer
 

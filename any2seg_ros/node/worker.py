@@ -54,6 +54,7 @@ class Worker:
                 if self._stopped:
                     return
                 frame, self._next = self._next, None
+            assert frame is not None
             try:
                 self._process(frame)
             except Exception as error:

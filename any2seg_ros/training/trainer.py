@@ -17,7 +17,7 @@ import cv2
 import torch
 from torch import nn
 
-from any2seg_ros import taxonomy
+from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
 from any2seg_ros.network import Any2Seg, checkpoints
@@ -28,7 +28,6 @@ from any2seg_ros.network.pretrained import load_encoder, load_head
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches
 from any2seg_ros.training.config import OptimizerConfig, TrainingConfig
-from any2seg_ros.training.datasets import open_data
 from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.placed import PlacedSet, open_placed
@@ -144,19 +143,18 @@ class Trainer:
 
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
-        train = [open_data(Path(root), data.train_split) for root in data.train]
-        names = {d.taxonomy.name for d in train}
+        target = Target(config.size, config.placing)
+        train = [open_source(Path(root), target, data.train_split) for root in data.train]
+        names = {source.taxonomy.name for source in train}
         if len(names) > 1:
             raise ValueError(f"the train sets have different classes: {', '.join(sorted(names))}")
-        self.taxonomy = taxonomy.get(names.pop())
+        self.taxonomy = train[0].taxonomy
+        target = replace(target, taxonomy=self.taxonomy)
+        val = open_source(Path(data.val), target, data.val_split)
         if self.rank:  # the first process fills the cache
             distributed.wait()
-        sets = [
-            self._placed(d, root, data.train_split)
-            for d, root in zip(train, data.train, strict=True)
-        ]
-        val = open_data(Path(data.val), data.val_split)
-        self.val = self._placed(val, data.val, data.val_split)
+        sets = [self._placed(source, target) for source in train]
+        self.val = self._placed(val, target)
         if not self.rank:
             distributed.wait()
         self.batches = Batches(
@@ -171,14 +169,13 @@ class Trainer:
         )
         self._sets = sets
 
-    def _placed(self, data: Any, root: str, split: str) -> PlacedSet:
+    def _placed(self, source: Source, target: Target) -> PlacedSet:
         def progress(done: int, total: int) -> None:
             if done % 100 == 0 or done == total:
-                self.report(f"placed {done} of {total} frames of {root} {split}")
+                self.report(f"placed {done} of {total} frames of {source.name} {source.split}")
 
-        identity = f"{Path(root).resolve()} {split}"
-        cache = Path(self.config.data.cache)
-        return open_placed(data, identity, self.config.size, self.config.placing, cache, progress)
+        identity = f"{Path(source.name).resolve()} {source.split}"
+        return open_placed(source, identity, target, Path(self.config.data.cache), progress)
 
     def _objective(self) -> Objective:
         losses = self.config.losses

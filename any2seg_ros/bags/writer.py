@@ -1,4 +1,4 @@
-"""Writes sensor data as a ROS 2 bag (MCAP, zstd) with the standard messages, without a ROS.
+"""Writes sensor data as a ROS 2 bag with the standard messages, without a ROS.
 
 with BagWriter(folder) as bag:
     bag.transforms({"rgb_camera_optical": base_from_rgb, ...})
@@ -18,63 +18,10 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 
+from any2seg_ros.bags.file import BagFile
+from any2seg_ros.bags.typestore import CAMERA_INFO, CLOUD, COMPRESSED, EVENTS, TRANSFORMS
 from any2seg_ros.modalities import Camera
-
-COMPRESSED = "sensor_msgs/msg/CompressedImage"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-CLOUD = "sensor_msgs/msg/PointCloud2"
-EVENTS = "event_camera_msgs/msg/EventPacket"
-TRANSFORMS = "tf2_msgs/msg/TFMessage"
-
-# As defined by the package event_camera_msgs; rosbags' type stores do not have it.
-_DEFINITIONS = {
-    EVENTS: """std_msgs/Header header
-uint32 height
-uint32 width
-uint64 seq
-uint64 time_base
-string encoding
-bool is_bigendian
-uint8[] events
-""",
-}
-
-
-def typestore() -> Typestore:
-    """ROS 2's types and those of event cameras."""
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for kind, text in _DEFINITIONS.items():
-        if kind not in store.types:
-            store.register(get_types_from_msg(text, kind))
-    return store
-
-
-def _qos(reliable: bool, latched: bool) -> Qos:
-    long = QosTime(sec=2147483647, nsec=4294967295)
-    return Qos(
-        history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 10,
-        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
-        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        deadline=long,
-        lifespan=long,
-        liveliness=QosLiveliness.AUTOMATIC,
-        liveliness_lease_duration=long,
-        avoid_ros_namespace_conventions=False,
-    )
 
 
 class BagWriter:
@@ -87,10 +34,9 @@ class BagWriter:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self._part = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.part")
-        self._store = typestore()
-        self._connections: dict[str, Connection] = {}
-        self._rows: list[tuple[int, int, Connection, bytes]] = []
+        self._rows: list[tuple[int, int, str, str, bytes]] = []
         self._sequence = 0
+        self._file: BagFile
 
     def __enter__(self) -> BagWriter:
         if self.folder.exists():
@@ -98,11 +44,7 @@ class BagWriter:
         self._clear()
         self._part.mkdir(parents=True)
         # rosbags names the files after the folder.
-        self._writer = Writer(
-            self._part / self.folder.name, version=9, storage_plugin=StoragePlugin.MCAP
-        )
-        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._writer.open()
+        self._file = BagFile(self._part / self.folder.name)
         return self
 
     def __exit__(
@@ -114,9 +56,9 @@ class BagWriter:
         try:
             if kind is None:
                 self.flush()
-            self._writer.close()
+            self._file.close()
             if kind is None:
-                os.replace(self._part / self.folder.name, self.folder)
+                os.replace(self._file.folder, self.folder)
         finally:
             shutil.rmtree(self._part, ignore_errors=True)
 
@@ -131,8 +73,9 @@ class BagWriter:
         """Write what was recorded until a time (ns), in order of time; None writes everything."""
         self._rows.sort(key=lambda row: row[:2])
         count = sum(1 for row in self._rows if until is None or row[0] <= until)
-        for time, _, connection, data in self._rows[:count]:
-            self._writer.write(connection, time, data)
+        for time, _, topic, kind, data in self._rows[:count]:
+            latched = kind == TRANSFORMS
+            self._file.write(topic, kind, time, data, reliable=kind != EVENTS, latched=latched)
         del self._rows[:count]
 
     def compressed_image(
@@ -157,7 +100,7 @@ class BagWriter:
         """The CameraInfo of a camera."""
         k = camera.matrix
         p = np.concatenate([k, np.zeros((3, 1))], 1)
-        region = self._make(
+        region = self._file.message(
             "sensor_msgs/msg/RegionOfInterest",
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False,
         )  # fmt: skip
@@ -184,7 +127,7 @@ class BagWriter:
             points[name] = column
             kind, offset = layout.fields[name][:2]  # type: ignore[index]
             fields.append(
-                self._make(
+                self._file.message(
                     "sensor_msgs/msg/PointField",
                     name=name,
                     offset=offset,
@@ -225,44 +168,31 @@ class BagWriter:
         for child, matrix in base_from.items():
             x, y, z = (float(v) for v in matrix[:3, 3])
             qx, qy, qz, qw = quaternion(matrix[:3, :3])
-            transform = self._make(
+            transform = self._file.message(
                 "geometry_msgs/msg/Transform",
-                translation=self._make("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
-                rotation=self._make("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
+                translation=self._file.message("geometry_msgs/msg/Vector3", x=x, y=y, z=z),
+                rotation=self._file.message("geometry_msgs/msg/Quaternion", x=qx, y=qy, z=qz, w=qw),
             )
             rows.append(
-                self._make(
+                self._file.message(
                     "geometry_msgs/msg/TransformStamped",
-                    header=self._header(stamp, base),
+                    header=self._file.header(stamp, base),
                     child_frame_id=child,
                     transform=transform,
                 )  # fmt: skip
             )
-        message = self._make(TRANSFORMS, transforms=rows)
-        self._put("/tf_static", TRANSFORMS, stamp, message, latched=True)
-
-    def _make(self, kind: str, **fields: Any) -> Any:
-        return self._store.types[kind](**fields)
-
-    def _header(self, stamp: int, frame_id: str) -> Any:
-        seconds, rest = divmod(stamp, 10**9)
-        time = self._make("builtin_interfaces/msg/Time", sec=seconds, nanosec=rest)
-        return self._make("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+        message = self._file.message(TRANSFORMS, transforms=rows)
+        self._put("/tf_static", TRANSFORMS, stamp, message)
 
     def _write(
         self, topic: str, kind: str, stamp: int, frame_id: str, delay: int, **fields: Any
     ) -> None:
-        message = self._make(kind, header=self._header(stamp, frame_id), **fields)
+        message = self._file.message(kind, header=self._file.header(stamp, frame_id), **fields)
         self._put(topic, kind, stamp + delay, message)
 
-    def _put(self, topic: str, kind: str, time: int, message: Any, latched: bool = False) -> None:
-        if topic not in self._connections:
-            reliable = kind != EVENTS
-            self._connections[topic] = self._writer.add_connection(
-                topic, kind, typestore=self._store, offered_qos_profiles=[_qos(reliable, latched)]
-            )
-        data = bytes(self._store.serialize_cdr(message, kind))
-        self._rows.append((time, len(self._rows), self._connections[topic], data))
+    def _put(self, topic: str, kind: str, time: int, message: Any) -> None:
+        data = self._file.serialized(message, kind)
+        self._rows.append((time, len(self._rows), topic, kind, data))
 
 
 def quaternion(rotation: np.ndarray) -> tuple[float, float, float, float]:

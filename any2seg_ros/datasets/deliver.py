@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from any2seg_ros.datasets.files import read_array, read_image, read_rgb
 from any2seg_ros.modalities import IGNORE, Camera, Events, Frame, Measurement, Modality
 from any2seg_ros.taxonomy import DELIVER
 
@@ -84,14 +85,14 @@ class DeliverData:
 
     def _label(self, index: int) -> np.ndarray:
         path = self._path("semantic", "semantic", *self.frames[index])
-        raw = _read(path, cv2.IMREAD_UNCHANGED)
+        raw = read_image(path, cv2.IMREAD_UNCHANGED)
         return decode_label(raw if raw.ndim == 2 else raw[..., -1])
 
     def _ready(
         self, condition: str, scene: str, frame: str, shape: tuple[int, ...]
     ) -> Iterator[Measurement]:
         for modality, (kind, word) in _FOLDERS.items():
-            image = _read_rgb(self._path(kind, word, condition, scene, frame))
+            image = read_rgb(self._path(kind, word, condition, scene, frame))
             if image.shape[:2] != shape:
                 image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_NEAREST)
             yield Measurement(modality, 1, image)
@@ -99,10 +100,10 @@ class DeliverData:
     def _raw(self, condition: str, scene: str, frame: str, sensors: dict) -> Iterator[Measurement]:
         folder = self.root / "raw" / condition / self.split / scene
         stamp = sensors["stamps"][frame]
-        rgb = _read_rgb(self._path("img", "rgb", condition, scene, frame))
-        depth = _read(folder / f"{frame}_depth_front.png", cv2.IMREAD_UNCHANGED)
-        lidar = _load(folder / f"{frame}_lidar_front.npy")
-        raw = _load(folder / f"{frame}_event_front.npz")
+        rgb = read_rgb(self._path("img", "rgb", condition, scene, frame))
+        depth = read_image(folder / f"{frame}_depth_front.png", cv2.IMREAD_UNCHANGED)
+        lidar = read_array(folder / f"{frame}_lidar_front.npy")
+        raw = read_array(folder / f"{frame}_event_front.npz")
         geometry = {Modality.parse(name): sensors[name] for name in ("rgb", "depth", "event")}
         camera = _camera(geometry[Modality.EVENT]["camera"])
         events = Events(raw["t"], raw["x"], raw["y"], raw["p"], camera.width, camera.height)
@@ -139,26 +140,3 @@ def _calibration(path: Path) -> dict:
 
 def _camera(fields: dict) -> Camera:
     return Camera(**{**fields, "distortion": tuple(fields.get("distortion", ()))})
-
-
-def _read(path: Path, flags: int) -> np.ndarray:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: the data set is not complete")
-    image = cv2.imread(str(path), flags)
-    if image is None:
-        raise ValueError(f"{path} is no readable image: fetch or make it again")
-    return image
-
-
-def _read_rgb(path: Path) -> np.ndarray:
-    return cv2.cvtColor(_read(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-
-
-def _load(path: Path):
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: the data set is not complete")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        return dict(loaded) if path.suffix == ".npz" else loaded
-    except Exception as error:
-        raise ValueError(f"{path} cannot be read ({error}): make it again") from None

@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 
-from any2seg_ros.resources import find
+from any2seg_ros.bags.file import METADATA, BagFile
+from any2seg_ros.bags.typestore import CAMERA_INFO, CLOUD, IMAGE, LABEL_INFO, STATUS
+from any2seg_ros.messages import stamp_ns
 from any2seg_ros.taxonomy import Taxonomy
 
 NAME = "replay"
 """The bag's files are `replay.mcap` and `metadata.yaml`, whatever its folder is called."""
-
-IMAGE = "sensor_msgs/msg/Image"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-CLOUD = "sensor_msgs/msg/PointCloud2"
-LABEL_INFO = "vision_msgs/msg/LabelInfo"
-STATUS = "any2seg_ros/msg/SegmentationStatus"
-MODALITY_STATUS = "any2seg_ros/msg/ModalityStatus"
-
-# vision_msgs, whose definitions are not in rosbags' type stores.
-_VISION = {
-    "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name",
-    LABEL_INFO: "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold",
-}
 
 TOPICS = {
     "mask": IMAGE,
@@ -53,18 +32,6 @@ TOPICS = {
 """Message type by the node's output, in the order of the node's topics."""
 
 
-def node_typestore() -> Typestore:
-    """ROS 2's types and those of the node's own outputs."""
-    store = get_typestore(Stores.ROS2_KILTED)
-    for kind, text in _VISION.items():
-        if kind not in store.types:
-            store.register(get_types_from_msg(text, kind))
-    for kind in (MODALITY_STATUS, STATUS):
-        text = find(f"msg/{kind.rsplit('/', 1)[1]}.msg").read_text()
-        store.register(get_types_from_msg(text, kind))
-    return store
-
-
 class OutputBag:
     """A bag in a folder; use it in a `with` statement. Nothing is at its place until it is whole.
 
@@ -74,17 +41,13 @@ class OutputBag:
     def __init__(self, folder: Path, namespace: str = "/segmenter") -> None:
         self.folder = folder
         self.namespace = namespace
-        self.typestore = node_typestore()
         self._unfinished = folder / f".{NAME}.{os.getpid()}"
-        self._connections: dict[str, Any] = {}
-        self._writer: Writer | None = None
+        self._file: BagFile
 
     def __enter__(self) -> OutputBag:
         check_folder(self.folder)
         self._unfinished.mkdir(parents=True, exist_ok=True)
-        self._writer = Writer(self._unfinished / NAME, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._writer.open()
+        self._file = BagFile(self._unfinished / NAME)
         return self
 
     def __exit__(
@@ -93,35 +56,31 @@ class OutputBag:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._writer
-        self._writer.close()
+        self._file.close()
         if kind is None or issubclass(kind, KeyboardInterrupt):
-            for file in (f"{NAME}.mcap", "metadata.yaml"):
-                os.replace(self._unfinished / NAME / file, self.folder / file)
+            for file in (f"{NAME}.mcap", METADATA):
+                os.replace(self._file.folder / file, self.folder / file)
         shutil.rmtree(self._unfinished, ignore_errors=True)
+
+    @property
+    def types(self) -> Mapping[str, Any]:
+        """Message classes by type."""
+        return self._file.typestore.types
 
     def message(self, kind: str, **fields: Any) -> Any:
         """A message of a type; array('B') and lists become what rosbags writes."""
-        return self.typestore.types[kind](**{name: _plain(v) for name, v in fields.items()})
+        return self._file.message(kind, **{name: _plain(v) for name, v in fields.items()})
 
     def header(self, stamp: Any, frame_id: str) -> Any:
         """A std_msgs/Header of the type store; `stamp` has sec and nanosec."""
-        time = self.message("builtin_interfaces/msg/Time", sec=stamp.sec, nanosec=stamp.nanosec)
-        return self.message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+        return self._file.header(stamp_ns(stamp), frame_id)
 
     def write(self, output: str, message: Any, log_time: int) -> None:
         """Write a message of one of `TOPICS`, recorded at `log_time` (ns)."""
-        assert self._writer
         kind = TOPICS[output]
-        if output not in self._connections:
-            self._connections[output] = self._writer.add_connection(
-                f"{self.namespace}/{output}",
-                kind,
-                typestore=self.typestore,
-                offered_qos_profiles=[_qos(latched=output == "label_info")],
-            )
-        data = self.typestore.serialize_cdr(message, kind)
-        self._writer.write(self._connections[output], log_time, data)
+        data = self._file.serialized(message, kind)
+        latched = output == "label_info"
+        self._file.write(f"{self.namespace}/{output}", kind, log_time, data, latched=latched)
 
     def label_info(self, taxonomy: Taxonomy, header: Any) -> Any:
         """The class table as vision_msgs/LabelInfo."""
@@ -147,18 +106,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], float):
         return np.array(value, np.float64)
     return value
-
-
-def _qos(latched: bool) -> Qos:
-    never = QosTime(0, 0)
-    return Qos(
-        QosHistory.KEEP_LAST,
-        1 if latched else 10,
-        QosReliability.RELIABLE,
-        QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
-        never,
-        never,
-        QosLiveliness.AUTOMATIC,
-        never,
-        False,
-    )

@@ -16,12 +16,11 @@ from typing import Any
 
 from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2 import Reader, ReaderError
-from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
+from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
-from any2seg_ros.broken_bags import SalvagedFile, is_whole
-
-METADATA = "metadata.yaml"
+from any2seg_ros.bags.file import METADATA
+from any2seg_ros.bags.salvage import SalvagedFile, is_whole
+from any2seg_ros.bags.typestore import typestore
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class BagReader:
         """Time from the first to the last message in ns; 0 where it is not known."""
         self.message_count = 0
         """Messages in the bag; 0 where it is not known."""
-        self._typestore: Typestore = get_typestore(Stores.ROS2_KILTED)
+        self._typestore = typestore()
         self._known = set(self._typestore.types)
         self._readers: list[Reader] = []
         self._salvaged: list[SalvagedFile] = []

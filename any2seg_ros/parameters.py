@@ -1,7 +1,7 @@
 """The node's parameters as dataclasses: names, defaults, ranges, units and descriptions.
 
 ROS parameters and config/any2seg.yaml are made from these, so that a default stands in one place.
-Nothing of ROS is imported. `python -m any2seg_ros.node.parameters` prints the YAML.
+Nothing of ROS is imported. `python -m any2seg_ros.parameters` prints the YAML.
 """
 
 from __future__ import annotations

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from any2seg_ros.bag_layout import BagCalibration, BagLayout, find_layout, read_calibration
-from any2seg_ros.bag_reader import BagReader
-from any2seg_ros.evaluation.overlay import Overlay
-from any2seg_ros.evaluation.schedules import Failure
+from any2seg_ros.bags import (
+    BagCalibration,
+    BagLayout,
+    BagReader,
+    find_layout,
+    read_calibration,
+)
 from any2seg_ros.modalities import Frame, Modality, Unusable
-from any2seg_ros.node.monitor import Monitor
-from any2seg_ros.node.parameters import NodeParameters
-from any2seg_ros.pipeline import Pipeline
+from any2seg_ros.monitor import Monitor
+from any2seg_ros.parameters import NodeParameters
+from any2seg_ros.pipeline import Preparation
 from any2seg_ros.synchronizer import Synchronizer
 
 DEFAULTS = NodeParameters()
+
+Alter = Callable[[Modality, Any], Any]
+"""Makes of a sensor's message what is heard of it; None where it is lost."""
 
 MARK_EVERY = 100_000_000
 """How often (ns of log time) the rates of the sensors are measured."""
@@ -38,23 +44,21 @@ class Heard:
 class BagWalk:
     """One pass through a bag; memory does not grow with its length.
 
-    `pipeline` gets the bag's cameras and poses. Stamps alone decide about frames, so that the same
-    bag gives the same frames every time. ValueError where the bag has no sensor or no camera.
+    `preparation` gets the bag's cameras and poses. Stamps alone decide about frames, so that the
+    same bag gives the same frames every time. ValueError where the bag has no sensor or no camera.
     """
 
     def __init__(
         self,
         path: Path,
-        pipeline: Pipeline,
+        preparation: Preparation,
         topics: Mapping[str, str] | None = None,
-        failures: Sequence[Failure] = (),
-        seed: int = 0,
         parameters: NodeParameters = DEFAULTS,
     ) -> None:
         self.path = path
-        self.pipeline = pipeline
+        self.preparation = preparation
         self.synchronizer = Synchronizer(
-            parameters.synchronizer_config(pipeline.placing.event_window_ms * 1e-3, True)
+            parameters.synchronizer_config(preparation.placing.event_window_ms * 1e-3, True)
         )
         self._tick_period = round(parameters.status_period * 1e9)
         self.layout: BagLayout
@@ -69,8 +73,6 @@ class BagWalk:
         self._overtaken = 0
         self._monitors = {modality: Monitor() for modality in Modality}
         self._last: dict[Modality, int] = {}
-        self._failures, self._seed = failures, seed
-        self._overlay: Overlay | None = None
         self._prepare(topics)
 
     @property
@@ -86,24 +88,21 @@ class BagWalk:
         if late:
             said.append(f"{late} messages came after the frame that they belonged to had left")
         said += [f"{count} messages unusable: {why}" for why, count in self.unusable.items()]
-        counts = self._overlay.counts if self._overlay else {}
-        said += [f"{f} took hold of {counts[str(f)]} messages" for f in self._failures]
         return list(dict.fromkeys(said))
 
     def rate(self, modality: Modality) -> float:
         """Messages a second of a sensor over the last two seconds of the bag's time."""
         return self._monitors[modality].rate
 
-    def frames(self) -> Iterator[Heard]:
+    def frames(self, alter: Alter = lambda modality, message: message) -> Iterator[Heard]:
         """The frames of the bag in order, each as soon as it is whole or its time is up."""
         modalities = {topic: m for m, topic in self.layout.sensors.items()}
-        self._overlay = Overlay(self._failures, self.start, self._seed)
         log_time = ticked = marked = 0
         with BagReader(self.path) as bag:
             for recorded in bag.messages(list(modalities)):
                 log_time = recorded.log_time
                 modality = modalities[recorded.topic]
-                message = self._overlay.apply(modality, recorded.message)
+                message = alter(modality, recorded.message)
                 frames = [] if message is None else self._hear(modality, message, log_time)
                 if abs(log_time - marked) >= MARK_EVERY:
                     marked = log_time
@@ -123,7 +122,7 @@ class BagWalk:
     def _hear(self, modality: Modality, message: Any, log_time: int) -> list[Frame]:
         self._monitors[modality].hear(log_time)
         try:
-            received = self.pipeline.admit(modality, message, log_time)
+            received = self.preparation.admit(modality, message, log_time)
         except Unusable as reason:
             self.unusable[f"{modality.label}: {reason}"] += 1
             self.synchronizer.refuse(modality, str(reason))
@@ -134,7 +133,7 @@ class BagWalk:
         frames = self.synchronizer.add(modality, received.stamp, received, log_time)
         if self.synchronizer.counters.resets > resets:
             self._overtaken -= 1
-            self.pipeline.reset()
+            self.preparation.reset()
         return frames
 
     def _prepare(self, topics: Mapping[str, str] | None) -> None:
@@ -158,9 +157,9 @@ class BagWalk:
         for modality in Modality:
             if modality not in sensors:
                 self._notes.append(f"no topic of {modality.label} in the bag")
-        self.pipeline.reference = self.calibration.reference
-        self.pipeline.cameras.update(self.calibration.cameras)
-        self.pipeline.poses.update(self.calibration.poses)
+        self.preparation.reference = self.calibration.reference
+        self.preparation.cameras.update(self.calibration.cameras)
+        self.preparation.poses.update(self.calibration.poses)
 
     def _leave_out_unplaced(self) -> None:
         if Modality.LIDAR not in self.calibration.poses:

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
-from any2seg_ros.bag_layout import find_layout
-from any2seg_ros.bag_reader import BagReader
-from any2seg_ros.engine import Segmenter
-from any2seg_ros.evaluation.bag_walk import BagWalk
-from any2seg_ros.evaluation.data import LeftOut
-from any2seg_ros.evaluation.evaluator import Sample
-from any2seg_ros.evaluation.ground_truth import open_ground_truth
+from any2seg_ros.bags import BagReader, find_layout
+from any2seg_ros.datasets.bag_walk import BagWalk
+from any2seg_ros.datasets.ground_truth import open_ground_truth
+from any2seg_ros.datasets.samples import LeftOut, Sample, Target
 from any2seg_ros.modalities import Modality
-from any2seg_ros.pipeline import Pipeline, Result
+from any2seg_ros.pipeline import Preparation, Prepared
+from any2seg_ros.taxonomy import DELIVER
 
 PERIOD = 100_000_000
 """What is expected between frames (ns), for the time left to show."""
 
 
-class ImageTrap:
-    """Stands where the segmenter stands in a pipeline and keeps the images that it would get."""
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        self.metadata = segmenter.metadata
-        self.size = segmenter.size
-        self.taxonomy = segmenter.taxonomy
-        self.images: Mapping[Modality, np.ndarray] = {}
-
-    def segment(self, images: Mapping[Modality, np.ndarray], size: Any = None) -> None:
-        """Keep the images; there is no segmentation."""
-        self.images = images
-
-
 class BagSource:
-    """See `data.Source`. Every process walks all of every bag, for sensors' health and events have
+    """See `Source`. Every process walks all of every bag, for sensors' health and events have
     a past; each scores its share of the frames.
 
-    ValueError where a bag has no ground truth.
+    Labels are ids of the target's classes, DELIVER's if it names none. ValueError where a bag has
+    no ground truth.
     """
 
     split: str | None = None
@@ -49,19 +34,21 @@ class BagSource:
         self,
         name: str,
         bags: list[Path],
-        segmenter: Segmenter,
+        target: Target,
         limit: int = 0,
         labels: Path | None = None,
         topics: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.notes: list[str] = []
-        self._bags, self._segmenter, self._limit = bags, segmenter, limit
+        self.taxonomy = target.taxonomy or DELIVER
+        self._bags, self._target, self._limit = bags, target, limit
         self._labels, self._topics = labels, topics
         self._length = 0
         self.modalities: tuple[Modality, ...] = tuple(Modality)
         for bag in bags:
             self._look_into(bag)
+        self.fingerprint = _fingerprint(bags)
 
     def __len__(self) -> int:
         return min(self._length, self._limit) if self._limit else self._length
@@ -81,41 +68,37 @@ class BagSource:
         self, bag: Path, rank: int, world: int, count: int
     ) -> Iterator[Sample | LeftOut | None]:
         """The frames of a bag; None for those that are another process's."""
-        trap = ImageTrap(self._segmenter)
-        walk = BagWalk(bag, Pipeline(cast(Segmenter, trap)), self._topics)
+        walk = BagWalk(bag, Preparation(self._target.size, self._target.placing), self._topics)
         truth = open_ground_truth(bag, walk.layout.label, self._labels)
         assert truth is not None
         try:
             for heard in walk.frames():
                 if heard.frame is None:
                     continue
-                trap.images = {}
-                result = walk.pipeline.process(heard.frame)
+                prepared = walk.preparation.prepare(heard.frame)
                 mine = count % world == rank
                 count += 1
                 if not mine:
                     yield None
                     continue
                 label = truth.label(heard.frame.stamp, heard.log_time)
-                yield self._sample(bag, result, trap, label)
+                yield self._sample(bag, prepared, label)
         finally:
             prefix = f"{bag.name}: " if len(self._bags) > 1 else ""
             self.notes += [prefix + note for note in (*walk.notes, *truth.notes)]
 
-    def _sample(
-        self, bag: Path, result: Result, trap: ImageTrap, label: np.ndarray | None
-    ) -> Sample | LeftOut:
+    def _sample(self, bag: Path, prepared: Prepared, label: np.ndarray | None) -> Sample | LeftOut:
         if label is None:
             return LeftOut("no ground truth near the frame's stamp")
-        rgb = result.frame.measurements.get(Modality.RGB)
+        rgb = prepared.frame.measurements.get(Modality.RGB)
         conditions = (bag.name,) if len(self._bags) > 1 else ()
         return Sample(
-            f"{bag.name}/{result.frame.stamp}",
-            trap.images,
+            f"{bag.name}/{prepared.frame.stamp}",
+            prepared.images,
             label,
             conditions,
             picture_of(rgb.data) if rgb else None,
-            result.frame.reasons,
+            prepared.frame.reasons,
         )
 
     def _look_into(self, bag: Path) -> None:
@@ -131,6 +114,13 @@ class BagSource:
         self.modalities = tuple(m for m in self.modalities if m in layout.sensors)
         if not self.modalities:
             raise ValueError(f"the bags of {self.name} have no sensor in common")
+
+
+def _fingerprint(bags: list[Path]) -> str:
+    """Of names, sizes and times of the files."""
+    files = [f for bag in bags for f in ([bag] if bag.is_file() else sorted(bag.iterdir()))]
+    stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()
 
 
 def picture_of(data: np.ndarray) -> np.ndarray:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from any2seg_ros.bag_reader import BagReader
+from any2seg_ros.bags.reader import BagReader
+from any2seg_ros.bags.typestore import CAMERA_INFO
 from any2seg_ros.messages import camera_from_info, transform_matrix
 from any2seg_ros.modalities import Camera, Modality, Unusable
 
 TF_STATIC = "/tf_static"
 LABEL = "label"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 PICTURES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 TYPES: dict[Modality, tuple[str, ...]] = {
     Modality.RGB: PICTURES,

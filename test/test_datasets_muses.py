@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from any2seg_ros.datasets import open_data
 from any2seg_ros.modalities import Modality
 from any2seg_ros.sensors import Placer
-from any2seg_ros.training.datasets import open_data
 
 LIDAR_TO_RGB = [[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
 

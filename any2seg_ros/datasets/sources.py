@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from any2seg_ros.bag_layout import LABEL
-from any2seg_ros.engine import Segmenter
-from any2seg_ros.evaluation.bag_source import BagSource
-from any2seg_ros.evaluation.data import FolderSource, Source
+from any2seg_ros.bags.layout import LABEL
+from any2seg_ros.datasets.bag_source import BagSource
+from any2seg_ros.datasets.deliver import DeliverData
+from any2seg_ros.datasets.folder_source import FolderSource
+from any2seg_ros.datasets.muses import MusesData
+from any2seg_ros.datasets.samples import DataSet, Source, Target
 from any2seg_ros.modalities import Modality
-from any2seg_ros.training.datasets import open_data
 
 BAG_FILES = (".mcap", ".db3")
 
 
 def open_source(
     path: Path,
-    segmenter: Segmenter,
+    target: Target,
     split: str = "val",
     limit: int = 0,
     labels: Path | None = None,
@@ -28,13 +29,25 @@ def open_source(
     `labels` and `topics` (`rgb=/camera/image_raw`) are for bags, `split` for data sets.
     """
     if not path.exists():
-        raise FileNotFoundError(f"there is nothing at {path}")
+        raise FileNotFoundError(f"no data at {path}: make some with `any2seg simulate`")
     bags = find_bags(path)
     if bags:
-        return BagSource(str(path), bags, segmenter, limit, labels, parse_topics(topics))
+        return BagSource(str(path), bags, target, limit, labels, parse_topics(topics))
     if labels or topics:
         raise ValueError(f"{path} is no bag: --labels and --topic are for bags")
-    return FolderSource(open_data(path, split), segmenter, str(path), split, limit)
+    return FolderSource(open_data(path, split), target, str(path), split, limit)
+
+
+def open_data(root: Path, split: str) -> DataSet:
+    """The split of the data set at `root`: DELIVER's folders (Streets too) or MUSES."""
+    if (root / "img").is_dir():
+        return DeliverData(root, split)
+    if (root / "frame_camera").is_dir():
+        return MusesData(root, split)
+    raise ValueError(
+        f"{root} is no data set that is known: it has neither img/ (DELIVER, Streets) nor "
+        "frame_camera/ (MUSES), and no bag"
+    )
 
 
 def find_bags(path: Path) -> list[Path]:

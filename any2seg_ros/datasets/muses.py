@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from any2seg_ros.datasets.files import read_image, read_rgb
 from any2seg_ros.modalities import Camera, Events, Frame, Measurement, Modality
 from any2seg_ros.taxonomy import CITYSCAPES
-from any2seg_ros.training.deliver import _read, _read_rgb
 
 EVENT_WINDOW = 30_000_000
 """Nanoseconds of events before the last one of a recording that are used."""
@@ -47,14 +47,14 @@ class MusesData:
 
     def reference(self, index: int) -> Camera:
         """The frame camera; its images are rectified."""
-        height, width = _read(self.paths[index], cv2.IMREAD_GRAYSCALE).shape
+        height, width = read_image(self.paths[index], cv2.IMREAD_GRAYSCALE).shape
         k = np.array(self._calibration["intrinsics"]["rgb"]["K"], np.float64).reshape(3, 3)
         return Camera(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
 
     def __getitem__(self, index: int) -> Frame:
-        label = _read(self._sibling(index, "gt_semantic", "gt_labelTrainIds.png"), 0)
+        label = read_image(self._sibling(index, "gt_semantic", "gt_labelTrainIds.png"), 0)
         measurements = [
-            Measurement(Modality.RGB, 1, _read_rgb(self.paths[index])),
+            Measurement(Modality.RGB, 1, read_rgb(self.paths[index])),
             self._lidar(index),
             *self._events(index),
         ]

@@ -11,7 +11,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from any2seg_ros.bag_reader import BagReader
+from any2seg_ros.bags import BagReader
 from any2seg_ros.messages import decode_image, stamp_ns
 from any2seg_ros.modalities import Unusable
 

@@ -1,0 +1,22 @@
+"""ROS 2 bags without a ROS: writing them, reading them whole or cut off, and what is in them."""
+
+from any2seg_ros.bags.file import BagFile
+from any2seg_ros.bags.layout import BagCalibration, BagLayout, find_layout, read_calibration
+from any2seg_ros.bags.node_outputs import OutputBag, check_folder
+from any2seg_ros.bags.reader import BagReader, Recorded
+from any2seg_ros.bags.typestore import typestore
+from any2seg_ros.bags.writer import BagWriter
+
+__all__ = [
+    "BagCalibration",
+    "BagFile",
+    "BagLayout",
+    "BagReader",
+    "BagWriter",
+    "OutputBag",
+    "Recorded",
+    "check_folder",
+    "find_layout",
+    "read_calibration",
+    "typestore",
+]

@@ -1,0 +1,89 @@
+"""A bag of MCAP and zstd while it is written; the same writes give the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from any2seg_ros.bags.typestore import typestore
+
+METADATA = "metadata.yaml"
+
+
+class BagFile:
+    """The bag `folder`: its files are `<folder's name>.mcap` and metadata.yaml.
+
+    FileExistsError or rosbags' WriterError where the folder exists. Nothing can be read of it
+    before `close`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.typestore = typestore()
+        self._connections: dict[str, Connection] = {}
+        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        self._writer.open()
+
+    def close(self) -> None:
+        """Write the index; the bag is whole then."""
+        self._writer.close()
+
+    def write(
+        self,
+        topic: str,
+        kind: str,
+        log_time: int,
+        cdr: bytes | memoryview,
+        reliable: bool = True,
+        latched: bool = False,
+    ) -> None:
+        """Write a serialised message of a type, recorded at `log_time` (ns)."""
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(
+                topic,
+                kind,
+                typestore=self.typestore,
+                offered_qos_profiles=[_qos(reliable, latched)],
+            )
+        self._writer.write(self._connections[topic], log_time, cdr)
+
+    def message(self, kind: str, **fields: Any) -> Any:
+        """A message of a type."""
+        return self.typestore.types[kind](**fields)
+
+    def header(self, stamp: int, frame_id: str) -> Any:
+        """A std_msgs/Header; the stamp is in ns."""
+        seconds, rest = divmod(stamp, 10**9)
+        time = self.message("builtin_interfaces/msg/Time", sec=seconds, nanosec=rest)
+        return self.message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+
+    def serialized(self, message: Any, kind: str) -> bytes:
+        """The message as DDS carries it."""
+        return bytes(self.typestore.serialize_cdr(message, kind))
+
+
+def _qos(reliable: bool, latched: bool) -> Qos:
+    never = QosTime(sec=2147483647, nsec=4294967295)
+    return Qos(
+        history=QosHistory.KEEP_LAST,
+        depth=1 if latched else 10,
+        reliability=QosReliability.RELIABLE if reliable else QosReliability.BEST_EFFORT,
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=never,
+        lifespan=never,
+        liveliness=QosLiveliness.AUTOMATIC,
+        liveliness_lease_duration=never,
+        avoid_ros_namespace_conventions=False,
+    )

@@ -1,0 +1,98 @@
+"""What data sets give: frames with labels, and frames placed for a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from any2seg_ros.modalities import Camera, Frame, Modality
+from any2seg_ros.sensors import PlacingConfig
+from any2seg_ros.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from any2seg_ros.engine import Segmenter
+
+
+class DataSet(Protocol):
+    """Frames with labels, by index; all of a split."""
+
+    taxonomy: Taxonomy
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Frame:
+        """The frame with its measurements and its label; errors name the file and the mend."""
+
+    def name(self, index: int) -> str:
+        """What identifies the frame in the data set."""
+
+    def conditions(self, index: int) -> tuple[str, ...]:
+        """Weather, time of day and failure case, as far as the data set tells."""
+
+    def reference(self, index: int) -> Camera:
+        """The camera that the label and the masks belong to."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What frames are placed for: (width, height) of the images, their knobs, the classes.
+
+    taxonomy: None takes data of any classes.
+    """
+
+    size: tuple[int, int]
+    placing: PlacingConfig
+    taxonomy: Taxonomy | None = None
+
+    @classmethod
+    def of(cls, segmenter: Segmenter) -> Target:
+        """The images that a network was trained with."""
+        placing = PlacingConfig(**segmenter.metadata.placing)
+        return cls(segmenter.size, placing, segmenter.taxonomy)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A placed frame with its ground truth.
+
+    images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w). picture:
+    what the camera saw, uint8 (h, w, 3), where there is one. name: unique within the data; the
+    noise laid over a frame depends on it.
+    """
+
+    name: str
+    images: Mapping[Modality, np.ndarray]
+    label: np.ndarray
+    conditions: Sequence[str] = ()
+    picture: np.ndarray | None = None
+    reasons: Mapping[Modality, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A frame that cannot be scored, and why."""
+
+    reason: str
+
+
+class Source(Protocol):
+    """Placed frames in order. `notes` may grow while they are walked.
+
+    modalities: the sensors that the data have. fingerprint: changes when the frames do.
+    """
+
+    name: str
+    split: str | None
+    notes: list[str]
+    modalities: tuple[Modality, ...]
+    taxonomy: Taxonomy
+    fingerprint: str
+
+    def __len__(self) -> int:
+        """Frames to come, 0 where that is not known beforehand."""
+
+    def samples(self, rank: int, world: int) -> Iterator[Sample | LeftOut]:
+        """The frames of one of `world` processes: every world-th, from number `rank` on."""
