@@ -12,7 +12,6 @@ from any2seg_ros.bags import BagWriter
 from any2seg_ros.modalities import Events
 from any2seg_ros.sensors.events import concatenate
 from any2seg_ros.simulation import evt3
-from any2seg_ros.simulation.layout import png
 from any2seg_ros.simulation.scene import EPOCH, Scene, Shot
 
 PACKET = 10_000_000
@@ -74,18 +73,18 @@ def _write_shot(bag: BagWriter, scene: Scene, shot: Shot) -> None:
         "/ground_truth/label/compressed",
         stamp,
         "rgb_camera_optical",
-        png(shot.labels, 9),
+        _small_png(shot.labels),
         "mono8; png compressed mono8",
         _TRUTH,
     )
 
 
-def _small_png(depth: np.ndarray) -> bytes:
-    """A PNG without prediction from neighbours: disparities come in steps, their noise does not."""
+def _small_png(image: np.ndarray) -> bytes:
+    """A PNG without prediction from neighbours: disparities and labels come in steps."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, 0]
     if hasattr(cv2, "IMWRITE_PNG_FILTER"):
         options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
-    done, data = cv2.imencode(".png", depth, options)
+    done, data = cv2.imencode(".png", image, options)
     if not done:
         raise OSError("a picture could not be encoded")
     return data.tobytes()

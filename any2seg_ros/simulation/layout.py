@@ -6,12 +6,14 @@ import io
 import json
 import os
 from dataclasses import asdict
+from math import acos, pi, sqrt
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numba import njit
 
-from any2seg_ros.modalities import Camera, Frame, Modality
+from any2seg_ros.modalities import Camera, Frame, Measurement, Modality, Unusable
 from any2seg_ros.sensors.depth import depth_in_view
 from any2seg_ros.sensors.placing import Placer
 from any2seg_ros.simulation.drive import Rig
@@ -93,7 +95,10 @@ def write_shot(root: Path, scene: Scene, number: int, shot: Shot, placer: Placer
     """All files of one frame. `placer` shows the RGB camera in its own size."""
     spec, name = scene.spec, frame_name(number)
     frame = scene.frame(shot)
-    images = {kind: png(image) for kind, image in _pictures(scene, frame, shot, placer).items()}
+    images = {
+        kind: png(image, flat=kind in _FLAT)
+        for kind, image in _pictures(scene, frame, shot, placer).items()
+    }
     raw = folder(root, "raw", spec)
     write_atomically(raw / f"{name}_{RAW[0]}", png(shot.depth))
     write_atomically(raw / f"{name}_{RAW[1]}", _npy(shot.cloud.points))
@@ -103,14 +108,34 @@ def write_shot(root: Path, scene: Scene, number: int, shot: Shot, placer: Placer
         write_atomically(folder(root, kind, spec) / f"{name}_{PICTURES[kind]}", data)
 
 
-def png(image: np.ndarray, effort: int = 1) -> bytes:
-    """A PNG of uint8 (h, w, 3) RGB, uint8 (h, w) or uint16 (h, w); `effort` is 0..9."""
+_FLAT = ("semantic", "lidar", "event")
+"""Pictures of which most pixels are as their neighbours."""
+
+
+def png(image: np.ndarray, flat: bool = False) -> bytes:
+    """A PNG of uint8 (h, w, 3) RGB, uint8 (h, w) or uint16 (h, w).
+
+    Quick rather than small: rows are filtered in one way, chosen for pictures that are `flat` or
+    not, where the encoder would try all of them.
+    """
     if image.ndim == 3:
-        image = image[..., ::-1]
-    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, effort])
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", image, _QUICK_FLAT if flat else _QUICK)
     if not done:
         raise OSError("a picture could not be encoded")
     return data.tobytes()
+
+
+def _options(strategy: int, filtering: str) -> list[int]:
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, strategy]
+    # OpenCV before 4.13 does not let one choose.
+    if hasattr(cv2, "IMWRITE_PNG_FILTER"):
+        options += [cv2.IMWRITE_PNG_FILTER, getattr(cv2, filtering)]
+    return options
+
+
+_QUICK = _options(cv2.IMWRITE_PNG_STRATEGY_RLE, "IMWRITE_PNG_FILTER_SUB")
+_QUICK_FLAT = _options(cv2.IMWRITE_PNG_STRATEGY_DEFAULT, "IMWRITE_PNG_FILTER_NONE")
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -126,28 +151,30 @@ def _npz(**arrays: np.ndarray) -> bytes:
 
 
 def _pictures(scene: Scene, frame: Frame, shot: Shot, placer: Placer) -> dict[str, np.ndarray]:
-    placed = placer.place(frame)
-    width, height = scene.spec.size
-    empty = np.zeros((3, height, width), np.float32)
     raw = shot.labels + np.uint8(1)
-
-    def picture(modality: Modality) -> np.ndarray:
-        planes = placed.images.get(modality, empty)
-        return np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
-
     depth = depth_in_view(frame.measurements[Modality.DEPTH], placer.view)
-    depth = np.where(np.isfinite(depth), depth, np.float32(0.0))
-    event = picture(Modality.EVENT)
+    event = _placed(placer, frame.measurements[Modality.EVENT])
     if scene.spec.failure == "eventlowres":
         event = np.ascontiguousarray(event[::2, ::2])
+    placed = _placed(placer, Measurement(Modality.DEPTH, shot.stamp, depth, None))
+    depth = np.where(np.isfinite(depth), depth, np.float32(0.0))
     return {
         "img": shot.rgb,
         "semantic": np.repeat(raw[..., None], 3, 2),
-        "hha": hha(depth, placer.view, picture(Modality.DEPTH)),
+        "hha": hha(depth, placer.view, placed),
         "depth": coded_depth(depth),
-        "lidar": picture(Modality.LIDAR),
+        "lidar": _placed(placer, frame.measurements[Modality.LIDAR]),
         "event": event,
     }
+
+
+def _placed(placer: Placer, measurement: Measurement) -> np.ndarray:
+    """The modality image of a measurement, uint8 (h, w, 3); black where nothing can be used."""
+    try:
+        planes = placer.place_one(measurement)
+    except Unusable:
+        planes = np.zeros((3, placer.view.height, placer.view.width), np.float32)
+    return np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
 
 
 def coded_depth(depth: np.ndarray) -> np.ndarray:
@@ -166,12 +193,32 @@ def hha(depth: np.ndarray, view: Camera, placed: np.ndarray) -> np.ndarray:
     v, u = np.mgrid[: view.height, : view.width].astype(np.float32)
     rays = ((u - view.cx) / view.fx, (v - view.cy) / view.fy, np.float32(1.0))
     weight = cv2.blur(valid, (7, 7)) + np.float32(1e-6)
-    points = np.stack([cv2.blur(depth * ray, (7, 7)) / weight for ray in rays], -1)
-    along, down = np.empty_like(points), np.empty_like(points)
-    along[:, 1:-1], down[1:-1] = points[:, 2:] - points[:, :-2], points[2:] - points[:-2]
-    along[:, [0, -1]], down[[0, -1]] = along[:, [1, -2]], down[[1, -2]]
-    normal = np.cross(down, along)
-    length = np.sqrt(np.square(normal).sum(-1)) + np.float32(1e-9)
-    angle = np.arccos(np.clip(-normal[..., 1] / length, -1, 1)) * np.float32(255 / np.pi)
-    channels = [placed[..., 1], placed[..., 2], np.rint(np.abs(angle)).astype(np.uint8)]
-    return np.stack(channels, -1) * (depth > 0).astype(np.uint8)[..., None]
+    x, y, z = (cv2.blur(depth * ray, (7, 7)) / weight for ray in rays)
+    image = np.zeros_like(placed)
+    _add_angles(image, depth, x, y, z, placed)
+    return image
+
+
+@njit(cache=True)
+def _add_angles(image, depth, x, y, z, placed):
+    """Fills hha's image where there is depth; x, y and z are the smoothed surface's points."""
+    height, width = depth.shape
+    for row in range(height):
+        middle = min(max(row, 1), height - 2)
+        up, down = middle - 1, middle + 1
+        for column in range(width):
+            if depth[row, column] <= 0:
+                continue
+            middle = min(max(column, 1), width - 2)
+            left, right = middle - 1, middle + 1
+            ax, ay = x[row, right] - x[row, left], y[row, right] - y[row, left]
+            az = z[row, right] - z[row, left]
+            bx, by = x[down, column] - x[up, column], y[down, column] - y[up, column]
+            bz = z[down, column] - z[up, column]
+            nx, ny, nz = by * az - bz * ay, bz * ax - bx * az, bx * ay - by * ax
+            cosine = -ny / (sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
+            angle = acos(min(max(cosine, -1.0), 1.0)) * (255.0 / pi)
+            image[row, column, 0], image[row, column, 1] = (
+                placed[row, column, 1], placed[row, column, 2],
+            )  # fmt: skip
+            image[row, column, 2] = round(angle)
