@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+from math import cos, pi, sin
 
 import numpy as np
+from numba import njit
 
 Color = tuple[float, float, float]
+COLUMNS = 21
+"""Numbers of a triangle: see Mesh."""
 
 
 @dataclass(frozen=True)
@@ -20,35 +24,68 @@ class Look:
     tint: Color = (1.0, 1.0, 1.0)
     glow: float = 0.0
 
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Its six columns of a Mesh."""
+        return (self.label, self.material, *self.tint, self.glow)
+
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
     """A soup of n triangles.
 
-    corners float32 (n, 3, 3) in metres; uv float32 (n, 3, 2) in metres along the surface;
-    label uint8 (n,); material int16 (n,); tint float32 (n, 3); glow float32 (n,).
+    rows float32 (n, 21): three corners in metres, uv of each in metres along the surface, label,
+    material, tint (3), glow. The properties are views of it.
     """
 
-    corners: np.ndarray
-    uv: np.ndarray
-    label: np.ndarray
-    material: np.ndarray
-    tint: np.ndarray
-    glow: np.ndarray
+    rows: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.corners)
+        return len(self.rows)
+
+    @property
+    def corners(self) -> np.ndarray:
+        """(n, 3, 3), in metres."""
+        return self.rows[:, :9].reshape(-1, 3, 3)
+
+    @property
+    def label(self) -> np.ndarray:
+        """Class ids, (n,)."""
+        return self.rows[:, 15]
+
+    @property
+    def material(self) -> np.ndarray:
+        """Numbers of materials, (n,)."""
+        return self.rows[:, 16]
+
+    @property
+    def tint(self) -> np.ndarray:
+        """(n, 3)."""
+        return self.rows[:, 17:20]
 
     def placed(self, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Mesh:
         """Turned about z by `yaw` radians, then moved."""
-        c, s = np.cos(yaw), np.sin(yaw)
-        turn = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
-        return replace(self, corners=(self.corners @ turn + (x, y, z)).astype(np.float32))
+        c, s = cos(yaw), sin(yaw)
+        return Mesh(_moved(self.rows, np.array([[c, -s, 0, x], [s, c, 0, y], [0, 0, 1.0, z]])))
 
     def rotated(self, matrix: np.ndarray, pivot: tuple[float, float, float] = (0, 0, 0)) -> Mesh:
         """Turned by a rotation matrix about a point."""
-        corners = (self.corners - pivot) @ matrix.T + pivot
-        return replace(self, corners=corners.astype(np.float32))
+        pose = np.empty((3, 4))
+        pose[:, :3], pose[:, 3] = matrix, pivot - matrix @ pivot
+        return Mesh(_moved(self.rows, pose))
+
+
+@njit(cache=True)
+def _moved(rows, pose):
+    moved = rows.copy()
+    for i in range(len(rows)):
+        for k in range(0, 9, 3):
+            x, y, z = rows[i, k], rows[i, k + 1], rows[i, k + 2]
+            for axis in range(3):
+                moved[i, k + axis] = (
+                    pose[axis, 0] * x + pose[axis, 1] * y + pose[axis, 2] * z + pose[axis, 3]
+                )
+    return moved
 
 
 def vector(*values: float) -> np.ndarray:
@@ -58,11 +95,8 @@ def vector(*values: float) -> np.ndarray:
 
 def join(meshes: Iterable[Mesh]) -> Mesh:
     """All triangles of all meshes."""
-    parts = [mesh for mesh in meshes if len(mesh)]
-    names = ("corners", "uv", "label", "material", "tint", "glow")
-    if not parts:
-        return _soup(np.zeros((0, 3, 3)), np.zeros((0, 3, 2)), Look(0, 0))
-    return Mesh(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    parts = [mesh.rows for mesh in meshes]
+    return Mesh(np.concatenate(parts) if parts else np.zeros((0, COLUMNS), np.float32))
 
 
 def about_y(angle: float) -> np.ndarray:
@@ -73,14 +107,10 @@ def about_y(angle: float) -> np.ndarray:
 
 def _soup(corners: np.ndarray, uv: np.ndarray, look: Look) -> Mesh:
     n = len(corners)
-    return Mesh(
-        np.asarray(corners, np.float32),
-        np.asarray(uv, np.float32),
-        np.full(n, look.label, np.uint8),
-        np.full(n, look.material, np.int16),
-        np.full((n, 3), look.tint, np.float32),
-        np.full(n, look.glow, np.float32),
-    )
+    rows = np.empty((n, COLUMNS), np.float32)
+    rows[:, :9], rows[:, 9:15] = corners.reshape(n, 9), uv.reshape(n, 6)
+    rows[:, 15:] = look.numbers
+    return Mesh(rows)
 
 
 _SPLIT = ([0, 1, 2], [0, 2, 3])
@@ -113,20 +143,33 @@ def box(
     top: Look | None = None,
 ) -> Mesh:
     """A box; `taper` scales the top's length and width; `top` is another look of the upper side."""
-    half = np.asarray(size, np.float32) / 2
-    corners = _SIDES * half
-    upper = _SIDES[..., 2] > 0
-    corners[..., 0] = np.where(upper, corners[..., 0] * taper[0], corners[..., 0])
-    corners[..., 1] = np.where(upper, corners[..., 1] * taper[1], corners[..., 1])
-    lx, ly, lz = size
-    spans = np.array([[ly, lz], [ly, lz], [lx, lz], [lx, lz], [lx, ly], [lx, ly]], np.float32)
-    unit = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
-    uv = unit[None] * spans[:, None]
-    corners = corners + np.asarray(center, np.float32)
-    if top is None:
-        return quads(corners, uv, look)
-    sides = [0, 1, 2, 3, 5]
-    return join([quads(corners[sides], uv[sides], look), quads(corners[4:5], uv[4:5], top)])
+    rows = _box(np.array((*size, *center, *taper, *look.numbers), float))
+    if top is not None:
+        rows[8:10, 15:] = top.numbers
+    return Mesh(rows)
+
+
+_UNIT = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+
+
+@njit(cache=True)
+def _box(numbers):
+    """Rows of a box: its size, center, taper and look."""
+    rows = np.empty((12, COLUMNS), np.float32)
+    for row in range(12):
+        side = row // 2
+        across, down = (1, 2) if side < 2 else (0, 2) if side < 4 else (0, 1)
+        for k in range(3):
+            corner = k + row % 2 if k else 0
+            place = _SIDES[side, corner]
+            for axis in range(3):
+                taper = numbers[6 + axis] if place[2] > 0 and axis < 2 else 1.0
+                reach = place[axis] * numbers[axis] / 2 * taper
+                rows[row, 3 * k + axis] = numbers[3 + axis] + reach
+            rows[row, 9 + 2 * k] = _UNIT[corner, 0] * numbers[across]
+            rows[row, 10 + 2 * k] = _UNIT[corner, 1] * numbers[down]
+        rows[row, 15:] = numbers[8:]
+    return rows
 
 
 def column(
@@ -139,34 +182,45 @@ def column(
     axis: str = "z",
 ) -> Mesh:
     """A prism that stands on `center`, closed on top; or lies along x or y through `center`."""
-    corners, uv = _prism(radius, height, sides, radius if top_radius is None else top_radius)
-    if axis == "x":
-        corners = corners[..., [2, 0, 1]] - vector(height / 2, 0, 0)
-    elif axis == "y":
-        corners = corners[..., [1, 2, 0]] - vector(0, height / 2, 0)
-    return _soup(corners + vector(*center), uv, look)
+    top = radius if top_radius is None else top_radius
+    numbers = np.array((radius, top, height, *center, *look.numbers), float)
+    return Mesh(_prism(numbers, sides, "xyz".index(axis)))
 
 
-@lru_cache(maxsize=256)
-def _prism(radius: float, height: float, sides: int, top: float) -> tuple[np.ndarray, np.ndarray]:
-    """Corners float32 (4 sides, 3, 3) and uv float32 (4 sides, 3, 2) of a prism along z."""
-    angle = np.arange(sides + 1) * (2 * np.pi / sides)
-    ring = np.stack([np.cos(angle), np.sin(angle)], 1)
-    wall, span = np.zeros((sides, 4, 3)), np.zeros((sides, 4, 2))
-    for i, (size, k, z) in enumerate(
-        [(radius, 0, 0.0), (radius, 1, 0.0), (top, 1, 1), (top, 0, 1)]
-    ):
-        wall[:, i, :2] = size * ring[k : k + sides]
-        wall[:, i, 2] = z * height
-        span[:, i, 0], span[:, i, 1] = angle[k : k + sides] * radius, z * height
-    corners, uv = [wall[:, s] for s in _SPLIT], [span[:, s] for s in _SPLIT]
-    for size, z, ends in ((top, height, (ring[:-1], ring[1:])), (radius, 0, (ring[1:], ring[:-1]))):
-        fan = np.zeros((sides, 3, 3))
-        fan[:, 1, :2], fan[:, 2, :2] = size * ends[0], size * ends[1]
-        fan[..., 2] = z
-        corners.append(fan)
-        uv.append(fan[..., :2])
-    return np.concatenate(corners).astype(np.float32), np.concatenate(uv).astype(np.float32)
+@njit(cache=True)
+def _prism(numbers, sides, axis):
+    """Rows of a prism: its radius below and above, height, center and look."""
+    rows = np.empty((4 * sides, COLUMNS), np.float32)
+    radius, top, height = numbers[0], numbers[1], numbers[2]
+    for side in range(sides):
+        a, b = 2 * pi * side / sides, 2 * pi * (side + 1) / sides
+        foot, end = (radius, a, 0.0), (radius, b, 0.0)
+        above, last = (top, a, height), (top, b, height)
+        _put_corners(rows[2 * side], foot, end, last, radius)
+        _put_corners(rows[2 * side + 1], foot, last, above, radius)
+        _put_corners(rows[2 * sides + side], (0.0, a, height), above, last, -1.0)
+        _put_corners(rows[3 * sides + side], (0.0, a, 0.0), end, foot, -1.0)
+    lying = 0.0 if axis == 2 else height / 2
+    for row in rows:
+        for k in range(0, 9, 3):
+            x, y, z = row[k], row[k + 1], row[k + 2] - lying
+            if axis == 0:
+                x, y, z = z, x, y
+            elif axis == 1:
+                x, y, z = y, z, x
+            row[k], row[k + 1], row[k + 2] = x + numbers[3], y + numbers[4], z + numbers[5]
+        row[15:] = numbers[6:]
+    return rows
+
+
+@njit(cache=True)
+def _put_corners(row, a, b, c, around):
+    """Corners at (radius, angle, height); uv goes around walls of a radius, or flat where < 0."""
+    for k, (size, angle, z) in enumerate((a, b, c)):
+        x, y = size * cos(angle), size * sin(angle)
+        row[3 * k], row[3 * k + 1], row[3 * k + 2] = x, y, z
+        row[9 + 2 * k] = x if around < 0 else angle * around
+        row[10 + 2 * k] = y if around < 0 else z
 
 
 @lru_cache(maxsize=4)
@@ -207,9 +261,23 @@ def blob(
     swell = np.ones(len(directions))
     if rough and rng is not None:
         swell += rough * rng.uniform(-1.0, 1.0, len(directions))
-    points = directions * swell[:, None] * radii + center
-    size = max(radii)
-    uv = (
-        np.stack([np.arctan2(directions[:, 1], directions[:, 0]), directions[:, 2] * 1.6], 1) * size
-    )
-    return _soup(points[faces], uv[faces], look)
+    numbers = np.array((*radii, *center, *look.numbers), float)
+    return Mesh(_blob(directions, faces, swell, numbers))
+
+
+@njit(cache=True)
+def _blob(directions, faces, swell, numbers):
+    """Rows of an ellipsoid: its radii, center and look."""
+    rows = np.empty((len(faces), COLUMNS), np.float32)
+    size = numbers[:3].max()
+    for i in range(len(faces)):
+        for k in range(3):
+            point = faces[i, k]
+            x, y, z = directions[point, 0], directions[point, 1], directions[point, 2]
+            for axis in range(3):
+                reach = directions[point, axis] * swell[point] * numbers[axis]
+                rows[i, 3 * k + axis] = numbers[3 + axis] + reach
+            rows[i, 9 + 2 * k] = np.arctan2(y, x) * size
+            rows[i, 10 + 2 * k] = z * 1.6 * size
+        rows[i, 15:] = numbers[6:]
+    return rows

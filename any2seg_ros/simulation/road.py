@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import cos, sin, sqrt
 
 import numpy as np
+from numba import njit
 
-from any2seg_ros.simulation.mesh import Look, Mesh, join, quads, vector
+from any2seg_ros.simulation.mesh import COLUMNS, Look, Mesh, join, quads
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +43,13 @@ class Road:
 
     def at(self, s: np.ndarray | float) -> tuple[np.ndarray, ...]:
         """x, y, z and heading at s."""
-        grid = self._grid
-        return tuple(np.interp(s, grid, v) for v in (self.x, self.y, self.z, self.heading))
+        places = np.asarray(s, float)
+        found = _at(self._table, self.start, places.ravel())
+        return tuple(column.reshape(places.shape) for column in found)
 
     @cached_property
-    def _grid(self) -> np.ndarray:
-        return np.arange(len(self.x)) + self.start
+    def _table(self) -> np.ndarray:
+        return np.stack([self.x, self.y, self.z, self.heading])
 
     def world(
         self, s: np.ndarray | float, d: np.ndarray | float, h: np.ndarray | float
@@ -61,8 +64,8 @@ class Road:
 
     def pose(self, s: float, d: float, h: float = 0.0) -> tuple[float, float, float, float]:
         """x, y, z and heading of something that stands at (s, d)."""
-        point = self.world(np.float64(s), np.float64(d), np.float64(h))
-        return float(point[0]), float(point[1]), float(point[2]), float(self.at(s)[3])
+        x, y, z, heading = _at(self._table, self.start, np.array([s], float))[:, 0].tolist()
+        return x - d * sin(heading), y + d * cos(heading), z + h, heading
 
     def put(self, mesh: Mesh, s: float, d: float, h: float = 0.0, turn: float = 0.0) -> Mesh:
         """The mesh at (s, d, h), turned by `turn` radians from the road's direction."""
@@ -71,35 +74,24 @@ class Road:
 
     def row(self, mesh: Mesh, s: np.ndarray, d: float, h: float = 0.0) -> Mesh:
         """The same mesh at every s: posts, slats."""
-        x, y, z, heading = self.at(s)
-        c, n = np.cos(heading)[:, None, None], np.sin(heading)[:, None, None]
-        local = mesh.corners + vector(0, d, h)
-        corners = np.empty((len(s), *local.shape))
-        corners[..., 0] = local[..., 0] * c - local[..., 1] * n + x[:, None, None]
-        corners[..., 1] = local[..., 0] * n + local[..., 1] * c + y[:, None, None]
-        corners[..., 2] = local[..., 2] + z[:, None, None]
-        names = ("uv", "label", "material", "tint", "glow")
-        rest = [np.concatenate([getattr(mesh, name)] * len(s)) for name in names]
-        return Mesh(corners.reshape(-1, 3, 3).astype(np.float32), *rest)
+        x, y, z, heading = (v[:, None, None] for v in self.at(s))
+        rows = np.tile(mesh.rows, (len(s), 1))
+        corners = rows[:, :9].reshape(len(s), len(mesh), 3, 3)
+        along, across = mesh.corners[..., 0], mesh.corners[..., 1] + d
+        c, n = np.cos(heading), np.sin(heading)
+        corners[..., 0] = along * c - across * n + x
+        corners[..., 1] = along * n + across * c + y
+        corners[..., 2] += z + h
+        return Mesh(rows)
 
     def profile(
         self, s0: float, s1: float, points: list[tuple[float, float]], look: Look, step: float = 3.0
     ) -> Mesh:
         """A surface from s0 to s1 whose cross-section goes through `points`, (d, h) each."""
         count = max(1, int(np.ceil((s1 - s0) / step)))
-        s = np.linspace(s0, s1, count + 1)
-        parts, offset = [], 0.0
-        for (d0, h0), (d1, h1) in zip(points, points[1:], strict=False):
-            width = float(np.hypot(d1 - d0, h1 - h0))
-            left = self.world(s, np.full_like(s, d0), np.full_like(s, h0))
-            right = self.world(s, np.full_like(s, d1), np.full_like(s, h1))
-            corners = np.stack([left[:-1], left[1:], right[1:], right[:-1]], 1)
-            uv = np.zeros((count, 4, 2))
-            uv[:, [0, 3], 0], uv[:, [1, 2], 0] = s[:-1, None], s[1:, None]
-            uv[:, :2, 1], uv[:, 2:, 1] = offset, offset + width
-            parts.append(quads(corners, uv, look))
-            offset += width
-        return join(parts)
+        places = _at(self._table, self.start, np.linspace(s0, s1, count + 1))
+        looks = np.array(look.numbers, float)
+        return Mesh(_strips(places, float(s0), float(s1), np.array(points, float), looks))
 
     def bar(
         self, s0: float, s1: float, d: float, h0: float, h1: float, width: float, look: Look
@@ -131,3 +123,46 @@ class Road:
 def _calm(rng: np.random.Generator, n: int) -> np.ndarray:
     """Values in -1..1, a third of them near zero: straights between bends."""
     return np.where(rng.uniform(size=n) < 0.35, 0.0, rng.uniform(-1.0, 1.0, n))
+
+
+@njit(cache=True)
+def _at(table, start, s):
+    """x, y, z and heading, float64 (4, n), at s float64 (n,); beyond its ends the line stays."""
+    last = table.shape[1] - 1
+    found = np.empty((4, len(s)))
+    for k in range(len(s)):
+        place = min(max(s[k] - start, 0.0), float(last))
+        i = min(int(place), last - 1)
+        share = place - i
+        for row in range(4):
+            found[row, k] = table[row, i] + (table[row, i + 1] - table[row, i]) * share
+    return found
+
+
+@njit(cache=True)
+def _strips(places, s0, s1, points, look):
+    """Rows of a Mesh: quadrilaterals from one to the next of `places` (4, n) and of `points`."""
+    count = places.shape[1] - 1
+    rows = np.empty((2 * count * (len(points) - 1), COLUMNS), np.float32)
+    row, offset = 0, 0.0
+    for side in range(len(points) - 1):
+        wide, high = points[side + 1, 0] - points[side, 0], points[side + 1, 1] - points[side, 1]
+        width = sqrt(wide * wide + high * high)
+        for k in range(count):
+            for half in range(2):
+                for corner in range(3):
+                    # Near left, far left, far right, near right.
+                    number = corner + half if corner else 0
+                    right = number > 1
+                    i = k + (1 if 0 < number < 3 else 0)
+                    d, h = points[side + right, 0], points[side + right, 1]
+                    heading = places[3, i]
+                    rows[row, 3 * corner] = places[0, i] - d * sin(heading)
+                    rows[row, 3 * corner + 1] = places[1, i] + d * cos(heading)
+                    rows[row, 3 * corner + 2] = places[2, i] + h
+                    rows[row, 9 + 2 * corner] = s0 + (s1 - s0) * i / count
+                    rows[row, 10 + 2 * corner] = offset + width * right
+                rows[row, 15:] = look
+                row += 1
+        offset += width
+    return rows

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from any2seg_ros.simulation.mesh import Mesh, join
 from any2seg_ros.simulation.rays import Group, Tree
@@ -27,19 +29,28 @@ class Faces(NamedTuple):
     @classmethod
     def of(cls, still: Mesh, moving: Mesh) -> Faces:
         """The table of what stands, and after it of what moves, in frames of its own."""
-        mesh = join([still, moving])
-        shape = np.zeros((len(mesh), 16), np.float32)
-        shape[:, 0:2] = mesh.uv[:, 0]
-        shape[:, 2:4] = mesh.uv[:, 1] - mesh.uv[:, 0]
-        shape[:, 4:6] = mesh.uv[:, 2] - mesh.uv[:, 0]
-        a, b = mesh.corners[:, 1] - mesh.corners[:, 0], mesh.corners[:, 2] - mesh.corners[:, 0]
-        normal = np.cross(a, b)
-        length = np.sqrt(np.square(normal).sum(1, keepdims=True))
-        shape[:, 6:9] = normal / np.maximum(length, 1e-12)
-        shape[:, 9:12] = mesh.tint
-        shape[:, 12] = mesh.glow
-        shape[len(still) :, 13] = 1.0
-        return cls(shape, mesh.label.astype(np.int32), mesh.material.astype(np.int32))
+        rows = join([still, moving]).rows
+        return cls(
+            _shapes(rows, len(still)), rows[:, 15].astype(np.int32), rows[:, 16].astype(np.int32)
+        )
+
+
+@njit(cache=True)
+def _shapes(rows, still):
+    shape = np.zeros((len(rows), 16), np.float32)
+    for i in range(len(rows)):
+        row = rows[i]
+        for k in range(2):
+            shape[i, k] = row[9 + k]
+            shape[i, 2 + k], shape[i, 4 + k] = row[11 + k] - row[9 + k], row[13 + k] - row[9 + k]
+        ax, ay, az = row[3] - row[0], row[4] - row[1], row[5] - row[2]
+        bx, by, bz = row[6] - row[0], row[7] - row[1], row[8] - row[2]
+        x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        length = max(sqrt(x * x + y * y + z * z), 1e-12)
+        shape[i, 6], shape[i, 7], shape[i, 8] = x / length, y / length, z / length
+        shape[i, 9:13] = row[17:21]
+        shape[i, 13] = 1.0 if i >= still else 0.0
+    return shape
 
 
 class Hits(NamedTuple):
