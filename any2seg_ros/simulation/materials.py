@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from math import floor, log2
+from math import floor
 from typing import NamedTuple
 
 import cv2
@@ -16,6 +16,8 @@ from any2seg_ros.simulation.mesh import vector
 
 TILE = 128
 LEVELS = 7
+_COARSE = 2**0.5
+"""Texels of a pixel from which on the next smaller version of a tile is nearer to it."""
 
 
 @dataclass(frozen=True)
@@ -353,8 +355,9 @@ def texel(width, height, offsets, sides, u, v, footprint):
 
     `width` and `height` are the material's size, `offsets` and `sides` the Atlas's.
     """
-    level = log2(max(np.float32(footprint * TILE / min(width, height)), np.float32(1.0)))
-    number = min(int(level + 0.5), LEVELS - 1)
+    texels, number = footprint * TILE / min(width, height), 0
+    while texels > _COARSE and number < LEVELS - 1:
+        texels, number = texels / 2, number + 1
     side = sides[number]
     across, down = u / width, v / height
     column = min(int((across - floor(across)) * side), side - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import exp, sqrt
 
 import cv2
 import numpy as np
@@ -103,17 +104,33 @@ def expose(
         # Lamps flare in the lens.
         bright = np.maximum(light - 0.5, 0)
         light = light + 0.12 * cv2.GaussianBlur(bright, (0, 0), light.shape[1] / 64)
-    electrons = light * np.float32(gain * well)
-    variance = electrons + np.float32(settings.read_noise**2)
-    electrons += rng.standard_normal(electrons.shape, np.float32) * np.sqrt(variance)
-    signal = electrons * np.float32(1.0 / well)
-    # A shoulder like a camera's tone curve instead of hard clipping.
-    signal = np.clip(signal, 0, 8)
-    signal = np.where(
-        signal < 0.6, signal, 1.0 - np.float32(0.4) * np.exp(-(signal - np.float32(0.6)) / 0.4)
-    )
-    table = (np.power(np.arange(4096) / 4095.0, 1 / 2.2) * 255 + 0.5).astype(np.uint8)
-    return np.take(table, (np.minimum(signal, 1.0) * 4095).astype(np.uint16))
+    noise = rng.standard_normal(light.shape, np.float32)
+    return _developed(light, noise, gain * well, well, settings.read_noise, _tones())
+
+
+@lru_cache(maxsize=1)
+def _tones() -> np.ndarray:
+    """uint8 (4096,) of the brightness of a picture's values from 0 to 1."""
+    return (np.power(np.arange(4096) / 4095.0, 1 / 2.2) * 255 + 0.5).astype(np.uint8)
+
+
+@njit(cache=True)
+def _developed(light, noise, gain, well, read_noise, tones):
+    """A picture uint8 (h, w, 3) of light and normal noise; `gain` electrons for light of 1."""
+    picture = np.empty(light.shape, np.uint8)
+    source, draws, target = light.ravel(), noise.ravel(), picture.reshape(-1)
+    scale, floor = np.float32(gain), np.float32(read_noise * read_noise)
+    share = np.float32(1.0 / well)
+    for i in range(len(source)):
+        electrons = source[i] * scale
+        electrons += draws[i] * sqrt(electrons + floor)
+        signal = min(max(electrons * share, np.float32(0.0)), np.float32(8.0))
+        if signal >= np.float32(0.6):
+            # A shoulder like a camera's tone curve instead of hard clipping.
+            fall = exp((np.float32(0.6) - signal) * np.float32(2.5))
+            signal = np.float32(1.0) - np.float32(0.4) * fall
+        target[i] = tones[int(signal * np.float32(4095.0))]
+    return picture
 
 
 def streaks(light: np.ndarray, rain: float, glow: float, rng: np.random.Generator) -> np.ndarray:
@@ -126,15 +143,33 @@ def streaks(light: np.ndarray, rain: float, glow: float, rng: np.random.Generato
         length = rng.uniform(8, 34)
         end = (int(x + slant * length), int(y + length))
         cv2.line(veil, (int(x), int(y)), end, rng.uniform(0.12, 0.4), 1, cv2.LINE_AA)
-    soft_veil = cv2.GaussianBlur(veil, (3, 3), 0)[..., None]
-    out = light * (1 - soft_veil) + glow * soft_veil
-    soft = cv2.GaussianBlur(light, (0, 0), 7)
     drops = np.zeros((height, width), np.float32)
     for _ in range(int(26 * rain)):
         center = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
         cv2.circle(drops, center, int(rng.uniform(3, 11)), 1.0, -1, cv2.LINE_AA)
-    share = cv2.GaussianBlur(drops, (0, 0), 1.5)[..., None] * np.float32(0.85)
-    return (out * (1 - share) + (soft * 1.15) * share).astype(np.float32)
+    share = cv2.GaussianBlur(drops, (0, 0), 1.5)
+    return _behind_drops(light, cv2.GaussianBlur(veil, (3, 3), 0), glow, _soft(light), share)
+
+
+def _soft(light: np.ndarray) -> np.ndarray:
+    """Light as a drop on the lens spreads it: a blur of 7 pixels, made in half the size."""
+    height, width = light.shape[:2]
+    small = cv2.resize(light, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), 3.5), (width, height))
+
+
+@njit(cache=True)
+def _behind_drops(light, veil, glow, soft, share):
+    """Light behind falling drops (`veil`, that glow) and drops that stick (`share`)."""
+    out = np.empty_like(light)
+    for y in range(light.shape[0]):
+        for x in range(light.shape[1]):
+            thin, thick = veil[y, x], np.float32(0.85) * share[y, x]
+            for channel in range(3):
+                fallen = light[y, x, channel] * (1 - thin) + np.float32(glow) * thin
+                stuck = np.float32(1.15) * soft[y, x, channel]
+                out[y, x, channel] = fallen * (1 - thick) + stuck * thick
+    return out
 
 
 def measure_depth(
@@ -317,13 +352,24 @@ def _fired(
     u, _, vt = np.linalg.svd(blend[:, :3, :3])
     blend[:, :3, :3] = u @ vt
     back = inverse @ blend
-    directions = np.einsum("cij,bcj->bci", blend[:, :3, :3], local).reshape(-1, 3)
-    origins = np.broadcast_to(blend[None, :, :3, 3], local.shape).reshape(-1, 3)
-    return (
-        np.ascontiguousarray(origins, np.float32),
-        np.ascontiguousarray(directions, np.float32),
-        back,
-    )
+    origins, directions = _swept(blend, local)
+    return origins, directions, back
+
+
+@njit(cache=True)
+def _swept(poses, local):
+    """Origins and directions float32 (beams * columns, 3) of rays float64 (beams, columns, 3)."""
+    beams, columns = local.shape[:2]
+    origins = np.empty((beams * columns, 3), np.float32)
+    directions = np.empty((beams * columns, 3), np.float32)
+    for i in range(beams * columns):
+        beam, column = i // columns, i % columns
+        x, y, z = local[beam, column, 0], local[beam, column, 1], local[beam, column, 2]
+        for axis in range(3):
+            pose = poses[column, axis]
+            origins[i, axis] = pose[3]
+            directions[i, axis] = pose[0] * x + pose[1] * y + pose[2] * z
+    return origins, directions
 
 
 def _power(
