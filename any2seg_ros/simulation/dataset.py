@@ -29,7 +29,7 @@ from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
 
 MANIFEST = "streets.json"
-VERSION = 1
+VERSION = 2
 """Changes when the same arguments give other content."""
 _PR_SET_PDEATHSIG = 1
 """Of linux/prctl.h."""
@@ -291,8 +291,9 @@ Job = TypeVar("Job")
 
 
 def _run(work: Callable[[Job], int], todo: list[Job], jobs: int) -> Iterator[int]:
+    # Workers inherit it: libraries look at it when they are loaded.
+    one_thread()
     if jobs <= 1:
-        one_thread()
         yield from map(work, todo)
         return
     context = multiprocessing.get_context("spawn")

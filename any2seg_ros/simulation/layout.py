@@ -11,12 +11,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numba import njit
 
 from any2seg_ros.modalities import Camera, Frame, Measurement, Modality, Unusable
 from any2seg_ros.sensors.depth import depth_in_view
 from any2seg_ros.sensors.placing import Placer
 from any2seg_ros.simulation.drive import Rig
+from any2seg_ros.simulation.loops import compiled
 from any2seg_ros.simulation.scene import Scene, SceneSpec, Shot
 
 PICTURES = {
@@ -199,7 +199,7 @@ def hha(depth: np.ndarray, view: Camera, placed: np.ndarray) -> np.ndarray:
     return image
 
 
-@njit(cache=True)
+@compiled
 def _add_angles(image, depth, x, y, z, placed):
     """Fills hha's image where there is depth; x, y and z are the smoothed surface's points."""
     height, width = depth.shape

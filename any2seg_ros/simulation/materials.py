@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit
 
+from any2seg_ros.simulation.loops import inlined
 from any2seg_ros.simulation.mesh import vector
 
 TILE = 128
@@ -349,7 +349,7 @@ class Atlas(NamedTuple):
     """Whether a material has any glass."""
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def texel(width, height, offsets, sides, u, v, footprint):
     """Number of a material's texel at (u, v) metres, for a pixel of `footprint` metres; compiled.
 

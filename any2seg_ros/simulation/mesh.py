@@ -8,7 +8,8 @@ from functools import lru_cache
 from math import cos, pi, sin
 
 import numpy as np
-from numba import njit
+
+from any2seg_ros.simulation.loops import compiled
 
 Color = tuple[float, float, float]
 COLUMNS = 21
@@ -75,7 +76,7 @@ class Mesh:
         return Mesh(_moved(self.rows, pose))
 
 
-@njit(cache=True)
+@compiled
 def _moved(rows, pose):
     moved = rows.copy()
     for i in range(len(rows)):
@@ -152,7 +153,7 @@ def box(
 _UNIT = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
 
 
-@njit(cache=True)
+@compiled
 def _box(numbers):
     """Rows of a box: its size, center, taper and look."""
     rows = np.empty((12, COLUMNS), np.float32)
@@ -187,7 +188,7 @@ def column(
     return Mesh(_prism(numbers, sides, "xyz".index(axis)))
 
 
-@njit(cache=True)
+@compiled
 def _prism(numbers, sides, axis):
     """Rows of a prism: its radius below and above, height, center and look."""
     rows = np.empty((4 * sides, COLUMNS), np.float32)
@@ -213,7 +214,7 @@ def _prism(numbers, sides, axis):
     return rows
 
 
-@njit(cache=True)
+@compiled
 def _put_corners(row, a, b, c, around):
     """Corners at (radius, angle, height); uv goes around walls of a radius, or flat where < 0."""
     for k, (size, angle, z) in enumerate((a, b, c)):
@@ -265,7 +266,7 @@ def blob(
     return Mesh(_blob(directions, faces, swell, numbers))
 
 
-@njit(cache=True)
+@compiled
 def _blob(directions, faces, swell, numbers):
     """Rows of an ellipsoid: its radii, center and look."""
     rows = np.empty((len(faces), COLUMNS), np.float32)

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from embreex import rtcore_scene
 from llvmlite import binding
-from numba import njit, types
+from numba import types
+
+from any2seg_ros.simulation.loops import compiled
 
 WIDTH = 8
 _INCOHERENT, _COHERENT = 0, 1 << 16
@@ -134,7 +136,7 @@ def _scene(geometries: list[int]) -> int:
     return scene
 
 
-@njit(cache=True)
+@compiled
 def _aligned(rows):
     """float32 (rows, 8) that begins at a multiple of 64 bytes."""
     raw = np.zeros(rows * WIDTH + 16, np.float32)
@@ -142,7 +144,7 @@ def _aligned(rows):
     return raw[skip : skip + rows * WIDTH].reshape(rows, WIDTH)
 
 
-@njit(cache=True)
+@compiled
 def _arguments(flags):
     """Embree's RTCIntersectArguments: flags, all features, and no callbacks."""
     arguments = np.zeros(16, np.int32)
@@ -150,7 +152,7 @@ def _arguments(flags):
     return arguments
 
 
-@njit(cache=True)
+@compiled
 def _trace(scene, origins, directions, numbers, flags):
     n = len(directions)
     distance, place = np.empty(n, np.float32), np.empty((n, 2), np.float32)
@@ -179,7 +181,7 @@ def _trace(scene, origins, directions, numbers, flags):
     return distance, face, tree, place
 
 
-@njit(cache=True)
+@compiled
 def _blocked(scene, origins, direction, flags):
     n = len(origins)
     shut = np.empty(n, np.bool_)

@@ -7,8 +7,8 @@ from functools import cached_property
 from math import cos, sin, sqrt
 
 import numpy as np
-from numba import njit
 
+from any2seg_ros.simulation.loops import compiled
 from any2seg_ros.simulation.mesh import COLUMNS, Look, Mesh, join, quads
 
 
@@ -125,7 +125,7 @@ def _calm(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.where(rng.uniform(size=n) < 0.35, 0.0, rng.uniform(-1.0, 1.0, n))
 
 
-@njit(cache=True)
+@compiled
 def _at(table, start, s):
     """x, y, z and heading, float64 (4, n), at s float64 (n,); beyond its ends the line stays."""
     last = table.shape[1] - 1
@@ -139,7 +139,7 @@ def _at(table, start, s):
     return found
 
 
-@njit(cache=True)
+@compiled
 def _strips(places, s0, s1, points, look):
     """Rows of a Mesh: quadrilaterals from one to the next of `places` (4, n) and of `points`."""
     count = places.shape[1] - 1

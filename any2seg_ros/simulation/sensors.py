@@ -8,9 +8,9 @@ from math import exp, sqrt
 
 import cv2
 import numpy as np
-from numba import njit
 
 from any2seg_ros.modalities import IGNORE, Camera
+from any2seg_ros.simulation.loops import compiled
 from any2seg_ros.simulation.materials import M, atlas
 from any2seg_ros.simulation.mesh import vector
 from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings
@@ -39,7 +39,7 @@ def camera_rays(camera: Camera, world_from_optical: np.ndarray) -> tuple[np.ndar
     return pose[None, :3, 3].copy(), _turned(_grid(camera), pose[:3, :3].copy())
 
 
-@njit(cache=True)
+@compiled
 def _turned(rays, turn):
     turned = np.empty_like(rays)
     for i in range(len(rays)):
@@ -114,7 +114,7 @@ def _tones() -> np.ndarray:
     return (np.power(np.arange(4096) / 4095.0, 1 / 2.2) * 255 + 0.5).astype(np.uint8)
 
 
-@njit(cache=True)
+@compiled
 def _developed(light, noise, gain, well, read_noise, tones):
     """A picture uint8 (h, w, 3) of light and normal noise; `gain` electrons for light of 1."""
     picture = np.empty(light.shape, np.uint8)
@@ -158,7 +158,7 @@ def _soft(light: np.ndarray) -> np.ndarray:
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), 3.5), (width, height))
 
 
-@njit(cache=True)
+@compiled
 def _behind_drops(light, veil, glow, soft, share):
     """Light behind falling drops (`veil`, that glow) and drops that stick (`share`)."""
     out = np.empty_like(light)
@@ -356,7 +356,7 @@ def _fired(
     return origins, directions, back
 
 
-@njit(cache=True)
+@compiled
 def _swept(poses, local):
     """Origins and directions float32 (beams * columns, 3) of rays float64 (beams, columns, 3)."""
     beams, columns = local.shape[:2]

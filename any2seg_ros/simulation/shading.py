@@ -6,8 +6,8 @@ from math import floor, sin, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from any2seg_ros.simulation.loops import compiled, inlined
 from any2seg_ros.simulation.materials import atlas, texel
 from any2seg_ros.simulation.stage import Hits, Snapshot
 from any2seg_ros.simulation.weather import Weather, added, clarity, dot, mixed, sky_light
@@ -64,7 +64,7 @@ def surfaces(
     )
 
 
-@njit(cache=True)
+@compiled
 def _met(hits, shapes, materials, turns, origins, directions, pixel, table):
     at = np.flatnonzero(hits.face >= 0).astype(np.int32)
     n = len(at)
@@ -103,12 +103,12 @@ def _met(hits, shapes, materials, turns, origins, directions, pixel, table):
     return at, point, normal, distance, facing, material, color, glass, glow, uv, face
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _triple(rows, i):
     return rows[i, 0], rows[i, 1], rows[i, 2]
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _put(rows, i, triple):
     rows[i, 0], rows[i, 1], rows[i, 2] = triple
 
@@ -147,14 +147,14 @@ def radiance(
     return color, hits
 
 
-@njit(cache=True)
+@compiled
 def _add_sky(color, face, directions, sky, clouds):
     for i in range(len(face)):
         if face[i] < 0:
             _put(color, i, sky_light(sky, clouds, _triple(directions, i)))
 
 
-@njit(cache=True)
+@compiled
 def _toward(seen, sun):
     """Rows of surfaces that face the sun, and where their rays to it start."""
     normal, point = seen.normal, seen.point
@@ -167,7 +167,7 @@ def _toward(seen, sun):
     return toward, start
 
 
-@njit(cache=True)
+@compiled
 def _rippled(seen, directions, rain, table):
     """Rows whose level surfaces mirror the street, with origins and directions of the rays.
 
@@ -195,7 +195,7 @@ def _rippled(seen, directions, rain, table):
     return deep[:count].copy(), start[:count].copy(), rays[:count].copy()
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _shine(dry, wets, glass, facing, level, rain):
     """Share of light that a surface mirrors."""
     shine = dry * (1.0 - glass) + 0.45 * glass
@@ -206,12 +206,12 @@ def _shine(dry, wets, glass, facing, level, rain):
     return shine * (0.08 + 0.92 * edge * edge * edge)
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _bounce(view, normal):
     return added(view, normal, -2.0 * dot(view, normal))
 
 
-@njit(cache=True)
+@compiled
 def _add_lit(color, seen, shaded, deep, mirrored, directions, sky, clouds, lights, table):
     """Puts the light of all surfaces at their rays; `mirrored` is what rows `deep` mirror."""
     at, normals, points, distance = seen.at, seen.normal, seen.point, seen.distance
@@ -249,12 +249,12 @@ def _add_lit(color, seen, shaded, deep, mirrored, directions, sky, clouds, light
         _put(color, at[i], mixed(sky.air, light, clarity(sky, distance[i])))
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _all(triple):
     return triple[0], triple[1], triple[2]
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _daylight(sky, normal, shaded):
     """Light of the sky, of the ground and of the sun on a surface."""
     ground = added(sky.zenith, sky.sunlight, 0.5 * max(sky.sun[2], 0.0))
@@ -265,7 +265,7 @@ def _daylight(sky, normal, shaded):
     return added((1.25 * light[0], 1.25 * light[1], 1.25 * light[2]), sky.sunlight, direct)
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _lamplight(light, point, normal, lamp):
     away = added(lamp, point, -1.0)
     square = dot(away, away)
@@ -277,7 +277,7 @@ def _lamplight(light, point, normal, lamp):
     return added(light, _LAMP, cosine * fall * beam)
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _headlight(light, point, normal, place, forward):
     ray = added(point, place, -1.0)
     square = dot(ray, ray) + 0.5
@@ -289,7 +289,7 @@ def _headlight(light, point, normal, place, forward):
     return added(light, _HEADLIGHT, cone * cosine * 26.0 / (square + 20.0))
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _mirrored_sky(light, share, ray, sky, clouds):
     """With what glass and steel mirror: below the horizon a dark street."""
     if ray[2] < 0.02:
@@ -297,7 +297,7 @@ def _mirrored_sky(light, share, ray, sky, clouds):
     return mixed(light, sky_light(sky, clouds, ray), share)
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def _lit_window(light, glass, column, row, face):
     """Some windows have light behind them."""
     draw = (column * 73856093) ^ (row * 19349663) ^ ((int(face) // 2) * 83492791)

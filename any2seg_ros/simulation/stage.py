@@ -6,8 +6,8 @@ from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from any2seg_ros.simulation.loops import compiled
 from any2seg_ros.simulation.mesh import Mesh, join
 from any2seg_ros.simulation.rays import Group, Tree
 from any2seg_ros.simulation.town import Town
@@ -35,7 +35,7 @@ class Faces(NamedTuple):
         )
 
 
-@njit(cache=True)
+@compiled
 def _shapes(rows, still):
     shape = np.zeros((len(rows), 16), np.float32)
     for i in range(len(rows)):

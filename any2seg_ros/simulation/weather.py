@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numba import njit
+
+from any2seg_ros.simulation.loops import inlined
 
 CONDITIONS = ("cloud", "fog", "night", "rain", "sun")
 FAILURES = ("motionblur", "overexposure", "underexposure", "lidarjitter", "eventlowres")
@@ -76,7 +77,7 @@ def _triple(values: np.ndarray) -> Triple:
     return x, y, z
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def sky_light(sky, clouds, ray):
     """Radiance red, green, blue in a unit direction, a triple; compiled."""
     x, y, z = ray
@@ -92,25 +93,25 @@ def sky_light(sky, clouds, ray):
     return mixed(sky.air, color, clarity(sky, 120.0 * (1.0 - 0.6 * up)))
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def clarity(sky, distance):
     """Share of light that is left after `distance` metres of air; compiled."""
     return exp(np.float32(-sky.fog * distance))
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def dot(a, b):
     """Scalar product of triples; compiled, as all here."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def mixed(a, b, share):
     """The triple `share` of the way from a to b."""
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share
 
 
-@njit(cache=True, forceinline=True)
+@inlined
 def added(a, b, scale):
     """a + scale b, triples."""
     return a[0] + b[0] * scale, a[1] + b[1] * scale, a[2] + b[2] * scale
