@@ -192,7 +192,13 @@ class NodeParameters:
         0.001,
         10.0,
     )
-    maximum_rate: float = _parameter(0.0, "Hz of the output at most; 0 for no limit", 0.0, 1000.0)
+    maximum_rate: float = _parameter(
+        SynchronizerConfig.maximum_rate,
+        "Hz of the output at most, on the average; 0 for no limit",
+        0.0,
+        1000.0,
+        True,
+    )
     dead_after: int = _parameter(
         SynchronizerConfig.dead_after,
         "frames that wait in vain for a sensor until none waits for it any more",
@@ -267,7 +273,7 @@ class NodeParameters:
         return SynchronizerConfig(
             anchors=tuple(Modality.parse(name) for name in self.anchors),
             period=self.period,
-            minimum_interval=0.8 / self.maximum_rate if self.maximum_rate else 0.0,
+            maximum_rate=self.maximum_rate,
             deadline=self.deadline,
             dead_after=self.dead_after,
             jump=self.jump,

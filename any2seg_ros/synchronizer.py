@@ -43,15 +43,15 @@ class SynchronizerConfig:
 
     anchors: who opens Frames, by preference; a modality that is not named never does. period:
     nominal interval between Frames, at which events open them and by which silence is judged.
-    minimum_interval between reference stamps; 0 for none. deadline: how long a Frame waits for
-    what is missing. dead_after: Frames that waited for a modality in vain until none waits any
+    maximum_rate: Frames a second that open at most, on the average; 0 for no limit. deadline: how
+    long a Frame waits for what is missing. dead_after: Frames that waited for a modality in vain until none waits any
     more. jump: a stamp that is earlier than its predecessor by more than this starts anew. live:
     whether the steady clock ends waiting too.
     """
 
     anchors: tuple[Modality, ...] = _MODALITIES
     period: float = 0.1
-    minimum_interval: float = 0.0
+    maximum_rate: float = 0.0
     deadline: float = 0.05
     dead_after: int = 3
     jump: float = 0.5
@@ -184,7 +184,8 @@ class Synchronizer:
         "_jump",
         "_left",
         "_live",
-        "_minimum",
+        "_earliest",
+        "_least",
         "_order",
         "_overdue",
         "_patience",
@@ -208,7 +209,7 @@ class Synchronizer:
         self._anchors = [self._streams[m] for m in config.anchors]
         self._period = _ns(config.period)
         self._patience = self._period + (self._period >> 1)
-        self._minimum = max(1, _ns(config.minimum_interval))
+        self.limit(config.maximum_rate)
         self._deadline = _ns(config.deadline)
         self._dead_after = config.dead_after
         self._silence = (config.dead_after + 1) * self._period
@@ -225,6 +226,7 @@ class Synchronizer:
         self._overdue = _NEVER
         self._reference = _NEVER
         self._due = _NEVER
+        self._earliest = _NEVER
         self._left: _Pending | None = None
 
     def reset(self) -> None:
@@ -253,6 +255,10 @@ class Synchronizer:
         stream.enabled = enabled
         stream.clear(self._dead_after)
         self._stop_waiting(stream)
+
+    def limit(self, maximum_rate: float) -> None:
+        """Frames a second that open at most from now on; 0 for no limit."""
+        self._least = _ns(1 / maximum_rate) if maximum_rate else 0
 
     def refuse(self, modality: Modality, reason: str) -> None:
         """Note that a message came which cannot be used: Frames without the modality say so."""
@@ -303,8 +309,11 @@ class Synchronizer:
         waiting = first.waiting
         if waiting:
             bit = stream.bit
-            if waiting & bit and not self._awaited(stream, first.stamp - stream.last):
-                first.waiting = waiting = waiting ^ bit
+            if waiting & bit:
+                since = first.stamp - stream.last
+                early = stream.interval - since > stream.window
+                if since <= 0 or early or not self._awaited(stream, since):
+                    first.waiting = waiting = waiting ^ bit
             if waiting and self._clock < first.until and now < first.give_up:
                 return []
         pending.popleft()
@@ -363,8 +372,13 @@ class Synchronizer:
         changed = order != self._order
         self._order = order
         since = stamp - self._reference
-        if since < self._minimum or (changed and since + since < period):
+        if stamp < self._earliest or (changed and since + since < period):
             return
+        if self._least:
+            # One that comes a little early is taken, and the next is due no earlier for that.
+            self._earliest = max(self._earliest, stamp - self._least // 5) + self._least
+        else:
+            self._earliest = stamp + 1
         self.counters.opened += 1
         self._reference = stamp
         on_grid = stream.chunked and not changed and stamp - self._due < period
@@ -374,8 +388,11 @@ class Synchronizer:
             since = stamp - other.last
             if since <= 0 or other.misses >= dead_after:
                 continue
-            # What is overdue, but not for long, is awaited in any case: no need to ask.
-            if other.interval <= since <= silence or self._awaited(other, since):
+            # As `_awaited` has it, which costs a call.
+            left = other.interval - since
+            if left > 0 and (left > other.window or left >= since):
+                continue
+            if since <= silence or self._awaited(other, since):
                 waiting |= other.bit
         frame = _Pending()
         frame.stamp = stamp

@@ -206,12 +206,31 @@ def test_nothing_leaves_while_nothing_is_heard():
     assert sum(s >= START + 2000 * MS for s in stamps_of(frames)) == 10
 
 
-def test_a_maximum_rate_is_kept_without_halving_it():
-    config = SynchronizerConfig(minimum_interval=0.09)
-    frames = drive(config, arrivals([Sensor(RGB, interval=1000 / 30, jitter=3.0)]))
-    gaps = [b - a for a, b in zip(stamps_of(frames), stamps_of(frames)[1:], strict=False)]
-    assert min(gaps) >= 90 * MS
-    assert len(frames) >= 29
+@pytest.mark.parametrize(("interval", "rate"), [(1000 / 30, 10.0), (100.0, 10.0), (100.0, 4.0)])
+def test_a_maximum_rate_is_kept_and_reached(interval, rate):
+    config = SynchronizerConfig(maximum_rate=rate)
+    frames = drive(config, arrivals([Sensor(RGB, interval=interval, jitter=3.0)]))
+    stamps = stamps_of(frames)
+    gaps = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+    assert min(gaps) >= 0.8e9 / rate
+    seconds = (stamps[-1] - stamps[0]) * 1e-9
+    assert 0.95 * rate <= (len(frames) - 1) / seconds <= rate + 0.2 / seconds
+
+
+def test_a_maximum_rate_can_be_set_while_frames_are_made():
+    synchronizer = Synchronizer(SynchronizerConfig(timing={RGB: Timing()}))
+
+    def made(first: int, count: int) -> int:
+        return sum(
+            len(synchronizer.add(RGB, START + i * 100 * MS, None, START + i * 100 * MS))
+            for i in range(first, first + count)
+        )
+
+    assert made(0, 20) == 20
+    synchronizer.limit(5.0)
+    assert made(20, 20) == 10
+    synchronizer.limit(0.0)
+    assert made(40, 20) == 20
 
 
 # Rule 3: the nearest in the window, otherwise the last one that may be held.

@@ -81,8 +81,8 @@ class SegmenterNode(LifecycleNode):
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
             segmenter.prepare(sum(s.enabled for s in parameters.sensors.values()) or 1)
-        except (ValueError, OSError, ImportError, RuntimeError) as error:
-            self.get_logger().error(f"cannot configure: {error}")
+        except Exception as error:  # whatever a model's file or an engine trips over
+            self.get_logger().error(f"cannot configure: {_reason(error)}")
             self._pipeline = None
             return FAILURE
         self._report.engine = segmenter.description
@@ -329,6 +329,8 @@ class SegmenterNode(LifecycleNode):
             self._outputs.look = self._look()
         if self._pipeline is not None and before.pipeline_config() != now.pipeline_config():
             self._pipeline.configure(now.pipeline_config())
+        if self._synchronizer is not None:
+            self._synchronizer.limit(now.maximum_rate)
         for modality, sensor in now.sensors.items():
             if sensor.enabled != before.sensors[modality].enabled:
                 self._enable(modality, sensor.enabled)
@@ -342,3 +344,9 @@ class SegmenterNode(LifecycleNode):
             self._inputs.add(modality)
         else:
             self._inputs.remove(modality)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong; errors that nobody foresaw with their type."""
+    foreseen = isinstance(error, (ValueError, OSError, ImportError, RuntimeError))
+    return str(error) if foreseen else f"{type(error).__name__}: {error}"
