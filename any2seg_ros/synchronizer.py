@@ -44,9 +44,9 @@ class SynchronizerConfig:
     anchors: who opens Frames, by preference; a modality that is not named never does. period:
     nominal interval between Frames, at which events open them and by which silence is judged.
     maximum_rate: Frames a second that open at most, on the average; 0 for no limit. deadline: how
-    long a Frame waits for what is missing. dead_after: Frames that waited for a modality in vain until none waits any
-    more. jump: a stamp that is earlier than its predecessor by more than this starts anew. live:
-    whether the steady clock ends waiting too.
+    long a Frame waits for what is missing. dead_after: Frames that waited for a modality in vain
+    until none waits any more. jump: a stamp that is earlier than its predecessor by more than this
+    starts anew. live: whether the steady clock ends waiting too.
     """
 
     anchors: tuple[Modality, ...] = _MODALITIES

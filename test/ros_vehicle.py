@@ -16,11 +16,13 @@ from typing import Any
 import cv2
 import numpy as np
 import rclpy
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from event_camera_msgs.msg import EventPacket
 from geometry_msgs.msg import TransformStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -73,6 +75,8 @@ class Vehicle:
         self.sent: dict[Modality, list[int]] = {modality: [] for modality in Modality}
         self.diagnostics: list[Any] = []
         self.spoil: dict[Modality, Any] = {}
+        self.now = time.time_ns
+        """The clock of the stamps, ns; told on /clock."""
         self.node = rclpy.create_node("vehicle")
         self._talker = rclpy.create_node("sensors")
         pub = self._talker.create_publisher
@@ -86,6 +90,7 @@ class Vehicle:
             m: pub(CameraInfo, f"/{m.label}/camera_info", 10)
             for m in (Modality.RGB, Modality.DEPTH, Modality.EVENT)
         }
+        self._clock = pub(Clock, "/clock", 10)
         self._static = pub(TFMessage, "/tf_static", LATCHED)
         self._static.publish(TFMessage(transforms=[_link(m) for m in FRAMES]))
         for name, (kind, depth) in HEARD.items():
@@ -177,7 +182,9 @@ class Vehicle:
         while not self._stop.is_set():
             due = max(due + PERIOD, time.time() - PERIOD)
             time.sleep(max(0.0, due - time.time()))
-            self._send(time.time_ns())
+            stamp = self.now()
+            self._clock.publish(Clock(clock=_time(stamp)))
+            self._send(stamp)
 
     def _send(self, stamp: int) -> None:
         for modality in sorted(self.alive, reverse=True):
@@ -249,9 +256,12 @@ def packet(header: Header, generator: np.random.Generator, count: int = 300) -> 
 
 
 def _header(modality: Modality, stamp: int) -> Header:
-    header = Header(frame_id=FRAMES[modality])
-    header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)
-    return header
+    return Header(frame_id=FRAMES[modality], stamp=_time(stamp))
+
+
+def _time(stamp: int) -> Time:
+    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
+    return Time(sec=seconds, nanosec=nanoseconds)
 
 
 def _link(modality: Modality) -> TransformStamped:
