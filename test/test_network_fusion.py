@@ -99,6 +99,31 @@ def test_a_mask_leaves_modalities_out_as_if_they_were_not_there(fusion):
         assert not cosines[b, ~present[b]].any()
 
 
+@pytest.mark.parametrize("fusion", [mff, mean])
+def test_the_maps_of_one_sample_serve_many_subsets_at_once(fusion):
+    features = torch.randn(1, 4, 5, 3, 4, dtype=torch.float64)
+    subsets = [(0, 1, 2, 3), (1, 3), (2,), (0, 2, 3)]
+    present = torch.tensor([[m in s for m in range(4)] for s in subsets])
+    fused, cosines = fusion(features, present)
+    assert fused.shape == (4, 5, 3, 4) and cosines.shape == (4, 4)
+    for row, subset in enumerate(subsets):
+        alone, alone_cosines = fusion(features[:, list(subset)])
+        torch.testing.assert_close(fused[row], alone[0])
+        torch.testing.assert_close(cosines[row, list(subset)], alone_cosines[0])
+
+
+def test_what_is_absent_has_no_weight():
+    present = torch.tensor([[True, False, True]])
+    weights = modality_weights([torch.tensor([[0.9, 0.0, 0.3]])], present)
+    torch.testing.assert_close(weights, torch.tensor([[0.75, 0.0, 0.25]]))
+
+
+def test_features_that_cancel_out_give_numbers():
+    features = torch.randn(1, 1, 6, 4, 4)
+    fused, cosines = mff(torch.cat([features, -features], 1))
+    assert torch.isfinite(fused).all() and torch.isfinite(cosines).all()
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_large_maps_in_half_precision_give_numbers(kind):
     features = (100 * torch.randn(1, 3, 16, 20, 20)).to(kind)

@@ -73,15 +73,18 @@ class Any2Seg(nn.Module):
     ) -> tuple[list[Tensor], Tensor]:
         """Four maps (B, M, C, H, W) -> four fused maps (B, C, H, W), weights (B, M).
 
-        `present` bool (B, M), in training, gives every sample its own subset.
+        `present` bool (S, M) gives every sample its own subset, or one sample (B = 1) many:
+        there are S fused maps then.
         """
         fusion = FUSIONS[self.config.fusion]
         fused, cosines = zip(*(fusion(f, present) for f in maps), strict=True)
-        return list(fused), modality_weights(cosines)
+        return list(fused), modality_weights(cosines, present)
 
-    def segment(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Four maps (B, M, C, H, W) of any subset -> logits (B, K, H/4, W/4), weights (B, M)."""
-        fused, weights = self.fuse(maps)
+    def segment(
+        self, maps: Sequence[Tensor], present: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Four maps (B, M, C, H, W) -> logits (B, K, H/4, W/4), weights (B, M); see `fuse`."""
+        fused, weights = self.fuse(maps, present)
         return self.decoder(fused), weights
 
     def folded(self) -> Any2Seg:
