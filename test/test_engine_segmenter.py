@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from any2seg_ros.engine import EngineConfig, Segmenter
-from any2seg_ros.engine.segmenter import masks
 from any2seg_ros.modalities import Modality, all_subsets
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata, save
@@ -81,6 +79,30 @@ def test_split_and_whole_give_the_same(segmenter, images):
     np.testing.assert_allclose(split.confidence, whole.confidence, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
+def test_all_subsets_at_once_are_what_each_is_alone(name, model, images):
+    pytest.importorskip(name)
+    segmenter = Segmenter.open(EngineConfig(model, engine=name, device="cpu", precision="f32"))
+    maps = segmenter.encode(images)
+    given = [{m: maps[m] for m in subset} for subset in all_subsets()]
+    for one, result in zip(given, segmenter.fuse_all(given, (130, 70)), strict=True):
+        alone = segmenter.fuse(one, (130, 70))
+        assert result.subset == alone.subset
+        assert result.weights == pytest.approx(alone.weights, abs=1e-5)
+        assert (result.labels == alone.labels).mean() > 0.999
+        np.testing.assert_allclose(result.confidence, alone.confidence, atol=1e-3)
+
+
+def test_maps_of_two_encodings_may_be_mixed(segmenter, images):
+    maps = segmenter.encode(images)
+    other = segmenter.encode({m: 0.5 * image for m, image in images.items()})
+    given = [{m: (maps if m in s else other)[m] for m in Modality} for s in all_subsets()]
+    for one, result in zip(given, segmenter.fuse_all(given), strict=True):
+        alone = segmenter.fuse(one)
+        assert (result.labels == alone.labels).mean() > 0.999
+        assert result.weights == pytest.approx(alone.weights, abs=1e-5)
+
+
 def test_results_stay_when_the_next_frame_comes(model, images):
     segmenter = Segmenter.open(EngineConfig(model, engine="torch"))
     first = segmenter.encode({Modality.RGB: images[Modality.RGB]})
@@ -97,18 +119,6 @@ def test_a_subsets_temperature_softens_its_confidence_and_leaves_the_labels(segm
     cold = Segmenter(segmenter._engine, metadata).segment(chosen)
     assert np.array_equal(warm.labels, cold.labels)
     assert warm.confidence.mean() < cold.confidence.mean()
-
-
-def test_masks_are_argmax_and_softmax_of_the_upsampled_logits():
-    logits = np.random.default_rng(1).standard_normal((25, 9, 16)).astype("f4") * 4
-    logits[7] -= 40
-    labels, confidence = masks(logits, (64, 36), 1.7)
-    planes = np.stack([cv2.resize(p, (64, 36), interpolation=cv2.INTER_LINEAR) for p in logits])
-    assert np.array_equal(labels, planes.argmax(0))
-    halves = np.stack([cv2.resize(p, (32, 18), interpolation=cv2.INTER_LINEAR) for p in logits])
-    softmax = torch.softmax(torch.from_numpy(halves) / 1.7, 0).amax(0).numpy()
-    expected = cv2.resize(softmax, (64, 36), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(confidence, expected, atol=1e-5)
 
 
 def test_no_image_and_a_wrong_size_are_refused_with_the_size_wanted(segmenter, images):

@@ -8,13 +8,14 @@ from typing import Protocol
 
 import numpy as np
 
+from any2seg_ros.engine.halves import Choices
 from any2seg_ros.network import Any2Seg
 
 NAMES = ("torch", "openvino", "onnxruntime")
 
 
 class Engine(Protocol):
-    """encode: images float32 (M, 3, H, W) -> maps (M, C, h, w); segment: maps -> logits, weights.
+    """Runs the encoder once for all images, and the rest for as many subsets of them as wanted.
 
     What is returned belongs to the caller.
     """
@@ -24,8 +25,13 @@ class Engine(Protocol):
     def encode(self, images: np.ndarray) -> list[np.ndarray]:
         """Four maps float32 (M, C, H/s, W/s) of images float32 (M, 3, H, W)."""
 
-    def segment(self, maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Logits float32 (K, H/4, W/4) and weights float32 (M,) of four maps (M, C, h, w)."""
+    def segment(
+        self, maps: Sequence[np.ndarray], choices: Choices | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Logits float32 (S, K, H/4, W/4) and weights float32 (S, M) of four maps (M, C, h, w).
+
+        S: the choices among the M that are segmented, each on its own; one of all by default.
+        """
 
 
 def resolve(name: str, device: str) -> str:

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import openvino as ov
 
+from any2seg_ros.engine import halves
 from any2seg_ros.network import Any2Seg, any2seg, decoder, efficientnet, fusion, mit
 
-_SOURCES = (any2seg, decoder, efficientnet, fusion, mit)
+_SOURCES = (any2seg, decoder, efficientnet, fusion, halves, mit)
 
 
 class GraphCache:
-    """Graphs of one network, by half and shapes, in ANY2SEG_CACHE or the user's cache folder.
+    """Graphs of one network, by half and a key, in ANY2SEG_CACHE or the user's cache folder.
+
+    The key is all that shapes a graph: the shapes of its inputs, and the choices of a decoder.
 
     The folder's name tells the weights, the code and OpenVINO's version. Where nothing can be
     written, graphs are made each time.
@@ -27,10 +30,10 @@ class GraphCache:
         self._folder = _root() / _digest(network)
 
     def model(
-        self, half: str, shapes: Sequence[tuple[int, ...]], make: Callable[[], ov.Model]
+        self, half: str, key: Sequence[tuple[int, ...]], make: Callable[[], ov.Model]
     ) -> ov.Model:
         """The graph from disk, or `make`'s, which is then kept."""
-        name = "_".join("x".join(map(str, shape)) for shape in shapes)
+        name = "_".join("x".join(map(str, part)) for part in key)
         folder = self._folder / f"{half}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
         if (folder / "graph.xml").is_file():
             try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnxruntime as ort
 import torch
 from torch import nn
 
-from any2seg_ros.engine.halves import DecoderHalf, EncoderHalf
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything
 from any2seg_ros.network import Any2Seg
 
 OPSET = 17
@@ -28,20 +28,27 @@ class OnnxEngine:
         self.description = f"ONNX Runtime {ort.__version__} on cpu, float32"
 
     def encode(self, images: np.ndarray) -> list[np.ndarray]:
-        return self._run(EncoderHalf(self._network), [images])
+        return self._run(lambda: EncoderHalf(self._network), [images])
 
-    def segment(self, maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        logits, weights = self._run(DecoderHalf(self._network), maps)
+    def segment(
+        self, maps: Sequence[np.ndarray], choices: Choices | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        count = len(maps[0])
+        wanted = choices or everything(count)
+        logits, weights = self._run(lambda: DecoderHalf(self._network, count, wanted), maps, wanted)
         return logits, weights
 
-    def _run(self, half: nn.Module, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _run(
+        self, half: Callable[[], nn.Module], inputs: Sequence[np.ndarray], choices: Choices = ()
+    ) -> list[np.ndarray]:
         shapes = tuple(array.shape for array in inputs)
-        session = self._sessions.get(shapes)
+        key = (*shapes, *choices)
+        session = self._sessions.get(key)
         if session is None:
             session = ort.InferenceSession(
-                convert(half, shapes), self._options, providers=["CPUExecutionProvider"]
+                convert(half(), shapes), self._options, providers=["CPUExecutionProvider"]
             )
-            self._sessions[shapes] = session
+            self._sessions[key] = session
         names = [i.name for i in session.get_inputs()]
         arrays = [np.ascontiguousarray(array, np.float32) for array in inputs]
         return session.run(None, dict(zip(names, arrays, strict=True)))

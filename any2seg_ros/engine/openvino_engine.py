@@ -12,14 +12,17 @@ import torch
 from torch import nn
 
 from any2seg_ros.engine.graph_cache import GraphCache
-from any2seg_ros.engine.halves import DecoderHalf, EncoderHalf
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything
 from any2seg_ros.network import Any2Seg
 
 PRECISIONS = {"auto": None, "f32": "f32", "bf16": "bf16", "f16": "f16"}
 
 
 class OpenVinoEngine:
-    """See `engines.Engine`. MFF is symmetric: only the number of modalities shapes a graph."""
+    """See `engines.Engine`. MFF is symmetric: only the number of modalities shapes a graph.
+
+    Many choices are one graph, whose decoder runs on all of them as a batch.
+    """
 
     def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
         if precision not in PRECISIONS:
@@ -45,15 +48,17 @@ class OpenVinoEngine:
             self._encoders[len(images)] = self._compile(self._encoder_of(images.shape))
         return self._run(self._encoders[len(images)], [images])
 
-    def segment(self, maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def segment(
+        self, maps: Sequence[np.ndarray], choices: Choices | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         shapes = tuple(m.shape for m in maps)
-        if shapes not in self._decoders:
-            self._decoders[shapes] = self._compile(
-                self._cache.model(
-                    "decoder", shapes, lambda: convert(DecoderHalf(self._network), shapes)
-                )
-            )
-        logits, weights = self._run(self._decoders[shapes], maps)
+        wanted = choices or everything(len(maps[0]))
+        key = (*shapes, *wanted)
+        if key not in self._decoders:
+            half = DecoderHalf(self._network, len(maps[0]), wanted)
+            model = self._cache.model("decoder", key, lambda: convert(half, shapes))
+            self._decoders[key] = self._compile(model)
+        logits, weights = self._run(self._decoders[key], maps)
         return logits, weights
 
     def _encoder_of(self, shape: tuple[int, ...]) -> ov.Model:

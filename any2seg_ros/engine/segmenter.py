@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
-from any2seg_ros.modalities import Modality, Segmentation, subset_name
+from any2seg_ros.engine.masks import masks
+from any2seg_ros.modalities import Modality, Segmentation, Subset, subset_name
 from any2seg_ros.network import checkpoints
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.resources import find
@@ -106,55 +109,59 @@ class Segmenter:
         self, maps: Mapping[Modality, Maps], size: tuple[int, int] | None = None
     ) -> Segmentation:
         """Segment from the maps of any non-empty subset: encode once, fuse every subset."""
-        subset = sorted(maps)
-        if not subset:
-            raise ValueError("no maps: a frame needs at least one modality")
-        logits, weights = self.logits(maps)
-        labels, confidence = masks(
-            logits, size or self.size, self.metadata.temperatures.get(subset_name(subset), 1.0)
-        )
-        return Segmentation(
-            labels, confidence, {m: float(w) for m, w in zip(subset, weights, strict=True)}
-        )
+        subset, logits, weights = next(self._logits([maps]))
+        return self._segmentation(subset, logits, weights, size)
+
+    def fuse_all(
+        self, given: Sequence[Mapping[Modality, Maps]], size: tuple[int, int] | None = None
+    ) -> list[Segmentation]:
+        """What `fuse` gives for each of many mappings, at less than its cost.
+
+        Maps that several mappings share (the very same object) go through the fusion once.
+        """
+        pending = [
+            self._beside.submit(self._segmentation, subset, logits, weights, size)
+            for subset, logits, weights in self._logits(given)
+        ]
+        return [coming.result() for coming in pending]
 
     def logits(self, maps: Mapping[Modality, Maps]) -> tuple[np.ndarray, np.ndarray]:
         """Logits float32 (K, H/4, W/4) and weights float32 (M,) in vocabulary order."""
-        stacks = [np.stack(scale) for scale in zip(*(maps[m] for m in sorted(maps)), strict=True)]
-        return self._engine.segment(stacks)
+        _, logits, weights = next(self._logits([maps]))
+        return logits, weights
 
+    def _logits(
+        self, given: Sequence[Mapping[Modality, Maps]]
+    ) -> Iterator[tuple[Subset, np.ndarray, np.ndarray]]:
+        """Subset, logits (K, H/4, W/4) and weights (M,) of each mapping."""
+        if not all(given):
+            raise ValueError("no maps: a frame needs at least one modality")
+        # By modality, for the fusion prefers the first in order where two are equal.
+        distinct = {id(own): own for m in Modality for maps in given if (own := maps.get(m))}
+        number = {key: index for index, key in enumerate(distinct)}
+        subsets = [tuple(sorted(maps)) for maps in given]
+        choices = tuple(
+            tuple(number[id(maps[m])] for m in subset)
+            for maps, subset in zip(given, subsets, strict=True)
+        )
+        stacks = [np.stack(scale) for scale in zip(*distinct.values(), strict=True)]
+        logits, weights = self._engine.segment(stacks, choices)
+        for subset, chosen, one, row in zip(subsets, choices, logits, weights, strict=True):
+            yield subset, one, row[list(chosen)]
 
-def masks(
-    logits: np.ndarray, size: tuple[int, int], temperature: float = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """logits float32 (K, h, w) -> labels uint8 (H, W), confidence float32 (H, W) in 0..1.
+    def _segmentation(
+        self,
+        subset: Subset,
+        logits: np.ndarray,
+        weights: np.ndarray,
+        size: tuple[int, int] | None,
+    ) -> Segmentation:
+        temperature = self.metadata.temperatures.get(subset_name(subset), 1.0)
+        labels, confidence = masks(logits, size or self.size, temperature)
+        shares = {m: float(w) for m, w in zip(subset, weights, strict=True)}
+        return Segmentation(labels, confidence, shares)
 
-    Labels are the argmax of the logits upsampled to `size` (width, height). The confidence is the
-    largest softmax of logits / temperature, at twice the size of the logits and upsampled from
-    there: a fraction of the exponentials for a map that is smooth between them anyway.
-    """
-    return _labels(logits, size), _confidence(logits, size, temperature)
-
-
-def _labels(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    best = cv2.resize(logits[0], size, interpolation=cv2.INTER_LINEAR)
-    labels = np.zeros(best.shape, np.uint8)
-    plane = np.empty_like(best)
-    # A class whose largest logit is nowhere the largest of a pixel cannot win anywhere.
-    floor = logits.max(0).min()
-    for k in range(1, len(logits)):
-        if logits[k].max() < floor:
-            continue
-        cv2.resize(logits[k], size, dst=plane, interpolation=cv2.INTER_LINEAR)
-        np.copyto(labels, k, where=plane > best)
-        cv2.max(best, plane, dst=best)
-    return labels
-
-
-def _confidence(logits: np.ndarray, size: tuple[int, int], temperature: float) -> np.ndarray:
-    twice = (2 * logits.shape[2], 2 * logits.shape[1])
-    planes = [cv2.resize(plane, twice, interpolation=cv2.INTER_LINEAR) for plane in logits]
-    scaled = np.stack(planes)
-    scaled -= scaled.max(0)
-    scaled *= np.float32(1 / temperature)
-    np.exp(scaled, out=scaled)
-    return cv2.resize(1 / scaled.sum(0), size, interpolation=cv2.INTER_LINEAR)
+    @cached_property
+    def _beside(self) -> ThreadPoolExecutor:
+        """Threads that make masks: OpenCV and NumPy let go of the interpreter while they work."""
+        return ThreadPoolExecutor(os.cpu_count(), "masks")

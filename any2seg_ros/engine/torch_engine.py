@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from any2seg_ros.engine.halves import Choices, everything, presence
 from any2seg_ros.network import Any2Seg
 
 
@@ -36,10 +37,15 @@ class TorchEngine:
         return [self._array(m) for m in maps]
 
     @torch.inference_mode()
-    def segment(self, maps: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def segment(
+        self, maps: Sequence[np.ndarray], choices: Choices | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        count = len(maps[0])
+        rows = presence(count, choices or everything(count))
+        rows = None if rows is None else rows.to(self.device)
         with self._autocast:
-            logits, weights = self.network.segment([self._tensor(m)[None] for m in maps])
-        return self._array(logits[0]), self._array(weights[0])
+            logits, weights = self.network.segment([self._tensor(m)[None] for m in maps], rows)
+        return self._array(logits), self._array(weights)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
