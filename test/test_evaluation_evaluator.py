@@ -13,7 +13,14 @@ from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.corruptions import zeroed
-from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
+from any2seg_ros.evaluation.evaluator import (
+    ALONE,
+    TOGETHER,
+    EvaluationConfig,
+    Evaluator,
+    Stopwatch,
+    cost,
+)
 from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.evaluation.summary import Context, summarize
 from any2seg_ros.modalities import Modality, all_subsets, parse_subset, subset_name
@@ -157,6 +164,19 @@ def test_a_report_keeps_its_schema_and_has_all_figures_in_percent(segmenter):
     assert report["classes"]["Road"]["pixels"] > 0
     assert report["cost"]["all_subsets_vs_full"] > 1
     assert all(parse_subset(name) for name in report["subsets"])
+
+
+def test_the_cost_compares_laps_that_follow_each_other():
+    stopwatch = Stopwatch()
+    stopwatch.laps = {
+        (Modality.RGB,): [0.5],
+        TOGETHER: [2.0, 20.0, 2.2],  # something else ran beside the second pair
+        ALONE: [1.0, 10.0, 1.0],
+    }
+    found = cost(stopwatch)
+    assert found["all_subsets_vs_full"] == 2.0
+    assert found["subsets"] == 1 and found["full_ms"] == 1000
+    assert cost(Stopwatch()) == {}
 
 
 def test_a_report_of_no_frame_is_refused_with_the_reasons(segmenter):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,7 +14,6 @@ import numpy as np
 
 from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import Segmenter
-from any2seg_ros.engine.segmenter import masks
 from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
 from any2seg_ros.evaluation.report import confidence_image, overlay_image
@@ -23,6 +22,8 @@ from any2seg_ros.modalities import Modality, Segmentation, Subset, all_subsets, 
 
 COST_LAPS = 3
 """Times that all subsets and the full set are timed on a frame, one after the other."""
+TOGETHER, ALONE = "all subsets", "full set"
+"""What is timed: from the modality images to the masks of every subset, or of the full set."""
 
 PROTOCOLS = ("drop", "zero")
 ROBUSTNESS = ("rmm", "nm")
@@ -64,7 +65,6 @@ class Evaluator:
         self.stopwatch = Stopwatch()
         self._subsets = all_subsets(config.modalities)
         self._timed_frames = 0
-        self._beside = ThreadPoolExecutor(1, "masks")
         self._zero_maps: dict[Modality, list[np.ndarray]] = {}
 
     def add(self, sample: Sample) -> float | None:
@@ -107,24 +107,8 @@ class Evaluator:
         given: Mapping[Subset, Mapping[Modality, list[np.ndarray]]],
         size: tuple[int, int],
     ) -> dict[Subset, Segmentation]:
-        """`Segmenter.fuse` for many subsets: the masks of one are made beside the next one's."""
-        pending = {}
-        for subset, maps in given.items():
-            logits, weights = self.segmenter.logits(maps)
-            pending[subset] = self._beside.submit(self._mask, sorted(maps), logits, weights, size)
-        return {subset: coming.result() for subset, coming in pending.items()}
-
-    def _mask(
-        self,
-        subset: Sequence[Modality],
-        logits: np.ndarray,
-        weights: np.ndarray,
-        size: tuple[int, int],
-    ) -> Segmentation:
-        temperature = self.segmenter.metadata.temperatures.get(subset_name(subset), 1.0)
-        labels, confidence = masks(logits, size, temperature)
-        shares = {m: float(w) for m, w in zip(subset, weights, strict=True)}
-        return Segmentation(labels, confidence, shares)
+        found = self.segmenter.fuse_all(list(given.values()), size)
+        return dict(zip(given, found, strict=True))
 
     def _zeros(self) -> Mapping[Modality, list[np.ndarray]]:
         if not self._zero_maps:
@@ -174,9 +158,9 @@ class Evaluator:
             with self.stopwatch.lap(subset):
                 self.segmenter.segment(given, size)
         for _ in range(COST_LAPS):
-            with self.stopwatch.lap(self._subsets[-1]):
+            with self.stopwatch.lap(ALONE):
                 self.segmenter.segment(images, size)
-            with self.stopwatch.lap(()):
+            with self.stopwatch.lap(TOGETHER):
                 self._run_all(images, size)
 
     def _run_all(self, images: Mapping[Modality, np.ndarray], size: tuple[int, int]) -> None:
@@ -196,46 +180,45 @@ class Evaluator:
 
 
 class Stopwatch:
-    """Times by key; the figure of a key is the median of its laps."""
+    """Times by key, a subset or what a cost is made of; their figure is the median of the laps."""
 
     def __init__(self) -> None:
-        self.laps: dict[Subset, list[float]] = {}
+        self.laps: dict[Subset | str, list[float]] = {}
 
-    def lap(self, key: Subset) -> _Lap:
+    @contextmanager
+    def lap(self, key: Subset | str) -> Iterator[None]:
         """Use as `with stopwatch.lap(key):`."""
-        return _Lap(self.laps.setdefault(key, []))
+        began = time.perf_counter()
+        yield
+        self.laps.setdefault(key, []).append(time.perf_counter() - began)
 
     def milliseconds(self) -> dict[Subset, float]:
-        """Median by subset; the empty subset stands for all subsets of one frame together."""
-        return {key: 1000.0 * median(laps) for key, laps in self.laps.items() if laps}
-
-
-class _Lap:
-    def __init__(self, laps: list[float]) -> None:
-        self._laps = laps
-
-    def __enter__(self) -> None:
-        self._began = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self._laps.append(time.perf_counter() - self._began)
+        """Median by subset."""
+        return {
+            key: _median_ms(laps) for key, laps in self.laps.items() if not isinstance(key, str)
+        }
 
 
 def cost(stopwatch: Stopwatch) -> dict[str, float]:
     """What all subsets of a frame cost beside the full set alone; empty where nothing was timed.
 
-    The fastest laps of both: whatever else a machine does makes laps longer, never shorter.
+    The ratio is the median over pairs of laps that follow each other: whatever else a machine
+    does meanwhile makes both longer.
     """
-    if () not in stopwatch.laps:
+    if TOGETHER not in stopwatch.laps:
         return {}
-    full = max(stopwatch.laps, key=len)
-    together, alone = (1000.0 * min(stopwatch.laps[key]) for key in ((), full))
+    together, alone = stopwatch.laps[TOGETHER], stopwatch.laps[ALONE]
+    ratios = [both / one for both, one in zip(together, alone, strict=False)]
     return {
-        "subsets": float(len(stopwatch.laps) - 1),
-        "all_subsets_ms": together,
-        "full_ms": alone,
-        "all_subsets_vs_full": together / alone,
+        "subsets": float(len(stopwatch.milliseconds())),
+        "all_subsets_ms": _median_ms(together),
+        "full_ms": _median_ms(alone),
+        "all_subsets_vs_full": median(ratios),
     }
+
+
+def _median_ms(laps: Sequence[float]) -> float:
+    return 1000.0 * median(laps)
 
 
 def _why(sample: Sample, lacking: Sequence[Modality]) -> str:
