@@ -42,6 +42,8 @@ class EventStream:
     def __init__(self) -> None:
         self.invalid = 0
         """Packets that could not be decoded."""
+        self.reason = ""
+        """Why the last of them could not."""
         self._decoder = EventDecoder()
         self._waiting: deque[Packet] = deque()
         self._lock = threading.Lock()
@@ -102,4 +104,6 @@ class EventStream:
                 packet.reason = str(reason)
             except Exception as error:
                 packet.reason = f"cannot be read: {type(error).__name__}"
-            self.invalid += bool(packet.reason)
+            if packet.reason:
+                self.invalid += 1
+                self.reason = packet.reason

@@ -152,6 +152,14 @@ class Preparation:
         if ahead > limit:
             raise Unusable(f"stamp is in the future by {ahead:.2f} s")
 
+    @property
+    def broken_packets(self) -> tuple[int, str]:
+        """Event packets that could not be decoded so far, and why the last could not.
+
+        A Frame is made of many packets and may be whole without these.
+        """
+        return self._stream.invalid, self._stream.reason
+
     def warm(self) -> None:
         """Make the tables between the cameras that are known now, so that no frame waits for them.
 

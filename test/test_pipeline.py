@@ -225,6 +225,15 @@ def test_synchronizer_and_pipeline_walk_together(pipeline):
     assert all(len(r.frame.measurements[EVENT].data) == 100 for r in results[2:])
 
 
+def test_broken_packets_among_good_ones_are_counted_and_the_frame_has_its_events(pipeline):
+    before, _ = pipeline.broken_packets
+    packets = [packet(STAMP - 2 * MS), packet(STAMP - MS, encoding="morse"), packet(STAMP)]
+    result = pipeline.process(frame_of(pipeline, event=packets))
+    assert result.frame.availability[EVENT] == Availability.OK
+    count, reason = pipeline.broken_packets
+    assert count == before + 1 and "encoding" in reason
+
+
 # The stream of events.
 
 

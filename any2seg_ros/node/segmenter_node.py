@@ -58,6 +58,7 @@ class SegmenterNode(LifecycleNode):
         self._late_before = 0
         self._opened_before = 0
         self._status_at = 0
+        self._broken_packets = 0
         self._diagnosed_at = 0
         self.add_on_set_parameters_callback(self._declaration.judge)
         self.add_post_set_parameters_callback(self._apply)
@@ -175,6 +176,7 @@ class SegmenterNode(LifecycleNode):
     def _begin_counting(self, parameters: NodeParameters) -> None:
         report = self._report
         report.totals, report.latencies = Totals(), Latencies()
+        self._broken_packets = self._pipeline.broken_packets[0] if self._pipeline else 0
         report.mean_confidence = math.nan
         report.published_at = 0
         for modality, monitor in report.monitors.items():
@@ -269,6 +271,16 @@ class SegmenterNode(LifecycleNode):
             monitor.weight = float(weights.get(modality, 0.0))
             if modality in result.received and modality not in result.frame.measurements:
                 self._note_refusal(modality, result.frame.reasons.get(modality, ""), now)
+            elif modality == Modality.EVENT:
+                self._note_broken_packets(now)
+
+    def _note_broken_packets(self, now: int) -> None:
+        """Those among good ones, so that the frame had events all the same."""
+        assert self._pipeline is not None
+        broken, reason = self._pipeline.broken_packets
+        for _ in range(broken - self._broken_packets):
+            self._note_refusal(Modality.EVENT, reason, now)
+        self._broken_packets = broken
 
     def _note_refusal(self, modality: Modality, reason: str, now: int) -> None:
         if self._report.monitors[modality].refuse(reason, now):
