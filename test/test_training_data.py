@@ -15,6 +15,7 @@ from any2seg_ros.sensors import Placer, PlacingConfig
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.batches import Batches, draw
+from any2seg_ros.training.config import LossConfig
 from any2seg_ros.training.placed import open_placed
 
 SIZE = (48, 32)
@@ -176,8 +177,8 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
     placed = placed_of(root, tmp_path)
 
     def batches(seed=0, rank=0, processes=1):
-        variants = ("full", "random", "single")
-        return Batches([placed], AugmentationConfig(), variants, 4, SIZE, seed, rank, processes)
+        losses = LossConfig(variants=("full", "random", "single"))
+        return Batches([placed], AugmentationConfig(), losses, 4, SIZE, seed, rank, processes)
 
     first, again = batches().at(3), batches().at(3)
     assert torch.equal(first.images, again.images) and torch.equal(first.subsets, again.subsets)
@@ -190,7 +191,7 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
 
 
 def test_an_epoch_sees_every_frame_once(root, tmp_path):
-    batches = Batches([placed_of(root, tmp_path)], CALM, ("full",), 1, SIZE, 0)
+    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(variants=("full",)), 1, SIZE, 0)
     names = [batches.at(step).names[0] for step in range(5)]
     assert len(set(names)) == 5
 
@@ -203,7 +204,8 @@ def test_subsets_are_drawn_from_what_is_present():
         subset = draw("random", present, generator)
         assert subset.any() and not (subset & ~present).any()
         seen.add(tuple(subset))
-        assert draw("single", present, generator).sum() == 1
+        single = draw("single", present, generator, (1.0, 9.0, 1e-9, 1.0))
+        assert single.sum() == 1 and not single[2]
     assert len(seen) == 7
     assert np.array_equal(draw("full", present, generator), present)
 

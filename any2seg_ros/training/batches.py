@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
+from any2seg_ros.training.config import LossConfig
 from any2seg_ros.training.placed import PlacedSet
 
 
@@ -36,7 +37,7 @@ class Batches:
         self,
         sets: Sequence[PlacedSet],
         augmentation: AugmentationConfig,
-        variants: Sequence[str],
+        losses: LossConfig,
         batch: int,
         label_size: tuple[int, int],
         seed: int,
@@ -47,7 +48,7 @@ class Batches:
             raise ValueError(f"a batch of {batch} cannot be shared by {processes} processes")
         self._sets = sets
         self._augmentation = augmentation
-        self._variants = tuple(variants)
+        self._losses = losses
         self._batch = batch
         self._label_size = label_size
         self._seed = seed
@@ -95,7 +96,8 @@ class Batches:
             placed.images[index], np.asarray(placed.labels[index]), self._augmentation, generator
         )
         present = placed.present[index]
-        subsets = np.stack([draw(v, present, generator) for v in self._variants])
+        shares = self._losses.single_shares
+        subsets = np.stack([draw(v, present, generator, shares) for v in self._losses.variants])
         rows = _spread(label.shape[0], self._label_size[1])
         columns = _spread(label.shape[1], self._label_size[0])
         label = np.ascontiguousarray(label[np.ix_(rows, columns)])
@@ -109,14 +111,23 @@ class Batches:
         )
 
 
-def draw(variant: str, present: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """The subset bool (M,) of a sample: `full`, any non-empty one (`random`), or a `single` one."""
+def draw(
+    variant: str,
+    present: np.ndarray,
+    generator: np.random.Generator,
+    shares: Sequence[float] = LossConfig.single_shares,
+) -> np.ndarray:
+    """The subset bool (M,) of a sample: `full`, any non-empty one (`random`), or a `single` one.
+
+    shares: how often `single` draws each modality, relative to each other.
+    """
     if variant == "full":
         return present
     choices = np.flatnonzero(present)
     subset = np.zeros_like(present)
     if variant == "single":
-        subset[generator.choice(choices)] = True
+        weights = np.asarray(shares)[choices]
+        subset[generator.choice(choices, p=weights / weights.sum())] = True
     else:
         bits = int(generator.integers(1, 2 ** len(choices)))
         subset[choices] = [bool(bits >> i & 1) for i in range(len(choices))]

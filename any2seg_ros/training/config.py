@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network import NetworkConfig
 from any2seg_ros.sensors import PlacingConfig
 from any2seg_ros.training.augmentation import AugmentationConfig
@@ -21,8 +22,8 @@ VARIANTS = ("full", "random", "single")
 class DataConfig:
     """Where frames come from. train, val: root of a data set (several train roots are joined)."""
 
-    train: tuple[str, ...] = ("data/streets",)
-    val: str = "data/streets"
+    train: tuple[str, ...] = ("data/benchmark",)
+    val: str = "data/benchmark"
     train_split: str = "train"
     val_split: str = "val"
     val_frames: int = 0
@@ -62,6 +63,8 @@ class LossConfig:
     variants: tuple[str, ...] = VARIANTS
     """The subsets that every sample is trained with in each step: full, random (any non-empty
     subset), single (one modality). The encoder's pass is shared."""
+    single_shares: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
+    """How often `single` draws rgb, depth, lidar and event, relative to each other."""
     class_power: float = 0.5
     """Classes weigh their frequency to minus this; 0 for all alike."""
     class_limit: float = 5.0
@@ -87,6 +90,9 @@ class LossConfig:
         unknown = sorted(set(self.variants) - set(VARIANTS))
         if unknown or not self.variants:
             raise ValueError(f"unknown variant '{', '.join(unknown)}': use {', '.join(VARIANTS)}")
+        shares = self.single_shares
+        if len(shares) != len(Modality) or min(shares) <= 0:
+            raise ValueError("losses.single_shares must be four numbers above 0")
         if self.inter_modal and not self.image_teacher:
             raise ValueError("losses.inter_modal needs losses.image_teacher, a folder of weights")
 

@@ -160,7 +160,7 @@ class Trainer:
         self.batches = Batches(
             sets,
             config.augmentation,
-            config.losses.variants,
+            config.losses,
             config.batch,
             self._pixels(),
             config.seed,
