@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -75,54 +76,49 @@ def place_events(
         raise Unusable("no events in the window" if last == first else "too few events")
     if last == first:
         return np.zeros((3, view.height, view.width), np.float32)
-    cut = slice(first, last)
-    age = events.t[cut] - start
+    wanted = slice(first, last)
+    age = events.t[wanted] - start
     recency = age.astype(np.float32) * np.float32(1.0 / window_ns)
-    x, y, p = events.x[cut], events.y[cut], events.p[cut]
-    if int(x.max()) >= events.width or int(y.max()) >= events.height:
+    cut = _Slice(events.x[wanted], events.y[wanted], events.p[wanted], recency)
+    if int(cut.x.max()) >= events.width or int(cut.y.max()) >= events.height:
         raise Unusable("events lie outside their sensor")
-    if camera.fx >= view.fx and camera.fy >= view.fy:
-        return _scattered(x, y, p, recency, camera, view, measurement, full_count)
-    return _stretched(x, y, p, recency, camera, view, measurement, full_count)
+    fine = camera.fx >= view.fx and camera.fy >= view.fy
+    spread = _scattered if fine else _stretched
+    return spread(cut, camera, view, measurement.reference_from_sensor, full_count)
+
+
+class _Slice(NamedTuple):
+    """The events of a window: pixels, polarity, and their age as a share of the window's length."""
+
+    x: np.ndarray
+    y: np.ndarray
+    p: np.ndarray
+    recency: np.ndarray
 
 
 def _scattered(
-    x: np.ndarray,
-    y: np.ndarray,
-    p: np.ndarray,
-    recency: np.ndarray,
-    camera: Camera,
-    view: Camera,
-    measurement: Measurement,
-    full_count: float,
+    cut: _Slice, camera: Camera, view: Camera, pose: np.ndarray, full_count: float
 ) -> np.ndarray:
     """A fine sensor: several of its pixels fall on one of the view, by table."""
-    table = calibration.lookup(view, camera, measurement.reference_from_sensor)
-    flat = y.astype(np.int32)
+    table = calibration.lookup(view, camera, pose)
+    flat = cut.y.astype(np.int32)
     flat *= camera.width
-    flat += x
+    flat += cut.x
     pixel = table[flat]
     size = view.height * view.width
     share = (camera.fx / view.fx) * (camera.fy / view.fy)
-    image = _image(pixel, p, recency, size, share * full_count)
+    image = _image(pixel, cut.p, cut.recency, size, share * full_count)
     return np.ascontiguousarray(image[:, :size]).reshape(3, view.height, view.width)
 
 
 def _stretched(
-    x: np.ndarray,
-    y: np.ndarray,
-    p: np.ndarray,
-    recency: np.ndarray,
-    camera: Camera,
-    view: Camera,
-    measurement: Measurement,
-    full_count: float,
+    cut: _Slice, camera: Camera, view: Camera, pose: np.ndarray, full_count: float
 ) -> np.ndarray:
     """A coarse sensor: an image on its own raster is spread over the view."""
     size = camera.height * camera.width
-    pixel = y.astype(np.int32) * camera.width + x
-    small = _image(pixel, p, recency, size, full_count)[:, :size]
-    u, v = calibration.warp(view, camera, measurement.reference_from_sensor)
+    pixel = cut.y.astype(np.int32) * camera.width + cut.x
+    small = _image(pixel, cut.p, cut.recency, size, full_count)[:, :size]
+    u, v = calibration.warp(view, camera, pose)
     planes = np.empty((3, view.height, view.width), np.float32)
     for plane, source in zip(planes, small.reshape(3, camera.height, camera.width), strict=True):
         cv2.remap(source, u, v, cv2.INTER_NEAREST, dst=plane, borderMode=cv2.BORDER_CONSTANT)
