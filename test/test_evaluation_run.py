@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
 from any2seg_ros.evaluation.run import Share, _walk, evaluate
+from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
@@ -105,6 +107,24 @@ def test_an_interrupted_evaluation_leaves_a_valid_report_marked_partial(
     assert report["frames"] == 4
     words = " ".join(Reader((tmp_path / "report.html").read_text()).words)
     assert "Partial: the evaluation was interrupted" in words
+
+
+def test_a_frame_that_is_interrupted_is_counted_as_a_whole(
+    segmenter, data, model, tmp_path, monkeypatch
+):
+    add_nm, pressed = Tally.add_nm, []
+
+    def interrupted(tally: Tally, *given) -> None:
+        add_nm(tally, *given)
+        if not pressed:
+            pressed.append(os.kill(os.getpid(), signal.SIGINT))
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(Tally, "add_nm", interrupted)
+    report = run(segmenter, data, model, tmp_path)
+    assert report["partial"] is True and report["frames"] == 1
+    assert set(report["nm"]) == {"low", "mid", "high"}
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_processes_share_the_frames_without_overlap(segmenter, data):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -82,17 +85,48 @@ def evaluate(
 def _walk(evaluator: Evaluator, source: Source, share: Share, progress: Progress) -> bool:
     """Score this process's frames; whether Ctrl-C cut it short."""
     total = -(-len(source) // share.world)
+    interrupt = _Interrupt()
     try:
         for done, sample in enumerate(source.samples(share.rank, share.world), start=1):
-            if isinstance(sample, LeftOut):
-                evaluator.leave_out(sample.reason)
-                miou = None
-            else:
-                miou = evaluator.add(sample)
+            with interrupt.held():
+                if isinstance(sample, LeftOut):
+                    evaluator.leave_out(sample.reason)
+                    miou = None
+                else:
+                    miou = evaluator.add(sample)
             progress(done, total, miou)
     except KeyboardInterrupt:
         return True
     return False
+
+
+class _Interrupt:
+    """Ctrl-C, held back while a frame is counted: a frame is in all tables of a report or in none.
+
+    Pressed twice, it interrupts at once.
+    """
+
+    def __init__(self) -> None:
+        self._pressed = False
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """KeyboardInterrupt at the end of this context, if Ctrl-C was pressed in it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if self._pressed:
+            raise KeyboardInterrupt
+
+    def _press(self, *_: object) -> None:
+        if self._pressed:
+            raise KeyboardInterrupt
+        self._pressed = True
 
 
 def _write(tally: Tally, context: Context, out: Path) -> dict[str, Any]:
