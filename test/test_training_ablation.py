@@ -1,0 +1,73 @@
+"""Ablations: rows differ in what they name, are trained and evaluated for real, and are kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import training_data
+import yaml
+
+from any2seg_ros.training.ablation import main, merged, write_configs
+from any2seg_ros.training.config import load_config
+
+SOURCE = Path(__file__).resolve().parents[1]
+
+
+def plan(folder: Path, rows: dict) -> Path:
+    recipe = {
+        "batch": 2,
+        "size": [64, 32],
+        "initial": "",
+        "frozen_stages": 0,
+        "threads": 1,
+        "network": {"encoder": "mit_b0", "width": 16},
+        "data": {
+            "train": [str(folder / "data")],
+            "val": str(folder / "data"),
+            "cache": str(folder / "cache"),
+        },
+    }
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    content = {
+        "recipe": "recipe.yaml",
+        "output": str(folder / "out"),
+        "changes": {"steps": 2, "validate_every": 2},
+        "rows": rows,
+    }
+    path = folder / "plan.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def test_changes_are_laid_over_section_by_section():
+    base = {"a": {"b": 1, "c": 2}, "d": 3}
+    assert merged(base, {"a": {"b": 4}, "e": 5}) == {"a": {"b": 4, "c": 2}, "d": 3, "e": 5}
+    assert base["a"]["b"] == 1
+
+
+def test_the_committed_plan_is_of_configurations(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = write_configs(SOURCE / "config/ablation.yaml")
+    configs = [load_config(folder / "config.yaml") for folder in rows.values()]
+    assert [c.network.fusion for c in configs] == ["mean", *["mff"] * (len(rows) - 1)]
+    assert len({(c.steps, c.batch, c.seed, c.data) for c in configs}) == 1
+    assert configs[-1].losses.intra_modal > 0 == configs[-2].losses.intra_modal
+
+
+def test_a_row_with_an_unknown_key_is_refused_before_anything_is_trained(tmp_path, capsys):
+    assert main([str(plan(tmp_path, {"good": {}, "bad": {"losses": {"magic": 1}}}))]) == 1
+    assert "unknown key 'losses.magic'" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("run.json"))
+
+
+def test_rows_are_trained_evaluated_and_kept(tmp_path):
+    training_data.write(tmp_path / "data", "train", 4)
+    training_data.write(tmp_path / "data", "val", 2)
+    path = plan(tmp_path, {"mean": {"network": {"fusion": "mean"}}})
+    assert main([str(path)]) == 0
+    table = (tmp_path / "out/val.md").read_text()
+    assert "| mean | " in table and table.count("\n") == 3
+    report = tmp_path / "out/mean/val/report.json"
+    before = report.stat().st_mtime_ns
+    assert main([str(path)]) == 0
+    assert report.stat().st_mtime_ns == before
