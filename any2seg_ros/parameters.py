@@ -176,6 +176,9 @@ class NodeParameters:
         EngineConfig.height, "px; fewer are faster, and coarser", 0, 4096
     )
     autostart: bool = _parameter(True, "configure and activate at the start")
+    executor: str = _parameter(
+        "single_threaded", "single_threaded, or events where rclpy has that one"
+    )
     anchors: tuple[str, ...] = _parameter(
         tuple(m.label for m in SynchronizerConfig.anchors),
         "whose measurements open frames: the first of these that lives",
@@ -330,6 +333,7 @@ class NodeParameters:
 
     def check(self) -> None:
         """ValueError that says which parameter is wrong, and what it may be."""
+        _one_of("executor", self.executor, ("single_threaded", "events"))
         _one_of("engine", self.engine, ("auto", "torch", "openvino", "onnxruntime"))
         _one_of("replay", self.replay, ("auto", "yes", "no"))
         _one_of("confidence_encoding", self.confidence_encoding, ("mono8", "32FC1"))

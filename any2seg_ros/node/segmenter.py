@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -20,8 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     sys.setswitchinterval(GIL_SWITCH_S)
     rclpy.init(args=arguments)
     node = SegmenterNode()
-    executor = SingleThreadedExecutor()
     try:
+        executor = make_executor(node)
         executor.add_node(node)
         if node.get_parameter("autostart").value and not start(node):
             return 1 if rclpy.ok() else 0
@@ -37,6 +38,18 @@ def main(arguments: list[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def make_executor(node: SegmenterNode) -> Any:
+    """The executor that the node's parameter names, as far as this rclpy has it."""
+    if node.get_parameter("executor").value == "events":
+        try:
+            from rclpy.experimental import EventsExecutor
+
+            return EventsExecutor()
+        except ImportError:
+            node.get_logger().warning("this rclpy has no events executor: single_threaded it is")
+    return SingleThreadedExecutor()
 
 
 def start(node: SegmenterNode) -> bool:
