@@ -16,7 +16,7 @@ TOPICS = {
     "depth_topic": ("depth/image", "depth image (the base topic where it is compressed)"),
     "depth_info_topic": ("depth/camera_info", "camera_info of the depth camera"),
     "lidar_topic": ("lidar/points", "point cloud"),
-    "event_topic": ("event/packets", "packets of events"),
+    "event_topic": ("event/packets", "packets of events, or ready event images"),
     "event_info_topic": ("event/camera_info", "camera_info of the event camera"),
 }
 OTHERS = {
@@ -52,9 +52,7 @@ def nodes(context) -> list:
         name="segmenter",
         namespace=values["namespace"],
         parameters=[values["params_file"], given],
-        remappings=[
-            (topic, values[name]) for name, (topic, _) in TOPICS.items() if values[name] != topic
-        ],
+        remappings=remappings(values),
         ros_arguments=["--log-level", values["log_level"]],
         respawn=values["respawn"].lower() in ("true", "1"),
         respawn_delay=2.0,
@@ -69,3 +67,11 @@ def nodes(context) -> list:
         condition=IfCondition(values["rviz"]),
     )
     return [segmenter, rviz]
+
+
+def remappings(values: dict[str, str]) -> list[tuple[str, str]]:
+    """From the node's topics to those of the arguments; ready event images are events too."""
+    chosen = {topic: values[name] for name, (topic, _) in TOPICS.items() if values[name] != topic}
+    if "event/packets" in chosen:
+        chosen["event/image"] = chosen["event/packets"]
+    return list(chosen.items())

@@ -67,9 +67,13 @@ def bytes_of(data: bytes) -> array:
 
 
 class Vehicle:
-    """Publishes the sensors in `alive` on a thread, and keeps what the node says."""
+    """Publishes the sensors in `alive` on a thread, and keeps what the node says.
 
-    def __init__(self) -> None:
+    events: the type of the event camera's messages; make_events makes one of a header.
+    """
+
+    def __init__(self, events: type = EventPacket, make_events: Any = None) -> None:
+        self._make_events = make_events or packet
         self.alive: set[Modality] = set()
         self.heard: dict[str, list[Any]] = {name: [] for name in HEARD}
         self.sent: dict[Modality, list[int]] = {modality: [] for modality in Modality}
@@ -84,7 +88,7 @@ class Vehicle:
             Modality.RGB: pub(CompressedImage, "/rgb/image/compressed", 10),
             Modality.DEPTH: pub(CompressedImage, "/depth/image/compressedDepth", 10),
             Modality.LIDAR: pub(PointCloud2, "/lidar/points", 10),
-            Modality.EVENT: pub(EventPacket, "/event/packets", 100),
+            Modality.EVENT: pub(events, "/event/packets", 100),
         }
         self._infos = {
             m: pub(CameraInfo, f"/{m.label}/camera_info", 10)
@@ -183,7 +187,7 @@ class Vehicle:
             due = max(due + PERIOD, time.time() - PERIOD)
             time.sleep(max(0.0, due - time.time()))
             stamp = self.now()
-            self._clock.publish(Clock(clock=_time(stamp)))
+            self._clock.publish(Clock(clock=time_of(stamp)))
             self._send(stamp)
 
     def _send(self, stamp: int) -> None:
@@ -212,7 +216,7 @@ class Vehicle:
             points = self._random.uniform(-4, 4, (500, 4)).astype("<f4")
             points[:, 2] += 12
             return cloud(header, points)
-        return packet(header, self._random)
+        return self._make_events(header, self._random)
 
 
 def cloud(header: Header, points: np.ndarray) -> PointCloud2:
@@ -256,10 +260,10 @@ def packet(header: Header, generator: np.random.Generator, count: int = 300) -> 
 
 
 def _header(modality: Modality, stamp: int) -> Header:
-    return Header(frame_id=FRAMES[modality], stamp=_time(stamp))
+    return Header(frame_id=FRAMES[modality], stamp=time_of(stamp))
 
 
-def _time(stamp: int) -> Time:
+def time_of(stamp: int) -> Time:
     seconds, nanoseconds = divmod(stamp, 1_000_000_000)
     return Time(sec=seconds, nanosec=nanoseconds)
 
