@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import tiny_drive
 import torch
+import yaml
 from test_evaluation_report import Reader
 
 from any2seg_ros.bags import BagReader
+from any2seg_ros.cli import main
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation.replay import Replay, ReplayConfig
 from any2seg_ros.evaluation.schedules import parse_corruptions, parse_drops
@@ -221,3 +223,20 @@ def test_what_cannot_be_replayed_is_one_clear_error(segmenter, drive, tmp_path):
     with pytest.raises(FileExistsError, match="has another bag in it"):
         replay(segmenter, drive, other)
     assert np.array_equal([f.name for f in other.iterdir()], ["mine.mcap"])
+
+
+def test_the_command_takes_the_engine_of_the_parameters_unless_told_otherwise(drive, tmp_path):
+    torch.manual_seed(1)
+    path = tmp_path / "tiny.safetensors"
+    network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32)).eval()
+    checkpoints.save(path, network, Metadata(size=(64, 64)))
+    values = {"model": str(path), "engine": "torch", "network_width": 96, "network_height": 32}
+    parameters = tmp_path / "parameters.yaml"
+    parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}))
+    command = ["replay", "--bag", str(drive), "--params-file", str(parameters), "--outputs", "mask"]
+    assert main([*command, "--out", str(tmp_path / "told")]) == 0
+    report = json.loads((tmp_path / "told/report.json").read_text())
+    assert "at 96x32, torch" in report["engine"] and report["model"] == str(path)
+    assert main([*command, "--engine", "onnxruntime", "--out", str(tmp_path / "other")]) == 0
+    report = json.loads((tmp_path / "other/report.json").read_text())
+    assert "at 96x32, ONNX" in report["engine"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,13 +39,16 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="What a topic is, as rgb=/camera/image_raw or label=/truth."),
         ] = None,
         params_file: Annotated[
-            Path | None, typer.Option(help="The node's parameters, as config/any2seg.yaml.")
+            Path | None,
+            typer.Option(help="The node's parameters, as config/any2seg.yaml. Options win."),
         ] = None,
-        engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
-        device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+        engine: Annotated[
+            str | None, typer.Option(help="auto, torch, openvino or onnxruntime.")
+        ] = None,
+        device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, ...")] = None,
         threads: Annotated[
-            int, typer.Option(min=0, help="CPU threads; 0 leaves it to the engine.")
-        ] = 0,
+            int | None, typer.Option(min=0, help="CPU threads; 0 leaves it to the engine.")
+        ] = None,
         seed: Annotated[int, typer.Option(help="Of the noise of --corrupt.")] = 0,
     ) -> None:
         """Run a bag through the node's code, as fast as the machine allows.
@@ -57,7 +61,7 @@ def register(app: typer.Typer) -> None:
         noise. event: noise, sparse, lowres, positive.
         """
         from any2seg_ros.datasets import parse_topics
-        from any2seg_ros.engine import EngineConfig, Segmenter
+        from any2seg_ros.engine import Segmenter
         from any2seg_ros.engine.segmenter import DEFAULT_MODEL
         from any2seg_ros.evaluation.outputs import OUTPUTS
         from any2seg_ros.evaluation.replay import Replay, ReplayConfig
@@ -72,14 +76,23 @@ def register(app: typer.Typer) -> None:
             seed=seed,
             parameters=_parameters(params_file),
         )
-        path = model or find(DEFAULT_MODEL)
-        segmenter = Segmenter.open(EngineConfig(str(path), engine, device, threads))
-        work = Replay(bag, segmenter, config)
+        given = {"model": model, "engine": engine, "device": device, "threads": threads}
+        runs = replace(config.parameters.engine_config(), **_set(given))
+        work = Replay(bag, Segmenter.open(runs), config)
         with _Bar() as progress:
-            report = work.run(out, str(path), progress)
+            report = work.run(out, runs.model or str(find(DEFAULT_MODEL)), progress)
         show(report, out)
         if report["partial"]:
             raise typer.Exit(130)
+
+
+def _set(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that were given, paths as text; the others are what the node's parameters say."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def _parameters(path: Path | None) -> Any:
