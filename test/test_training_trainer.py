@@ -160,3 +160,18 @@ def test_every_recipe_is_read():
     assert recipes
     for recipe in recipes:
         assert isinstance(load_config(recipe), TrainingConfig)
+
+
+def test_blocks_that_refine_are_added_to_and_left_out_of_weights_to_start_from(place):
+    from any2seg_ros.network import checkpoints
+
+    weights = {}
+    for name, refine, initial in (("two", 2, ""), ("one", 1, "two"), ("three", 3, "one")):
+        start = str(place / initial / "weights.safetensors") if initial else ""
+        network = {"width": 16, "dropout": 0.0, "refine": refine}
+        path = written(place, name, steps=1, validate_every=1, initial=start, network=network)
+        weights[name] = checkpoints.load(Trainer(load_config(path)).run())[0]
+        assert len(weights[name].decoder.refine) == refine
+    near = weights["two"].decoder.fuse.weight
+    for name in ("one", "three"):
+        torch.testing.assert_close(weights[name].decoder.fuse.weight, near, atol=1e-3, rtol=0)

@@ -303,8 +303,9 @@ def build(config: TrainingConfig, classes: int) -> Any2Seg:
         mine = network.config
         if replace(loaded.config, refine=mine.refine, dropout=mine.dropout) != mine:
             raise ValueError(f"{initial} holds another network ({loaded.config})")
-        # Blocks that refine begin as nothing, so that they may be added.
-        network.load_state_dict({**network.state_dict(), **loaded.state_dict()})
+        # Blocks that refine add to what comes in: they may be added, as nothing, and left out.
+        given = loaded.state_dict()
+        network.load_state_dict({n: given.get(n, t) for n, t in network.state_dict().items()})
     elif initial:
         load_encoder(network, initial)
         if initial != "imagenet" and isinstance(network.encoder, MiT):
