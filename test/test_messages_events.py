@@ -199,7 +199,8 @@ def test_packets_decoded_at_once_give_the_events_of_packets_decoded_one_by_one()
     packets = []
     for i in range(12):
         words = [time_high(i // 4), time_low(i * 100), addr_y(i), base_x(i, 1), vect_8(i)]
-        stamp = 5 * SECOND + ((i // 4) * 4096 + i * 100) * 1000
+        late = (0, 700, 200, 300, 0, 50)[i % 6]  # us that the host took to stamp it
+        stamp = 5 * SECOND + ((i // 4) * 4096 + i * 100 + late) * 1000
         packets.append(evt3([*words, addr_x(i, 0)], stamp=stamp))
     alone, together = EventDecoder(), EventDecoder()
     one_by_one = sum((listed(alone.decode(msg)) for msg in packets), [])

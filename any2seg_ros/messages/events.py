@@ -92,12 +92,7 @@ class EventDecoder:
     ) -> Events:
         """Events in host time, of columns in sensor time that end with the message `msg`."""
         t, x, y, p = columns
-        stamp = stamp_ns(msg.header.stamp)
-        width, height = int(msg.width), int(msg.height)
-        if not (0 < width <= 16384 and 0 < height <= 16384):
-            raise Unusable(f"event sensor has an absurd size: {width}x{height}")
-        if stamp == 0:
-            raise Unusable("stamp is zero")
+        stamp, width, height = _header(msg)
         if len(t) == 0:
             return Events(t, x, y, p, width, height)
         last = int(t[-1])
@@ -117,8 +112,19 @@ class EventDecoder:
         for msg in messages:
             if getattr(msg, "encoding", "") != "evt3" or msg.is_bigendian != last.is_bigendian:
                 return concatenate([self.decode(msg) for msg in messages], -_EVER, _EVER)
-        data = np.concatenate([_whole(as_bytes(msg.events), 2) for msg in messages])
-        return self._placed(last, self._packet(last, data))
+        parts = [_whole(as_bytes(msg.events), 2) for msg in messages]
+        headers = [_header(msg) for msg in messages]
+        words = np.concatenate(parts).view((">" if last.is_bigendian else "<") + "u2")
+        ends = np.cumsum([len(part) // 2 for part in parts]).tolist()
+        t, line, position, p, counts = self._decoder("evt3").decode_parts(words, ends)
+        t *= 1000
+        begin = 0
+        for (stamp, _, _), end in zip(headers, counts.tolist(), strict=True):
+            if end > begin:
+                t[begin:end] += self._clock.offset(int(t[end - 1]), stamp)
+            begin = end
+        events = Events(t, position, line, p, *headers[-1][1:])
+        return _within(events) if len(t) else events
 
     def _packet(self, msg: Any, data: np.ndarray) -> tuple[np.ndarray, ...]:
         encoding = str(msg.encoding)
@@ -133,17 +139,28 @@ class EventDecoder:
             return _libcaer(_whole(data, 8).view(order + "u4"), int(msg.time_base))
         raise Unusable(f"unknown event encoding '{encoding}'")
 
+    def _decoder(self, encoding: str) -> WordDecoder:
+        if encoding not in self._words:
+            self._words[encoding] = WordDecoder(EVT3 if encoding == "evt3" else LIBCAER_CMP)
+        return self._words[encoding]
+
     def _word_packet(self, encoding: str, words: np.ndarray, msg: Any) -> tuple[np.ndarray, ...]:
-        decoder = self._words.get(encoding)
-        if decoder is None:
-            dialect = EVT3 if encoding == "evt3" else LIBCAER_CMP
-            decoder = self._words[encoding] = WordDecoder(dialect)
-        t, line, position, p = decoder.decode(words)
+        t, line, position, p = self._decoder(encoding).decode(words)
         t *= 1000
         if encoding == "evt3":
             return t, position, line, p
         t += int(msg.time_base)
         return t, line, position, p
+
+
+def _header(msg: Any) -> tuple[int, int, int]:
+    """Stamp in ns, and width and height of the sensor."""
+    stamp, width, height = stamp_ns(msg.header.stamp), int(msg.width), int(msg.height)
+    if not (0 < width <= 16384 and 0 < height <= 16384):
+        raise Unusable(f"event sensor has an absurd size: {width}x{height}")
+    if stamp == 0:
+        raise Unusable("stamp is zero")
+    return stamp, width, height
 
 
 def _whole(data: np.ndarray, size: int) -> np.ndarray:

@@ -9,6 +9,7 @@ the line is x and vectors run along y.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,12 @@ class WordDecoder:
         The time starts at 0 and goes on over loops of its 24 bits. Events before the first
         EVT_TIME_HIGH have no time and are left out.
         """
+        return self.decode_parts(words, [len(words)])[:4]
+
+    def decode_parts(
+        self, words: np.ndarray, ends: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As `decode`, and how many events come from the words before each of `ends`."""
         if not self._dialect.loops:
             self._high = self._low = self._loops = 0
             self._timed = True
@@ -80,9 +87,10 @@ class WordDecoder:
         t = times.take(at_time.searchsorted(at))
         if counts[_BASE] or counts[_TWELVE] or counts[_EIGHT]:
             position, polarity, source = self._vectors(words, kinds, at)
-            return t.take(source), lines.take(source), position, polarity
+            counts = source.searchsorted(at.searchsorted(ends))
+            return t.take(source), lines.take(source), position, polarity, counts
         word = words.take(at)
-        return t, lines, word & 0x7FF, (word & 0x800).astype(bool)
+        return t, lines, word & 0x7FF, (word & 0x800).astype(bool), at.searchsorted(ends)
 
     def _new_highs(self, words: np.ndarray, kinds: np.ndarray) -> list[int]:
         """Where the upper half of the time changes: sensors repeat it many times over."""
