@@ -206,8 +206,8 @@ class Stopwatch:
 def cost(stopwatch: Stopwatch) -> dict[str, float]:
     """What all subsets of a frame cost beside the full set alone, in processor time of all threads.
 
-    Empty where nothing was timed. The ratio is the median over pairs of laps that follow each other: whatever else a machine
-    does meanwhile makes both longer.
+    Empty where nothing was timed. The ratio is the median over pairs of laps that follow each
+    other: whatever else a machine does meanwhile makes both longer.
     """
     if TOGETHER not in stopwatch.laps:
         return {}
