@@ -166,12 +166,16 @@ def test_blocks_that_refine_are_added_to_and_left_out_of_weights_to_start_from(p
     from any2seg_ros.network import checkpoints
 
     weights = {}
-    for name, refine, initial in (("two", 2, ""), ("one", 1, "two"), ("three", 3, "one")):
+    for name, refine, initial in (
+        ("refine2", 2, ""),
+        ("refine1", 1, "refine2"),
+        ("refine3", 3, "refine1"),
+    ):
         start = str(place / initial / "weights.safetensors") if initial else ""
         network = {"width": 16, "dropout": 0.0, "refine": refine}
         path = written(place, name, steps=1, validate_every=1, initial=start, network=network)
         weights[name] = checkpoints.load(Trainer(load_config(path)).run())[0]
         assert len(weights[name].decoder.refine) == refine
-    near = weights["two"].decoder.fuse.weight
-    for name in ("one", "three"):
+    near = weights["refine2"].decoder.fuse.weight
+    for name in ("refine1", "refine3"):
         torch.testing.assert_close(weights[name].decoder.fuse.weight, near, atol=1e-3, rtol=0)
