@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +119,11 @@ class Segmenter:
 
         Maps that several mappings share (the very same object) go through the fusion once.
         """
-        return [self._segmentation(*row, size) for row in self._logits(given)]
+        pending = [
+            self._beside.submit(self._segmentation, subset, logits, weights, size)
+            for subset, logits, weights in self._logits(given)
+        ]
+        return [coming.result() for coming in pending]
 
     def logits(self, maps: Mapping[Modality, Maps]) -> tuple[np.ndarray, np.ndarray]:
         """Logits float32 (K, H/4, W/4) and weights float32 (M,) in vocabulary order."""
@@ -153,3 +160,8 @@ class Segmenter:
         labels, confidence = masks(logits, size or self.size, temperature)
         shares = {m: float(w) for m, w in zip(subset, weights, strict=True)}
         return Segmentation(labels, confidence, shares)
+
+    @cached_property
+    def _beside(self) -> ThreadPoolExecutor:
+        """Threads that make masks: OpenCV and NumPy let go of the interpreter while they work."""
+        return ThreadPoolExecutor(os.cpu_count(), "masks")

@@ -180,10 +180,7 @@ class Evaluator:
 
 
 class Stopwatch:
-    """Times by key; their figure is the median of the laps.
-
-    Of a subset, how long it took; of what a cost is made of, the processor's time on all threads.
-    """
+    """Times by key, a subset or what a cost is made of; their figure is the median of the laps."""
 
     def __init__(self) -> None:
         self.laps: dict[Subset | str, list[float]] = {}
@@ -191,10 +188,9 @@ class Stopwatch:
     @contextmanager
     def lap(self, key: Subset | str) -> Iterator[None]:
         """Use as `with stopwatch.lap(key):`."""
-        clock = time.process_time if isinstance(key, str) else time.perf_counter
-        began = clock()
+        began = time.perf_counter()
         yield
-        self.laps.setdefault(key, []).append(clock() - began)
+        self.laps.setdefault(key, []).append(time.perf_counter() - began)
 
     def milliseconds(self) -> dict[Subset, float]:
         """Median by subset."""
@@ -204,10 +200,10 @@ class Stopwatch:
 
 
 def cost(stopwatch: Stopwatch) -> dict[str, float]:
-    """What all subsets of a frame cost beside the full set alone, in processor time of all threads.
+    """What all subsets of a frame cost beside the full set alone; empty where nothing was timed.
 
-    Empty where nothing was timed. The ratio is the median over pairs of laps that follow each
-    other: whatever else a machine does meanwhile makes both longer.
+    The ratio is the median over pairs of laps that follow each other: whatever else a machine
+    does meanwhile makes both longer.
     """
     if TOGETHER not in stopwatch.laps:
         return {}

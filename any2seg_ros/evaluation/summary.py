@@ -18,7 +18,6 @@ from any2seg_ros.modalities import Subset, subset_name
 from any2seg_ros.taxonomy import Taxonomy
 
 NUMBER = (int, float)
-NUMBER_OR_NONE = (int, float, type(None))
 
 SCHEMA: dict[str, tuple[type, ...]] = {
     "kind": (str,),
