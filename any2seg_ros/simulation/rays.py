@@ -153,6 +153,15 @@ def _arguments(flags):
 
 
 @compiled
+def _load(rays, words, k, origin, direction):
+    """Put a ray of endless reach into column k; `words` are the same bytes as int32."""
+    for axis in range(3):
+        rays[_ORIGIN + axis, k] = origin[axis]
+        rays[_DIRECTION + axis, k] = direction[axis]
+    rays[_NEAR, k], rays[_FAR, k], words[_MASK, k] = 0.0, np.inf, -1
+
+
+@compiled
 def _trace(scene, origins, directions, numbers, flags):
     n = len(directions)
     distance, place = np.empty(n, np.float32), np.empty((n, 2), np.float32)
@@ -165,10 +174,7 @@ def _trace(scene, origins, directions, numbers, flags):
         for k in range(WIDTH):
             valid[0, k] = -1 if k < count else 0
             i = first + min(k, count - 1)
-            for axis in range(3):
-                rays[_ORIGIN + axis, k] = origins[i if several else 0, axis]
-                rays[_DIRECTION + axis, k] = directions[i, axis]
-            rays[_NEAR, k], rays[_FAR, k], words[_MASK, k] = 0.0, np.inf, -1
+            _load(rays, words, k, origins[i if several else 0], directions[i])
             words[_FACE, k] = words[_SHAPE, k] = words[_INSTANCE_ID, k] = -1
         _intersect8(valid.ctypes.data, scene, rays.ctypes.data, arguments.ctypes.data)
         for k in range(count):
@@ -192,10 +198,7 @@ def _blocked(scene, origins, direction, flags):
         for k in range(WIDTH):
             valid[0, k] = -1 if k < count else 0
             i = first + min(k, count - 1)
-            for axis in range(3):
-                rays[_ORIGIN + axis, k] = origins[i, axis]
-                rays[_DIRECTION + axis, k] = direction[axis]
-            rays[_NEAR, k], rays[_FAR, k], words[_MASK, k] = 0.0, np.inf, -1
+            _load(rays, words, k, origins[i], direction)
         _occluded8(valid.ctypes.data, scene, rays.ctypes.data, arguments.ctypes.data)
         for k in range(count):
             # Embree marks what is hidden with a reach of minus infinity.
