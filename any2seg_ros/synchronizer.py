@@ -91,9 +91,11 @@ class _Stream:
     """What is known of one modality's messages; times in ns."""
 
     __slots__ = (
+        "append",
         "bit",
         "buffer",
         "chunked",
+        "dead",
         "enabled",
         "hold",
         "interval",
@@ -117,6 +119,7 @@ class _Stream:
         self.hold = _ns(timing.hold)
         self.order = order
         self.buffer: deque[tuple[int, Any]] = deque(maxlen=timing.capacity)
+        self.append = self.buffer.append
 
     def clear(self, misses: int) -> None:
         """Nothing heard yet; so long, nobody waits."""
@@ -124,18 +127,16 @@ class _Stream:
         self.last = _NEVER if self.enabled else _FOREVER
         self.interval = 0
         self.misses = misses
+        self.dead = True
         self.refused = ""
         self.lacked = True
 
     def insert(self, stamp: int, message: Any) -> None:
         """A measurement that was overtaken by a later one of its own sensor."""
-        buffer = self.buffer
-        if len(buffer) == buffer.maxlen:
-            buffer.popleft()
-        ordered = list(buffer)
+        ordered = list(self.buffer)
         insort(ordered, (stamp, message), key=lambda entry: entry[0])
-        buffer.clear()
-        buffer.extend(ordered)
+        self.buffer.clear()
+        self.buffer.extend(ordered)  # a full one lets go of its oldest
 
 
 class _Pending:
@@ -222,7 +223,7 @@ class Synchronizer:
             stream.clear(self._dead_after)
         self._pending: deque[_Pending] = deque()
         self._clock = _NEVER
-        self._order = len(self._anchors)
+        self._order = len(self._anchors) - 1
         self._overdue = _NEVER
         self._reference = _NEVER
         self._due = _NEVER
@@ -241,7 +242,7 @@ class Synchronizer:
 
     def alive(self, modality: Modality) -> bool:
         """Whether Frames wait for the modality."""
-        return self._streams[modality].misses < self._dead_after
+        return not self._streams[modality].dead
 
     def kept(self, modality: Modality) -> int:
         """How many of the modality's messages are in its buffer."""
@@ -285,7 +286,7 @@ class Synchronizer:
                 elif stream.last != _NEVER:
                     stream.interval = interval + (interval >> 3) if interval else gap
             stream.last = stamp
-            stream.buffer.append((stamp, message))
+            stream.append((stamp, message))
         elif not stream.enabled:
             return []
         elif gap < self._jump:
@@ -311,8 +312,11 @@ class Synchronizer:
             bit = stream.bit
             if waiting & bit:
                 since = first.stamp - stream.last
-                early = stream.interval - since > stream.window
-                if since <= 0 or early or not self._awaited(stream, since):
+                if (
+                    since <= 0
+                    or stream.interval - since > stream.window
+                    or not self._awaited(stream, since)
+                ):
                     first.waiting = waiting = waiting ^ bit
             if waiting and self._clock < first.until and now < first.give_up:
                 return []
@@ -350,6 +354,7 @@ class Synchronizer:
             if now >= left.give_up if self._live else self._clock >= left.until:
                 return
         stream.misses = 0
+        stream.dead = False
 
     def _take_over(self, stream: _Stream, stamp: int, message: Any, now: int) -> None:
         """Open a Frame in place of the anchor, if all that are preferred are silent."""
@@ -358,17 +363,16 @@ class Synchronizer:
         for other in self._anchors[: stream.order]:
             silence = other.interval if other.interval > self._period else self._period
             overdue = other.last + silence + (silence >> 1)
-            if other.misses < self._dead_after and stamp <= overdue:
+            if not other.dead and stamp <= overdue:
                 return
         self._open(stream, stamp, message, now)
 
     def _open(self, stream: _Stream, stamp: int, message: Any, now: int) -> None:
         """Open a Frame, unless it would be too near to the one before."""
         order, period, interval = stream.order, self._period, stream.interval
-        if order == len(self._anchors):
-            return
-        patience = self._patience if interval <= period else interval + (interval >> 1)
-        self._overdue = stamp + patience
+        self._overdue = stamp + (
+            self._patience if interval <= period else interval + (interval >> 1)
+        )
         changed = order != self._order
         self._order = order
         since = stamp - self._reference
@@ -383,10 +387,10 @@ class Synchronizer:
         self._reference = stamp
         on_grid = stream.chunked and not changed and stamp - self._due < period
         self._due = (self._due if on_grid else stamp) + period
-        waiting, dead_after, silence = 0, self._dead_after, self._silence
+        waiting, silence = 0, self._silence
         for other in self._streams:
             since = stamp - other.last
-            if since <= 0 or other.misses >= dead_after:
+            if since <= 0 or other.dead:
                 continue
             # As `_awaited` has it, which costs a call.
             left = other.interval - since
@@ -439,6 +443,10 @@ class Synchronizer:
                 chosen, found = pending.message, _OK
                 while len(buffer) > 1 and buffer[1][0] <= reference:
                     buffer.popleft()
+            elif 0 <= reference - stream.last <= stream.window:  # the newest is the nearest
+                while len(buffer) > 1:
+                    buffer.popleft()
+                chosen, found = buffer[0][1], _OK
             elif buffer:
                 chosen, found = _nearest(stream, reference)
             else:
@@ -478,6 +486,7 @@ class Synchronizer:
             if missed & stream.bit:
                 stream.misses += 1
                 if stream.misses >= self._dead_after:
+                    stream.dead = True
                     self._stop_waiting(stream)
 
     def _stop_waiting(self, stream: _Stream) -> None:

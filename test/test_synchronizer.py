@@ -127,6 +127,16 @@ def test_buffers_never_hold_more_than_their_capacity(world, seed, capacity):
         assert all(synchronizer.kept(m) <= capacity for m in Modality)
 
 
+def test_a_full_buffer_keeps_its_newest_when_an_older_one_is_overtaken():
+    config = without_window(SynchronizerConfig(anchors=(RGB,)), capacity=1)
+    synchronizer = Synchronizer(config)
+    for stamp in (START + 20 * MS, START + 10 * MS):
+        synchronizer.add(DEPTH, stamp, stamp, stamp)
+    synchronizer.add(RGB, START + 30 * MS, None, START + 30 * MS)
+    (frame,) = synchronizer.flush()
+    assert frame.measurements[DEPTH] == START + 20 * MS
+
+
 def test_an_offset_moves_a_sensors_stamps():
     config = SynchronizerConfig()
     config = replace(config, timing={**config.timing, DEPTH: Timing(offset=-0.08, hold=0.0)})

@@ -11,7 +11,7 @@ from any2seg_ros.synchronizer import Synchronizer, SynchronizerConfig
 
 SECTION = "synchronizer"
 
-_REPEATS = 25
+_REPEATS = 150
 _SECONDS = 100
 _STORES = 200_000
 
