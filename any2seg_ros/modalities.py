@@ -157,7 +157,7 @@ class Measurement:
     reference_from_sensor: np.ndarray = field(default_factory=lambda: IDENTITY)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Frame:
     """The measurements that belong to one reference stamp (ns).
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -158,6 +158,8 @@ class _Pending:
 
 class _Draft:
     """A Frame in the making: Frame's own __init__ assigns to a frozen class, which is slow."""
+
+    __slots__ = tuple(f.name for f in fields(Frame))
 
 
 class Synchronizer:
@@ -369,20 +371,16 @@ class Synchronizer:
 
     def _open(self, stream: _Stream, stamp: int, message: Any, now: int) -> None:
         """Open a Frame, unless it would be too near to the one before."""
-        order, period, interval = stream.order, self._period, stream.interval
-        self._overdue = stamp + (
-            self._patience if interval <= period else interval + (interval >> 1)
-        )
+        order, period = stream.order, self._period
+        self._overdue = stamp + self._patience  # at least: `_take_over` looks closer
         changed = order != self._order
         self._order = order
         since = stamp - self._reference
-        if stamp < self._earliest or (changed and since + since < period):
+        if since <= 0 or stamp < self._earliest or (changed and since + since < period):
             return
         if self._least:
             # One that comes a little early is taken, and the next is due no earlier for that.
             self._earliest = max(self._earliest, stamp - self._least // 5) + self._least
-        else:
-            self._earliest = stamp + 1
         self.counters.opened += 1
         self._reference = stamp
         on_grid = stream.chunked and not changed and stamp - self._due < period
@@ -439,14 +437,14 @@ class Synchronizer:
             buffer = stream.buffer
             if stream.chunked:
                 chosen, found = _slice(stream, reference)
-            elif stream is anchor:
-                chosen, found = pending.message, _OK
-                while len(buffer) > 1 and buffer[1][0] <= reference:
-                    buffer.popleft()
             elif 0 <= reference - stream.last <= stream.window:  # the newest is the nearest
                 while len(buffer) > 1:
                     buffer.popleft()
                 chosen, found = buffer[0][1], _OK
+            elif stream is anchor:
+                chosen, found = pending.message, _OK
+                while len(buffer) > 1 and buffer[1][0] <= reference:
+                    buffer.popleft()
             elif buffer:
                 chosen, found = _nearest(stream, reference)
             else:
@@ -478,6 +476,8 @@ class Synchronizer:
         frame.availability = availability
         frame.reasons = reasons
         frame.anchor = anchor.modality
+        frame.label = None
+        frame.name = ""
         frame.__class__ = Frame
         return frame
 
