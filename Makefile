@@ -12,7 +12,7 @@ TEST_ENV = ROS_PYTHON_CHECK_FIELDS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
 	ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-$$(( $$$$ % 90 + 10 ))} PYTHONUNBUFFERED=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test weights lint format clean
 
 help:  ## this text
 	@echo "any2seg_ros: segmentation from whatever sensors are left"
@@ -20,6 +20,7 @@ help:  ## this text
 	@echo "  make demo     set up what is missing, take sensors away from a running node, score its masks"
 	@echo "  make test     set up what is missing, run the tests       (PYTEST_ARGS='-k synchronizer -x')"
 	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or wheels from PyPI)"
+	@echo "  make weights  make the shipped weights again: data, both stages (hours; goes on where it was cut off)"
 	@echo "  make lint     ruff and mypy"
 	@echo "  make format   let ruff mend what it can"
 	@echo "  make clean    remove .venv and everything built; models, runs and data stay"
@@ -37,6 +38,15 @@ demo:
 test:
 	@$(SET_UP) --tests
 	@$(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+TRAIN = OMP_NUM_THREADS=1 $(BIN)/torchrun --nproc-per-node 2 -m any2seg_ros.training
+
+weights:
+	@$(SET_UP) --tests
+	$(BIN)/any2seg simulate --out data/benchmark --recipe config/simulation_benchmark.yaml
+	$(TRAIN) config/training/any2seg.yaml
+	$(TRAIN) config/training/any2seg_streets.yaml
+	cp runs/any2seg_streets/weights.safetensors models/any2seg_streets.safetensors
 
 lint:
 	@$(SET_UP) --tests

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -69,6 +71,22 @@ def test_a_recipe_is_made_recorded_verified_and_found_changed(tmp_path: Path) ->
     label.unlink()
     with pytest.raises(FileNotFoundError, match="missing"):
         job.run(job.Options(out=out, recipe=recipe, verify=True))
+
+
+def test_the_installed_command_makes_frames_in_two_processes(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name("any2seg")
+    if not command.is_file():
+        pytest.skip("the command is installed elsewhere: not in an environment that make set up")
+    words = ["--scenes", "2", "--frames", "1", "--size", "96x64", "--conditions", "cloud"]
+    out = tmp_path / "out"
+    ended = subprocess.run(
+        [command, "simulate", "--out", out, *words, "--jobs", "2"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert len(list(out.rglob("*_rgb_front.png"))) == 2
 
 
 def test_a_wrong_recipe_names_its_entry(tmp_path: Path) -> None:

@@ -23,6 +23,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tools"
 FROM_PYPI = TOOLS / "ros_from_pypi"
+COMMAND = """#!{python}
+import sys
+
+from {module} import main
+
+if __name__ == "__main__":  # worker processes import this file
+    sys.exit(main())
+"""
 MESSAGE_STAND_INS = FROM_PYPI / "stand_ins" / "messages"
 BASE = ("requirements.txt", "requirements-engines.txt", "requirements-simulation.txt")
 FOR_TESTS = ("requirements-training.txt", "requirements-teachers.txt", "requirements-test.txt")
@@ -114,7 +122,12 @@ def steps(tests: bool) -> list[Step]:
         )
     )
     plan.append(
-        Step("commands", "the commands any2seg and segmenter", write_commands, (), (str(ROOT),))
+        Step(
+            "commands",
+            "the commands any2seg and segmenter",
+            write_commands,
+            words=(str(ROOT), COMMAND),
+        )
     )
     if tests:
         more = tuple(ROOT / name for name in FOR_TESTS)
@@ -230,9 +243,7 @@ def write_commands(place: Place) -> None:
         ("segmenter", "any2seg_ros.node.segmenter"),
     ):
         script = place.venv / "bin" / name
-        script.write_text(
-            f"#!{place.python}\nimport sys\n\nfrom {module} import main\n\nsys.exit(main())\n"
-        )
+        script.write_text(COMMAND.format(python=place.python, module=module))
         script.chmod(0o755)
 
 
