@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from math import gcd
-from typing import NamedTuple
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
-_SQUARE = np.ones((2, 2), np.uint8)
+from any2seg_ros.loops import compiled
 
 
 def masks(
@@ -25,75 +24,76 @@ def masks(
 
 
 def _labels(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The argmax; each class is upsampled only in the rows in which it may win."""
-    width, height = size
-    best = np.full((height, width), -np.inf, np.float32)
-    labels = np.zeros((height, width), np.uint8)
-    spare, spare_bytes = np.empty_like(best), np.empty_like(labels)
-    candidates = _candidates(logits)
-    bands = _bands(candidates, logits.shape[1], height)
-    for k in np.flatnonzero(candidates.any(1)).tolist():
-        band = bands[k]
-        large = spare[: band.height]
-        part = logits[k, band.source]
-        cv2.resize(part, (width, band.height), dst=large, interpolation=cv2.INTER_LINEAR)
-        plane, rows = large[band.kept], band.target
-        nearer = spare_bytes[: len(plane)]
-        np.greater(plane, best[rows], out=nearer.view(bool))
-        # Classes come in order: the latest to win has the largest number.
-        nearer *= np.uint8(k)
-        np.maximum(labels[rows], nearer, out=labels[rows])
-        np.maximum(best[rows], plane, out=best[rows])
+    """The argmax of the logits upsampled as OpenCV does it, without upsampling most of them."""
+    classes, height, width = logits.shape
+    labels = np.empty(size[::-1], np.uint8)
+    rows, down = _axis(height, size[1])
+    columns, right = _axis(width, size[0])
+    corners = np.ascontiguousarray(logits.transpose(1, 2, 0))
+    _fill(corners, rows, down, columns, right, labels)
     return labels
 
 
-def _candidates(logits: np.ndarray) -> np.ndarray:
-    """Which classes may win between a row of logits and the next, bool (K, h - 1).
+@lru_cache(maxsize=32)
+def _axis(source: int, target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the cells between logits begin among `target` pixels, int (source + 2,), and how far
+    each pixel is from its cell's first corner to the second, float32 (target,)."""
+    position = (np.arange(target) + 0.5) * (source / target) - 0.5
+    before = np.floor(position)
+    begins = np.searchsorted(before, np.arange(-1, source + 1))
+    return begins, (position - before).astype(np.float32)
+
+
+@compiled
+def _fill(
+    corners: np.ndarray,
+    rows: np.ndarray,
+    down: np.ndarray,
+    columns: np.ndarray,
+    right: np.ndarray,
+    labels: np.ndarray,
+) -> None:
+    """Labels (H, W) of corners (h, w, K), cell by cell.
 
     Bilinear interpolation stays between its corners: a class whose largest corner is below
-    another's smallest one wins nowhere between them.
+    another's smallest one wins nowhere in a cell. Mostly one class is left, and nothing has to be
+    interpolated; where several are, the first of equal ones wins, as in NumPy's argmax.
     """
-    classes, height, width = logits.shape
-    smallest, largest = (
-        of(
-            logits.reshape(-1, width), _SQUARE, anchor=(0, 0), borderType=cv2.BORDER_REPLICATE
-        ).reshape(logits.shape)[:, : max(height - 1, 1)]
-        for of in (cv2.erode, cv2.dilate)
-    )
-    return (largest >= smallest.max(0)).any(2)
-
-
-class _Band(NamedTuple):
-    """Rows: those of `source` are upsampled to `height`, of which `kept` are `target`."""
-
-    source: slice
-    height: int
-    kept: slice
-    target: slice
-
-
-def _bands(wanted: np.ndarray, source: int, target: int) -> list[_Band]:
-    """From the first to the last row that each class (K, source - 1) is wanted behind.
-
-    A band begins and ends where rows of both rasters do, so that it has the very interpolation
-    of the whole; one such step more on either side keeps it from the border.
-    """
-    steps = gcd(source, target)
-    small, large = source // steps, target // steps
-    count = wanted.shape[1]
-    first = (2 * wanted.argmax(1) + 1) // (2 * small)
-    last = (2 * (count - wanted[:, ::-1].argmax(1)) + 1) // (2 * small)
-    bands = []
-    for begin, end in zip(first.tolist(), np.minimum(last + 1, steps).tolist(), strict=True):
-        low, high = max(begin - 1, 0), min(end + 1, steps)
-        band = _Band(
-            slice(low * small, high * small),
-            (high - low) * large,
-            slice((begin - low) * large, (end - low) * large),
-            slice(begin * large, end * large),
-        )
-        bands.append(band)
-    return bands
+    height, width, classes = corners.shape
+    may_win = np.empty(classes, np.int64)
+    best = np.empty(labels.shape[1], np.float32)
+    one = np.float32(1)
+    for i in range(height + 1):
+        top, bottom = max(i - 1, 0), min(i, height - 1)
+        for j in range(width + 1):
+            left, far = max(j - 1, 0), min(j, width - 1)
+            a, b = corners[top, left], corners[top, far]
+            c, d = corners[bottom, left], corners[bottom, far]
+            floor = -np.float32(np.inf)
+            for k in range(classes):
+                floor = max(floor, min(min(a[k], b[k]), min(c[k], d[k])))
+            count = 0
+            for k in range(classes):
+                if not max(max(a[k], b[k]), max(c[k], d[k])) < floor:
+                    may_win[count] = k
+                    count += 1
+            begin, end = columns[j], columns[j + 1]
+            for y in range(rows[i], rows[i + 1]):
+                labels[y, begin:end] = may_win[0]
+                if count == 1:
+                    continue
+                v = down[y]
+                best[begin:end] = -np.float32(np.inf)
+                for n in range(count):
+                    k = may_win[n]
+                    for x in range(begin, end):
+                        u = right[x]
+                        above = a[k] * (one - u) + b[k] * u
+                        below = c[k] * (one - u) + d[k] * u
+                        value = above * (one - v) + below * v
+                        if value > best[x]:
+                            best[x] = value
+                            labels[y, x] = k
 
 
 def _confidence(logits: np.ndarray, size: tuple[int, int], temperature: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from any2seg_ros.modalities import Camera, Frame, Measurement, Modality, Unusabl
 from any2seg_ros.sensors.depth import depth_in_view
 from any2seg_ros.sensors.placing import Placer
 from any2seg_ros.simulation.drive import Rig
-from any2seg_ros.simulation.loops import compiled
+from any2seg_ros.loops import compiled
 from any2seg_ros.simulation.scene import Scene, SceneSpec, Shot
 
 PICTURES = {

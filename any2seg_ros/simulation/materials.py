@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from any2seg_ros.simulation.loops import inlined
+from any2seg_ros.loops import inlined
 from any2seg_ros.simulation.mesh import vector
 
 TILE = 128

@@ -9,7 +9,7 @@ from math import cos, pi, sin
 
 import numpy as np
 
-from any2seg_ros.simulation.loops import compiled
+from any2seg_ros.loops import compiled
 
 Color = tuple[float, float, float]
 COLUMNS = 21

@@ -16,7 +16,7 @@ from embreex import rtcore_scene
 from llvmlite import binding
 from numba import types
 
-from any2seg_ros.simulation.loops import compiled
+from any2seg_ros.loops import compiled
 
 WIDTH = 8
 _INCOHERENT, _COHERENT = 0, 1 << 16

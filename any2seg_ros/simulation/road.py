@@ -8,7 +8,7 @@ from math import cos, sin, sqrt
 
 import numpy as np
 
-from any2seg_ros.simulation.loops import compiled
+from any2seg_ros.loops import compiled
 from any2seg_ros.simulation.mesh import COLUMNS, Look, Mesh, join, quads
 
 

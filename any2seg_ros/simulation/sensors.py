@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from any2seg_ros.modalities import IGNORE, Camera
-from any2seg_ros.simulation.loops import compiled
+from any2seg_ros.loops import compiled
 from any2seg_ros.simulation.materials import M, atlas
 from any2seg_ros.simulation.mesh import vector
 from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from any2seg_ros.simulation.loops import compiled, inlined
+from any2seg_ros.loops import compiled, inlined
 from any2seg_ros.simulation.materials import atlas, texel
 from any2seg_ros.simulation.stage import Hits, Snapshot
 from any2seg_ros.simulation.weather import Weather, added, clarity, dot, mixed, sky_light

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from any2seg_ros.simulation.loops import compiled
+from any2seg_ros.loops import compiled
 from any2seg_ros.simulation.mesh import Mesh, join
 from any2seg_ros.simulation.rays import Group, Tree
 from any2seg_ros.simulation.town import Town

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from any2seg_ros.simulation.loops import inlined
+from any2seg_ros.loops import inlined
 
 CONDITIONS = ("cloud", "fog", "night", "rain", "sun")
 FAILURES = ("motionblur", "overexposure", "underexposure", "lidarjitter", "eventlowres")
