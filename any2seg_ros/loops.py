@@ -5,9 +5,22 @@ A compiled loop lets go of the interpreter: others run Python meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from numba import njit
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
-"""Divisions by zero give infinity, as in NumPy."""
-inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    """Divisions by zero give infinity, as in NumPy."""
+    options |= {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # nowhere to write, as on a read-only system: compiled by every process
+        return njit(**options)(function)
+
+
+compiled = _compile
+inlined = partial(_compile, forceinline=True)
 """For functions of one pixel, which loops call: calls with many arguments are dear."""

@@ -12,11 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from any2seg_ros.loops import compiled
 from any2seg_ros.modalities import Camera, Frame, Measurement, Modality, Unusable
 from any2seg_ros.sensors.depth import depth_in_view
 from any2seg_ros.sensors.placing import Placer
 from any2seg_ros.simulation.drive import Rig
-from any2seg_ros.loops import compiled
 from any2seg_ros.simulation.scene import Scene, SceneSpec, Shot
 
 PICTURES = {

@@ -9,8 +9,8 @@ from math import exp, sqrt
 import cv2
 import numpy as np
 
-from any2seg_ros.modalities import IGNORE, Camera
 from any2seg_ros.loops import compiled
+from any2seg_ros.modalities import IGNORE, Camera
 from any2seg_ros.simulation.materials import M, atlas
 from any2seg_ros.simulation.mesh import vector
 from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings
