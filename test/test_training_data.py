@@ -190,6 +190,18 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
     assert len(ahead) == 3 and torch.equal(ahead[1].images, first.images)
 
 
+def test_subsets_are_trained_from_a_step_on(root, tmp_path):
+    losses = LossConfig(variants=("full", "random", "single"), subsets_from=2)
+    batches = Batches([placed_of(root, tmp_path)], CALM, losses, 4, SIZE, 0)
+    before, after = batches.at(1), batches.at(2)
+    assert before.variants == ("full",) and before.subsets.shape[0] == 1
+    assert after.variants == losses.variants and after.subsets.shape[0] == 3
+    full_only = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 4, SIZE, 0)
+    assert torch.equal(before.images, full_only.at(1).images)
+    with pytest.raises(ValueError, match="subsets_from"):
+        LossConfig(variants=("random",), subsets_from=2)
+
+
 def test_an_epoch_sees_every_frame_once(root, tmp_path):
     batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(variants=("full",)), 1, SIZE, 0)
     names = [batches.at(step).names[0] for step in range(5)]

@@ -162,6 +162,7 @@ def test_scenes_correlate_every_modality_with_the_description(clip):
         torch.zeros(2, 8, 8, dtype=torch.uint8),
         torch.ones(2, 4, dtype=torch.bool),
         torch.ones(1, 2, 4, dtype=torch.bool),
+        ("full",),
         ("a", "b"),
         (("night",), ()),
     )

@@ -19,13 +19,14 @@ from any2seg_ros.training.placed import PlacedSet
 class Batch:
     """images float32 (B, M, 3, H, W), labels uint8 (B, h, w), present bool (B, M).
 
-    subsets bool (V, B, M): the subset of each sample in each variant. names by sample.
+    subsets bool (V, B, M): the subset of each sample in each of `variants`. names by sample.
     """
 
     images: Tensor
     labels: Tensor
     present: Tensor
     subsets: Tensor
+    variants: tuple[str, ...]
     names: tuple[str, ...]
     conditions: tuple[tuple[str, ...], ...]
 
@@ -75,18 +76,20 @@ class Batches:
 
     def at(self, step: int) -> Batch:
         """The batch of a step."""
-        samples = [self._sample(step * self._batch + position) for position in self._mine]
+        variants = self._losses.variants_at(step)
+        samples = [self._sample(step * self._batch + place, variants) for place in self._mine]
         images, labels, present, subsets, names, conditions = zip(*samples, strict=True)
         return Batch(
             torch.from_numpy(np.stack(images)),
             torch.from_numpy(np.stack(labels)),
             torch.from_numpy(np.stack(present)),
             torch.from_numpy(np.stack(subsets, 1)),
+            variants,
             names,
             conditions,
         )
 
-    def _sample(self, position: int) -> tuple:
+    def _sample(self, position: int, variants: Sequence[str]) -> tuple:
         """The sample at a position of the endless sequence of shuffled epochs."""
         epoch, place = divmod(position, self._count)
         order = np.random.default_rng([self._seed, 0, epoch]).permutation(self._count)
@@ -97,7 +100,7 @@ class Batches:
         )
         present = placed.present[index]
         shares = self._losses.single_shares
-        subsets = np.stack([draw(v, present, generator, shares) for v in self._losses.variants])
+        subsets = np.stack([draw(v, present, generator, shares) for v in variants])
         rows = _spread(label.shape[0], self._label_size[1])
         columns = _spread(label.shape[1], self._label_size[0])
         label = np.ascontiguousarray(label[np.ix_(rows, columns)])

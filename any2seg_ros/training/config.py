@@ -63,6 +63,9 @@ class LossConfig:
     variants: tuple[str, ...] = VARIANTS
     """The subsets that every sample is trained with in each step: full, random (any non-empty
     subset), single (one modality). The encoder's pass is shared."""
+    subsets_from: int = 0
+    """Step from which variants other than `full` are trained; before, `full` alone. A network that
+    segments well with all modalities learns to do with fewer in a fraction of the steps."""
     single_shares: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     """How often `single` draws rgb, depth, lidar and event, relative to each other."""
     class_power: float = 0.5
@@ -86,10 +89,16 @@ class LossConfig:
     stride: int = 2
     """Losses are taken on every so many pixels of the modality images."""
 
+    def variants_at(self, step: int) -> tuple[str, ...]:
+        """The variants that a step trains."""
+        return self.variants if step >= self.subsets_from else ("full",)
+
     def __post_init__(self) -> None:
         unknown = sorted(set(self.variants) - set(VARIANTS))
         if unknown or not self.variants:
             raise ValueError(f"unknown variant '{', '.join(unknown)}': use {', '.join(VARIANTS)}")
+        if self.subsets_from and "full" not in self.variants:
+            raise ValueError("losses.subsets_from needs the variant full: it is trained before")
         shares = self.single_shares
         if len(shares) != len(Modality) or min(shares) <= 0:
             raise ValueError("losses.single_shares must be four numbers above 0")

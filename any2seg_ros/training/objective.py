@@ -41,7 +41,7 @@ class Objective:
 
     def losses(self, network: Any2Seg, batch: Batch) -> dict[str, Pair]:
         """The weighted losses by name, as sums and counts over this process's samples."""
-        variants = self.config.variants
+        variants = batch.variants
         count = len(variants)
         maps = network.encode(batch.images)
         repeated = [m.repeat(count, 1, 1, 1, 1) for m in maps]
@@ -53,16 +53,18 @@ class Objective:
         for i, (variant, prediction) in enumerate(zip(variants, predictions, strict=True)):
             pair = cross_entropy(prediction, batch.labels, self.class_weights, self.config.ohem)
             losses[f"{i}_{variant}"] = weighted(pair, 1 / count)
-        self._distil(losses, logits.chunk(count))
+        self._distil(losses, variants, logits.chunk(count))
         self._correlate(losses, maps, fused, batch)
         return losses
 
-    def _distil(self, losses: dict[str, Pair], logits: tuple[Tensor, ...]) -> None:
+    def _distil(
+        self, losses: dict[str, Pair], variants: tuple[str, ...], logits: tuple[Tensor, ...]
+    ) -> None:
         config = self.config
-        students = [i for i, variant in enumerate(config.variants) if variant != "full"]
-        if not config.distillation or not students or "full" not in config.variants:
+        students = [i for i, variant in enumerate(variants) if variant != "full"]
+        if not config.distillation or not students or "full" not in variants:
             return
-        teacher = logits[config.variants.index("full")]
+        teacher = logits[variants.index("full")]
         student = torch.cat([logits[i] for i in students])
         pair = distillation(
             student, teacher.repeat(len(students), 1, 1, 1), config.distillation_temperature
