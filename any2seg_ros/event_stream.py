@@ -23,14 +23,15 @@ _MANY = 300
 class Packet:
     """A message of events; `decoded` says whether it has been its turn.
 
-    The events of packets that were decoded together are with the last of them. `reason` says why
-    there are none.
+    The events of packets that were decoded together are with the last of them, their `home`.
+    `reason` says why there are none.
     """
 
-    __slots__ = ("decoded", "events", "message", "reason")
+    __slots__ = ("decoded", "events", "home", "message", "reason")
 
     def __init__(self, message: Any) -> None:
         self.message = message
+        self.home = self
         self.events: Events | None = None
         self.reason = ""
         self.decoded = False
@@ -72,7 +73,8 @@ class EventStream:
         last = packets[-1]
         if not last.decoded:
             self._decode_until(last)
-        chunks = [packet.events for packet in packets if packet.events is not None]
+        homes = dict.fromkeys(packet.home for packet in packets)
+        chunks = [home.events for home in homes if home.events is not None]
         if not chunks:
             raise Unusable(last.reason or "event packets were lost in a jump of time")
         size = (chunks[-1].width, chunks[-1].height)
@@ -90,6 +92,8 @@ class EventStream:
     def _decode(self, batch: list[Packet]) -> None:
         try:
             batch[-1].events = self._decoder.decode_all([packet.message for packet in batch])
+            for packet in batch:
+                packet.home = batch[-1]
         except Exception:
             self._decode_one_by_one(batch)
         for packet in batch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -18,7 +18,7 @@ from any2seg_ros.engine import EngineConfig
 from any2seg_ros.modalities import IDENTITY, Camera, Modality
 from any2seg_ros.pipeline import PipelineConfig
 from any2seg_ros.sensors import HealthConfig
-from any2seg_ros.sensors.calibration import transform
+from any2seg_ros.sensors.calibration import field_of_view, transform
 from any2seg_ros.synchronizer import SynchronizerConfig, Timing
 
 _RGB, _DEPTH, _LIDAR, _EVENT = Modality
@@ -262,16 +262,11 @@ class NodeParameters:
 
         `simulated`: the node runs on simulated time.
         """
-        timing = {
-            m: Timing(
-                s.enabled,
-                s.offset,
-                max(s.window, event_window) if m == _EVENT else s.window,
-                s.hold,
-                2000 if m == _EVENT else Timing.capacity,
-            )
-            for m, s in self.sensors.items()
-        }
+        timing = {m: Timing(s.enabled, s.offset, s.window, s.hold) for m, s in self.sensors.items()}
+        event = self.sensors[_EVENT]
+        if event.type != "image":
+            window = max(event.window, event_window)
+            timing[_EVENT] = replace(timing[_EVENT], window=window, capacity=2000, sliced=True)
         replay = simulated if self.replay == "auto" else self.replay == "yes"
         return SynchronizerConfig(
             anchors=tuple(Modality.parse(name) for name in self.anchors),
@@ -310,7 +305,9 @@ class NodeParameters:
         if not (self.reference_width and self.reference_height):
             return None
         fx, fy, cx, cy = _numbers("reference_k", self.reference_k, 4)
-        return Camera(
+        if not (fx > 0 and fy > 0):
+            raise ValueError(f"reference_k is '{self.reference_k}': fx and fy must be above 0")
+        camera = Camera(
             self.reference_width,
             self.reference_height,
             fx,
@@ -320,6 +317,11 @@ class NodeParameters:
             _numbers("reference_d", self.reference_d),
             self.reference_model,
         )
+        try:
+            field_of_view(camera)
+        except ValueError as error:
+            raise ValueError(f"reference_model, reference_d: {error}") from None
+        return camera
 
     def pose(self, modality: Modality) -> np.ndarray | None:
         """float64 (4, 4), the sensor's frame to the reference camera's; None if TF has it."""
@@ -438,6 +440,8 @@ def _numbers(name: str, text: str, count: int | None = None) -> tuple[float, ...
         values = tuple(float(word) for word in text.replace(",", " ").split())
     except ValueError:
         raise ValueError(f"{name} is '{text}', but must be numbers with spaces between") from None
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} is '{text}', but must be finite")
     if count is not None and len(values) != count:
         raise ValueError(f"{name} is '{text}', but must be {count} numbers with spaces between")
     return values

@@ -202,13 +202,21 @@ class Preparation:
         for modality in frame.subset:
             try:
                 measurement = self._measurement(modality, frame, received[modality])
-                self._health[modality].check(measurement, received[modality].heard)
+                self._health[modality].check(measurement, self._heard(modality, received))
                 measurements[modality] = measurement
             except Unusable as reason:
                 self.invalid[modality] += 1
                 availability[modality] = Availability.INVALID
                 reasons[modality] = str(reason)
         return Frame(frame.stamp, measurements, availability, reasons, frame.anchor)
+
+    def _heard(self, modality: Modality, received: Mapping[Modality, Received]) -> int | None:
+        """When a measurement was heard, in the time of its own sensor (ns), if it is known."""
+        heard = received[modality].heard
+        return None if heard is None else heard - self._offset(modality)
+
+    def _offset(self, modality: Modality) -> int:
+        return round(self.config.offset_s.get(modality, 0.0) * 1e9)
 
     def _measurement(self, modality: Modality, frame: Frame, newest: Received) -> Measurement:
         body, stamp = newest.body, newest.stamp
@@ -218,9 +226,8 @@ class Preparation:
         elif modality == Modality.LIDAR:
             data = messages.decode_cloud(body)
         elif isinstance(body, Packet):
-            offset = round(self.config.offset_s.get(modality, 0.0) * 1e9)
             # Events are cut at the frame's stamp, in the time of their own sensor.
-            stamp = min(frame.stamp - offset, newest.stamp)
+            stamp = min(frame.stamp - self._offset(modality), newest.stamp)
             window = round(self.placing.event_window_ms * 1e6)
             packets = [one.body for one in _all(frame.measurements[modality])]
             data = self._stream.events(packets, stamp - window, stamp)

@@ -47,7 +47,7 @@ def semantic_points(
     camera's frame; those that its image does not show are left out.
     """
     assert result.segmentation is not None
-    xyz = cloud_of(result)
+    xyz = cloud_of(result, reference)
     height, width = labels.shape
     view = reference.resized(width, height)
     x, y, z = np.ascontiguousarray(xyz.T)
@@ -57,18 +57,22 @@ def semantic_points(
     return labelled_points(xyz[index], taxonomy.palette[ids], ids, confidence)
 
 
-def cloud_of(result: Result) -> np.ndarray:
-    """Points float32 (n, 3) in the reference camera's frame, m; none without LiDAR and depth."""
+def cloud_of(result: Result, reference: Camera) -> np.ndarray:
+    """Points float32 (n, 3) in the reference camera's frame, m; none without LiDAR and depth.
+
+    Depth without a camera of its own is registered to the reference camera.
+    """
     lidar = result.frame.measurements.get(Modality.LIDAR)
     if lidar is not None and isinstance(lidar.data, np.ndarray) and lidar.data.ndim == 2:
         return _moved(lidar.data[:, :3], lidar.reference_from_sensor)
     depth = result.frame.measurements.get(Modality.DEPTH)
-    if depth is None or not isinstance(depth.data, np.ndarray) or depth.camera is None:
+    if depth is None or not isinstance(depth.data, np.ndarray):
         return np.zeros((0, 3), np.float32)
+    camera = depth.camera or reference.resized(depth.data.shape[1], depth.data.shape[0])
     step = max(1, depth.data.shape[1] // DEPTH_COLUMNS)
     data = depth.data[::step, ::step]
     metres = data.astype(np.float32) * np.float32(1e-3 if data.dtype == np.uint16 else 1.0)
-    a, b = calibration.rays(depth.camera)[:, ::step, ::step]
+    a, b = calibration.rays(camera)[:, ::step, ::step]
     with np.errstate(all="ignore"):
         points = np.stack([a * metres, b * metres, metres], axis=-1).reshape(-1, 3)
         kept = np.isfinite(points).all(1) & (points[:, 2] > 0)

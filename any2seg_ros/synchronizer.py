@@ -26,8 +26,9 @@ class Timing:
     """How one modality's measurements are matched; times in seconds.
 
     offset is added to its stamps. window: a measurement belongs to a Frame if it lies at most this
-    far from the reference stamp; for events, the length of the slice that ends there. hold: age up
-    to which an older measurement stands in; 0 for never. capacity: messages that are kept.
+    far from the reference stamp; if sliced, the length of the slice that ends there. hold: age up
+    to which an older measurement stands in; 0 for never. capacity: messages that are kept. sliced:
+    messages are chunks of a stream, as packets of events are, and a Frame takes those of a slice.
     """
 
     enabled: bool = True
@@ -35,6 +36,7 @@ class Timing:
     window: float = 0.05
     hold: float = 0.25
     capacity: int = 30
+    sliced: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class SynchronizerConfig:
     maximum_rate: Frames a second that open at most, on the average; 0 for no limit. deadline: how
     long a Frame waits for what is missing. dead_after: Frames that waited for a modality in vain
     until none waits any more. jump: a stamp that is earlier than its predecessor by more than this
-    starts anew. live: whether the steady clock ends waiting too.
+    starts anew if the next step back, of any sensor, agrees. live: whether the steady clock ends waiting too.
     """
 
     anchors: tuple[Modality, ...] = _MODALITIES
@@ -58,7 +60,8 @@ class SynchronizerConfig:
     live: bool = True
     timing: Mapping[Modality, Timing] = field(
         default_factory=lambda: MappingProxyType(
-            {m: Timing() for m in _MODALITIES[:3]} | {_EVENT: Timing(hold=0.0, capacity=2000)}
+            {m: Timing() for m in _MODALITIES[:3]}
+            | {_EVENT: Timing(hold=0.0, capacity=2000, sliced=True)}
         )
     )
 
@@ -112,7 +115,7 @@ class _Stream:
     def __init__(self, modality: Modality, timing: Timing, order: int) -> None:
         self.modality = modality
         self.bit = 1 << modality
-        self.chunked = modality is _EVENT
+        self.chunked = timing.sliced
         self.enabled = timing.enabled
         self.offset = _ns(timing.offset)
         self.window = _ns(timing.window)
@@ -175,7 +178,8 @@ class Synchronizer:
     5. The deadline is in stamps: it has come when any stamp is `deadline` later than the latest
        was when the Frame was opened. Live, the steady clock ends waiting as well.
     6. Reference stamps only go forward. A measurement that comes after a Frame that lacked it is
-       counted as late. A jump backwards resets everything but the counters.
+       counted as late. A jump backwards resets everything but the counters, once two messages
+       have told of it.
     """
 
     __slots__ = (
@@ -197,6 +201,7 @@ class Synchronizer:
         "_reference",
         "_silence",
         "_streams",
+        "_suspect",
         "config",
         "counters",
     )
@@ -231,6 +236,7 @@ class Synchronizer:
         self._due = _NEVER
         self._earliest = _NEVER
         self._left: _Pending | None = None
+        self._suspect: tuple[Modality, int, Any, int] | None = None
 
     def reset(self) -> None:
         """Forget all measurements and pending Frames, as after a jump of time."""
@@ -262,6 +268,7 @@ class Synchronizer:
     def limit(self, maximum_rate: float) -> None:
         """Frames a second that open at most from now on; 0 for no limit."""
         self._least = _ns(1 / maximum_rate) if maximum_rate else 0
+        self._earliest = _NEVER
 
     def refuse(self, modality: Modality, reason: str) -> None:
         """Note that a message came which cannot be used: Frames without the modality say so."""
@@ -289,11 +296,13 @@ class Synchronizer:
                     stream.interval = interval + (interval >> 3) if interval else gap
             stream.last = stamp
             stream.append((stamp, message))
+            if self._suspect is not None and self._suspect[0] is modality:
+                self._suspect = None
+                self.counters.late += 1
         elif not stream.enabled:
             return []
         elif gap < self._jump:
-            self.reset()
-            return self.add(modality, stamp - stream.offset, message, now)
+            return self._step_back(modality, stamp - stream.offset, message, now)
         else:
             stream.insert(stamp, message)
         if stamp > self._clock:
@@ -339,6 +348,18 @@ class Synchronizer:
         while self._pending:
             frames.append(self._close(self._pending.popleft()))
         return frames
+
+    def _step_back(self, modality: Modality, stamp: int, message: Any, now: int) -> list[Frame]:
+        """A stamp far behind its sensor's last: a new time begins if the next such one agrees.
+
+        One alone is a slip of its sensor, and late.
+        """
+        suspect = self._suspect
+        if suspect is None:
+            self._suspect = (modality, stamp, message, now)
+            return []
+        self.reset()
+        return [*self.add(*suspect), *self.add(modality, stamp, message, now)]
 
     def _hear(self, stream: _Stream, stamp: int, now: int) -> None:
         """A measurement of a modality that the Frame before lacked: is it alive again?

@@ -267,6 +267,15 @@ def test_event_arrays_keep_times_of_the_host_and_move_those_of_the_sensor():
         assert listed(events) == [(x, y, p, expected - 1000 + t) for x, y, p, t in rows]
 
 
+def test_events_that_are_out_of_order_are_put_in_order():
+    events = [event(k, k, True, 5 * SECOND - 1000 * (9 - k)) for k in range(10)]
+    events[0], events[9] = events[9], events[0]
+    msg = SimpleNamespace(header=header(5 * SECOND), width=20, height=20, events=events)
+    decoded = EventDecoder().decode(msg)
+    assert (np.diff(decoded.t) == 1000).all()
+    assert decoded.x.tolist() == list(range(10))
+
+
 def test_a_late_packet_does_not_move_the_clock():
     decoder = EventDecoder(EventDecoderConfig(drift_ppm=0.0))
     ends = []

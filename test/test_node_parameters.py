@@ -86,6 +86,27 @@ def test_a_reference_camera_of_parameters_needs_its_focal_length():
         from_values({"reference_width": 640, "reference_height": 480})
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"reference_model": "fisheye"}, "unknown distortion model"),
+        ({"reference_d": "1 1 1 1 1 1 1 1 1"}, "coefficients"),
+        ({"reference_k": "0 500 320 240"}, "above 0"),
+        ({"reference_k": "nan 500 320 240"}, "finite"),
+    ],
+)
+def test_a_reference_camera_that_nothing_could_be_placed_in_is_refused(change, words):
+    given = {"reference_width": 640, "reference_height": 480, "reference_k": "500 500 320 240"}
+    with pytest.raises(ValueError, match=words):
+        from_values(given | change)
+
+
+def test_pictures_of_events_are_no_stream_of_packets():
+    timing = from_values({"event.type": "image"}).synchronizer_config(0.08, False).timing
+    assert not timing[Modality.EVENT].sliced and timing[Modality.EVENT].window == 0.05
+    assert NodeParameters().synchronizer_config(0.08, False).timing[Modality.EVENT].sliced
+
+
 def test_the_slice_of_events_is_at_least_as_long_as_what_the_network_was_trained_with():
     config = NodeParameters().synchronizer_config(0.08, simulated=False)
     assert config.timing[Modality.EVENT].window == 0.08

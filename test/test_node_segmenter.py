@@ -297,6 +297,25 @@ def test_outputs_change_with_their_parameters(driving):
     assert _set(driving, "confidence_encoding", type=kind, string_value="32FC1").successful
     assert driving.wait(lambda: driving.heard["confidence"][-1].encoding == "32FC1", 30)
     assert _set(driving, "confidence_encoding", type=kind, string_value="mono8").successful
+    kind = ParameterType.PARAMETER_DOUBLE
+    assert _set(driving, "minimum_confidence", type=kind, double_value=0.25).successful
+    assert driving.label_info().threshold == 0.25
+    assert _set(driving, "minimum_confidence", type=kind, double_value=0.0).successful
+
+
+def test_between_frames_that_are_far_apart_sensors_are_what_they_were(driving):
+    kind = ParameterType.PARAMETER_DOUBLE
+    assert _set(driving, "maximum_rate", type=kind, double_value=1.0).successful
+    try:
+        driving.clear()
+        assert driving.wait(lambda: len(driving.heard["mask"]) >= 2, 30)
+        driving.clear()
+        assert driving.wait(lambda: len(driving.heard["status"]) >= 8, 30)
+        for status in list(driving.heard["status"]):
+            rows = [(Availability(r.availability), r.weight > 0) for r in status.modalities]
+            assert rows == [(Availability.OK, True)] * 4
+    finally:
+        assert _set(driving, "maximum_rate", type=kind, double_value=0.0).successful
 
 
 def test_parameters_have_descriptions_and_ranges(driving):
@@ -317,6 +336,9 @@ def test_deactivating_stops_masks_and_the_way_back_starts_them_again(driving):
     assert _change(driving, Transition.TRANSITION_DEACTIVATE)
     state = driving.ask("/segmenter/get_state", GetState, GetState.Request())
     assert state.current_state.label == "inactive"
+    driving.clear()
+    assert not driving.wait(lambda: driving.heard["mask"], 4 * ros_vehicle.PERIOD)
+    assert driving.node.count_subscribers("/lidar/points") == 0
     assert _change(driving, Transition.TRANSITION_CLEANUP)
     assert _change(driving, Transition.TRANSITION_CONFIGURE)
     driving.clear()
@@ -337,3 +359,17 @@ def test_a_node_that_cannot_load_its_network_says_why_and_ends_with_one(tmp_path
     with ros_vehicle.NodeProcess(tmp_path / "node.log", *wrong) as node:
         assert node.process.wait(90) == 1
         assert "no weights at /nowhere.safetensors" in node.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("topic", "words"),
+    [
+        ("/segmenter/mask.publisher", "cannot configure: "),
+        ("/event/packets.subscription", "cannot activate: "),
+    ],
+)
+def test_a_node_whose_topics_cannot_be_says_so_and_ends_with_one(arguments, tmp_path, topic, words):
+    wrong = ("-p", f"qos_overrides.{topic}.reliability:=morse")
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments, *wrong) as node:
+        assert node.process.wait(90) == 1
+        assert words in node.log.read_text()

@@ -16,7 +16,7 @@ from any2seg_ros.modalities import Availability, Camera, Frame, Modality, Unusab
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
-from any2seg_ros.pipeline import Pipeline
+from any2seg_ros.pipeline import Pipeline, PipelineConfig
 from any2seg_ros.sensors.calibration import transform
 from any2seg_ros.synchronizer import Synchronizer
 
@@ -185,6 +185,18 @@ def test_a_stamp_of_zero_and_one_from_the_future_are_not_admitted(pipeline):
     assert pipeline.invalid[RGB] == 2
 
 
+def test_an_offset_brings_a_clock_that_is_ahead_back_to_the_present(pipeline):
+    pipeline.configure(PipelineConfig(offset_s={LIDAR: -1.0, EVENT: -1.0}))
+    ahead = STAMP + 1000 * MS
+    got = {
+        LIDAR: pipeline.admit(LIDAR, cloud(ahead), 0, STAMP),
+        EVENT: [pipeline.admit(EVENT, packet(ahead), 0, STAMP)],
+    }
+    availability = {m: Availability.OK if m in got else Availability.MISSING for m in Modality}
+    prepared = pipeline.prepare(Frame(STAMP, got, availability, {}, LIDAR))
+    assert set(prepared.images) == {LIDAR, EVENT}, prepared.frame.reasons
+
+
 def test_without_a_reference_camera_nothing_is_segmented_and_the_reason_is_said(pipeline):
     pipeline.reference = None
     result = pipeline.process(frame_of(pipeline, rgb=rgb()))
@@ -269,6 +281,13 @@ def test_a_broken_packet_does_not_take_the_good_ones_with_it():
     assert len(stream.events(packets, 0, STAMP * 2)) == 40
     assert stream.invalid == 1
     assert "truncated" in packets[1].reason
+
+
+def test_a_slice_has_its_events_when_packets_beyond_it_were_decoded_with_them():
+    stream = EventStream()
+    packets = [stream.add(packet(STAMP + k * MS, 10)) for k in range(400)]
+    begin, end = STAMP + 249 * MS, STAMP + 275 * MS
+    assert len(stream.events(packets[250:276], begin, end)) == 26 * 10
 
 
 def test_packets_that_nobody_wants_do_not_pile_up():

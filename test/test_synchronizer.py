@@ -444,6 +444,37 @@ def test_a_looping_bag_goes_on_at_once(length, seed):
     assert len(frames) >= length / 100 - 3
 
 
+def test_one_stamp_that_slips_back_resets_nothing_and_no_frame_goes_back():
+    synchronizer = Synchronizer(SynchronizerConfig())
+    rows = arrivals(four())
+    slip = next(i for i, row in enumerate(rows) if row[1] is LIDAR and row[2] > START + 1500 * MS)
+    now, modality, stamp = rows[slip]
+    rows[slip] = (now, modality, stamp - 800 * MS)
+    stamps: list[int] = []
+    for now, modality, stamp in rows:
+        frames = [*synchronizer.poll(now), *synchronizer.add(modality, stamp, None, now)]
+        stamps += [frame.stamp for frame in frames]
+    assert synchronizer.counters.resets == 0 and synchronizer.counters.late >= 1
+    assert stamps == sorted(stamps) and len(stamps) >= 29
+
+
+def test_a_single_sensor_that_begins_anew_loses_no_message():
+    synchronizer = Synchronizer(SynchronizerConfig())
+    rows = [(k, START + k * 100 * MS) for k in range(10)]
+    frames = [f for k, s in rows for f in synchronizer.add(LIDAR, s, k, k * 100 * MS)]
+    again = [f for k, s in rows for f in synchronizer.add(LIDAR, s, k, (k + 10) * 100 * MS)]
+    assert synchronizer.counters.resets == 1
+    assert [f.stamp for f in again] == [f.stamp for f in frames]
+
+
+def test_pictures_of_events_are_matched_like_any_picture():
+    timing = dict(SynchronizerConfig().timing) | {EVENT: Timing()}
+    rows = [(EVENT, -40), (EVENT, 60), (RGB, 0)]
+    messages = [(modality, START + ms * MS, ms) for modality, ms in rows]
+    (frame,) = replay(messages, SynchronizerConfig(anchors=(RGB,), timing=timing))
+    assert frame.measurements[EVENT] == -40
+
+
 def test_a_pause_and_a_jump_forward_cost_no_frame():
     one = arrivals(four(end=dict.fromkeys(Modality, 500.0)))
     later = [(now + 5000 * MS, m, s + 60_000 * MS) for now, m, s in one]

@@ -30,8 +30,6 @@ def camera_from_info(msg: Any) -> Camera:
     width, height = int(msg.width), int(msg.height)
     if len(k) != 9 or not np.isfinite(k).all() or not (k[0] > 0 and k[4] > 0):
         raise Unusable("camera_info is not calibrated: its K has no focal length")
-    if not (0 < width <= 32768 and 0 < height <= 32768):
-        raise Unusable(f"camera_info has an absurd size: {width}x{height}")
     model, coefficients = _distortion(str(msg.distortion_model), d)
     fx, fy, cx, cy = (float(x) for x in (k[0], k[4], k[2], k[5]))
     roi = getattr(msg, "roi", None)
@@ -41,7 +39,10 @@ def camera_from_info(msg: Any) -> Camera:
     camera = Camera(width, height, fx, fy, cx, cy, coefficients, model)
     across = max(1, int(getattr(msg, "binning_x", 0)))
     down = max(1, int(getattr(msg, "binning_y", 0)))
-    return camera if across == down == 1 else camera.resized(width // across, height // down)
+    wide, high = width // across, height // down
+    if not (0 < wide <= 32768 and 0 < high <= 32768):
+        raise Unusable(f"camera_info has an absurd size: {wide}x{high}")
+    return camera if across == down == 1 else camera.resized(wide, high)
 
 
 def _distortion(name: str, d: tuple[float, ...]) -> tuple[str, tuple[float, ...]]:

@@ -91,7 +91,7 @@ class EventDecoder:
         self, msg: Any, columns: tuple[np.ndarray, ...], synchronised: bool = False
     ) -> Events:
         """Events in host time, of columns in sensor time that end with the message `msg`."""
-        t, x, y, p = columns
+        t, x, y, p = _ordered(columns)
         stamp, width, height = _header(msg)
         if len(t) == 0:
             return Events(t, x, y, p, width, height)
@@ -123,7 +123,7 @@ class EventDecoder:
             if end > begin:
                 t[begin:end] += self._clock.offset(int(t[end - 1]), stamp)
             begin = end
-        events = Events(t, position, line, p, *headers[-1][1:])
+        events = Events(*_ordered((t, position, line, p)), *headers[-1][1:])
         return _within(events) if len(t) else events
 
     def _packet(self, msg: Any, data: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -167,6 +167,15 @@ def _whole(data: np.ndarray, size: int) -> np.ndarray:
     if len(data) % size:
         raise Unusable(f"event data are truncated: no whole number of {size} bytes")
     return data
+
+
+def _ordered(columns: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """Columns in order of time, which comes first; those of the same time as they came."""
+    t = columns[0]
+    if (t[1:] >= t[:-1]).all():
+        return columns
+    order = np.argsort(t, kind="stable")
+    return tuple(column[order] for column in columns)
 
 
 def _within(events: Events) -> Events:

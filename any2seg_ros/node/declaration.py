@@ -11,6 +11,7 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 
+from any2seg_ros.node.inputs import type_of
 from any2seg_ros.parameters import Entry, NodeParameters, entries, from_values
 
 
@@ -44,8 +45,11 @@ class Declaration:
                     "set it after cleanup, then configure again"
                 )
         try:
-            from_values(self._values() | {change.name: change.value for change in ours})
-        except ValueError as error:
+            wanted = from_values(self._values() | {change.name: change.value for change in ours})
+            for modality, sensor in wanted.sensors.items():
+                if running and sensor.enabled:
+                    type_of(modality, wanted)
+        except (ValueError, ImportError) as error:
             return _refused(str(error))
         return SetParametersResult(successful=True)
 

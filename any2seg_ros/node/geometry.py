@@ -25,7 +25,8 @@ class Geometry:
     def __init__(self, node: Any, parameters: NodeParameters, pipeline: Pipeline) -> None:
         self._parameters = parameters
         self._pipeline = pipeline
-        self._buffer = tf2_ros.Buffer(node=node)
+        # Without the node: given one, it makes a service there that nothing takes away again.
+        self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
         self._looked: dict[Modality, int] = {}
         self._frames: dict[Modality, str] = {}

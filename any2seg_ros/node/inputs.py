@@ -55,8 +55,9 @@ def type_of(modality: Modality, parameters: NodeParameters) -> type:
 
 
 class Inputs:
-    """Subscribes to the enabled sensors; `hear` gets their messages, `hear_info` CameraInfos.
+    """Subscribes to the enabled sensors once it is started.
 
+    `hear` gets their messages, `hear_info` CameraInfos.
     rgb/camera_info is listened to in any case: it tells the reference camera.
     """
 
@@ -72,8 +73,12 @@ class Inputs:
         self._hear = hear
         self._hear_info = hear_info
         self._subscriptions: dict[Modality, list[Any]] = {}
+        self._reference: Any = None
+
+    def start(self) -> None:
+        """Listen. Where that fails half-way, `stop` ends what was begun."""
         self._reference = self._subscribe_info(Modality.RGB)
-        for modality, sensor in parameters.sensors.items():
+        for modality, sensor in self._parameters.sensors.items():
             if sensor.enabled:
                 self.add(modality)
 
@@ -86,12 +91,11 @@ class Inputs:
         if sensor.transport != "raw":
             topic = f"{self._node.resolve_topic_name(topic)}/{sensor.transport}"
         kind = type_of(modality, self._parameters)
-        made = [
-            self._subscribe(kind, topic, self._hear, modality, _QUEUE.get(modality, 10), sensor)
-        ]
+        depth = _QUEUE.get(modality, 10)
+        made = self._subscriptions[modality] = []
+        made.append(self._subscribe(kind, topic, self._hear, modality, depth, sensor))
         if modality in (Modality.DEPTH, Modality.EVENT):
             made.append(self._subscribe_info(modality))
-        self._subscriptions[modality] = made
 
     def remove(self, modality: Modality) -> None:
         """Listen to a sensor no more."""
@@ -102,7 +106,9 @@ class Inputs:
         """Listen to nothing any more."""
         for modality in list(self._subscriptions):
             self.remove(modality)
-        self._node.destroy_subscription(self._reference)
+        if self._reference is not None:
+            self._node.destroy_subscription(self._reference)
+            self._reference = None
 
     def _subscribe_info(self, modality: Modality) -> Any:
         topic, sensor = f"{modality.label}/camera_info", self._parameters.sensors[modality]

@@ -58,12 +58,15 @@ class Outputs:
         self.look = look
         self._node = node
         self._taxonomy = taxonomy
-        self._publishers = {
-            name: node.create_lifecycle_publisher(
-                kind, f"~/{name}", qos, qos_overriding_options=_overriding(name)
-            )
-            for name, (kind, qos) in _TOPICS.items()
-        }
+        self._publishers: dict[str, Any] = {}
+        try:
+            for name, (kind, qos) in _TOPICS.items():
+                self._publishers[name] = node.create_lifecycle_publisher(
+                    kind, f"~/{name}", qos, qos_overriding_options=_overriding(name)
+                )
+        except Exception:  # overridden by a QoS that is none
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Take the publishers away."""

@@ -22,8 +22,9 @@ _FRESH = 1_000_000_000
 
 @dataclass
 class Totals:
-    """Counted since activation."""
+    """Counted since activation; `waiting` are frames that wait for the network now."""
 
+    waiting: int = 0
     frames_in: int = 0
     published: int = 0
     incomplete: int = 0
@@ -50,11 +51,29 @@ class Report:
     monitors: Mapping[Modality, Monitor]
     enabled: dict[Modality, bool]
     silent_after: float
+    """s without a message after which a sensor is silent."""
+    interval: float = 0.1
+    """s between frames, as far as it is known: their period, or longer with a maximum rate."""
+    offset_s: Mapping[Modality, float] = field(default_factory=dict)
+    """Added to a sensor's stamps."""
+    judged: Mapping[Modality, tuple[Availability, str]] = field(default_factory=dict)
+    """What the last frame had of each modality, and why not more."""
+    judged_at: int = 0
+    """When that was, ns of the steady clock."""
+    gap: float = 0.0
+    """s between the last two frames, at most 1."""
+    failure: str = ""
+    """Why the last frame has failed; empty if it has not."""
     totals: Totals = field(default_factory=Totals)
     latencies: Latencies = field(default_factory=Latencies)
     engine: str = ""
     mean_confidence: float = math.nan
     published_at: int = 0
+
+    def judge(self, judged: Mapping[Modality, tuple[Availability, str]], now: int) -> None:
+        """Note what a frame had of each modality; now: ns of the steady clock."""
+        self.gap = min(1.0, (now - self.judged_at) * 1e-9)
+        self.judged, self.judged_at, self.failure = judged, now, ""
 
 
 def status_of(report: Report, result: Result, header: Header) -> SegmentationStatus:
@@ -68,12 +87,13 @@ def status_of(report: Report, result: Result, header: Header) -> SegmentationSta
         stamp = received.stamp if received is not None else monitor.stamp
         measured = result.frame.measurements.get(modality)
         at = measured.stamp if measured is not None else stamp
+        at += round(report.offset_s.get(modality, 0.0) * 1e9)
         rows.append(
             ModalityStatus(
                 modality=modality.label,
                 availability=int(availability),
                 stamp=_time(stamp),
-                age=max(0.0, (result.frame.stamp - at) * 1e-9) if stamp else math.nan,
+                age=(result.frame.stamp - at) * 1e-9 if stamp else math.nan,
                 rate=float(monitor.rate),
                 weight=float(weights.get(modality, 0.0)),
                 reason=result.frame.reasons.get(modality, ""),
@@ -84,10 +104,14 @@ def status_of(report: Report, result: Result, header: Header) -> SegmentationSta
 
 
 def idle_status(report: Report, header: Header, now: int) -> SegmentationStatus:
-    """The status between frames: who is silent, and why others are not used. now: steady ns."""
+    """The status between frames: who is silent, and why others are not used. now: steady ns.
+
+    While the next frame may still be on its way, sensors that are heard are what they were.
+    """
     rows = []
     for modality, monitor in report.monitors.items():
         availability, reason = idle_availability(report, modality, now)
+        used = availability in (Availability.OK, Availability.HELD)
         rows.append(
             ModalityStatus(
                 modality=modality.label,
@@ -95,7 +119,7 @@ def idle_status(report: Report, header: Header, now: int) -> SegmentationStatus:
                 stamp=_time(monitor.stamp),
                 age=float(monitor.age(now)) if monitor.stamp else math.nan,
                 rate=float(monitor.rate),
-                weight=0.0,
+                weight=float(monitor.weight) if used else 0.0,
                 reason=reason,
             )
         )
@@ -111,8 +135,13 @@ def idle_availability(report: Report, modality: Modality, now: int) -> tuple[Ava
         return Availability.MISSING, "nothing heard yet"
     if monitor.age(now) > report.silent_after:
         return Availability.MISSING, "silent"
+    due = 1.5 * max(report.interval, report.gap)
+    if modality in report.judged and now - report.judged_at < due * 1e9:
+        return report.judged[modality]
     if monitor.reason and now - monitor.reason_at < _FRESH:
         return Availability.INVALID, monitor.reason
+    if report.failure:
+        return Availability.INVALID, f"heard, but its frame has failed: {report.failure}"
     return Availability.MISSING, "heard, waiting for its frame"
 
 
@@ -182,7 +211,8 @@ class Diagnostics:
     def _segmentation(self, stat: Any) -> Any:
         report, now = self._report, self._now
         lost = [m.label for m in Modality if report.enabled[m] and not self._used(m)]
-        blind = now - report.published_at > max(report.silent_after, 1.0) * 1e9
+        patience = max(report.silent_after, 1.0, 2 * report.interval)
+        blind = now - report.published_at > patience * 1e9
         if blind:
             stat.summary(DiagnosticStatus.ERROR, "blind: nothing to segment")
         elif lost:
@@ -194,6 +224,7 @@ class Diagnostics:
         stat.add("mean confidence", f"{report.mean_confidence:.3f}")
         for name in ("wait", "decode", "infer", "publish", "total"):
             stat.add(f"latency {name} (ms)", f"{1e3 * getattr(latencies, name):.1f}")
+        stat.add("queue", str(totals.waiting))
         for name in ("frames_in", "published", "incomplete", "late", "busy", "failed"):
             stat.add(name.replace("_", " "), str(getattr(totals, name)))
         return stat

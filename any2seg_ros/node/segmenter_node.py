@@ -82,21 +82,32 @@ class SegmenterNode(LifecycleNode):
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
             segmenter.prepare(sum(s.enabled for s in parameters.sensors.values()) or 1)
-        except Exception as error:  # whatever a model's file or an engine trips over
+            self._outputs = Outputs(self, segmenter.taxonomy, self._look())
+            if self._diagnostics is None:
+                self._diagnostics = Diagnostics(self, self._report, parameters.diagnostics_period)
+        except Exception as error:  # whatever a model's file, an engine or a QoS trips over
             self.get_logger().error(f"cannot configure: {_reason(error)}")
-            self._pipeline = None
+            self._release()
             return FAILURE
         self._report.engine = segmenter.description
         self._report.silent_after = parameters.silent_after
-        self._outputs = Outputs(self, segmenter.taxonomy, self._look())
-        if self._diagnostics is None:
-            self._diagnostics = Diagnostics(self, self._report, parameters.diagnostics_period)
         seconds = time.monotonic() - began
         self.get_logger().info(f"{segmenter.description}; ready after {seconds:.1f} s")
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen, segment, publish."""
+        result = super().on_activate(state)
+        try:
+            self._start()
+        except Exception as error:  # a package that is missing, a QoS that is none
+            self.get_logger().error(f"cannot activate: {_reason(error)}")
+            self._stop()
+            super().on_deactivate(state)
+            return FAILURE
+        return result
+
+    def _start(self) -> None:
         assert self._pipeline is not None and self._outputs is not None
         parameters = self.parameters
         self._begin_counting(parameters)
@@ -105,18 +116,11 @@ class SegmenterNode(LifecycleNode):
         self._pipeline.reset()
         self._synchronizer = Synchronizer(parameters.synchronizer_config(window, simulated))
         self._geometry = Geometry(self, parameters, self._pipeline)
-        for note in self._geometry.notes:
-            self.get_logger().warning(note)
-        result = super().on_activate(state)
+        self._tell_notes()
         self._outputs.publish_classes(self._own_header())
         self._worker = Worker(self._segment, self._tell_failure)
-        try:
-            self._inputs = Inputs(self, parameters, self._hear, self._hear_info)
-        except ImportError as error:
-            self.get_logger().error(f"cannot activate: {error}")
-            self._stop()
-            super().on_deactivate(state)
-            return FAILURE
+        self._inputs = Inputs(self, parameters, self._hear, self._hear_info)
+        self._inputs.start()
         self._timers = [
             self.create_timer(_POLL_S, self._poll, clock=self._steady),
             self.create_timer(parameters.status_period / 2, self._tick, clock=self._steady),
@@ -127,7 +131,6 @@ class SegmenterNode(LifecycleNode):
             ),
             post_callback=self._jumped,
         )
-        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen and segment no more; the network stays loaded."""
@@ -136,6 +139,12 @@ class SegmenterNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of the network."""
+        self._release()
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition failed in a way that nobody foresaw: let go of everything."""
+        self._stop()
         self._release()
         return SUCCESS
 
@@ -178,7 +187,10 @@ class SegmenterNode(LifecycleNode):
         report.totals, report.latencies = Totals(), Latencies()
         self._broken_packets = self._pipeline.broken_packets[0] if self._pipeline else 0
         report.mean_confidence = math.nan
-        report.published_at = 0
+        report.published_at = report.judged_at = 0
+        report.failure = ""
+        report.interval = _interval(parameters)
+        report.offset_s = parameters.pipeline_config().offset_s
         for modality, monitor in report.monitors.items():
             monitor.__init__()  # type: ignore[misc]
             report.enabled[modality] = parameters.sensors[modality].enabled
@@ -216,8 +228,13 @@ class SegmenterNode(LifecycleNode):
             return
         try:
             self._geometry.hear_info(modality, msg)
+            self._tell_notes()
         except Unusable as reason:
             self._note_refusal(modality, str(reason), time.monotonic_ns())
+
+    def _tell_notes(self) -> None:
+        while self._geometry is not None and self._geometry.notes:
+            self.get_logger().warning(self._geometry.notes.pop(0))
 
     def _now(self) -> int | None:
         """ns of the clock that stamps belong to; None while simulated time stands at zero."""
@@ -267,6 +284,10 @@ class SegmenterNode(LifecycleNode):
     def _note_result(self, result: Result) -> None:
         weights = result.segmentation.weights if result.segmentation is not None else {}
         now = time.monotonic_ns()
+        frame = result.frame
+        self._report.judge(
+            {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}, now
+        )
         for modality, monitor in self._report.monitors.items():
             monitor.weight = float(weights.get(modality, 0.0))
             if modality in result.received and modality not in result.frame.measurements:
@@ -290,6 +311,7 @@ class SegmenterNode(LifecycleNode):
         if not self.context.ok():
             return
         self._report.totals.failed += 1
+        self._report.failure = f"{type(error).__name__}: {error}"
         self.get_logger().error(
             f"a frame failed: {type(error).__name__}: {error}",
             throttle_duration_sec=_LOG_EVERY_S,
@@ -302,6 +324,7 @@ class SegmenterNode(LifecycleNode):
             totals.late = self._synchronizer.counters.late
         if self._worker is not None:
             totals.busy = self._worker.busy
+            totals.waiting = self._worker.waiting
 
     def _tick(self) -> None:
         """Several times a second on the steady clock: rates, and a status where none came."""
@@ -339,9 +362,12 @@ class SegmenterNode(LifecycleNode):
         before, now = self._declaration.accept(changed)
         if self._outputs is not None:
             self._outputs.look = self._look()
+            if before.minimum_confidence != now.minimum_confidence and self._synchronizer:
+                self._outputs.publish_classes(self._own_header())
         if self._pipeline is not None and before.pipeline_config() != now.pipeline_config():
             self._pipeline.configure(now.pipeline_config())
-        if self._synchronizer is not None:
+        self._report.interval = _interval(now)
+        if self._synchronizer is not None and before.maximum_rate != now.maximum_rate:
             self._synchronizer.limit(now.maximum_rate)
         for modality, sensor in now.sensors.items():
             if sensor.enabled != before.sensors[modality].enabled:
@@ -356,6 +382,12 @@ class SegmenterNode(LifecycleNode):
             self._inputs.add(modality)
         else:
             self._inputs.remove(modality)
+
+
+def _interval(parameters: NodeParameters) -> float:
+    """s between frames, as far as parameters tell."""
+    rate = parameters.maximum_rate
+    return max(parameters.period, 1 / rate if rate else 0.0)
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,44 @@
+"""Points get the class of the pixel that they fall on, from LiDAR or from depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from any2seg_ros.modalities import Camera, Frame, Measurement, Modality, Segmentation
+from any2seg_ros.pipeline import Result
+from any2seg_ros.rendering import semantic_points
+from any2seg_ros.taxonomy import DELIVER
+
+CAMERA = Camera(64, 48, 50.0, 50.0, 31.5, 23.5)
+LABELS = np.repeat(np.array([3, 9], np.uint8), 32)[None].repeat(48, 0)
+"""Class 3 in the left half, 9 in the right."""
+
+
+def result_of(measurement: Measurement) -> Result:
+    confidence = np.full(LABELS.shape, 0.5, np.float32)
+    found = Segmentation(LABELS, confidence, {measurement.modality: 1.0})
+    frame = Frame.of(measurement)
+    return Result(frame, {}, {}, None, 0.0, segmentation=found, infer_s=0.0)
+
+
+def points_of(measurement: Measurement) -> np.ndarray:
+    return semantic_points(result_of(measurement), LABELS, CAMERA, DELIVER)
+
+
+def test_points_of_the_lidar_have_the_class_of_their_pixel() -> None:
+    cloud = np.array([[-1, 0, 10, 0], [1, 0, 10, 0], [0, 0, -5, 0], [90, 0, 10, 0]], np.float32)
+    points = points_of(Measurement(Modality.LIDAR, 1, cloud))
+    assert points["class_id"].tolist() == [3, 9]
+    np.testing.assert_allclose(points["x"], [-1, 1])
+    assert points["confidence"].tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("camera", [CAMERA, None])
+def test_depth_gives_points_too_also_where_it_is_registered(camera: Camera | None) -> None:
+    depth = np.full((48, 64), 2000, np.uint16)
+    depth[:24] = 0
+    points = points_of(Measurement(Modality.DEPTH, 1, depth, camera))
+    assert len(points) == 24 * 64
+    np.testing.assert_allclose(points["z"], 2.0)
+    assert (points["class_id"] == np.where(points["x"] < 0, 3, 9)).all()
