@@ -48,7 +48,8 @@ class SynchronizerConfig:
     maximum_rate: Frames a second that open at most, on the average; 0 for no limit. deadline: how
     long a Frame waits for what is missing. dead_after: Frames that waited for a modality in vain
     until none waits any more. jump: a stamp that is earlier than its predecessor by more than this
-    starts anew if the next step back, of any sensor, agrees. live: whether the steady clock ends waiting too.
+    starts anew if the next step back, of any sensor, agrees. live: whether the steady clock ends
+    waiting too.
     """
 
     anchors: tuple[Modality, ...] = _MODALITIES

@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
-from std_msgs.msg import Header  # noqa: E402
+from std_msgs.msg import Header
 
-from any2seg_ros.modalities import Availability, Frame, Measurement, Modality  # noqa: E402
-from any2seg_ros.monitor import Monitor  # noqa: E402
-from any2seg_ros.node.reports import Report, idle_status, status_of  # noqa: E402
-from any2seg_ros.pipeline import Received, Result  # noqa: E402
+from any2seg_ros.modalities import Availability, Frame, Measurement, Modality
+from any2seg_ros.monitor import Monitor
+from any2seg_ros.node.reports import Report, idle_status, status_of
+from any2seg_ros.pipeline import Received, Result
 
 RGB, DEPTH, LIDAR, EVENT = Modality
 SECOND = 1_000_000_000

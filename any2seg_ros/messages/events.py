@@ -123,7 +123,8 @@ class EventDecoder:
             if end > begin:
                 t[begin:end] += self._clock.offset(int(t[end - 1]), stamp)
             begin = end
-        events = Events(*_ordered((t, position, line, p)), *headers[-1][1:])
+        t, position, line, p = _ordered((t, position, line, p))
+        events = Events(t, position, line, p, *headers[-1][1:])
         return _within(events) if len(t) else events
 
     def _packet(self, msg: Any, data: np.ndarray) -> tuple[np.ndarray, ...]:
