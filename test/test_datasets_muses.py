@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 
-from any2seg_ros.datasets import open_data
+from any2seg_ros.datasets import Target, open_data, open_source
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
 from any2seg_ros.modalities import Modality
-from any2seg_ros.sensors import Placer
+from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network.any2seg import NetworkConfig
+from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.sensors import Placer, PlacingConfig
 
 LIDAR_TO_RGB = [[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+
     def at(kind: str, ending: str):
         folder = tmp_path / kind / "train" / "fog" / "night"
         folder.mkdir(parents=True)
@@ -56,3 +65,24 @@ def test_a_missing_file_is_named(root):
     next(root.rglob("*_lidar.bin")).unlink()
     with pytest.raises(FileNotFoundError, match="lidar.bin is missing"):
         open_data(root, "train")[0]
+
+
+def test_the_frames_are_evaluated_with_the_sensors_that_muses_has(root, tmp_path):
+    network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32)).eval()
+    checkpoints.save(tmp_path / "tiny.safetensors", network, Metadata(size=(64, 64)))
+    engine = EngineConfig(str(tmp_path / "tiny.safetensors"), "torch", "cpu", threads=1)
+    source = open_source(root, Target((64, 64), PlacingConfig()), "train")
+    assert source.modalities == (Modality.RGB, Modality.LIDAR)
+    assert source.notes == ["events of MUSES need h5py: pip install h5py"]
+    config = EvaluationConfig(modalities=source.modalities, robustness=(), latency_frames=0)
+    evaluator = Evaluator(Segmenter.open(engine), config)
+    for sample in source.samples(0, 1):
+        evaluator.add(sample)
+    assert evaluator.tally.frames == 1 and not evaluator.tally.left_out
+
+
+def test_events_are_a_sensor_of_muses_where_h5py_is(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", ModuleType("h5py"))
+    data = open_data(root, "train")
+    assert data.modalities == (Modality.RGB, Modality.LIDAR, Modality.EVENT)
+    assert data.notes == []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import tiny_drive
 import torch
 
 from any2seg_ros.datasets import Target, find_bags, open_source, parse_topics
 from any2seg_ros.datasets.bag_source import BagSource
+from any2seg_ros.datasets.bag_walk import BagWalk
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation.evaluator import EvaluationConfig
 from any2seg_ros.evaluation.run import Share, evaluate
@@ -18,6 +21,8 @@ from any2seg_ros.modalities import Modality, Segmentation
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.pipeline import Preparation
+from any2seg_ros.sensors import PlacingConfig
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +54,14 @@ def test_a_bag_with_labels_is_evaluated_and_its_incomplete_frames_are_counted(
     assert report["frames"] + sum(report["left_out"].values()) >= 5
 
 
+def test_events_that_are_pictures_in_a_bag_are_no_stream_of_packets(drive):
+    def sliced(topics):
+        walk = BagWalk(drive, Preparation((64, 64), PlacingConfig()), topics)
+        return walk.synchronizer.config.timing[Modality.EVENT].sliced
+
+    assert sliced({}) and not sliced({"event": "/ground_truth/label/compressed"})
+
+
 def test_a_bag_without_a_topic_is_evaluated_with_the_sensors_that_it_has(segmenter, tmp_path):
     bag = tiny_drive.write(
         tmp_path / "bag", tiny_drive.rows(4), lambda t: not t.startswith(("/lidar", "/event"))
@@ -64,6 +77,43 @@ def test_a_bag_without_ground_truth_is_refused_before_anything_is_done(segmenter
     )
     with pytest.raises(ValueError, match="has no ground truth: give a folder of labels"):
         open_source(bag, Target.of(segmenter))
+
+
+def test_labels_that_cannot_be_used_are_the_reason_why_no_frame_was_evaluated(segmenter, tmp_path):
+    jpeg = cv2.imencode(".jpg", tiny_drive.label(0))[1].tobytes()
+    rows = tiny_drive.rows(2)
+    for _, topic, message in rows:
+        if topic.startswith("/ground"):
+            message.data = np.frombuffer(jpeg, np.uint8)
+    source = open_source(tiny_drive.write(tmp_path / "bag", rows), Target.of(segmenter))
+    with pytest.raises(ValueError, match="a label on /ground_truth.* packed as JPEG"):
+        run(segmenter, source, tmp_path / "out")
+
+
+def test_a_lidar_that_cannot_be_placed_is_none_of_the_sensors(segmenter, tmp_path):
+    bag = tiny_drive.write(tmp_path / "bag", tiny_drive.rows(4), lambda t: t != "/tf_static")
+    source = open_source(bag, Target.of(segmenter))
+    assert source.modalities == (Modality.RGB, Modality.DEPTH, Modality.EVENT)
+    report = run(segmenter, source, tmp_path / "out")
+    assert report["frames"] >= 2
+    assert any("the LiDAR cannot be placed" in note for note in report["notes"])
+    assert not any("no topic of" in note for note in report["notes"])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("silent", ["/depth/image/compressedDepth", "/lidar/points"])
+def test_a_sensor_without_any_message_is_none_of_the_sensors(segmenter, tmp_path, silent, whole):
+    rows = [row for row in tiny_drive.rows(5) if row[1] != silent]
+    bag = tiny_drive.write(tmp_path / "bag", rows)
+    if not whole:
+        file = next(bag.glob("*.mcap"))
+        file.write_bytes(file.read_bytes()[:-40])
+    source = open_source(bag, Target.of(segmenter))
+    name = silent.split("/")[1]
+    assert source.modalities == tuple(m for m in Modality if m.label != name)
+    report = run(segmenter, source, tmp_path / "out")
+    assert report["frames"] >= 2
+    assert f"no readable message of {name} on {silent}" in report["notes"]
 
 
 def test_every_process_scores_its_share_of_the_very_same_frames(segmenter, drive):
@@ -87,6 +137,15 @@ def test_a_folder_of_bags_is_evaluated_as_one_with_a_row_a_bag(segmenter, drive,
     assert "limited to the first 4 frames" in report["notes"]
 
 
+def test_a_folder_of_bags_has_those_of_recorders_that_died_too(tmp_path):
+    for name, file in (("a", "metadata.yaml"), ("b", "b_0.mcap"), ("c", "c_0.db3"), ("d", "d.txt")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
+    assert find_bags(tmp_path) == [tmp_path / name for name in "abc"]
+    assert find_bags(tmp_path / "b") == [tmp_path / "b"]
+    assert find_bags(tmp_path / "d") == []
+
+
 def test_topics_are_given_by_role():
     assert parse_topics(["RGB=/left", "label=/truth"]) == {"rgb": "/left", "label": "/truth"}
     with pytest.raises(ValueError, match="'rgb' names no topic"):
@@ -96,8 +155,6 @@ def test_topics_are_given_by_role():
 
 
 def test_a_timeline_has_no_more_buckets_however_long_it_gets():
-    import numpy as np
-
     timeline = Timeline(width=0.5, buckets=16)
     one = Segmentation(
         np.zeros((2, 2), np.uint8), np.full((2, 2), 0.5, np.float32), {Modality.RGB: 1.0}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from test_evaluation_report import Reader
 
-from any2seg_ros.commands.evaluate import show, show_comparison
+from any2seg_ros.commands.evaluate import _signed, show, show_comparison
 from any2seg_ros.evaluation.comparison import compare, comparison_page, remarks
 from any2seg_ros.evaluation.evaluation_page import evaluation_page
 from any2seg_ros.evaluation.summary import Context, dumps, summarize
@@ -72,6 +72,20 @@ def test_differences_are_second_minus_first(tally):
     assert rows["overall", "NM low"].first is None
     assert rows["overall", "NM low"].difference is None
     assert "+2.50" in Reader(comparison_page(first, second)).words
+
+
+def test_a_larger_calibration_error_is_a_loss(tally):
+    first = report(tally)
+    second = copy.deepcopy(first)
+    second["subsets"]["rgb"]["ece"] += 0.03
+    second["subsets"]["depth"]["ece"] -= 0.02
+    second["subsets"]["event"]["miou"] += 1.25
+    page = comparison_page(first, second)
+    assert '<span class="down">+3.00</span>' in page
+    assert '<span class="up">-2.00</span>' in page
+    assert '<span class="up">+1.25</span>' in page
+    colours = {_signed(row) for row in compare(first, second)}
+    assert {"[red]+3.00", "[green]-2.00", "[green]+1.25"} <= colours
 
 
 def test_protocols_are_never_compared_with_each_other(tally):

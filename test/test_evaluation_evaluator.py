@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation import summary
-from any2seg_ros.evaluation.corruptions import zeroed
+from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
 from any2seg_ros.evaluation.evaluator import (
     ALONE,
     TOGETHER,
@@ -23,7 +24,8 @@ from any2seg_ros.evaluation.evaluator import (
 )
 from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.evaluation.summary import Context, summarize
-from any2seg_ros.modalities import Modality, all_subsets, parse_subset, subset_name
+from any2seg_ros.evaluation.tally import Tally
+from any2seg_ros.modalities import Modality, Segmentation, all_subsets, parse_subset, subset_name
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
@@ -110,6 +112,81 @@ def test_rmm_keeps_the_intact_modalities_and_zeroes_a_fraction_of_the_others(
     assert list(tally.rmm) == [0.25, 0.5, 0.75]
     assert all(len(table) == 14 for table in tally.rmm.values())
     assert list(tally.nm) == ["low", "mid", "high"]
+
+
+def apart(one: Confusion, segmentation: Segmentation, label: np.ndarray) -> int:
+    """How many counts differ from those of a segmentation, each wrong pixel twice."""
+    return np.abs(one.matrix - Confusion(DELIVER).add(label, segmentation.labels).matrix).sum()
+
+
+def test_rmm_fuses_the_maps_of_intact_modalities_with_those_of_worn_ones(segmenter):
+    one = sample(0)
+    tally = evaluate(segmenter, [one], NOISY).tally
+    rng = generator(NOISY.seed, zlib.crc32(one.name.encode()), 1, 1)
+    maps = segmenter.encode(one.images)
+    worn = segmenter.encode({m: zeroed(image, 0.5, rng) for m, image in one.images.items()})
+    for subset in [(Modality.LIDAR,), (Modality.RGB, Modality.EVENT)]:
+        expected = {m: maps[m] if m in subset else worn[m] for m in maps}
+        swapped = {m: worn[m] if m in subset else maps[m] for m in maps}
+        found = tally.rmm[0.5][subset]
+        assert apart(found, segmenter.fuse(expected, (96, 72)), one.label) < 20
+        for other in (swapped, maps, worn):
+            assert apart(found, segmenter.fuse(other, (96, 72)), one.label) > 200
+
+
+def test_nm_segments_the_noisy_images_of_all_modalities(segmenter):
+    one = sample(0)
+    tally = evaluate(segmenter, [one], NOISY).tally
+    rng = generator(NOISY.seed, zlib.crc32(one.name.encode()), 2, 1)
+    worse = {m: noisy(image, m, "mid", rng) for m, image in one.images.items()}
+    assert apart(tally.nm["mid"], segmenter.segment(worse, (96, 72)), one.label) == 0
+    assert apart(tally.nm["mid"], segmenter.segment(one.images, (96, 72)), one.label) > 200
+
+
+def test_the_deliver_convention_counts_an_absent_class_as_zero():
+    tally = Tally(25, (Modality.RGB,))
+    label = np.array([[0, 0, 1, 1, 255]], np.uint8)
+    labels = np.array([[0, 0, 1, 0, 2]], np.uint8)
+    found = Segmentation(labels, np.ones(labels.shape, np.float32), {Modality.RGB: 1.0})
+    tally.add(label, {(Modality.RGB,): found}, ())
+    report = summarize(tally, Context("net", "data", "val", "drop", DELIVER))
+    both = 100 * 2 / 3 + 100 * 1 / 2
+    assert report["subsets"]["rgb"]["miou"] == pytest.approx(both / 2)
+    assert report["deliver_convention"]["subsets"] == {"rgb": pytest.approx(both / 25)}
+    assert report["deliver_convention"]["mean"] == pytest.approx(both / 25)
+
+
+@pytest.mark.parametrize("method", ["add", "add_rmm", "add_nm", "__iadd__"])
+def test_a_frame_that_is_cut_short_is_in_no_table(segmenter, monkeypatch, method):
+    evaluator = evaluate(segmenter, [sample(0, conditions=["sun"])], NOISY)
+    whole = getattr(Tally, method)
+
+    def cut(*given):
+        whole(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tally, method, cut)
+        with pytest.raises(KeyboardInterrupt):
+            evaluator.add(sample(1, conditions=["night"]))
+    alone = evaluate(segmenter, [sample(0, conditions=["sun"])], NOISY)
+    assert report_of(evaluator, partial=True) == report_of(alone, partial=True)
+
+
+def test_an_evaluation_cut_short_before_its_first_frame_says_so(segmenter):
+    evaluator = Evaluator(segmenter, QUICK)
+    with pytest.raises(ValueError, match="^interrupted before the first frame was scored$"):
+        report_of(evaluator, partial=True)
+    evaluator.leave_out("no ground truth")
+    with pytest.raises(ValueError, match=r"was scored \(1 x no ground truth\)$"):
+        report_of(evaluator, partial=True)
+
+
+def test_data_without_a_labelled_pixel_are_one_error(segmenter):
+    one = sample(0)
+    one.label[:] = 255
+    with pytest.raises(ValueError, match="no labelled pixel in 1 frames of data"):
+        report_of(evaluate(segmenter, [one]))
 
 
 def test_a_frame_that_lacks_a_modality_is_left_out_and_the_reason_is_counted(segmenter):

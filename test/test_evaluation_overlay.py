@@ -144,3 +144,21 @@ def test_noise_depends_on_the_seed_and_the_stamp_alone(seed):
     assert bytes(first.apply(Modality.RGB, message).data) == bytes(again.data)
     other = Overlay(failures, START, seed + 5).apply(Modality.RGB, message)
     assert bytes(other.data) != bytes(again.data)
+
+
+@pytest.mark.parametrize("message", [picture(1.0), jpeg(1.0)])
+def test_pictures_of_events_can_be_dropped_and_not_corrupted(message):
+    assert Overlay(parse_drops("event@*"), START).apply(Modality.EVENT, message) is None
+    overlay = Overlay(parse_corruptions("event:noise@2-"), START)
+    with pytest.raises(ValueError, match="events are pictures here: only --drop works on them"):
+        overlay.apply(Modality.EVENT, message)
+
+
+def test_a_packet_that_cannot_be_decoded_is_dropped_in_its_time():
+    failures = parse_drops("event@2-") + parse_corruptions("event:noise@0-1")
+    overlay = Overlay(failures, START)
+    broken = [packet(seconds) for seconds in (1.5, 2.5)]
+    for message in broken:
+        message.encoding = "unheard of"
+    assert overlay.apply(Modality.EVENT, broken[0]) is broken[0]
+    assert overlay.apply(Modality.EVENT, broken[1]) is None

@@ -127,6 +127,43 @@ def test_a_frame_that_is_interrupted_is_counted_as_a_whole(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_an_interrupt_while_the_reports_are_written_is_ignored(
+    segmenter, data, model, tmp_path, monkeypatch
+):
+    summarize, before = summary.summarize, signal.getsignal(signal.SIGINT)
+
+    def interrupted(*given):
+        os.kill(os.getpid(), signal.SIGINT)
+        return summarize(*given)
+
+    monkeypatch.setattr(summary, "summarize", interrupted)
+    try:
+        report = run(segmenter, data, model, tmp_path, limit=2)
+    except KeyboardInterrupt:
+        pytest.fail("the interrupt was not ignored")
+    assert report["partial"] is False and report["frames"] == 2
+    assert (tmp_path / "report.html").exists()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_pressed_twice_it_interrupts_at_once_and_the_frame_is_in_no_table(
+    segmenter, data, model, tmp_path, monkeypatch
+):
+    add_nm, calls = Tally.add_nm, []
+
+    def interrupted(tally: Tally, *given) -> None:
+        add_nm(tally, *given)
+        calls.append(given)
+        if len(calls) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Tally, "add_nm", interrupted)
+    report = run(segmenter, data, model, tmp_path)
+    assert len(calls) == 4
+    assert report["partial"] is True and report["frames"] == 1
+
+
 def test_processes_share_the_frames_without_overlap(segmenter, data):
     names = []
     for rank in range(4):

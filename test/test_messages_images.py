@@ -18,6 +18,7 @@ from any2seg_ros.messages import (
     image_fields,
     mask_fields,
 )
+from any2seg_ros.messages.images import decode_labels
 from any2seg_ros.modalities import Unusable
 
 ROWS = [[(10, 20, 30), (40, 50, 60), (70, 80, 90)], [(1, 2, 3), (4, 5, 6), (255, 0, 128)]]
@@ -251,3 +252,52 @@ def test_fields_fill_a_message_of_rclpy():
     pixels = np.random.default_rng(0).integers(0, 255, (6, 5, 3), np.uint8)
     msg = msgs.Image(**image_fields(pixels, "rgb8"))
     np.testing.assert_array_equal(decode_image(msg), pixels)
+
+
+IDS = np.array([[0, 7, 24], [255, 1, 200]], np.uint8)
+WIDE = np.where(IDS == 255, 65535, IDS).astype(np.uint16)
+GREY = np.stack([IDS] * 3, -1)
+SEEN_THROUGH = np.dstack([GREY, np.arange(6, dtype=np.uint8).reshape(2, 3)])
+
+
+def as_png(pixels):
+    return SimpleNamespace(format="png", data=cv2.imencode(".png", pixels)[1].tobytes())
+
+
+@pytest.mark.parametrize(
+    "msg",
+    [
+        image("mono8", IDS.tobytes()),
+        image("16UC1", WIDE.astype("<u2").tobytes()),
+        image("mono16", WIDE.astype(">u2").tobytes(), big=1),
+        image("mono16", IDS.astype("<u2").tobytes()),
+        image("bgr8", GREY.tobytes()),
+        image("rgba8", SEEN_THROUGH.tobytes()),
+        *map(as_png, (IDS, WIDE, GREY, SEEN_THROUGH, np.stack([WIDE] * 3, -1))),
+    ],
+)
+def test_labels_are_class_ids_whatever_holds_them(msg):
+    found = decode_labels(msg)
+    assert found.dtype == np.uint8 and found.flags.c_contiguous
+    np.testing.assert_array_equal(found, IDS)
+
+
+@pytest.mark.parametrize(
+    ("msg", "reason"),
+    [
+        (image("32FC1", IDS.astype("<f4").tobytes()), "labels are float32"),
+        (image("rgb8", packed(ROWS, (0, 1, 2), "3B")), "labels are colours"),
+        (as_png(np.array(ROWS, np.uint8)), "labels are colours"),
+        (image("mono16", (IDS.astype("<u2") << 8).tobytes()), "labels of 16 bits exceed 255"),
+        (as_png(np.full((2, 3), 65534, np.uint16)), "labels of 16 bits exceed 255"),
+        (
+            SimpleNamespace(format="mono8; jpeg", data=cv2.imencode(".jpg", IDS)[1].tobytes()),
+            "packed as JPEG",
+        ),
+        (SimpleNamespace(format="png", data=b""), "compressed image is empty"),
+        (SimpleNamespace(format="png", data=b"no picture"), "cannot be unpacked"),
+    ],
+)
+def test_what_holds_no_class_ids_is_unusable_as_labels(msg, reason):
+    with pytest.raises(Unusable, match=reason):
+        decode_labels(msg)

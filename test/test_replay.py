@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from test_evaluation_report import Reader
 from any2seg_ros.bags import BagReader
 from any2seg_ros.cli import main
 from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.evaluation.outputs import NodeOutputs
 from any2seg_ros.evaluation.replay import Replay, ReplayConfig
 from any2seg_ros.evaluation.schedules import parse_corruptions, parse_drops
 from any2seg_ros.messages import decode_image, stamp_ns
@@ -140,6 +143,20 @@ def test_an_interrupted_replay_leaves_a_whole_bag_marked_partial(segmenter, driv
     assert report["partial"] is True
     assert 0 < len(heard(tmp_path / "out")["mask"]) == report["masks"] < 10
     assert "Partial" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_frame_that_is_interrupted_is_taken_as_a_whole(segmenter, drive, tmp_path, monkeypatch):
+    write, before = NodeOutputs.write, signal.getsignal(signal.SIGINT)
+
+    def interrupted(outputs: NodeOutputs, *given) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        write(outputs, *given)
+
+    monkeypatch.setattr(NodeOutputs, "write", interrupted)
+    report = replay(segmenter, drive, tmp_path / "out")
+    assert report["partial"] is True and report["frames"] == 1
+    assert sum(report["subsets"].values()) == len(heard(tmp_path / "out")["mask"]) == 1
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_bag_that_ends_in_the_middle_is_replayed_up_to_there(segmenter, drive, tmp_path):

@@ -53,6 +53,17 @@ def test_delivers_frames_have_ready_images_and_their_label(root):
     assert np.array_equal(rgb, stored[..., ::-1])
 
 
+def test_deliver_s_label_is_the_red_channel_with_alpha_and_without(root, tmp_path):
+    expected = open_data(root / "ready", "train")[0].label
+    training_data.write(tmp_path, "train", 1)
+    path = next(tmp_path.rglob("*_semantic_front.png"))
+    red = cv2.imread(str(path))[..., 2]
+    other, opaque = np.full_like(red, 3), np.full_like(red, 255)
+    for channels in ((other, other, red), (other, other, red, opaque)):
+        cv2.imwrite(str(path), np.dstack(channels))
+        assert np.array_equal(open_data(tmp_path, "train")[0].label, expected)
+
+
 def test_event_images_of_half_the_size_come_at_the_labels_size(root, tmp_path):
     training_data.write(tmp_path, "train", 1)
     path = next(tmp_path.rglob("*_event_front.png"))

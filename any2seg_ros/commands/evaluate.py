@@ -215,5 +215,6 @@ def _digits(value: float | None, digits: int = 1) -> str:
 def _signed(row: Row) -> str:
     if row.difference is None:
         return "-"
-    colour = "green" if row.difference > 0 else "red" if row.difference < 0 else "dim"
+    gain = -row.difference if row.lower_is_better else row.difference
+    colour = "green" if gain > 0 else "red" if gain < 0 else "dim"
     return f"[{colour}]{row.difference:+.2f}"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from any2seg_ros.bags import BagReader, find_layout
 from any2seg_ros.datasets.bag_walk import BagWalk
 from any2seg_ros.datasets.ground_truth import open_ground_truth
 from any2seg_ros.datasets.samples import LeftOut, Sample, Target
@@ -68,7 +67,7 @@ class BagSource:
         self, bag: Path, rank: int, world: int, count: int
     ) -> Iterator[Sample | LeftOut | None]:
         """The frames of a bag; None for those that are another process's."""
-        walk = BagWalk(bag, Preparation(self._target.size, self._target.placing), self._topics)
+        walk = self._open_walk(bag)
         truth = open_ground_truth(bag, walk.layout.label, self._labels)
         assert truth is not None
         try:
@@ -82,14 +81,14 @@ class BagSource:
                     yield None
                     continue
                 label = truth.label(heard.frame.stamp, heard.log_time)
-                yield self._sample(bag, prepared, label)
+                yield (
+                    LeftOut(truth.lacking) if label is None else self._sample(bag, prepared, label)
+                )
         finally:
             prefix = f"{bag.name}: " if len(self._bags) > 1 else ""
             self.notes += [prefix + note for note in (*walk.notes, *truth.notes)]
 
-    def _sample(self, bag: Path, prepared: Prepared, label: np.ndarray | None) -> Sample | LeftOut:
-        if label is None:
-            return LeftOut("no ground truth near the frame's stamp")
+    def _sample(self, bag: Path, prepared: Prepared, label: np.ndarray) -> Sample:
         rgb = prepared.frame.measurements.get(Modality.RGB)
         conditions = (bag.name,) if len(self._bags) > 1 else ()
         return Sample(
@@ -103,17 +102,19 @@ class BagSource:
 
     def _look_into(self, bag: Path) -> None:
         """How long the bag is, which sensors it has, and whether it has ground truth."""
-        with BagReader(bag) as reader:
-            self._length += round(reader.duration / PERIOD)
-            layout = find_layout(reader.topics, self._topics)
-        if layout.label is None and self._labels is None:
+        walk = self._open_walk(bag)
+        self._length += round(walk.duration / PERIOD)
+        if walk.layout.label is None and self._labels is None:
             raise ValueError(
                 f"{bag} has no ground truth: give a folder of labels (--labels), or say which "
                 "topic they are in (--topic label=/...); `any2seg replay` needs none"
             )
-        self.modalities = tuple(m for m in self.modalities if m in layout.sensors)
+        self.modalities = tuple(m for m in self.modalities if m in walk.layout.sensors)
         if not self.modalities:
             raise ValueError(f"the bags of {self.name} have no sensor in common")
+
+    def _open_walk(self, bag: Path) -> BagWalk:
+        return BagWalk(bag, Preparation(self._target.size, self._target.placing), self._topics)
 
 
 def _fingerprint(bags: list[Path]) -> str:

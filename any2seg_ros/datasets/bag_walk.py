@@ -15,6 +15,7 @@ from any2seg_ros.bags import (
     find_layout,
     read_calibration,
 )
+from any2seg_ros.bags.typestore import COMPRESSED, IMAGE
 from any2seg_ros.modalities import Frame, Modality, Unusable
 from any2seg_ros.monitor import Monitor
 from any2seg_ros.parameters import NodeParameters
@@ -57,9 +58,6 @@ class BagWalk:
     ) -> None:
         self.path = path
         self.preparation = preparation
-        self.synchronizer = Synchronizer(
-            parameters.synchronizer_config(preparation.placing.event_window_ms * 1e-3, True)
-        )
         self._tick_period = round(parameters.status_period * 1e9)
         self.layout: BagLayout
         self.calibration: BagCalibration
@@ -74,6 +72,12 @@ class BagWalk:
         self._monitors = {modality: Monitor() for modality in Modality}
         self._last: dict[Modality, int] = {}
         self._prepare(topics)
+        window = preparation.placing.event_window_ms * 1e-3
+        if self._event_pictures:
+            event = replace(parameters.sensors[Modality.EVENT], type="image")
+            sensors = {**parameters.sensors, Modality.EVENT: event}
+            parameters = replace(parameters, sensors=sensors)
+        self.synchronizer = Synchronizer(parameters.synchronizer_config(window, True))
 
     @property
     def notes(self) -> list[str]:
@@ -139,9 +143,18 @@ class BagWalk:
     def _prepare(self, topics: Mapping[str, str] | None) -> None:
         with BagReader(self.path) as bag:
             self.layout = find_layout(bag.topics, topics)
+            self._notes += [
+                f"no topic of {m.label} in the bag"
+                for m in Modality
+                if m not in self.layout.sensors
+            ]
+            self._leave_out_silent(bag)
             self.calibration = read_calibration(bag, self.layout)
             self.duration = bag.duration
-            self._leave_out_unplaced()
+            if Modality.LIDAR not in self.calibration.poses:
+                self._leave_out(Modality.LIDAR)
+            event = self.layout.sensors.get(Modality.EVENT, "")
+            self._event_pictures = bag.topics.get(event) in (IMAGE, COMPRESSED)
             sensors = self.layout.sensors
             first = next(bag.messages(list(sensors.values())), None)
             if first is None:
@@ -154,15 +167,17 @@ class BagWalk:
                 self._notes.append(
                     f"no camera_info of {modality.label}: taken to be registered to the camera"
                 )
-        for modality in Modality:
-            if modality not in sensors:
-                self._notes.append(f"no topic of {modality.label} in the bag")
         self.preparation.reference = self.calibration.reference
         self.preparation.cameras.update(self.calibration.cameras)
         self.preparation.poses.update(self.calibration.poses)
 
-    def _leave_out_unplaced(self) -> None:
-        if Modality.LIDAR not in self.calibration.poses:
-            sensors = dict(self.layout.sensors)
-            sensors.pop(Modality.LIDAR, None)
-            self.layout = replace(self.layout, sensors=sensors)
+    def _leave_out_silent(self, bag: BagReader) -> None:
+        for modality, topic in self.layout.sensors.items():
+            # Not by the counts of the index, which a bag that was cut off does not have.
+            if next(bag.messages([topic]), None) is None:
+                self._notes.append(f"no readable message of {modality.label} on {topic}")
+                self._leave_out(modality)
+
+    def _leave_out(self, modality: Modality) -> None:
+        sensors = {m: topic for m, topic in self.layout.sensors.items() if m != modality}
+        self.layout = replace(self.layout, sensors=sensors)

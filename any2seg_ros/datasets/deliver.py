@@ -34,6 +34,8 @@ class DeliverData:
     taxonomy = DELIVER
 
     def __init__(self, root: Path, split: str) -> None:
+        self.modalities: tuple[Modality, ...] = tuple(Modality)
+        self.notes: list[str] = []
         self.root = Path(root)
         self.split = split
         self.frames = sorted(self._find())
@@ -86,7 +88,8 @@ class DeliverData:
     def _label(self, index: int) -> np.ndarray:
         path = self._path("semantic", "semantic", *self.frames[index])
         raw = read_image(path, cv2.IMREAD_UNCHANGED)
-        return decode_label(raw if raw.ndim == 2 else raw[..., -1])
+        # DELIVER's first channel, red, is OpenCV's third, whether alpha follows or not.
+        return decode_label(raw if raw.ndim == 2 else raw[..., 2])
 
     def _ready(
         self, condition: str, scene: str, frame: str, shape: tuple[int, ...]

@@ -25,8 +25,8 @@ class FolderSource:
             )
         self.name = name
         self.split: str | None = split
-        self.notes: list[str] = []
-        self.modalities = tuple(Modality)
+        self.notes = list(data.notes)
+        self.modalities = data.modalities
         self.taxonomy = data.taxonomy
         self._data = data
         self._target = target

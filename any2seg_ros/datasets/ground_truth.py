@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from any2seg_ros.bags import BagReader
-from any2seg_ros.messages import decode_image, stamp_ns
+from any2seg_ros.messages import decode_labels, stamp_ns, unpack_labels
 from any2seg_ros.modalities import Unusable
 
 TOLERANCE = 50_000_000
@@ -21,9 +20,16 @@ TOLERANCE = 50_000_000
 HORIZON = 2_000_000_000
 """How far (ns of log time) labels are looked for beyond the frame that they belong to."""
 
+NONE_NEAR = "no ground truth near the frame's stamp"
+
 
 class GroundTruth(Protocol):
-    """Labels by time; ask with stamps in the order of the bag."""
+    """Labels by time; ask with stamps in the order of the bag.
+
+    lacking: why the last answer was None.
+    """
+
+    lacking: str
 
     def label(self, stamp: int, log_time: int) -> np.ndarray | None:
         """The label nearest to a stamp (ns), uint8 (h, w); None where there is none.
@@ -37,6 +43,7 @@ class LabelTopic:
 
     def __init__(self, bag: Path, topic: str) -> None:
         self.notes: list[str] = []
+        self.lacking = NONE_NEAR
         self._bag, self._topic = bag, topic
         self._near: deque[tuple[int, int, object]] = deque()
         self._coming = self._read()
@@ -53,17 +60,18 @@ class LabelTopic:
                 break
             self._near.append(following)
         best = min(self._near, key=lambda one: abs(one[0] - stamp), default=None)
+        self.lacking = NONE_NEAR
         if best is None or abs(best[0] - stamp) > TOLERANCE:
             return None
         return self._decode(best[2])
 
     def _decode(self, message: object) -> np.ndarray | None:
         try:
-            return single_channel(decode_image(message))
+            return decode_labels(message)
         except Unusable as reason:
-            note = f"a label on {self._topic} cannot be used: {reason}"
-            if note not in self.notes:
-                self.notes.append(note)
+            self.lacking = f"a label on {self._topic} cannot be used: {reason}"
+            if self.lacking not in self.notes:
+                self.notes.append(self.lacking)
             return None
 
     def _read(self) -> Iterator[tuple[int, int, object]]:
@@ -78,6 +86,7 @@ class LabelFolder:
 
     def __init__(self, folder: Path) -> None:
         self.notes: list[str] = []
+        self.lacking = NONE_NEAR
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder of labels at {folder}")
         stamped = sorted((int(f.stem), f) for f in folder.glob("*.png") if f.stem.isdigit())
@@ -87,21 +96,16 @@ class LabelFolder:
         self._files = [file for _, file in stamped]
 
     def label(self, stamp: int, log_time: int) -> np.ndarray | None:
-        """See `GroundTruth.label`; ValueError for a file that is no image."""
+        """See `GroundTruth.label`; ValueError for a file that holds no labels."""
         at = bisect_left(self._stamps, stamp)
         near = range(max(at - 1, 0), min(at + 1, len(self._stamps)))
         best = min(near, key=lambda i: abs(self._stamps[i] - stamp), default=None)
         if best is None or abs(self._stamps[best] - stamp) > TOLERANCE:
             return None
-        image = cv2.imread(str(self._files[best]), cv2.IMREAD_UNCHANGED)
-        if image is None:
-            raise ValueError(f"{self._files[best]} is no readable image")
-        return single_channel(image)
-
-
-def single_channel(image: np.ndarray) -> np.ndarray:
-    """Class ids uint8 (h, w) of an image whose channels, if it has several, are equal."""
-    return np.ascontiguousarray(image if image.ndim == 2 else image[..., 0])
+        try:
+            return unpack_labels(self._files[best].read_bytes())
+        except Unusable as reason:
+            raise ValueError(f"{self._files[best]} cannot be used: {reason}") from None
 
 
 def open_ground_truth(

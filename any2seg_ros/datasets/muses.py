@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,12 +21,19 @@ EVENT_WINDOW = 30_000_000
 class MusesData:
     """Frames of one split: RGB, LiDAR (n, 6 float64: x y z intensity ring time) and events.
 
-    Depth is no sensor of MUSES. Events need h5py; without it they are missing. Radar is not read.
+    Depth is no sensor of MUSES. Events need h5py; without it they are none of the modalities,
+    which is noted. Radar is not read.
     """
 
     taxonomy = CITYSCAPES
 
     def __init__(self, root: Path, split: str) -> None:
+        self.modalities: tuple[Modality, ...] = (Modality.RGB, Modality.LIDAR)
+        self.notes: list[str] = []
+        if _h5py():
+            self.modalities += (Modality.EVENT,)
+        else:
+            self.notes.append("events of MUSES need h5py: pip install h5py")
         self.root = Path(root)
         pattern = f"frame_camera/{split}/*/*/*_frame_camera.png"
         self.paths = sorted(self.root.glob(pattern))
@@ -56,8 +63,9 @@ class MusesData:
         measurements = [
             Measurement(Modality.RGB, 1, read_rgb(self.paths[index])),
             self._lidar(index),
-            *self._events(index),
         ]
+        if Modality.EVENT in self.modalities:
+            measurements.append(self._events(index))
         return Frame.of(*measurements, label=label, name=self.name(index))
 
     def _lidar(self, index: int) -> Measurement:
@@ -70,13 +78,9 @@ class MusesData:
         points[:, 3] /= 255 if largest > 1 else 1
         return Measurement(Modality.LIDAR, 1, points, None, self._extrinsics("lidar2rgb"))
 
-    def _events(self, index: int) -> Iterator[Measurement]:
-        try:
-            import h5py
-        except ImportError:
-            return
+    def _events(self, index: int) -> Measurement:
         path = self._sibling(index, "event_camera", "event_camera.h5")
-        with h5py.File(path) as file:
+        with _h5py().File(path) as file:
             group = file.get("events", file)
             t = group["t"][:].astype(np.int64) * 1000
             first = np.searchsorted(t, t[-1] - EVENT_WINDOW) if len(t) else 0
@@ -90,7 +94,7 @@ class MusesData:
         )
         stamp = int(t[-1]) if len(t) else 0
         pose = self._extrinsics("event2rgb")
-        yield Measurement(Modality.EVENT, stamp, events, camera, pose)
+        return Measurement(Modality.EVENT, stamp, events, camera, pose)
 
     def _sibling(self, index: int, kind: str, ending: str) -> Path:
         path = self.paths[index]
@@ -112,3 +116,12 @@ class MusesData:
             return json.loads(path.read_text())
         except ValueError as error:
             raise ValueError(f"{path} cannot be read ({error}): fetch it again") from None
+
+
+def _h5py() -> Any:
+    """The module, None where it cannot be imported."""
+    try:
+        import h5py
+    except ImportError:
+        return None
+    return h5py

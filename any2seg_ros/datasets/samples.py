@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 
 class DataSet(Protocol):
-    """Frames with labels, by index; all of a split."""
+    """Frames with labels, by index; all of a split.
+
+    modalities: the sensors that the data have. notes: what a reader of results must know of them.
+    """
 
     taxonomy: Taxonomy
+    modalities: tuple[Modality, ...]
+    notes: list[str]
 
     def __len__(self) -> int: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from any2seg_ros.bags.file import METADATA
 from any2seg_ros.bags.layout import LABEL
 from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.datasets.deliver import DeliverData
@@ -56,12 +57,15 @@ def find_bags(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         return []
-    if (path / "metadata.yaml").exists():
+    if (path / METADATA).exists():
         return [path]
-    folders = sorted(p.parent for p in path.glob("*/metadata.yaml"))
-    if folders:
-        return folders
-    return [path] if any(f.suffix in BAG_FILES for f in path.iterdir()) else []
+    folders = sorted(p for p in path.iterdir() if p.is_dir() and _is_bag(p))
+    return folders or ([path] if _is_bag(path) else [])
+
+
+def _is_bag(folder: Path) -> bool:
+    """Whether a folder is a bag; a recorder that died leaves one without metadata.yaml."""
+    return any(f.name == METADATA or f.suffix in BAG_FILES for f in folder.iterdir())
 
 
 def parse_topics(texts: Iterable[str]) -> dict[str, str]:

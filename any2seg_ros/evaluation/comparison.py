@@ -8,6 +8,9 @@ from typing import Any
 
 from any2seg_ros.evaluation import report as html
 
+ECE = "subsets, ECE in points"
+"""The table whose figures are better the lower they are."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -17,6 +20,7 @@ class Row:
     name: str
     first: float | None
     second: float | None
+    lower_is_better: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -41,7 +45,8 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
     rows = []
     for (table, mine), others in tables:
         names = dict.fromkeys([*mine, *others])
-        rows += [Row(table, name, mine.get(name), others.get(name)) for name in names]
+        lower = table == ECE
+        rows += [Row(table, name, mine.get(name), others.get(name), lower) for name in names]
     return rows
 
 
@@ -75,7 +80,7 @@ def _figures(report: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     return {
         "overall": overall,
         "subsets, mIoU %": {name: row["miou"] for name, row in subsets.items()},
-        "subsets, ECE in points": {
+        ECE: {
             name: None if row["ece"] is None else 100 * row["ece"] for name, row in subsets.items()
         },
         "conditions": conditions,
@@ -95,17 +100,15 @@ def comparison_page(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     notes = "".join(html.note(remark) for remark in remarks(first, second))
     sections = [html.Section("The two", _heads(first, second) + notes)]
     for title, part in tables(rows):
-        cells = [
-            (
-                row.name,
-                row.first,
-                row.second,
-                html.Raw("–") if row.difference is None else html.difference(row.difference, 2),
-            )
-            for row in part
-        ]
+        cells = [(row.name, row.first, row.second, _difference(row)) for row in part]
         sections.append(html.Section(title, html.table(("", "A", "B", "B − A"), cells)))
     return html.page("Comparison", sections, f"A: {first['model']}, B: {second['model']}")
+
+
+def _difference(row: Row) -> html.Raw:
+    if row.difference is None:
+        return html.Raw("–")
+    return html.difference(row.difference, 2, row.lower_is_better)
 
 
 def _heads(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:

@@ -61,14 +61,18 @@ class Evaluator:
     def __init__(self, segmenter: Segmenter, config: EvaluationConfig = EvaluationConfig()) -> None:
         self.segmenter = segmenter
         self.config = config
-        self.tally = Tally(len(segmenter.taxonomy), config.modalities)
+        self.tally = self._new_tally()
         self.stopwatch = Stopwatch()
         self._subsets = all_subsets(config.modalities)
         self._timed_frames = 0
         self._zero_maps: dict[Modality, list[np.ndarray]] = {}
 
     def add(self, sample: Sample) -> float | None:
-        """Score one frame; its mIoU with all modalities, None where it had to be left out."""
+        """Score one frame; its mIoU with all modalities, None where it had to be left out.
+
+        The tally changes in one step at the end: whatever interrupts this finds the frame in all
+        tables or in none.
+        """
         lacking = [m for m in self.config.modalities if m not in sample.images]
         if lacking:
             self.leave_out(_why(sample, lacking))
@@ -79,19 +83,27 @@ class Evaluator:
             self._time(images, size)
         maps = self.segmenter.encode(images)
         found = self._fuse_all({s: self._given(maps, s) for s in self._subsets}, size)
-        miou = self.tally.add(sample.label, found, sample.conditions)
+        frame = self._new_tally()
+        miou = frame.add(sample.label, found, sample.conditions)
         if "rmm" in self.config.robustness:
-            self._add_rmm(sample, images, maps, size)
+            self._add_rmm(frame, sample, images, maps, size)
         if "nm" in self.config.robustness:
-            self._add_nm(sample, images, size)
+            self._add_nm(frame, sample, images, size)
         if self.tally.extremes.wanted(miou, sample.name):
             full = found[self._subsets[-1]]
-            self.tally.extremes.add(Shown(miou, sample.name, self._pictures(sample, full)))
+            frame.extremes.add(Shown(miou, sample.name, self._pictures(sample, full)))
+        both = self._new_tally()
+        both += self.tally
+        both += frame
+        self.tally = both
         return miou
 
     def leave_out(self, reason: str) -> None:
         """Count a frame that cannot be scored, and why."""
         self.tally.left_out[reason] += 1
+
+    def _new_tally(self) -> Tally:
+        return Tally(len(self.segmenter.taxonomy), self.config.modalities)
 
     def _given(
         self, maps: Mapping[Modality, list[np.ndarray]], subset: Subset
@@ -119,6 +131,7 @@ class Evaluator:
 
     def _add_rmm(
         self,
+        tally: Tally,
         sample: Sample,
         images: Mapping[Modality, np.ndarray],
         maps: Mapping[Modality, list[np.ndarray]],
@@ -131,15 +144,19 @@ class Evaluator:
                 subset: {m: maps[m] if m in subset else worn[m] for m in images}
                 for subset in self._subsets[:-1]
             }
-            self.tally.add_rmm(sample.label, fraction, self._fuse_all(given, size))
+            tally.add_rmm(sample.label, fraction, self._fuse_all(given, size))
 
     def _add_nm(
-        self, sample: Sample, images: Mapping[Modality, np.ndarray], size: tuple[int, int]
+        self,
+        tally: Tally,
+        sample: Sample,
+        images: Mapping[Modality, np.ndarray],
+        size: tuple[int, int],
     ) -> None:
         for index, level in enumerate(NOISE_LEVELS):
             rng = self._generator(sample, 2, index)
             worse = {m: noisy(image, m, level, rng) for m, image in images.items()}
-            self.tally.add_nm(sample.label, level, self.segmenter.segment(worse, size))
+            tally.add_nm(sample.label, level, self.segmenter.segment(worse, size))
 
     def _generator(self, sample: Sample, *key: int) -> np.random.Generator:
         return generator(self.config.seed, zlib.crc32(sample.name.encode()), *key)

@@ -55,7 +55,8 @@ class Overlay:
     def apply(self, modality: Modality, message: Any) -> Any | None:
         """The message as the failures leave it, None where it is lost.
 
-        A message that cannot be decoded is given on as it is: that failure is its own.
+        A message that cannot be decoded is given on as it is: that failure is its own. ValueError
+        for events that are pictures and are to be corrupted.
         """
         stamp = stamp_ns(message.header.stamp)
         kinds = active(self.failures, modality, (stamp - self._start) / 1e9)
@@ -75,12 +76,16 @@ class Overlay:
     def _apply_to_events(self, message: Any, stamp: int, kinds: Sequence[Failure]) -> Any | None:
         """Every packet is decoded, for decoding needs those before; and none keeps its encoding,
         for two encodings in one stream would be two clocks."""
+        if not hasattr(message, "events"):
+            raise ValueError("events are pictures here: only --drop works on them")
         try:
             events = self._events.decode(message)
         except Unusable:
-            return message
+            events = None
         if any(failure.kind == DROP for failure in kinds):
             return None
+        if events is None:
+            return message
         return event_packet(message, self._corrupt(events, stamp, kinds))
 
     def _corrupt(self, data: Any, stamp: int, kinds: Sequence[Failure]) -> Any:

@@ -22,6 +22,7 @@ from any2seg_ros.datasets.bag_walk import DEFAULTS, BagWalk, Heard
 from any2seg_ros.datasets.ground_truth import open_ground_truth
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation import report as html
+from any2seg_ros.evaluation.interrupt import Interrupt
 from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.evaluation.outputs import OUTPUTS, NodeOutputs
 from any2seg_ros.evaluation.overlay import Overlay
@@ -100,12 +101,14 @@ class Replay:
             raise FileExistsError(f"{out} is the bag itself: name another folder")
         check_folder(out)
         partial = False
+        interrupt = Interrupt()
         began = time.perf_counter()
         with OutputBag(out) as bag:
             outputs = NodeOutputs(bag, self.segmenter.taxonomy, self.walk, self.config.outputs)
             try:
                 for heard in self.walk.frames(self.overlay.apply):
-                    self._take(heard, outputs)
+                    with interrupt.held():
+                        self._take(heard, outputs)
                     progress((heard.log_time - self.walk.start) / 1e9, self.walk.duration / 1e9)
             except KeyboardInterrupt:
                 partial = True

@@ -216,9 +216,10 @@ def heat(value: float | None, low: float, high: float, digits: int = 1) -> Raw:
     return Raw(f'<td class="heat" style="background:{colour}">{value:.{digits}f}</td>')
 
 
-def difference(value: float, digits: int = 1) -> Raw:
+def difference(value: float, digits: int = 1, lower_is_better: bool = False) -> Raw:
     """A signed difference, green where it is a gain."""
-    kind = "up" if value > 0 else "down" if value < 0 else "soft"
+    gain = -value if lower_is_better else value
+    kind = "up" if gain > 0 else "down" if gain < 0 else "soft"
     return Raw(f'<span class="{kind}">{value:+.{digits}f}</span>')
 
 

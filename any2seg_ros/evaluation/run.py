@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +16,7 @@ from any2seg_ros.evaluation import report as html
 from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.evaluation_page import evaluation_page
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
+from any2seg_ros.evaluation.interrupt import Interrupt, ignored
 from any2seg_ros.evaluation.summary import Context
 from any2seg_ros.evaluation.tally import Tally
 
@@ -54,38 +52,46 @@ def evaluate(
     """Score the source's frames and write report.json and report.html to `out`.
 
     The report is returned by process 0, None by the others. Ctrl-C ends the walk early: the report
-    is then of the frames scored so far and marked partial. ValueError if no frame could be scored.
+    is then of the frames scored so far and marked partial; once the walk has ended it does nothing.
+    ValueError if no frame could be scored.
     """
     evaluator = Evaluator(segmenter, config)
     partial = _walk(evaluator, source, share, progress)
-    gathered = _gather((evaluator.tally, list(source.notes), partial), share)
-    if gathered is None:
-        return None
-    tally = gathered[0][0]
-    for other, _, _ in gathered[1:]:
-        tally += other
-    latencies = evaluator.stopwatch.milliseconds()
-    context = Context(
+    with ignored():
+        gathered = _gather((evaluator.tally, list(source.notes), partial), share)
+        if gathered is None:
+            return None
+        context = _context(evaluator, source, model, gathered)
+        tally = gathered[0][0]
+        for other, _, _ in gathered[1:]:
+            tally += other
+        return _write(tally, context, out)
+
+
+def _context(
+    evaluator: Evaluator, source: Source, model: str, gathered: list[tuple[Tally, list[str], bool]]
+) -> Context:
+    segmenter = evaluator.segmenter
+    return Context(
         model=model,
         data=source.name,
         split=source.split,
-        protocol=config.protocol,
+        protocol=evaluator.config.protocol,
         taxonomy=segmenter.taxonomy,
         engine=segmenter.description,
         model_sha256=_sha256(Path(model)),
-        seed=config.seed,
+        seed=evaluator.config.seed,
         partial=any(cut for _, _, cut in gathered),
         notes=list(dict.fromkeys(note for _, notes, _ in gathered for note in notes)),
-        latencies_ms=latencies,
+        latencies_ms=evaluator.stopwatch.milliseconds(),
         cost=cost(evaluator.stopwatch),
     )
-    return _write(tally, context, out)
 
 
 def _walk(evaluator: Evaluator, source: Source, share: Share, progress: Progress) -> bool:
     """Score this process's frames; whether Ctrl-C cut it short."""
     total = -(-len(source) // share.world)
-    interrupt = _Interrupt()
+    interrupt = Interrupt()
     try:
         for done, sample in enumerate(source.samples(share.rank, share.world), start=1):
             with interrupt.held():
@@ -98,35 +104,6 @@ def _walk(evaluator: Evaluator, source: Source, share: Share, progress: Progress
     except KeyboardInterrupt:
         return True
     return False
-
-
-class _Interrupt:
-    """Ctrl-C, held back while a frame is counted: a frame is in all tables of a report or in none.
-
-    Pressed twice, it interrupts at once.
-    """
-
-    def __init__(self) -> None:
-        self._pressed = False
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """KeyboardInterrupt at the end of this context, if Ctrl-C was pressed in it."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, self._press)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-        if self._pressed:
-            raise KeyboardInterrupt
-
-    def _press(self, *_: object) -> None:
-        if self._pressed:
-            raise KeyboardInterrupt
-        self._pressed = True
 
 
 def _write(tally: Tally, context: Context, out: Path) -> dict[str, Any]:

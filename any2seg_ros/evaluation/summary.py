@@ -14,7 +14,7 @@ import numpy as np
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, expectations
 from any2seg_ros.evaluation.metrics import mean_and_worst
 from any2seg_ros.evaluation.tally import Score, Tally
-from any2seg_ros.modalities import Subset, subset_name
+from any2seg_ros.modalities import IGNORE, Subset, subset_name
 from any2seg_ros.taxonomy import Taxonomy
 
 NUMBER = (int, float)
@@ -72,11 +72,9 @@ class Context:
 def summarize(tally: Tally, context: Context) -> dict[str, Any]:
     """report.json of an evaluation: all mIoU in percent, what is not known is None.
 
-    ValueError where no frame was counted: there is no figure of nothing.
+    ValueError where no frame or no labelled pixel was counted: there is no figure of nothing.
     """
-    if not tally.frames:
-        reasons = "; ".join(f"{count} x {reason}" for reason, count in tally.left_out.items())
-        raise ValueError(f"no frame could be evaluated: {reasons or 'the data is empty'}")
+    _check_counts(tally, context)
     miou = {s: score.confusion.miou() for s, score in tally.subsets.items()}
     mean, worst = mean_and_worst({subset_name(s): value for s, value in miou.items()})
     published = {subset_name(s): t.confusion.miou(True) for s, t in tally.subsets.items()}
@@ -114,6 +112,20 @@ def summarize(tally: Tally, context: Context) -> dict[str, Any]:
         "classes": _classes(tally, context.taxonomy),
         "cost": dict(context.cost),
     }
+
+
+def _check_counts(tally: Tally, context: Context) -> None:
+    reasons = "; ".join(f"{count} x {reason}" for reason, count in tally.left_out.items())
+    if not tally.frames and context.partial:
+        left_out = f" ({reasons})" if reasons else ""
+        raise ValueError(f"interrupted before the first frame was scored{left_out}")
+    if not tally.frames:
+        raise ValueError(f"no frame could be evaluated: {reasons or 'the data is empty'}")
+    if not tally.subsets[tally.full].confusion.pixels:
+        raise ValueError(
+            f"no labelled pixel in {tally.frames} frames of {context.data}: every pixel is "
+            f"{IGNORE}; check that its labels hold the class ids of {context.taxonomy.name}"
+        )
 
 
 def _subset(score: Score, latency_ms: float | None) -> dict[str, Any]:

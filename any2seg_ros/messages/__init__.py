@@ -13,8 +13,10 @@ from any2seg_ros.messages.images import (
     decode_compressed,
     decode_depth,
     decode_image,
+    decode_labels,
     image_fields,
     mask_fields,
+    unpack_labels,
 )
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "decode_compressed",
     "decode_depth",
     "decode_image",
+    "decode_labels",
     "from_array",
     "image_fields",
     "info_fields",
@@ -35,5 +38,6 @@ __all__ = [
     "mask_fields",
     "stamp_ns",
     "transform_matrix",
+    "unpack_labels",
     "view_cloud",
 ]

@@ -193,6 +193,41 @@ def decode_depth(msg: Any) -> np.ndarray:
     return depth
 
 
+def decode_labels(msg: Any) -> np.ndarray:
+    """Class ids uint8 (h, w) of a sensor_msgs/Image or CompressedImage; 255 has no class.
+
+    Unusable as in `class_ids`, and for JPEG.
+    """
+    return class_ids(view_image(msg)) if hasattr(msg, "encoding") else unpack_labels(msg.data)
+
+
+def unpack_labels(data: Any) -> np.ndarray:
+    """Class ids uint8 (h, w) of the bytes of a packed image (PNG, ...); Unusable for JPEG."""
+    packed = as_bytes(data)
+    if len(packed) == 0:
+        raise Unusable("compressed image is empty")
+    if bytes(packed[:2]) == b"\xff\xd8":
+        raise Unusable("labels are packed as JPEG, which alters class ids: pack them as PNG")
+    return class_ids(_unpacked(packed, cv2.IMREAD_UNCHANGED))
+
+
+def class_ids(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of a label image (h, w) or (h, w, 3 or 4) as class ids uint8 (h, w), contiguous.
+
+    uint8, or uint16 in which 65535 means 255. Colour channels must be equal; alpha is ignored.
+    Unusable for everything else.
+    """
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise Unusable(f"labels are {pixels.dtype}: store class ids in 8 or 16 bits")
+    ids = pixels if pixels.ndim == 2 else pixels[..., 0]
+    if pixels.ndim == 3 and any((pixels[..., i] != ids).any() for i in (1, 2)):
+        raise Unusable("labels are colours: store class ids in one channel")
+    if ids.dtype == np.uint16 and ((ids > 255) & (ids != 65535)).any():
+        raise Unusable("labels of 16 bits exceed 255: class ids are 0 to 255, and 65535 for none")
+    # The lower byte of 65535 is 255.
+    return np.ascontiguousarray(ids.astype(np.uint8, copy=False))
+
+
 def image_fields(pixels: np.ndarray, encoding: str) -> dict[str, Any]:
     """The fields of a sensor_msgs/Image but its header, as plain Python values.
 
