@@ -63,6 +63,7 @@ def nodes(context) -> list:
         package="rviz2",
         executable="rviz2",
         arguments=["-d", str(find("config/any2seg.rviz"))],
+        remappings=shown(values),
         parameters=[{"use_sim_time": simulated}],
         condition=IfCondition(values["rviz"]),
     )
@@ -75,3 +76,13 @@ def remappings(values: dict[str, str]) -> list[tuple[str, str]]:
     if "event/packets" in chosen:
         chosen["event/image"] = chosen["event/packets"]
     return list(chosen.items())
+
+
+def shown(values: dict[str, str]) -> list[tuple[str, str]]:
+    """From the topics of config/any2seg.rviz to where a namespace and the arguments put them."""
+    space = "/" + values["namespace"].strip("/") if values["namespace"] else ""
+    ours = [f"/segmenter/{output}" for output in ("overlay", "confidence", "points")]
+    camera = values["rgb_topic"]
+    chosen = {topic: space + topic for topic in ours}
+    chosen["/rgb/image"] = camera if camera.startswith("/") else f"{space}/{camera}"
+    return [(topic, target) for topic, target in chosen.items() if target != topic]

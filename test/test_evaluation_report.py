@@ -104,9 +104,3 @@ def test_charts_of_nothing_are_still_charts():
 def test_ticks_are_round_numbers_inside_the_range():
     assert report.ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
     assert report.ticks(0.12, 0.47, 4) == [0.2, 0.3, 0.4]
-
-
-def test_a_page_is_written_whole_or_not_at_all(tmp_path):
-    report.write(tmp_path / "new" / "report.html", "whole")
-    assert [f.name for f in (tmp_path / "new").iterdir()] == ["report.html"]
-    assert (tmp_path / "new" / "report.html").read_text() == "whole"

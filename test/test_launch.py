@@ -46,6 +46,15 @@ def test_the_node_gets_the_topics_and_the_parameters_that_are_given():
     assert not rviz.condition.evaluate(context)
 
 
+def test_viewers_follow_the_namespace_and_the_topic_of_the_camera():
+    module = _load("any2seg.launch.py")
+    assert module.shown({"namespace": "", "rgb_topic": "rgb/image"}) == []
+    moved = dict(module.shown({"namespace": "car", "rgb_topic": "front/image"}))
+    assert moved["/segmenter/overlay"] == "/car/segmenter/overlay"
+    assert moved["/rgb/image"] == "/car/front/image"
+    assert dict(module.shown({"namespace": "", "rgb_topic": "/front"})) == {"/rgb/image": "/front"}
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_launch_files_are_python_that_compiles(name):
     compile(find(f"launch/{name}").read_text(), name, "exec")

@@ -17,6 +17,7 @@ import training_data
 import yaml
 
 from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.network import checkpoints
 from any2seg_ros.training.config import TrainingConfig, load_config
 from any2seg_ros.training.trainer import Trainer
 
@@ -179,3 +180,31 @@ def test_blocks_that_refine_are_added_to_and_left_out_of_weights_to_start_from(p
     near = weights["refine2"].decoder.fuse.weight
     for name in ("refine1", "refine3"):
         torch.testing.assert_close(weights[name].decoder.fuse.weight, near, atol=1e-3, rtol=0)
+
+
+def test_a_frozen_teacher_teaches_every_variant_and_stays_as_it_is(place, whole):
+    weights = str(whole / "weights.safetensors")
+    told = {"losses": {"teacher": weights, "variants": ["full"]}, "initial": weights}
+    pupil = Trainer(load_config(written(place, "pupil", **told)))
+    batch = pupil.batches.at(0)
+    pupil.network.eval()
+    alike = pupil.objective.losses(pupil.network, batch)["distillation"][0]
+    assert abs(float(alike)) < 1e-2
+    with torch.no_grad():
+        pupil.network.decoder.classifier.weight.mul_(2)
+    apart = pupil.objective.losses(pupil.network, batch)["distillation"][0]
+    assert float(apart) > 1
+    apart.backward()
+    assert pupil.network.decoder.classifier.weight.grad.abs().sum() > 0
+    before = {n: t.clone() for n, t in pupil.objective.teacher.state_dict().items()}
+    pupil.run()
+    assert all(torch.equal(before[n], t) for n, t in pupil.objective.teacher.state_dict().items())
+    assert all(row["distillation"] > 0 for row in rows(place, "pupil") if "loss" in row)
+
+
+def test_a_teacher_of_other_classes_is_refused(place, whole):
+    network, metadata = checkpoints.load(whole / "weights.safetensors")
+    path = place / "other.safetensors"
+    checkpoints.save(path, network, dataclasses.replace(metadata, taxonomy="muses"))
+    with pytest.raises(ValueError, match=r"other\.safetensors has the classes of muses"):
+        Trainer(load_config(written(place, "wrong_teacher", losses={"teacher": str(path)})))

@@ -21,6 +21,7 @@ import numpy as np
 
 from any2seg_ros.bags.file import BagFile
 from any2seg_ros.bags.typestore import CAMERA_INFO, CLOUD, COMPRESSED, EVENTS, TRANSFORMS
+from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.modalities import Camera
 
 
@@ -33,7 +34,7 @@ class BagWriter:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self._part = self.folder.with_name(f".{self.folder.name}.{os.getpid()}.part")
+        self._part = part_of(self.folder)
         self._rows: list[tuple[int, int, str, str, bytes]] = []
         self._sequence = 0
         self._file: BagFile
@@ -41,7 +42,7 @@ class BagWriter:
     def __enter__(self) -> BagWriter:
         if self.folder.exists():
             raise FileExistsError(f"{self.folder} exists already: choose another folder with --out")
-        self._clear()
+        clear_parts(self.folder)
         self._part.mkdir(parents=True)
         # rosbags names the files after the folder.
         self._file = BagFile(self._part / self.folder.name)
@@ -61,13 +62,6 @@ class BagWriter:
                 os.replace(self._file.folder, self.folder)
         finally:
             shutil.rmtree(self._part, ignore_errors=True)
-
-    def _clear(self) -> None:
-        """Removes what writers of this bag left that were killed."""
-        for part in self.folder.parent.glob(f".{self.folder.name}.*.part"):
-            process = part.name.split(".")[-2]
-            if process == str(os.getpid()) or not Path("/proc", process).exists():
-                shutil.rmtree(part, ignore_errors=True)
 
     def flush(self, until: int | None = None) -> None:
         """Write what was recorded until a time (ns), in order of time; None writes everything."""

@@ -12,6 +12,7 @@ from any2seg_ros.demo.recorder import HeardImage
 from any2seg_ros.demo.scoring import Run, masks_of, mean_iou, status_by_stamp, truth_of
 from any2seg_ros.evaluation import report as html
 from any2seg_ros.evaluation.metrics import Confusion
+from any2seg_ros.files import write_atomically
 from any2seg_ros.modalities import Modality
 from any2seg_ros.taxonomy import Taxonomy
 
@@ -38,7 +39,7 @@ def write_report(
         ),
     ]
     subtitle = "One node, one drive, sensors taken away and brought back."
-    html.write(path, html.page("any2seg demo", sections, subtitle))
+    write_atomically(path, html.page("any2seg demo", sections, subtitle))
 
 
 def _facts(report: Mapping) -> str:

@@ -21,7 +21,6 @@ from any2seg_ros.datasets.bag_source import picture_of
 from any2seg_ros.datasets.bag_walk import DEFAULTS, BagWalk, Heard
 from any2seg_ros.datasets.ground_truth import open_ground_truth
 from any2seg_ros.engine import Segmenter
-from any2seg_ros.evaluation import report as html
 from any2seg_ros.evaluation.interrupt import Interrupt
 from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.evaluation.outputs import OUTPUTS, NodeOutputs
@@ -32,6 +31,7 @@ from any2seg_ros.evaluation.schedules import Failure
 from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.evaluation.tally import Extremes, Shown
 from any2seg_ros.evaluation.timeline import Timeline
+from any2seg_ros.files import write_atomically
 from any2seg_ros.modalities import Modality, subset_name
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline, Result
@@ -114,9 +114,9 @@ class Replay:
                 partial = True
         report = self._report(model, partial, outputs.counts)
         timing = self._timing(time.perf_counter() - began)
-        html.write(out / "report.json", dumps(report))
-        html.write(out / "timing.json", dumps(timing))
-        html.write(out / "report.html", replay_page(report, self.extremes))
+        write_atomically(out / "report.json", dumps(report))
+        write_atomically(out / "timing.json", dumps(timing))
+        write_atomically(out / "report.html", replay_page(report, self.extremes))
         return {**report, "timing": timing}
 
     def _take(self, heard: Heard, outputs: NodeOutputs) -> None:

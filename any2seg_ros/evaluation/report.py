@@ -1,7 +1,7 @@
 """Parts of the HTML reports: one file each, no network, nothing to install to read them.
 
     section = Section("Rate", line_chart({"rate": (seconds, hertz)}, "time in s", "Hz"))
-    write(path, page("Demo", [section], subtitle="two cores, no accelerator"))
+    write_atomically(path, page("Demo", [section], subtitle="two cores, no accelerator"))
 
 Every helper returns HTML text; text that comes from outside goes through `text`.
 """
@@ -11,11 +11,9 @@ from __future__ import annotations
 import base64
 import html
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -72,14 +70,6 @@ def page(title: str, sections: Sequence[Section], subtitle: str = "", footer: st
 def _section(section: Section, anchor: str) -> str:
     lead = f'<p class="soft">{text(section.lead)}</p>' if section.lead else ""
     return f'<section id="{anchor}"><h2>{text(section.title)}</h2>{lead}{section.body}</section>\n'
-
-
-def write(path: Path, content: str) -> None:
-    """Write text so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(content, encoding="utf-8")
-    os.replace(unfinished, path)
 
 
 def facts(values: Mapping[str, str]) -> str:

@@ -12,13 +12,13 @@ from typing import Any
 
 from any2seg_ros.datasets import LeftOut, Source
 from any2seg_ros.engine import Segmenter
-from any2seg_ros.evaluation import report as html
 from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.evaluation_page import evaluation_page
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
 from any2seg_ros.evaluation.interrupt import Interrupt, ignored
 from any2seg_ros.evaluation.summary import Context
 from any2seg_ros.evaluation.tally import Tally
+from any2seg_ros.files import write_atomically
 
 PATIENCE = timedelta(days=2)
 """How long a process that is done waits for the others."""
@@ -108,8 +108,8 @@ def _walk(evaluator: Evaluator, source: Source, share: Share, progress: Progress
 
 def _write(tally: Tally, context: Context, out: Path) -> dict[str, Any]:
     report = summary.summarize(tally, context)
-    html.write(out / "report.json", summary.dumps(report))
-    html.write(out / "report.html", evaluation_page(report, tally.extremes))
+    write_atomically(out / "report.json", summary.dumps(report))
+    write_atomically(out / "report.html", evaluation_page(report, tally.extremes))
     return report
 
 

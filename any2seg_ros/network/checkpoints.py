@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from any2seg_ros import taxonomy
+from any2seg_ros.files import replacing
 from any2seg_ros.network.any2seg import Any2Seg, NetworkConfig
 
 FORMAT = "any2seg-1"
@@ -47,14 +47,8 @@ def save(path: Path, network: Any2Seg, metadata: Metadata, half: bool = False) -
         "network": json.dumps(asdict(network.config)),
         **{name: json.dumps(value) for name, value in asdict(metadata).items()},
     }
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, partial, words)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as part:
+        save_file(tensors, part, words)
 
 
 def load(path: Path) -> tuple[Any2Seg, Metadata]:

@@ -11,6 +11,7 @@ from typing import Any
 import tf2_ros
 from rclpy.time import Time
 
+from any2seg_ros.files import write_atomically
 from any2seg_ros.messages import camera_from_info, transform_matrix
 from any2seg_ros.modalities import Camera, Modality, Unusable
 from any2seg_ros.parameters import NodeParameters
@@ -98,8 +99,7 @@ class Geometry:
     def _remember(self, path: Path, camera: Camera) -> None:
         text = json.dumps({"frame": self.reference_frame, "camera": asdict(camera)}, indent=2)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text + "\n")
+            write_atomically(path, text + "\n")
         except OSError as error:
             self.notes.append(f"the reference camera cannot be kept in {path}: {error}")
 

@@ -21,6 +21,7 @@ from typing import TypeVar
 
 import cv2
 
+from any2seg_ros.files import write_atomically
 from any2seg_ros.sensors.placing import Placer
 from any2seg_ros.simulation import layout
 from any2seg_ros.simulation.film import write_bag
@@ -115,7 +116,7 @@ def write_plans(
     todo = [(spec, numbers) for spec, numbers in missing if numbers]
     made = sum(len(numbers) for _, numbers in todo)
     _check_space(root, sum(len(numbers) * _bytes(spec, settings) for spec, numbers in todo))
-    layout.write_atomically(root / MANIFEST, json.dumps(manifest, indent=1).encode())
+    write_atomically(root / MANIFEST, json.dumps(manifest, indent=1).encode())
     done = total - made
     if progress:
         progress(done, total)

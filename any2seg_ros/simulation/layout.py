@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from dataclasses import asdict
 from math import acos, pi, sqrt
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from any2seg_ros.files import write_atomically
 from any2seg_ros.loops import compiled
 from any2seg_ros.modalities import Camera, Frame, Measurement, Modality, Unusable
 from any2seg_ros.sensors.depth import depth_in_view
@@ -46,18 +46,6 @@ def frame_files(root: Path, spec: SceneSpec, number: int) -> list[Path]:
     name = frame_name(number)
     files = [folder(root, kind, spec) / f"{name}_{end}" for kind, end in PICTURES.items()]
     return files + [folder(root, "raw", spec) / f"{name}_{end}" for end in RAW]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """The file is there with all its bytes, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def clear_parts(root: Path, spec: SceneSpec) -> None:

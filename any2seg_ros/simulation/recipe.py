@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import yaml
 
+from any2seg_ros.files import write_atomically
 from any2seg_ros.simulation import layout
 from any2seg_ros.simulation.dataset import Plan
 from any2seg_ros.simulation.scene import SceneSpec
@@ -103,4 +104,4 @@ def record_checksums(path: Path, found: dict[str, str]) -> None:
         text[: text.index("\nchecksums:") + 1] if "\nchecksums:" in text else text.rstrip() + "\n"
     )
     lines = [f"  {split}: {value}\n" for split, value in known.items()]
-    layout.write_atomically(path, (head + "checksums:\n" + "".join(lines)).encode())
+    write_atomically(path, (head + "checksums:\n" + "".join(lines)).encode())

@@ -74,7 +74,10 @@ class LossConfig:
     ohem: float = 1.0
     """Least share of pixels that hard example mining keeps; 1 for all."""
     distillation: float = 0.5
-    """Weight of the full set's prediction as the teacher of the other variants."""
+    """Weight of the teacher's prediction with all modalities."""
+    teacher: str = ""
+    """An Any2Seg checkpoint, frozen, that teaches all variants; without it the variant `full`
+    teaches the others while it learns."""
     distillation_temperature: float = 1.0
     intra_modal: float = 0.0
     """Weight of L_se (LSCD)."""

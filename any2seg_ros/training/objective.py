@@ -22,7 +22,8 @@ class Objective:
     """Encodes a batch once, fuses it for every variant of subsets, and tells the losses by name.
 
     `pixels` is (width, height) of the raster the losses are taken on; `names` the K x K cosines of
-    the category names (L_se); `scenes` gives cos(E_m, E_s) (B, M) of a batch (L_cr).
+    the category names (L_se); `scenes` gives cos(E_m, E_s) (B, M) of a batch (L_cr); `teacher` is
+    a frozen network whose prediction with all modalities is what every variant is taught.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Objective:
         class_weights: Tensor | None = None,
         names: Tensor | None = None,
         scenes: Callable[[Batch], Tensor] | None = None,
+        teacher: Any2Seg | None = None,
     ) -> None:
         self.config = config
         self.pixels = pixels
         self.class_weights = class_weights
         self.names = names
         self.scenes = scenes
+        self.teacher = teacher
 
     def losses(self, network: Any2Seg, batch: Batch) -> dict[str, Pair]:
         """The weighted losses by name, as sums and counts over this process's samples."""
@@ -53,23 +56,35 @@ class Objective:
         for i, (variant, prediction) in enumerate(zip(variants, predictions, strict=True)):
             pair = cross_entropy(prediction, batch.labels, self.class_weights, self.config.ohem)
             losses[f"{i}_{variant}"] = weighted(pair, 1 / count)
-        self._distil(losses, variants, logits.chunk(count))
+        self._distil(losses, batch, logits.chunk(count))
         self._correlate(losses, maps, fused, batch)
         return losses
 
-    def _distil(
-        self, losses: dict[str, Pair], variants: tuple[str, ...], logits: tuple[Tensor, ...]
-    ) -> None:
+    def _distil(self, losses: dict[str, Pair], batch: Batch, logits: tuple[Tensor, ...]) -> None:
         config = self.config
-        students = [i for i, variant in enumerate(variants) if variant != "full"]
-        if not config.distillation or not students or "full" not in variants:
+        students, target = self._taught(batch, logits)
+        if not config.distillation or not students:
             return
-        teacher = logits[variants.index("full")]
-        student = torch.cat([logits[i] for i in students])
         pair = distillation(
-            student, teacher.repeat(len(students), 1, 1, 1), config.distillation_temperature
+            torch.cat(students),
+            target.repeat(len(students), 1, 1, 1),
+            config.distillation_temperature,
         )
         losses["distillation"] = weighted(pair, config.distillation)
+
+    def _taught(
+        self, batch: Batch, logits: tuple[Tensor, ...]
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The variants' logits that are taught, and those that teach: of the frozen teacher, or
+        the variant `full`'s own."""
+        if self.teacher is not None:
+            with torch.no_grad():
+                maps = self.teacher.encode(batch.images)
+                return logits, self.teacher.segment(maps, batch.present)[0]
+        if "full" not in batch.variants:
+            return (), logits[0]
+        full = batch.variants.index("full")
+        return logits[:full] + logits[full + 1 :], logits[full]
 
     def _correlate(
         self, losses: dict[str, Pair], maps: list[Tensor], fused: list[Tensor], batch: Batch

@@ -20,6 +20,7 @@ from torch import nn
 from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
+from any2seg_ros.files import clear_parts, replacing, write_atomically
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.efficientnet import EfficientNetLite0
@@ -191,7 +192,18 @@ class Trainer:
             names = teachers.name_correlation(losses.text_teacher, self.taxonomy).to(self.device)
         if losses.inter_modal:
             scenes = teachers.Scenes(losses.image_teacher, losses.captions, self.taxonomy)
-        return Objective(losses, self._pixels(), weights, names, scenes)
+        teacher = self._teacher(Path(losses.teacher)) if losses.teacher else None
+        return Objective(losses, self._pixels(), weights, names, scenes, teacher)
+
+    def _teacher(self, path: Path) -> Any2Seg:
+        network, metadata = checkpoints.load(path)
+        if metadata.taxonomy != self.taxonomy.name:
+            raise ValueError(
+                f"the teacher {path} has the classes of {metadata.taxonomy}, the data those of "
+                f"{self.taxonomy.name}: take a teacher that was trained on the same classes"
+            )
+        teacher = network.folded().to(self.device)
+        return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _pixels(self) -> tuple[int, int]:
         """(width, height) of the raster that losses are taken on."""
@@ -241,7 +253,7 @@ class Trainer:
         elif not self.rank:
             self.output.mkdir(parents=True, exist_ok=True)
             about = {"config": mine, "revision": revision(), "seed": self.config.seed}
-            _replace(path, (json.dumps(about, indent=2) + "\n").encode())
+            write_atomically(path, json.dumps(about, indent=2) + "\n")
 
     def _log(self, row: dict[str, Any]) -> None:
         if self.rank:
@@ -264,7 +276,6 @@ class Trainer:
     def _save_state(self) -> None:
         if self.rank:
             return
-        partial = self.output / ".state.pt"
         state = {
             "step": self.step,
             "network": self.network.state_dict(),
@@ -272,11 +283,10 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        with partial.open("wb") as file:
+        with replacing(self.output / "state.pt") as part, part.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, self.output / "state.pt")
 
     def _resume(self) -> None:
         path = self.output / "state.pt"
@@ -290,6 +300,7 @@ class Trainer:
             self.report(f"going on at step {self.step}")
         distributed.wait()
         if not self.rank:
+            clear_parts(path)
             _forget_after(self.output / "metrics.jsonl", self.step)
 
 
@@ -408,16 +419,10 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-
-
 def _forget_after(path: Path, step: int) -> None:
     """Drop what a cut-off run logged after its last checkpoint, and a half-written line."""
     if path.is_file():
-        _replace(path, "".join(_lines_until(path, step)).encode())
+        write_atomically(path, "".join(_lines_until(path, step)))
 
 
 def _lines_until(path: Path, step: int) -> Iterator[str]:
