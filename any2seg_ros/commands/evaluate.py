@@ -188,9 +188,9 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from any2seg_ros.evaluation import report as html
     from any2seg_ros.evaluation.comparison import compare, comparison_page, remarks, tables
     from any2seg_ros.evaluation.summary import load
+    from any2seg_ros.files import write_atomically
 
     a, b = load(first), load(second)
     console = Console()
@@ -204,7 +204,7 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
         console.print(table)
     for remark in remarks(a, b):
         console.print(f"[yellow]{escape(remark)}")
-    html.write(out / "comparison.html", comparison_page(a, b))
+    write_atomically(out / "comparison.html", comparison_page(a, b))
     console.print(str(out / "comparison.html"))
 
 

@@ -1,4 +1,4 @@
-"""Inference with OpenVINO: a graph of fixed shape for each number of modalities."""
+"""Inference with OpenVINO: images side by side through the encoder, then one graph for the rest."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ PRECISIONS = {"auto": None, "f32": "f32", "bf16": "bf16", "f16": "f16"}
 
 
 class OpenVinoEngine:
-    """See `engines.Engine`. MFF is symmetric: only the number of modalities shapes a graph.
+    """See `engines.Engine`.
 
-    Many choices are one graph, whose decoder runs on all of them as a batch.
+    The encoder's graph takes one image. As many images as there are threads are encoded side by
+    side, each by a thread of its own, which waits for no other; what is left shares the threads.
+    Of the rest, MFF and decoder, only the number of modalities shapes a graph; many choices are
+    one graph, whose decoder runs on all of them as a batch.
     """
 
     def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
@@ -38,15 +41,20 @@ class OpenVinoEngine:
             options["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
         self._options = options
         self._encoder: ov.Model | None = None
-        self._encoders: dict[int, ov.InferRequest] = {}
+        self._encoders: dict[int, ov.CompiledModel] = {}
+        self._requests: dict[int, list[ov.InferRequest]] = {}
         self._decoders: dict[tuple[tuple[int, ...], ...], ov.InferRequest] = {}
         version = ov.get_version().split("-")[0]
         self.description = f"OpenVINO {version} on {self._device}, precision {precision}"
 
     def encode(self, images: np.ndarray) -> list[np.ndarray]:
-        if len(images) not in self._encoders:
-            self._encoders[len(images)] = self._compile(self._encoder_of(images.shape))
-        return self._run(self._encoders[len(images)], [images])
+        images = np.ascontiguousarray(images, np.float32)
+        side_by_side = len(images) // self._threads(images) * self._threads(images)
+        maps = [
+            *self._encoded(images[:side_by_side], self._threads(images)),
+            *self._encoded(images[side_by_side:], len(images) - side_by_side),
+        ]
+        return [np.concatenate(scale) for scale in zip(*maps, strict=True)]
 
     def segment(
         self, maps: Sequence[np.ndarray], choices: Choices | None = None
@@ -57,28 +65,46 @@ class OpenVinoEngine:
         if key not in self._decoders:
             half = DecoderHalf(self._network, len(maps[0]), wanted)
             model = self._cache.model("decoder", key, lambda: convert(half, shapes))
-            self._decoders[key] = self._compile(model)
-        logits, weights = self._run(self._decoders[key], maps)
+            self._decoders[key] = self._compile(model).create_infer_request()
+        arrays = [np.ascontiguousarray(array, np.float32) for array in maps]
+        logits, weights = self._decoders[key].infer(arrays, share_inputs=True).values()
         return logits, weights
 
-    def _encoder_of(self, shape: tuple[int, ...]) -> ov.Model:
-        """One conversion serves every number of modalities; its shape is fixed for each."""
-        if self._encoder is None:
-            shapes = [(2, *shape[1:])]
-            self._encoder = self._cache.model(
-                "encoder", shapes, lambda: convert(EncoderHalf(self._network), shapes)
-            )
-        model = self._encoder.clone()
-        model.reshape(list(shape))
-        return model
+    def _encoded(self, images: np.ndarray, streams: int) -> list[list[np.ndarray]]:
+        """The four maps (1, C, h, w) of each image, encoded in `streams` streams.
 
-    def _compile(self, model: ov.Model) -> ov.InferRequest:
-        return self._core.compile_model(model, self._device, self._options).create_infer_request()
+        They are views of what the next call overwrites.
+        """
+        if not len(images):
+            return []
+        encoder = self._encoder_of(images, streams)
+        requests = self._requests.setdefault(streams, [])
+        while len(requests) < len(images):
+            requests.append(encoder.create_infer_request())
+        for request, image in zip(requests, images, strict=False):
+            request.start_async([image[None]], share_inputs=True)
+        for request in requests[: len(images)]:
+            request.wait()
+        return [[t.data for t in request.output_tensors] for request in requests[: len(images)]]
 
-    @staticmethod
-    def _run(request: ov.InferRequest, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        arrays = [np.ascontiguousarray(array, np.float32) for array in inputs]
-        return list(request.infer(arrays, share_inputs=True).values())
+    def _encoder_of(self, images: np.ndarray, streams: int) -> ov.CompiledModel:
+        if streams not in self._encoders:
+            if self._encoder is None:
+                shapes = [(1, *images.shape[1:])]
+                self._encoder = self._cache.model(
+                    "encoder", shapes, lambda: convert(EncoderHalf(self._network), shapes)
+                )
+            self._encoders[streams] = self._compile(self._encoder, NUM_STREAMS=streams)
+        return self._encoders[streams]
+
+    def _threads(self, images: np.ndarray) -> int:
+        """How many images are encoded side by side: one a thread, all of them on other devices."""
+        if self._device != "CPU":
+            return len(images)
+        return int(self._encoder_of(images, 1).get_property("INFERENCE_NUM_THREADS"))
+
+    def _compile(self, model: ov.Model, **options: Any) -> ov.CompiledModel:
+        return self._core.compile_model(model, self._device, {**self._options, **options})
 
 
 def convert(half: nn.Module, shapes: Sequence[tuple[int, ...]]) -> ov.Model:
