@@ -42,8 +42,7 @@ test:
 weights:
 	@$(SET_UP) --tests
 	$(BIN)/any2seg simulate --out data/benchmark --recipe config/simulation_benchmark.yaml
-	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/mean_fusion.yaml
-	$(BIN)/any2seg train config/training/any2seg.yaml
+	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/any2seg.yaml
 	cp runs/any2seg/weights.safetensors models/any2seg_streets.safetensors
 
 lint:

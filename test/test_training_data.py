@@ -244,3 +244,13 @@ def test_a_bag_with_ground_truth_is_a_data_set(tmp_path):
     assert placed.present[-1].all() and placed.images[-1, Modality.RGB].any()
     expected = cv2.resize(tiny_drive.label(9), (96, 64), interpolation=cv2.INTER_NEAREST)
     assert np.array_equal(placed.labels[9], expected)
+
+
+def test_variants_share_the_loss_as_they_are_told_to():
+    variants = ("full", "random", "single")
+    assert LossConfig(variants=variants).shares_of(variants) == pytest.approx([1 / 3] * 3)
+    told = LossConfig(variants=variants, variant_shares=(2, 1, 1))
+    assert told.shares_of(variants) == (0.5, 0.25, 0.25)
+    assert told.shares_of(("full",)) == (1.0,)
+    with pytest.raises(ValueError, match="variant_shares"):
+        LossConfig(variants=variants, variant_shares=(1, 1))

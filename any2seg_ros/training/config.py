@@ -63,6 +63,9 @@ class LossConfig:
     variants: tuple[str, ...] = VARIANTS
     """The subsets that every sample is trained with in each step: full, random (any non-empty
     subset), single (one modality). The encoder's pass is shared."""
+    variant_shares: tuple[float, ...] = ()
+    """How much the cross-entropy of each of `variants` counts, relative to each other; empty for
+    all alike."""
     subsets_from: int = 0
     """Step from which variants other than `full` are trained; before, `full` alone. A network that
     segments well with all modalities learns to do with fewer in a fraction of the steps."""
@@ -96,12 +99,21 @@ class LossConfig:
         """The variants that a step trains."""
         return self.variants if step >= self.subsets_from else ("full",)
 
+    def shares_of(self, variants: tuple[str, ...]) -> tuple[float, ...]:
+        """How much the cross-entropy of each counts; they sum to 1."""
+        given = dict(zip(self.variants, self.variant_shares, strict=False))
+        shares = [given.get(variant, 1.0) for variant in variants]
+        return tuple(share / sum(shares) for share in shares)
+
     def __post_init__(self) -> None:
         unknown = sorted(set(self.variants) - set(VARIANTS))
         if unknown or not self.variants:
             raise ValueError(f"unknown variant '{', '.join(unknown)}': use {', '.join(VARIANTS)}")
         if self.subsets_from and "full" not in self.variants:
             raise ValueError("losses.subsets_from needs the variant full: it is trained before")
+        counts = self.variant_shares
+        if counts and (len(counts) != len(self.variants) or min(counts) <= 0):
+            raise ValueError("losses.variant_shares must be a number above 0 for each variant")
         shares = self.single_shares
         if len(shares) != len(Modality) or min(shares) <= 0:
             raise ValueError("losses.single_shares must be four numbers above 0")

@@ -53,9 +53,10 @@ class Objective:
         size = (self.pixels[1], self.pixels[0])
         predictions = F.interpolate(logits, size, mode="bilinear", align_corners=False).chunk(count)
         losses: dict[str, Pair] = {}
+        shares = self.config.shares_of(variants)
         for i, (variant, prediction) in enumerate(zip(variants, predictions, strict=True)):
             pair = cross_entropy(prediction, batch.labels, self.class_weights, self.config.ohem)
-            losses[f"{i}_{variant}"] = weighted(pair, 1 / count)
+            losses[f"{i}_{variant}"] = weighted(pair, shares[i])
         self._distil(losses, batch, logits.chunk(count))
         self._correlate(losses, maps, fused, batch)
         return losses
