@@ -13,6 +13,10 @@ class Monitor:
     """Counts one sensor's messages; all times are ns of a steady clock."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Nothing has been heard yet."""
         self.count = 0
         self.arrival = 0
         self.stamp = 0

@@ -49,6 +49,7 @@ def save(path: Path, network: Any2Seg, metadata: Metadata, half: bool = False) -
     }
     with replacing(path) as part:
         save_file(tensors, part, words)
+        part.chmod(0o644)  # safetensors leaves it to the owner alone: a node may be another user
 
 
 def load(path: Path) -> tuple[Any2Seg, Metadata]:

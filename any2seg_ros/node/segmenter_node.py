@@ -192,7 +192,7 @@ class SegmenterNode(LifecycleNode):
         report.interval = _interval(parameters)
         report.offset_s = parameters.pipeline_config().offset_s
         for modality, monitor in report.monitors.items():
-            monitor.__init__()  # type: ignore[misc]
+            monitor.reset()
             report.enabled[modality] = parameters.sensors[modality].enabled
 
     def _hear(self, modality: Modality, msg: Any) -> None:
