@@ -37,6 +37,20 @@ def test_an_onnx_file_gives_the_networks_logits_and_weights(model, tmp_path):
     np.testing.assert_allclose(weights, expected_weights, atol=1e-4)
 
 
+def test_an_openvino_file_gives_the_networks_logits_and_weights(model, tmp_path):
+    ov = pytest.importorskip("openvino")
+    from any2seg_ros.network.checkpoints import load
+
+    path = export(model, tmp_path, "openvino", 2)
+    images = np.random.default_rng(0).standard_normal((2, 3, 32, 64)).astype("f4")
+    compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    logits, weights = compiled([images]).values()
+    with torch.no_grad():
+        expected, expected_weights = load(model)[0](torch.from_numpy(images))
+    assert np.abs(logits - expected.numpy()).max() <= 1e-3 * expected.abs().max()
+    np.testing.assert_allclose(weights, expected_weights, atol=1e-4)
+
+
 def test_an_unknown_format_names_those_that_exist(model, tmp_path):
     with pytest.raises(ValueError, match="onnx, openvino"):
         export(model, tmp_path, "tflite", 1)

@@ -50,12 +50,25 @@ def images():
 def test_every_engine_agrees_with_torch_to_a_thousandth(name, model, segmenter, images):
     pytest.importorskip(name)
     other = Segmenter.open(EngineConfig(model, engine=name, device="cpu", precision="f32"))
-    for subset in [(1,), (0, 1, 2, 3)]:
+    for subset in [(1,), (0, 2, 3), (0, 1, 2, 3)]:
         chosen = {Modality(m): images[m] for m in subset}
         expected, expected_weights = segmenter.logits(segmenter.encode(chosen))
         logits, weights = other.logits(other.encode(chosen))
         assert np.abs(logits - expected).max() <= 1e-3 * np.abs(expected).max()
         np.testing.assert_allclose(weights, expected_weights, atol=1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_images_side_by_side_are_what_each_is_alone(threads, model, images):
+    pytest.importorskip("openvino")
+    config = EngineConfig(model, engine="openvino", device="cpu", precision="f32", threads=threads)
+    segmenter = Segmenter.open(config)
+    for count in (4, 3, 2):
+        together = segmenter.encode({m: images[m] for m in list(Modality)[:count]})
+        for modality, maps in together.items():
+            alone = segmenter.encode({modality: images[modality]})[modality]
+            for mine, reference in zip(maps, alone, strict=True):
+                np.testing.assert_allclose(mine, reference, atol=1e-4 * np.abs(reference).max())
 
 
 def test_any_subset_gives_masks_of_the_size_asked_for(segmenter, images):
@@ -103,8 +116,10 @@ def test_maps_of_two_encodings_may_be_mixed(segmenter, images):
         assert result.weights == pytest.approx(alone.weights, abs=1e-5)
 
 
-def test_results_stay_when_the_next_frame_comes(model, images):
-    segmenter = Segmenter.open(EngineConfig(model, engine="torch"))
+@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
+def test_results_stay_when_the_next_frame_comes(name, model, images):
+    pytest.importorskip(name)
+    segmenter = Segmenter.open(EngineConfig(model, engine=name, device="cpu"))
     first = segmenter.encode({Modality.RGB: images[Modality.RGB]})
     kept = [m.copy() for m in first[Modality.RGB]]
     segmenter.encode({Modality.RGB: images[Modality.EVENT]})

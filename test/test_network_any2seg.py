@@ -23,6 +23,20 @@ def network():
     return network.eval()
 
 
+def test_absent_images_are_not_computed(monkeypatch):
+    network = Any2Seg(NetworkConfig(width=16)).eval()
+    images = torch.randn(2, 4, 3, 32, 64)
+    present = torch.tensor([[True, False, True, True], [False, False, True, False]])
+    whole = network.encode(images)
+    seen = []
+    real = network.encoder.forward
+    monkeypatch.setattr(network.encoder, "forward", lambda x: seen.append(len(x)) or real(x))
+    for some, reference in zip(network.encode(images, present), whole, strict=True):
+        mask = present[:, :, None, None, None]
+        torch.testing.assert_close(some, reference * mask, atol=1e-4, rtol=1e-4)
+    assert seen == [4]
+
+
 @pytest.mark.parametrize("encoder", ["efficientnet_lite0", "mit_b0"])
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_logits_are_a_quarter_of_the_images_for_any_subset(encoder, count):

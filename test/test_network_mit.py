@@ -72,10 +72,47 @@ def test_the_original_pth_loads_without_executing_it(tmp_path, prefix):
     assert_same(network.encoder.state_dict(), encoder.state_dict())
 
 
+@torch.no_grad()
+def test_the_encoder_of_cmnext_loads_and_its_second_branch_stays_out():
+    weights = MiT(TINY).state_dict()
+    original = as_original(weights, "backbone.")
+    for name in list(original):
+        other = name.replace("backbone.", "backbone.extra_")
+        original[other] = torch.full((3,), 9.0)
+        original["backbone.FFMs.0.cross." + name.rsplit(".", 2)[1] + ".weight"] = torch.zeros(1)
+    original["backbone.FFMs.0.cross.norm1.weight"] = torch.zeros(1)
+    original["decode_head.linear_c1.proj.weight"] = torch.zeros(1)
+    assert_same(mit_weights(original), weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("cut.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}", "cut.safetensors is trunc"),
+        ("cut.pth", b"PK\x03\x04", "cut.pth is truncated"),
+        ("pointer.pth", b"version https://git-lfs.github.com/spec/v1\n", "no file of weights"),
+    ],
+)
+def test_files_that_hold_no_weights_are_one_clear_message(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        load_encoder(Any2Seg(NetworkConfig(encoder="mit_b0")), str(tmp_path / name))
+
+
+def test_a_bare_tensor_is_no_set_of_weights(tmp_path):
+    torch.save(torch.zeros(3), tmp_path / "bare.pth")
+    with pytest.raises(ValueError, match=r"bare\.pth holds no tensors by name"):
+        load_encoder(Any2Seg(NetworkConfig(encoder="mit_b0")), str(tmp_path / "bare.pth"))
+
+
 def test_drop_path_acts_in_training_only():
     encoder = MiT(MiTConfig(channels=TINY.channels, depths=TINY.depths, heads=TINY.heads))
     images = torch.randn(1, 3, 32, 32)
-    assert torch.equal(encoder.eval()(images)[-1], encoder(images)[-1])
+    still = encoder.eval()(images)[-1]
+    assert torch.equal(still, encoder(images)[-1])
+    torch.manual_seed(0)
+    encoder.train()
+    assert any(not torch.equal(still, encoder(images)[-1]) for _ in range(20))
 
 
 def assert_same(mine, reference):

@@ -252,5 +252,30 @@ def test_variants_share_the_loss_as_they_are_told_to():
     told = LossConfig(variants=variants, variant_shares=(2, 1, 1))
     assert told.shares_of(variants) == (0.5, 0.25, 0.25)
     assert told.shares_of(("full",)) == (1.0,)
-    with pytest.raises(ValueError, match="variant_shares"):
-        LossConfig(variants=variants, variant_shares=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"variant_shares": (1.0, 1.0)}, "variant_shares"),
+        ({"variants": ("full", "full")}, "names one twice"),
+        ({"teacher": "w.safetensors", "distillation": 0.0}, "teaches nothing"),
+        ({"variants": ("single", "full"), "intra_modal": 0.1}, "name full first"),
+        ({"stride": 0}, "stride"),
+    ],
+)
+def test_losses_that_make_no_sense_are_refused(values, words):
+    with pytest.raises(ValueError, match=words):
+        LossConfig(**values)
+
+
+def test_frames_without_any_usable_sensor_are_not_drawn(root, tmp_path):
+    placed = placed_of(root, tmp_path)
+    placed.present[1:] = False
+    batches = Batches([placed], CALM, LossConfig(variants=("full", "single")), 1, SIZE, 0)
+    assert batches.frames == 1 and {batches.at(step).names for step in range(3)} == {
+        (placed.names[0],)
+    }
+    placed.present[:] = False
+    with pytest.raises(ValueError, match="no frame of the train set"):
+        Batches([placed], CALM, LossConfig(), 1, SIZE, 0)

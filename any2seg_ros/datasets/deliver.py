@@ -52,6 +52,10 @@ class DeliverData:
         """`<condition>/<scene>/<frame>`."""
         return "/".join(self.frames[index])
 
+    def picture(self, index: int) -> Path:
+        """See `DataSet.picture`."""
+        return self._path("img", "rgb", *self.frames[index])
+
     def conditions(self, index: int) -> tuple[str, ...]:
         """The weather and, if the scene is one, the failure case."""
         condition, scene, _ = self.frames[index]

@@ -37,8 +37,7 @@ class FolderSource:
             self.notes.append(f"limited to {len(self._indices)} of {count} frames")
         else:
             self._indices = list(range(count))
-        names = "\n".join(data.name(index) for index in self._indices)
-        self.fingerprint = hashlib.sha256(names.encode()).hexdigest()
+        self.fingerprint = _fingerprint(data, self._indices)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -67,3 +66,14 @@ class FolderSource:
         if reference not in self._placers:
             self._placers[reference] = Placer(reference, self._target.size, self._target.placing)
         return self._placers[reference]
+
+
+def _fingerprint(data: DataSet, indices: list[int]) -> str:
+    """Of the frames' names, and of the sizes and times of their pictures."""
+    digest = hashlib.sha256()
+    for index in indices:
+        path = data.picture(index)
+        status = path.stat() if path.exists() else None
+        made = (status.st_size, status.st_mtime_ns) if status else None
+        digest.update(f"{data.name(index)} {made}\n".encode())
+    return digest.hexdigest()

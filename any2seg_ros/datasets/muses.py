@@ -48,6 +48,10 @@ class MusesData:
         path = self.paths[index]
         return "/".join((*self.conditions(index), path.name.removesuffix("_frame_camera.png")))
 
+    def picture(self, index: int) -> Path:
+        """See `DataSet.picture`."""
+        return self.paths[index]
+
     def conditions(self, index: int) -> tuple[str, ...]:
         """Weather and time of day."""
         return self.paths[index].parts[-3:-1]

@@ -63,10 +63,19 @@ class Any2Seg(nn.Module):
         logits, weights = self.segment([f[None] for f in self.encoder(images)])
         return logits[0], weights[0]
 
-    def encode(self, images: Tensor) -> list[Tensor]:
-        """images (B, M, 3, H, W) -> four maps (B, M, C, H/s, W/s); one pass for all modalities."""
-        maps = self.encoder(images.flatten(0, 1))
-        return [features.unflatten(0, images.shape[:2]) for features in maps]
+    def encode(self, images: Tensor, present: Tensor | None = None) -> list[Tensor]:
+        """images (B, M, 3, H, W) -> four maps (B, M, C, H/s, W/s); one pass for all modalities.
+
+        Images that are not `present`, bool (B, M), are not computed: their maps are zero.
+        """
+        if present is None or bool(present.all()):
+            maps = self.encoder(images.flatten(0, 1))
+            return [features.unflatten(0, images.shape[:2]) for features in maps]
+        spread = []
+        for features in self.encoder(images[present]):
+            zeros = features.new_zeros(*images.shape[:2], *features.shape[1:])
+            spread.append(zeros.masked_scatter(present[:, :, None, None, None], features))
+        return spread
 
     def fuse(
         self, maps: Sequence[Tensor], present: Tensor | None = None

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -67,7 +68,7 @@ _ORIGINAL_RULES = (
     (r"patch_embed(\d)\.proj\.", "stages.{}.embed."),
     (r"patch_embed(\d)\.norm\.", "stages.{}.embed_norm."),
     (r"block(\d)\.(\d+)\.", "stages.{}.blocks.{}."),
-    (r"(?:^|(?<=\.))norm(\d)\.(?=weight$|bias$)", "stages.{}.norm."),
+    (r"norm(\d)\.(?=weight$|bias$)", "stages.{}.norm."),
 )
 _ORIGINAL_INNER = (("attn.", "attention."), ("attention.sr.", "attention.reduce."))
 
@@ -137,21 +138,31 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ValueError(
-            f"{path} holds more than tensors and is not executed: save its state_dict alone"
+            f"{path} is no file of weights, or holds more than tensors and is not executed: fetch "
+            "it again (of Git LFS, not its pointer), or save its state_dict alone"
         ) from None
-    except (RuntimeError, EOFError, zipfile.BadZipFile, OSError, ValueError) as error:
+    except (
+        RuntimeError,
+        EOFError,
+        zipfile.BadZipFile,
+        OSError,
+        ValueError,
+        SafetensorError,
+    ) as error:
         raise ValueError(
             f"{path} is truncated or no file of weights: fetch it again ({error})"
         ) from None
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no tensors by name: save a state_dict")
     return {name: t for name, t in content.items() if isinstance(t, Tensor)}
 
 
 def mit_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights of a MiT by our names, whatever the names and prefixes in `tensors`."""
-    renamed = {_mit_name(name): tensor for name, tensor in tensors.items()}
+    renamed = {_mit_name(name): tensor for name, tensor in _encoder_alone(tensors).items()}
     weights = {name: t for name, t in renamed.items() if name.startswith("stages.")}
     for name in [n for n in weights if ".attention.key." in n]:
         value = weights.pop(name.replace(".key.", ".value."))
@@ -208,11 +219,22 @@ def _lite0_names() -> list[tuple[str, str, str]]:
     return names
 
 
-_ORIGINAL = re.compile(r"(patch_embed|block)\d\.|(^|\.)norm[1-4]\.(weight|bias)$")
+_ORIGINAL = re.compile(r"(patch_embed|block)\d\.|norm[1-4]\.(weight|bias)$")
+_FIRST = "patch_embed1.proj.weight"
+
+
+def _encoder_alone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What has the prefix of an original encoder's first layer, without it; else everything.
+
+    CMNeXt's second branch and its fusion have blocks and norms of the same names further down.
+    """
+    firsts = [name for name in tensors if f".{name}".endswith(f".{_FIRST}")]
+    prefix = min(firsts, key=len).removesuffix(_FIRST) if firsts else ""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _mit_name(name: str) -> str:
-    if "stages." not in name and _ORIGINAL.search(name):
+    if "stages." not in name and _ORIGINAL.match(name):
         return _original_name(name)
     for pattern, ours in _MIT_RULES:
         name = re.sub(pattern, ours, name)
@@ -221,7 +243,7 @@ def _mit_name(name: str) -> str:
 
 def _original_name(name: str) -> str:
     for pattern, ours in _ORIGINAL_RULES:
-        found = re.search(pattern, name)
+        found = re.match(pattern, name)
         if found:
             stage, *rest = found.groups()
             name = ours.format(int(stage) - 1, *rest) + name[found.end() :]

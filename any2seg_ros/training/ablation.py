@@ -102,8 +102,8 @@ def _evaluate(folder: Path, split: str) -> None:
 def markdown(rows: Mapping[str, Path], split: str) -> str:
     """The table of the rows that have a report."""
     lines = [
-        "| row | mean of subsets | all | worst | largest ECE | steps | min | seed |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| row | mean of subsets | all | worst | largest ECE | steps | min | seed | trained by |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for name, folder in rows.items():
         path = folder / split / "report.json"
@@ -122,7 +122,7 @@ def _line(name: str, report: dict[str, Any], folder: Path) -> str:
     return (
         f"| {name} | {report['mean']:.2f} | {subsets[full]['miou']:.2f} | "
         f"{report['worst']['miou']:.2f} ({report['worst']['subset']}) | {ece:.3f} | "
-        f"{config.steps} | {minutes:.0f} | {config.seed} |"
+        f"{config.steps} | {minutes:.1f} | {config.seed} | any2seg train {folder}/config.yaml |"
     )
 
 

@@ -55,8 +55,10 @@ class Batches:
         self._seed = seed
         share = batch // processes
         self._mine = range(rank * share, (rank + 1) * share)
-        self._count = sum(len(s) for s in sets)
-        self._where = [(s, i) for s in sets for i in range(len(s))]
+        self._where = [(s, i) for s in sets for i in np.flatnonzero(s.present.any(1))]
+        self._count = len(self._where)
+        if not self._count:
+            raise ValueError("no frame of the train set has a usable measurement")
 
     @property
     def frames(self) -> int:

@@ -109,6 +109,14 @@ class LossConfig:
         unknown = sorted(set(self.variants) - set(VARIANTS))
         if unknown or not self.variants:
             raise ValueError(f"unknown variant '{', '.join(unknown)}': use {', '.join(VARIANTS)}")
+        if len(set(self.variants)) < len(self.variants):
+            raise ValueError("losses.variants names one twice: give it a share of 2 instead")
+        if self.stride < 1:
+            raise ValueError("losses.stride must be at least 1")
+        if self.teacher and not self.distillation:
+            raise ValueError("losses.teacher teaches nothing while losses.distillation is 0")
+        if (self.intra_modal or self.inter_modal) and self.variants[0] != "full":
+            raise ValueError("LSCD is about all modalities: name full first in losses.variants")
         if self.subsets_from and "full" not in self.variants:
             raise ValueError("losses.subsets_from needs the variant full: it is trained before")
         counts = self.variant_shares
@@ -153,8 +161,9 @@ class TrainingConfig:
     losses: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1:
-            raise ValueError("steps and batch must be at least 1")
+        for name in ("steps", "batch", "validate_every", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
         if self.amp not in ("none", "bf16", "f16"):
             raise ValueError(f"unknown amp '{self.amp}': use none, bf16 or f16")
 
@@ -169,9 +178,14 @@ def load_config(path: Path) -> TrainingConfig:
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     try:
-        return _build(TrainingConfig, content, "")
+        return config_of(content)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def config_of(content: Any) -> TrainingConfig:
+    """The configuration of a mapping as YAML and JSON have it; ValueError names the key."""
+    return _build(TrainingConfig, content, "")
 
 
 def _build(kind: type, content: Any, where: str) -> Any:
@@ -202,6 +216,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         item = typing.get_args(kind)[0]
         entries = value if isinstance(value, list) else [value]
+        if typing.get_args(kind)[-1] is not Ellipsis and len(entries) != len(typing.get_args(kind)):
+            raise ValueError(f"key '{where}' must have {len(typing.get_args(kind))} values")
         return tuple(_value(item, entry, where) for entry in entries)
     if origin in (typing.Union, types.UnionType):
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -15,7 +16,12 @@ def start() -> tuple[int, int]:
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         return 0, 1
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+        # The first process places and validates while the others wait.
+        dist.init_process_group(
+            "nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(hours=12)
+        )
     return dist.get_rank(), dist.get_world_size()
 
 
@@ -68,6 +74,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, features: Tensor) -> Tensor:
         if not self.training:
             return super().forward(features)
+        features = features.float()  # half a float holds no sum of squares
         sums = torch.stack([features.sum((0, 2, 3)), features.square().sum((0, 2, 3))])
         count = total(sums.new_tensor(features.numel() / features.shape[1]))
         mean, square = _Sum.apply(sums) / count

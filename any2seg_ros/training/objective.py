@@ -46,7 +46,7 @@ class Objective:
         """The weighted losses by name, as sums and counts over this process's samples."""
         variants = batch.variants
         count = len(variants)
-        maps = network.encode(batch.images)
+        maps = network.encode(batch.images, batch.present)
         repeated = [m.repeat(count, 1, 1, 1, 1) for m in maps]
         fused, _ = network.fuse(repeated, batch.subsets.flatten(0, 1))
         logits = network.decoder(fused)
@@ -80,7 +80,7 @@ class Objective:
         the variant `full`'s own."""
         if self.teacher is not None:
             with torch.no_grad():
-                maps = self.teacher.encode(batch.images)
+                maps = self.teacher.encode(batch.images, batch.present)
                 return logits, self.teacher.segment(maps, batch.present)[0]
         if "full" not in batch.variants:
             return (), logits[0]

@@ -14,7 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from any2seg_ros import datasets, sensors
 from any2seg_ros.datasets import LeftOut, Source, Target
+from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.modalities import Modality
 
 LABEL_SIZE = 2
@@ -59,10 +61,11 @@ def open_placed(
     `identity` tells data apart that have the same fingerprint. A cache that was cut off while it
     was made is made again; two processes may make it at once.
     """
-    key = json.dumps([identity, source.fingerprint, target.size, asdict(target.placing)])
+    key = json.dumps([identity, source.fingerprint, target.size, asdict(target.placing), _code()])
     folder = Path(cache) / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not (folder / INDEX).is_file():
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}")
+        clear_parts(folder)
+        partial = part_of(folder)
         try:
             partial.mkdir(parents=True, exist_ok=True)
             _place(source, target.size, partial, progress)
@@ -70,6 +73,15 @@ def open_placed(
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return PlacedSet(folder)
+
+
+def _code() -> str:
+    """A digest of what places frames: images that it placed otherwise before are placed anew."""
+    digest = hashlib.sha256()
+    for room in (sensors, datasets):
+        for file in sorted(Path(str(room.__file__)).parent.glob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _place(

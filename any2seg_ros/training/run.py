@@ -13,7 +13,7 @@ from any2seg_ros.training.config import load_config
 from any2seg_ros.training.trainer import Trainer
 
 
-def train(path: Path, output: str = "", stop_at: int | None = None) -> Path:
+def train(path: Path, output: str = "", stop_at: int | None = None) -> Path | None:
     """Begin or go on with the run that the YAML file describes; tells the weights' path."""
     config = load_config(path)
     if output:
@@ -36,5 +36,7 @@ def train(path: Path, output: str = "", stop_at: int | None = None) -> Path:
             )
     finally:
         distributed.stop()
-    console.print(f"weights: {weights}")
+    console.print(
+        f"weights: {weights}" if weights else f"stopped at step {trainer.step}: no weights yet"
+    )
     return weights

@@ -17,6 +17,9 @@ from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.training.augmentation import MEAN, STD
 from any2seg_ros.training.batches import Batch
 
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
 
 class TextTeacher(Protocol):
     """Embeds texts."""
@@ -56,14 +59,13 @@ class MiniLM:
 class Clip:
     """CLIP from a local folder (transformers); depth, LiDAR and events are given as images."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
         from transformers import AutoTokenizer, CLIPModel
 
+        self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
+        self._model = CLIPModel.from_pretrained(folder, local_files_only=True).eval().to(device)
         self._size = self._model.config.vision_config.image_size
-        self._mean = torch.tensor((0.48145466, 0.4578275, 0.40821073))[:, None, None]
-        self._std = torch.tensor((0.26862954, 0.26130258, 0.27577711))[:, None, None]
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Tensor:
@@ -71,21 +73,20 @@ class Clip:
         tokens = self._tokenizer(
             list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"
         )
-        kept = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+        kept = {name: tokens[name].to(self._device) for name in ("input_ids", "attention_mask")}
         return _unit(self._model.get_text_features(**kept))
 
     @torch.inference_mode()
     def images(self, modality: Modality, images: Tensor) -> Tensor:
-        size = (self._size, self._size)
-        resized = F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True)
-        return _unit(self._model.get_image_features((resized - self._mean) / self._std))
+        seen = _seen(images.to(self._device), self._size)
+        return _unit(self._model.get_image_features(seen))
 
 
 class LanguageBindTeacher:
-    """LanguageBind from a local folder that has `image`, `depth` and `thermal` model folders.
+    """LanguageBind from a local folder that has the model folders `image` and `depth`.
 
-    Through the `languagebind` package. LiDAR is given to the depth tower, events to the image
-    tower: LanguageBind has neither.
+    Through the `languagebind` package, whose processors normalise both as CLIP's does. LiDAR is
+    given to the depth tower, events to the image tower: LanguageBind has neither.
     """
 
     _TOWERS = {
@@ -95,7 +96,7 @@ class LanguageBindTeacher:
         Modality.EVENT: "image",
     }
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
         try:
             import languagebind
         except ImportError:
@@ -108,8 +109,10 @@ class LanguageBindTeacher:
             "depth": languagebind.LanguageBindDepth,
         }
         self._models = {
-            name: kind.from_pretrained(folder / name).eval() for name, kind in classes.items()
+            name: kind.from_pretrained(folder / name).eval().to(device)
+            for name, kind in classes.items()
         }
+        self._device = device
         self._tokenizer = languagebind.LanguageBindImageTokenizer.from_pretrained(folder / "image")
         self._size = self._models["image"].config.vision_config.image_size
 
@@ -118,13 +121,12 @@ class LanguageBindTeacher:
         tokens = self._tokenizer(
             list(texts), padding="max_length", max_length=77, truncation=True, return_tensors="pt"
         )
-        return _unit(self._models["image"].get_text_features(**tokens))
+        return _unit(self._models["image"].get_text_features(**tokens.to(self._device)))
 
     @torch.inference_mode()
     def images(self, modality: Modality, images: Tensor) -> Tensor:
-        size = (self._size, self._size)
-        resized = F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True)
-        return _unit(self._models[self._TOWERS[modality]].get_image_features(resized))
+        tower = self._models[self._TOWERS[modality]]
+        return _unit(tower.get_image_features(_seen(images.to(self._device), self._size)))
 
 
 def open_text_teacher(name: str) -> TextTeacher:
@@ -132,14 +134,15 @@ def open_text_teacher(name: str) -> TextTeacher:
     return MiniLM() if name == "minilm" else open_image_teacher(name)
 
 
-def open_image_teacher(name: str) -> ImageTeacher:
+def open_image_teacher(name: str, device: torch.device | str = "cpu") -> ImageTeacher:
     """The teacher in a local folder: CLIP's (config.json) or LanguageBind's (image/, depth/)."""
     folder = Path(name)
     if not folder.is_dir():
         raise FileNotFoundError(
             f"no teacher at {folder}: give a local folder of CLIP's or LanguageBind's weights"
         )
-    return LanguageBindTeacher(folder) if (folder / "depth").is_dir() else Clip(folder)
+    kind = LanguageBindTeacher if (folder / "depth").is_dir() else Clip
+    return kind(folder, device)
 
 
 def name_correlation(teacher: str, taxonomy: Taxonomy) -> Tensor:
@@ -155,8 +158,14 @@ class Scenes:
     the label and the condition.
     """
 
-    def __init__(self, teacher: str, captions: str, taxonomy: Taxonomy) -> None:
-        self._teacher = open_image_teacher(teacher)
+    def __init__(
+        self,
+        teacher: str,
+        captions: str,
+        taxonomy: Taxonomy,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._teacher = open_image_teacher(teacher, device)
         self._captions = json.loads(Path(captions).read_text()) if captions else {}
         self._taxonomy = taxonomy
 
@@ -170,9 +179,10 @@ class Scenes:
         scene = self._teacher.texts(texts)
         columns = []
         for modality in Modality:
-            images = batch.images[:, modality].float().cpu()
+            images = batch.images[:, modality].float()
             if modality == Modality.RGB:
-                images = images * torch.from_numpy(STD) + torch.from_numpy(MEAN)
+                std, mean = (torch.from_numpy(v).to(images.device) for v in (STD, MEAN))
+                images = images * std + mean
             vectors = self._teacher.images(modality, images.clamp(0, 1))
             columns.append((vectors * scene).sum(1))
         return torch.stack(columns, 1).float().to(batch.images.device)
@@ -195,6 +205,15 @@ def spoken(name: str) -> str:
     """`traffic light` for TrafficLight and traffic_light."""
     split = "".join(f" {c.lower()}" if c.isupper() else c for c in name)
     return split.replace("_", " ").strip()
+
+
+def _seen(images: Tensor, size: int) -> Tensor:
+    """Images (n, 3, H, W) in 0..1 as CLIP's towers were trained to see them, size x size."""
+    resized = F.interpolate(
+        images, (size, size), mode="bicubic", align_corners=False, antialias=True
+    )
+    mean, std = (resized.new_tensor(v)[:, None, None] for v in (_CLIP_MEAN, _CLIP_STD))
+    return (resized - mean) / std
 
 
 def _unit(features: Any) -> Tensor:

@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import os
+import pickle
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from any2seg_ros.network.mit import MiT
 from any2seg_ros.network.pretrained import load_encoder, load_head
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches
-from any2seg_ros.training.config import OptimizerConfig, TrainingConfig
+from any2seg_ros.training.config import OptimizerConfig, TrainingConfig, config_of
 from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.placed import PlacedSet, open_placed
@@ -57,7 +58,7 @@ class Trainer:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._check_output()
+        begun = self._begun()
         self._open_data()
         self.network = build(config, len(self.taxonomy)).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -69,14 +70,17 @@ class Trainer:
         self.objective = self._objective()
         self.step = 0
         self._board: Any = None
+        if not begun and not self.rank:
+            about = {"config": _plain(asdict(config)), "revision": revision(), "seed": config.seed}
+            write_atomically(self.output / "run.json", json.dumps(about, indent=2) + "\n")
         self._resume()
 
     def run(
         self, stop_at: int | None = None, progress: Callable[[int, float], None] | None = None
-    ) -> Path:
+    ) -> Path | None:
         """Train up to `config.steps` (or to the step `stop_at`); tells the weights' path.
 
-        `progress` is called with the step and its loss.
+        None where there are no weights yet. `progress` is called with the step and its loss.
         """
         config = self.config
         last = min(config.steps, stop_at or config.steps)
@@ -93,10 +97,11 @@ class Trainer:
             if self.step % config.validate_every == 0 or done:
                 self._validate(final=done)
                 began = time.monotonic()
-            if self.step % config.checkpoint_every == 0 or done:
+            if self.step % config.checkpoint_every == 0 or self.step == last:
                 self._save_state()
         distributed.wait()
-        return self.output / "weights.safetensors"
+        weights = self.output / "weights.safetensors"
+        return weights if weights.is_file() else None
 
     def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
         """The averaged network, ready to run."""
@@ -191,7 +196,9 @@ class Trainer:
         if losses.intra_modal:
             names = teachers.name_correlation(losses.text_teacher, self.taxonomy).to(self.device)
         if losses.inter_modal:
-            scenes = teachers.Scenes(losses.image_teacher, losses.captions, self.taxonomy)
+            scenes = teachers.Scenes(
+                losses.image_teacher, losses.captions, self.taxonomy, self.device
+            )
         teacher = self._teacher(Path(losses.teacher)) if losses.teacher else None
         return Objective(losses, self._pixels(), weights, names, scenes, teacher)
 
@@ -201,6 +208,13 @@ class Trainer:
             raise ValueError(
                 f"the teacher {path} has the classes of {metadata.taxonomy}, the data those of "
                 f"{self.taxonomy.name}: take a teacher that was trained on the same classes"
+            )
+        placing = asdict(self.config.placing)
+        changed = [k for k, v in metadata.placing.items() if placing.get(k, v) != v]
+        if changed:
+            raise ValueError(
+                f"the teacher {path} sees modality images with another '{changed[0]}': set "
+                f"placing.{changed[0]} to {metadata.placing[changed[0]]}, or take another teacher"
             )
         teacher = network.folded().to(self.device)
         return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -239,21 +253,27 @@ class Trainer:
             self.taxonomy.name, config.size, temperatures, asdict(config.placing), about
         )
 
-    def _check_output(self) -> None:
+    def _begun(self) -> bool:
+        """Whether the folder holds this run; ValueError if it holds another."""
         path = self.output / "run.json"
-        mine = _plain(asdict(self.config))
-        if path.is_file():
-            theirs = json.loads(path.read_text())["config"]
-            changed = [k for k in mine if k not in FREE and mine[k] != theirs.get(k)]
-            if changed:
-                raise ValueError(
-                    f"{self.output} holds a run with another '{changed[0]}': give another output, "
-                    "or delete the folder to begin again"
-                )
-        elif not self.rank:
-            self.output.mkdir(parents=True, exist_ok=True)
-            about = {"config": mine, "revision": revision(), "seed": self.config.seed}
-            write_atomically(path, json.dumps(about, indent=2) + "\n")
+        if not path.is_file():
+            return False
+        try:
+            # Keys that are newer than the run have their defaults.
+            theirs = asdict(config_of(json.loads(path.read_text())["config"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is of no run that this version knows ({error}): give another output, or "
+                "delete the folder to begin again"
+            ) from None
+        mine = asdict(self.config)
+        changed = [k for k in mine if k not in FREE and mine[k] != theirs[k]]
+        if changed:
+            raise ValueError(
+                f"{self.output} holds a run with another '{changed[0]}': give another output, "
+                "or delete the folder to begin again"
+            )
+        return True
 
     def _log(self, row: dict[str, Any]) -> None:
         if self.rank:
@@ -291,7 +311,12 @@ class Trainer:
     def _resume(self) -> None:
         path = self.output / "state.pt"
         if path.is_file():
-            state = torch.load(path, map_location=self.device, weights_only=True)
+            try:
+                state = torch.load(path, map_location=self.device, weights_only=True)
+            except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+                raise ValueError(
+                    f"{path} is damaged: delete {self.output} to begin again ({error})"
+                ) from None
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])

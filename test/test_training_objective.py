@@ -1,0 +1,73 @@
+"""What a step minimises: each variant sees its own subset, and counts as it is told to."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from any2seg_ros.network import Any2Seg, NetworkConfig
+from any2seg_ros.network.pretrained import load_encoder
+from any2seg_ros.training.batches import Batch
+from any2seg_ros.training.config import LossConfig
+from any2seg_ros.training.objective import Objective
+
+VARIANTS = ("full", "random", "single")
+PIXELS = (32, 16)
+
+
+@pytest.fixture(scope="module")
+def network() -> Any2Seg:
+    torch.manual_seed(0)
+    network = Any2Seg(NetworkConfig(width=16)).eval().requires_grad_(False)
+    load_encoder(network, "imagenet")
+    network.decoder.classifier.weight.mul_(10)
+    return network
+
+
+@pytest.fixture
+def batch() -> Batch:
+    torch.manual_seed(1)
+    subsets = torch.zeros(3, 2, 4, dtype=torch.bool)
+    subsets[0] = True
+    subsets[1, :, :2] = True
+    subsets[2, :, 3] = True
+    return Batch(
+        torch.randn(2, 4, 3, 32, 64),
+        torch.randint(0, 25, (2, 16, 32), dtype=torch.uint8),
+        torch.ones(2, 4, dtype=torch.bool),
+        subsets,
+        VARIANTS,
+        ("a", "b"),
+        ((), ()),
+    )
+
+
+def losses(network: Any2Seg, batch: Batch, **config: object) -> dict[str, float]:
+    objective = Objective(LossConfig(variants=VARIANTS, **config), PIXELS)  # type: ignore[arg-type]
+    return {k: float(a / n) for k, (a, n) in objective.losses(network, batch).items()}
+
+
+def test_a_variant_does_not_see_what_is_not_in_its_subset(network, batch) -> None:
+    before = losses(network, batch)
+    images = batch.images.clone()
+    images[:, 2] = 5.0  # LiDAR: only the full set has it
+    after = losses(network, dataclasses.replace(batch, images=images))
+    assert after["0_full"] != pytest.approx(before["0_full"], rel=1e-4)
+    for name in ("1_random", "2_single"):
+        assert after[name] == pytest.approx(before[name], rel=1e-5)
+
+
+def test_shares_weigh_the_variants(network, batch) -> None:
+    alike = losses(network, batch)
+    told = losses(network, batch, variant_shares=(2.0, 1.0, 1.0))
+    assert told["0_full"] == pytest.approx(alike["0_full"] * 3 / 2, rel=1e-5)
+    assert told["2_single"] == pytest.approx(alike["2_single"] * 3 / 4, rel=1e-5)
+    assert told["distillation"] == pytest.approx(alike["distillation"], rel=1e-5)
+
+
+def test_the_full_set_teaches_the_others_only(network, batch) -> None:
+    everything = dataclasses.replace(batch, subsets=torch.ones_like(batch.subsets))
+    assert losses(network, everything)["distillation"] == pytest.approx(0, abs=1e-5)
+    assert losses(network, batch)["distillation"] > 1e-4
