@@ -46,9 +46,9 @@ def result() -> Result:
     confidence = np.full((height, width), 0.5, np.float32)
     cloud = np.array([[0, 0, 10, 0]], np.float32)
     frame = Frame.of(Measurement(Modality.LIDAR, 1, cloud))
-    received = {Modality.LIDAR: Received(1, 0, Header(frame_id="lidar"), None)}
+    anchor = Received(1, 0, Header(frame_id="lidar"), None)
     segmentation = Segmentation(labels, confidence, {Modality.LIDAR: 1.0})
-    return Result(frame, {}, received, Modality.LIDAR, 0.0, segmentation, 0.0)
+    return Result(frame, {}, {Modality.LIDAR: anchor}, anchor, 0.0, segmentation, 0.0)
 
 
 @pytest.mark.parametrize(
