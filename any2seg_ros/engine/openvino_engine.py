@@ -49,9 +49,10 @@ class OpenVinoEngine:
 
     def encode(self, images: np.ndarray) -> list[np.ndarray]:
         images = np.ascontiguousarray(images, np.float32)
-        side_by_side = len(images) // self._threads(images) * self._threads(images)
+        threads = self._threads(images)
+        side_by_side = len(images) // threads * threads
         maps = [
-            *self._encoded(images[:side_by_side], self._threads(images)),
+            *self._encoded(images[:side_by_side], threads),
             *self._encoded(images[side_by_side:], len(images) - side_by_side),
         ]
         return [np.concatenate(scale) for scale in zip(*maps, strict=True)]
