@@ -109,7 +109,13 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(place, whole):
 
 
 def test_two_processes_learn_as_one_with_the_doubled_batch(place, whole):
-    path = written(place, "two")
+    run_two_processes(written(place, "two"))
+    np.testing.assert_allclose(losses(place, "two"), losses(place, "whole"), rtol=2e-3)
+    mine, reference = moments(place, "two"), moments(place, "whole")
+    assert (mine - reference).norm() <= 0.3 * reference.norm()  # norms of few pixels: chaotic
+
+
+def run_two_processes(path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command += ["--master-port", "0", "--standalone", "-m", "any2seg_ros.training", str(path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -117,9 +123,6 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(place, whole):
         command, cwd=SOURCE, env=environment, timeout=200, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
-    np.testing.assert_allclose(losses(place, "two"), losses(place, "whole"), rtol=2e-3)
-    mine, reference = moments(place, "two"), moments(place, "whole")
-    assert (mine - reference).norm() <= 0.3 * reference.norm()  # norms of few pixels: chaotic
 
 
 def moments(place: Path, output: str) -> torch.Tensor:
@@ -129,14 +132,7 @@ def moments(place: Path, output: str) -> torch.Tensor:
 
 
 def test_two_processes_learn_in_bfloat16(place):
-    path = written(place, "half", amp="bf16", steps=2, validate_every=2)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--master-port", "0", "--standalone", "-m", "any2seg_ros.training", str(path)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ended = subprocess.run(
-        command, cwd=SOURCE, env=environment, timeout=200, capture_output=True, text=True
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    run_two_processes(written(place, "half", amp="bf16", steps=2, validate_every=2))
     Trainer(load_config(written(place, "half_alone", amp="bf16", steps=2, validate_every=2))).run()
     np.testing.assert_allclose(losses(place, "half"), losses(place, "half_alone"), rtol=0.02)
 
