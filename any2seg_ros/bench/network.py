@@ -57,6 +57,7 @@ def against_segformer(name: str) -> dict:
     from transformers import SegformerForSemanticSegmentation
 
     from any2seg_ros.engine import engines
+    from any2seg_ros.modalities import Modality
     from any2seg_ros.network import Any2Seg, NetworkConfig
     from any2seg_ros.network.mit import MIT_CONFIGS
 
@@ -66,16 +67,18 @@ def against_segformer(name: str) -> dict:
     engine = engines.make(engines.resolve("auto", "auto"), network, "auto", 0, "auto")
     images = torch.randn(MODALITIES, 3, SIZE[1], SIZE[0])
     array = images.numpy()
+    whole = tuple(Modality)
+    encoder = network.encoders[0]
     with torch.inference_mode():
         times = in_turn(
             lambda: theirs(images[:1]),
-            lambda: engine.segment(engine.encode(array[:1])),
-            lambda: engine.segment(engine.encode(array)),
+            lambda: engine.segment(engine.encode(array[:1], whole[:1]), whole[:1]),
+            lambda: engine.segment(engine.encode(array, whole), whole),
         )
-        network.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         last = images[:1].contiguous(memory_format=torch.channels_last)
         encoders = in_turn(
-            lambda: network.encoder(last),
+            lambda: encoder(last),
             lambda: theirs.segformer(images[:1]),
             clock=time.process_time,
         )

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from any2seg_ros.engine.halves import Choices
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
 NAMES = ("torch", "openvino", "onnxruntime")
@@ -22,14 +23,18 @@ class Engine(Protocol):
 
     description: str
 
-    def encode(self, images: np.ndarray) -> list[np.ndarray]:
-        """Four maps float32 (M, C, H/s, W/s) of images float32 (M, 3, H, W)."""
+    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[np.ndarray]:
+        """Four maps float32 (M, C, H/s, W/s) of images float32 (M, 3, H, W) of `modalities`."""
 
     def segment(
-        self, maps: Sequence[np.ndarray], choices: Choices | None = None
+        self,
+        maps: Sequence[np.ndarray],
+        modalities: Sequence[Modality],
+        choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Logits float32 (S, K, H/4, W/4) and weights float32 (S, M) of four maps (M, C, h, w).
 
+        `modalities` tells whose maps the M are; one may be there more than once.
         S: the choices among the M that are segmented, each on its own; one of all by default.
         """
 

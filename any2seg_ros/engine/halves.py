@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
 Choices = tuple[tuple[int, ...], ...]
@@ -12,14 +15,14 @@ Choices = tuple[tuple[int, ...], ...]
 
 
 class EncoderHalf(nn.Module):
-    """images (M, 3, H, W) -> four maps (M, C, h, w)."""
+    """images (N, 3, H, W) of a modality -> four maps (N, C, h, w)."""
 
-    def __init__(self, network: Any2Seg) -> None:
+    def __init__(self, network: Any2Seg, modality: Modality) -> None:
         super().__init__()
-        self.network = network
+        self.encoder = network.encoder_of(modality)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.network.encoder(images))
+        return tuple(self.encoder(images))
 
 
 class DecoderHalf(nn.Module):
@@ -27,13 +30,21 @@ class DecoderHalf(nn.Module):
 
     present: Tensor | None
 
-    def __init__(self, network: Any2Seg, count: int, choices: Choices) -> None:
+    def __init__(self, network: Any2Seg, modalities: Sequence[Modality], choices: Choices) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("present", presence(count, choices))
+        self.modalities = modalities
+        self.register_buffer("present", presence(len(modalities), choices))
 
     def forward(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.segment([maps[None] for maps in (a, b, c, d)], self.present)
+        maps = [scale[None] for scale in (a, b, c, d)]
+        return self.network.segment(maps, self.present, self.modalities)
+
+
+def tells_apart(network: Any2Seg, modalities: Sequence[Modality]) -> tuple[int, ...]:
+    """What the decoder half is made from besides shapes and choices: whose maps come, if it
+    matters."""
+    return tuple(modalities) if network.adapters else ()
 
 
 def presence(count: int, choices: Choices) -> Tensor | None:

@@ -11,7 +11,8 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything, tells_apart
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
 OPSET = 17
@@ -27,22 +28,34 @@ class OnnxEngine:
         self._sessions: dict[tuple[tuple[int, ...], ...], ort.InferenceSession] = {}
         self.description = f"ONNX Runtime {ort.__version__} on cpu, float32"
 
-    def encode(self, images: np.ndarray) -> list[np.ndarray]:
-        return self._run(lambda: EncoderHalf(self._network), [images])
+    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[np.ndarray]:
+        if self._network.config.shared_encoder:
+            return self._encode(images, Modality.RGB)
+        each = [self._encode(images[i : i + 1], m) for i, m in enumerate(modalities)]
+        return [np.concatenate(scale) for scale in zip(*each, strict=True)]
 
     def segment(
-        self, maps: Sequence[np.ndarray], choices: Choices | None = None
+        self,
+        maps: Sequence[np.ndarray],
+        modalities: Sequence[Modality],
+        choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        count = len(maps[0])
-        wanted = choices or everything(count)
-        logits, weights = self._run(lambda: DecoderHalf(self._network, count, wanted), maps, wanted)
+        wanted = choices or everything(len(modalities))
+        half = lambda: DecoderHalf(self._network, modalities, wanted)  # noqa: E731
+        told = (tells_apart(self._network, modalities), *wanted)
+        logits, weights = self._run(half, maps, told)
         return logits, weights
 
+    def _encode(self, images: np.ndarray, modality: Modality) -> list[np.ndarray]:
+        half = lambda: EncoderHalf(self._network, modality)  # noqa: E731
+        return self._run(half, [images], ((modality,),))
+
     def _run(
-        self, half: Callable[[], nn.Module], inputs: Sequence[np.ndarray], choices: Choices = ()
+        self, half: Callable[[], nn.Module], inputs: Sequence[np.ndarray], told: Choices
     ) -> list[np.ndarray]:
+        """Run a half; `told` besides the inputs' shapes is what it is made from."""
         shapes = tuple(array.shape for array in inputs)
-        key = (*shapes, *choices)
+        key = (*shapes, *told)
         session = self._sessions.get(key)
         if session is None:
             session = ort.InferenceSession(

@@ -12,8 +12,12 @@ import torch
 from torch import nn
 
 from any2seg_ros.engine.graph_cache import GraphCache
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything, tells_apart
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
+
+UNPINNED = {"ENABLE_CPU_PINNING": False}
+"""Encoders that run side by side must not all be bound to the first core."""
 
 PRECISIONS = {"auto": None, "f32": "f32", "bf16": "bf16", "f16": "f16"}
 
@@ -21,7 +25,7 @@ PRECISIONS = {"auto": None, "f32": "f32", "bf16": "bf16", "f16": "f16"}
 class OpenVinoEngine:
     """See `engines.Engine`.
 
-    The encoder's graph takes one image. As many images as there are threads are encoded side by
+    An encoder's graph takes one image. As many images as there are threads are encoded side by
     side, each by a thread of its own, which waits for no other; what is left shares the threads.
     Of the rest, MFF and decoder, only the number of modalities shapes a graph; many choices are
     one graph, whose decoder runs on all of them as a batch.
@@ -40,69 +44,96 @@ class OpenVinoEngine:
         if PRECISIONS[precision]:
             options["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
         self._options = options
-        self._encoder: ov.Model | None = None
-        self._encoders: dict[int, ov.CompiledModel] = {}
-        self._requests: dict[int, list[ov.InferRequest]] = {}
+        self._graphs: dict[Modality, ov.Model] = {}
+        self._encoders: dict[tuple[Modality, int], ov.CompiledModel] = {}
+        self._requests: dict[tuple[Modality, int], list[ov.InferRequest]] = {}
         self._decoders: dict[tuple[tuple[int, ...], ...], ov.InferRequest] = {}
         version = ov.get_version().split("-")[0]
         self.description = f"OpenVINO {version} on {self._device}, precision {precision}"
 
-    def encode(self, images: np.ndarray) -> list[np.ndarray]:
+    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[np.ndarray]:
         images = np.ascontiguousarray(images, np.float32)
-        threads = self._threads(images)
-        side_by_side = len(images) // threads * threads
-        maps = [
-            *self._encoded(images[:side_by_side], threads),
-            *self._encoded(images[side_by_side:], len(images) - side_by_side),
-        ]
-        return [np.concatenate(scale) for scale in zip(*maps, strict=True)]
+        whose = [self._whose(modality) for modality in modalities]
+        threads = self._threads(images, whose[0])
+        maps: list[np.ndarray] = []
+        for i in range(0, len(images), threads):
+            for j, views in enumerate(
+                self._encoded(images[i : i + threads], whose[i : i + threads])
+            ):
+                maps = maps or [np.empty((len(images), *v.shape[1:]), np.float32) for v in views]
+                for stack, view in zip(maps, views, strict=True):
+                    stack[i + j] = view[0]
+        return maps
 
     def segment(
-        self, maps: Sequence[np.ndarray], choices: Choices | None = None
+        self,
+        maps: Sequence[np.ndarray],
+        modalities: Sequence[Modality],
+        choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         shapes = tuple(m.shape for m in maps)
-        wanted = choices or everything(len(maps[0]))
-        key = (*shapes, *wanted)
+        wanted = choices or everything(len(modalities))
+        key = (*shapes, tells_apart(self._network, modalities), *wanted)
         if key not in self._decoders:
-            half = DecoderHalf(self._network, len(maps[0]), wanted)
+            half = DecoderHalf(self._network, modalities, wanted)
             model = self._cache.model("decoder", key, lambda: convert(half, shapes))
             self._decoders[key] = self._compile(model).create_infer_request()
         arrays = [np.ascontiguousarray(array, np.float32) for array in maps]
         logits, weights = self._decoders[key].infer(arrays, share_inputs=True).values()
         return logits, weights
 
-    def _encoded(self, images: np.ndarray, streams: int) -> list[list[np.ndarray]]:
-        """The four maps (1, C, h, w) of each image, encoded in `streams` streams.
+    def _encoded(self, images: np.ndarray, whose: Sequence[Modality]) -> list[list[np.ndarray]]:
+        """The four maps (1, C, h, w) of each image, all of them encoded side by side.
 
         They are views of what the next call overwrites.
         """
-        if not len(images):
-            return []
-        encoder = self._encoder_of(images, streams)
-        requests = self._requests.setdefault(streams, [])
-        while len(requests) < len(images):
-            requests.append(encoder.create_infer_request())
-        for request, image in zip(requests, images, strict=False):
+        streams = len(images)
+        running: list[ov.InferRequest] = []
+        for image, modality in zip(images, whose, strict=True):
+            request = self._request(image.shape, modality, streams, whose[: len(running)])
             request.start_async([image[None]], share_inputs=True)
-        for request in requests[: len(images)]:
+            running.append(request)
+        for request in running:
             request.wait()
-        return [[t.data for t in request.output_tensors] for request in requests[: len(images)]]
+        return [[t.data for t in request.output_tensors] for request in running]
 
-    def _encoder_of(self, images: np.ndarray, streams: int) -> ov.CompiledModel:
-        if streams not in self._encoders:
-            if self._encoder is None:
-                shapes = [(1, *images.shape[1:])]
-                self._encoder = self._cache.model(
-                    "encoder", shapes, lambda: convert(EncoderHalf(self._network), shapes)
+    def _request(
+        self, shape: tuple[int, ...], modality: Modality, streams: int, taken: Sequence[Modality]
+    ) -> ov.InferRequest:
+        """A request of the modality's encoder that runs in one of so many streams, and that is
+        not among those `taken`."""
+        own = self._requests.setdefault((modality, streams), [])
+        number = list(taken).count(modality)
+        if number == len(own):
+            own.append(self._encoder(shape, modality, streams).create_infer_request())
+        return own[number]
+
+    def _encoder(
+        self, shape: tuple[int, ...], modality: Modality, streams: int
+    ) -> ov.CompiledModel:
+        key = modality, streams
+        if key not in self._encoders:
+            if modality not in self._graphs:
+                half = EncoderHalf(self._network, modality)
+                shapes = [(1, *shape)]
+                self._graphs[modality] = self._cache.model(
+                    f"encoder{modality}", shapes, lambda: convert(half, shapes)
                 )
-            self._encoders[streams] = self._compile(self._encoder, NUM_STREAMS=streams)
-        return self._encoders[streams]
+            self._encoders[key] = self._compile(
+                self._graphs[modality], NUM_STREAMS=streams, **UNPINNED
+            )
+        return self._encoders[key]
 
-    def _threads(self, images: np.ndarray) -> int:
+    def _whose(self, modality: Modality) -> Modality:
+        """The modality whose encoder is used: the first in order where all share one."""
+        return Modality.RGB if self._network.config.shared_encoder else modality
+
+    def _threads(self, images: np.ndarray, modality: Modality) -> int:
         """How many images are encoded side by side: one a thread, all of them on other devices."""
         if self._device != "CPU":
             return len(images)
-        return int(self._encoder_of(images, 1).get_property("INFERENCE_NUM_THREADS"))
+        encoder = self._encoder(images.shape[1:], modality, 1)
+        return int(encoder.get_property("INFERENCE_NUM_THREADS"))
 
     def _compile(self, model: ov.Model, **options: Any) -> ov.CompiledModel:
         return self._core.compile_model(model, self._device, {**self._options, **options})

@@ -102,7 +102,7 @@ class Segmenter:
                     f"but these weights need (3, {height}, {width})"
                 )
         batch = np.stack([images[modality] for modality in subset], dtype=np.float32)
-        stacks = self._engine.encode(batch)
+        stacks = self._engine.encode(batch, subset)
         return {modality: [maps[i] for maps in stacks] for i, modality in enumerate(subset)}
 
     def fuse(
@@ -137,15 +137,18 @@ class Segmenter:
         if not all(given):
             raise ValueError("no maps: a frame needs at least one modality")
         # By modality, for the fusion prefers the first in order where two are equal.
-        distinct = {id(own): own for m in Modality for maps in given if (own := maps.get(m))}
+        distinct = {id(own): (m, own) for m in Modality for maps in given if (own := maps.get(m))}
         number = {key: index for index, key in enumerate(distinct)}
+        modalities = [modality for modality, _ in distinct.values()]
         subsets = [tuple(sorted(maps)) for maps in given]
         choices = tuple(
             tuple(number[id(maps[m])] for m in subset)
             for maps, subset in zip(given, subsets, strict=True)
         )
-        stacks = [np.stack(scale) for scale in zip(*distinct.values(), strict=True)]
-        logits, weights = self._engine.segment(stacks, choices)
+        stacks = [
+            np.stack(scale) for scale in zip(*(own for _, own in distinct.values()), strict=True)
+        ]
+        logits, weights = self._engine.segment(stacks, modalities, choices)
         for subset, chosen, one, row in zip(subsets, choices, logits, weights, strict=True):
             yield subset, one, row[list(chosen)]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from any2seg_ros.engine.halves import Choices, everything, presence
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
 
@@ -31,20 +32,24 @@ class TorchEngine:
         self.description = f"torch {torch.__version__} on {self.device}, {word}"
 
     @torch.inference_mode()
-    def encode(self, images: np.ndarray) -> list[np.ndarray]:
+    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[np.ndarray]:
         with self._autocast:
-            maps = self.network.encoder(self._tensor(images))
+            maps = self.network.maps(self._tensor(images), modalities)
         return [self._array(m) for m in maps]
 
     @torch.inference_mode()
     def segment(
-        self, maps: Sequence[np.ndarray], choices: Choices | None = None
+        self,
+        maps: Sequence[np.ndarray],
+        modalities: Sequence[Modality],
+        choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         count = len(maps[0])
         rows = presence(count, choices or everything(count))
         rows = None if rows is None else rows.to(self.device)
         with self._autocast:
-            logits, weights = self.network.segment([self._tensor(m)[None] for m in maps], rows)
+            stacks = [self._tensor(m)[None] for m in maps]
+            logits, weights = self.network.segment(stacks, rows, modalities)
         return self._array(logits), self._array(weights)
 
     def _tensor(self, array: np.ndarray) -> Tensor:

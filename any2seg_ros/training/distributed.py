@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from any2seg_ros.network import Any2Seg
+
 
 def start() -> tuple[int, int]:
     """(rank, number of processes); joins the others when torchrun started this process."""
@@ -46,10 +48,19 @@ def total(value: Tensor) -> Tensor:
 
 
 def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace each gradient by its sum over the processes, in one message."""
+    """Replace each gradient by its sum over the processes, in one message.
+
+    A parameter that no process used has none; where others used it, this one adds zeros.
+    """
     if not dist.is_initialized():
         return
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    every = list(parameters)
+    used = total(torch.tensor([float(p.grad is not None) for p in every], device=every[0].device))
+    shared = [p for p, count in zip(every, used.tolist(), strict=True) if count]
+    for parameter in shared:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [p.grad for p in shared if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
@@ -77,6 +88,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         features = features.float()  # half a float holds no sum of squares
         sums = torch.stack([features.sum((0, 2, 3)), features.square().sum((0, 2, 3))])
         count = total(sums.new_tensor(features.numel() / features.shape[1]))
+        if not count:
+            return features
         mean, square = _Sum.apply(sums) / count
         variance = square - mean.square()
         with torch.no_grad():
@@ -88,8 +101,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         return features * scale[:, None, None] + shift[:, None, None]
 
 
-def share_norms(network: nn.Module) -> None:
+def share_norms(network: Any2Seg) -> None:
     """Let every batch norm of the network see all processes' samples."""
+    network.encode_nothing = True
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SharedBatchNorm2d

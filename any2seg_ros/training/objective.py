@@ -77,8 +77,8 @@ class Objective:
         self, batch: Batch, logits: tuple[Tensor, ...]
     ) -> tuple[tuple[Tensor, ...], Tensor]:
         """The variants' logits that are taught, and those that teach: of the frozen teacher, or
-        the variant `full`'s own."""
-        if self.teacher is not None:
+        the variant `full`'s own. The full set alone learns from labels alone."""
+        if self.teacher is not None and batch.variants != ("full",):
             with torch.no_grad():
                 maps = self.teacher.encode(batch.images, batch.present)
                 return logits, self.teacher.segment(maps, batch.present)[0]

@@ -344,20 +344,20 @@ def build(config: TrainingConfig, classes: int) -> Any2Seg:
         network.load_state_dict({n: given.get(n, t) for n, t in network.state_dict().items()})
     elif initial:
         load_encoder(network, initial)
-        if initial != "imagenet" and isinstance(network.encoder, MiT):
+        if initial != "imagenet" and isinstance(network.encoders[0], MiT):
             load_head(network, initial)
-    if isinstance(network.encoder, EfficientNetLite0) and config.frozen_stages:
-        for part in frozen_parts(network, config.frozen_stages):
-            part.requires_grad_(False)
+    for part in frozen_parts(network, config.frozen_stages):
+        part.requires_grad_(False)
     return network
 
 
 def frozen_parts(network: Any2Seg, stages: int) -> list[nn.Module]:
-    """The stem and the first stages of EfficientNet-Lite0; nothing of a MiT."""
-    encoder = network.encoder
-    if not stages or not isinstance(encoder, EfficientNetLite0):
-        return []
-    return [encoder.stem, *encoder.stages[:stages]]
+    """The stem and the first stages of each EfficientNet-Lite0; nothing of a MiT."""
+    parts: list[nn.Module] = []
+    for encoder in network.encoders:
+        if stages and isinstance(encoder, EfficientNetLite0):
+            parts += [encoder.stem, *encoder.stages[:stages]]
+    return parts
 
 
 def train_mode(network: Any2Seg, frozen_stages: int) -> None:
@@ -368,10 +368,13 @@ def train_mode(network: Any2Seg, frozen_stages: int) -> None:
 
 
 def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW with groups: encoder and decoder, with and without weight decay."""
+    """AdamW with groups: before the fusion and after it, with and without weight decay."""
     groups = []
-    for part, factor in ((network.encoder, config.encoder_factor), (network.decoder, 1.0)):
-        parameters = [p for p in part.parameters() if p.requires_grad]
+    decoder = list(network.decoder.parameters())
+    after = {id(p) for p in decoder}
+    before = [p for p in network.parameters() if id(p) not in after]
+    for part, factor in ((before, config.encoder_factor), (decoder, 1.0)):
+        parameters = [p for p in part if p.requires_grad]
         for decay, chosen_ones in (
             (config.weight_decay, [p for p in parameters if p.ndim > 1]),
             (0.0, [p for p in parameters if p.ndim <= 1]),
