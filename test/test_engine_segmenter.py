@@ -17,12 +17,18 @@ from any2seg_ros.network.pretrained import load_encoder
 SIZE = (96, 64)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
+@pytest.fixture(scope="module", params=["one encoder", "own encoders"])
+def model(request, tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "net.safetensors"
-    network = Any2Seg(NetworkConfig(width=32))
+    own = request.param == "own encoders"
+    network = Any2Seg(NetworkConfig(width=32, shared_encoder=not own, adapters=own))
     load_encoder(network, "imagenet")
+    if network.adapters:
+        for matrices in network.adapters.matrices:
+            torch.nn.init.normal_(matrices, std=0.05)
+        for encoder in network.encoders:
+            torch.nn.init.normal_(encoder.stem[1].bias)
     save(path, network, Metadata(size=SIZE, temperatures={"rgb": 4.0}))
     return str(path)
 

@@ -15,12 +15,15 @@ def register(app: typer.Typer) -> None:
         model: str = typer.Argument(help="A checkpoint (.safetensors)."),
         out: str = typer.Option(..., help="Folder to write to.", metavar="DIR"),
         kind: str = typer.Option("onnx", "--format", help="onnx or openvino."),
-        modalities: int = typer.Option(4, help="Number of modality images that go in.", min=1),
+        modalities: str = typer.Option(
+            "rgb+depth+lidar+event", help="Whose images go in, in this order.", metavar="SUBSET"
+        ),
     ) -> None:
-        """Write the whole network for a fixed number of modalities: images in, logits out.
+        """Write the whole network for a fixed set of modalities: images in, logits out.
 
         Input: float32 (M, 3, H, W), modality images. Outputs: logits (K, H/4, W/4), weights (M,).
         """
         from any2seg_ros.engine.export import export
+        from any2seg_ros.modalities import parse_subset
 
-        print(export(Path(model), Path(out), kind, modalities))
+        print(export(Path(model), Path(out), kind, parse_subset(modalities)))

@@ -12,9 +12,9 @@ from pathlib import Path
 import openvino as ov
 
 from any2seg_ros.engine import halves
-from any2seg_ros.network import Any2Seg, any2seg, decoder, efficientnet, fusion, mit
+from any2seg_ros.network import Any2Seg, adapters, any2seg, decoder, efficientnet, fusion, mit
 
-_SOURCES = (any2seg, decoder, efficientnet, fusion, halves, mit)
+_SOURCES = (adapters, any2seg, decoder, efficientnet, fusion, halves, mit)
 
 
 class GraphCache:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,25 +27,46 @@ class EncoderHalf(nn.Module):
 
 
 class DecoderHalf(nn.Module):
-    """Four maps (M, C, h, w) -> logits (S, K, h, w), weights (S, M) of S choices."""
+    """Four maps (M, C, h, w) -> logits (S, K, h, w), weights (S, M) of S choices.
+
+    With adapters, choices are of one size, and the matrices of the four scales are inputs as well:
+    so the modalities themselves do not shape a graph.
+    """
 
     present: Tensor | None
 
-    def __init__(self, network: Any2Seg, modalities: Sequence[Modality], choices: Choices) -> None:
+    def __init__(self, network: Any2Seg, count: int, choices: Choices) -> None:
         super().__init__()
         self.network = network
-        self.modalities = modalities
-        self.register_buffer("present", presence(len(modalities), choices))
+        self.register_buffer("present", presence(count, choices))
 
-    def forward(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-        maps = [scale[None] for scale in (a, b, c, d)]
-        return self.network.segment(maps, self.present, self.modalities)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        maps = [scale[None] for scale in inputs[:4]]
+        fused, weights = self.network.fuse_alike(maps, self.present, inputs[4:])
+        return self.network.decoder(fused), weights
 
 
-def tells_apart(network: Any2Seg, modalities: Sequence[Modality]) -> tuple[int, ...]:
-    """What the decoder half is made from besides shapes and choices: whose maps come, if it
-    matters."""
-    return tuple(modalities) if network.adapters else ()
+def segment_alike(
+    network: Any2Seg,
+    maps: Sequence[np.ndarray],
+    modalities: Sequence[Modality],
+    choices: Choices,
+    run: Callable[[Sequence[np.ndarray], Choices], tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and weights of all choices; `run` is given a decoder half's inputs, and choices that
+    one half serves."""
+    if network.adapters is None:
+        return run(maps, choices)
+    rows: list[int] = []
+    parts = []
+    for count in sorted({len(chosen) for chosen in choices}):
+        alike = [i for i, chosen in enumerate(choices) if len(chosen) == count]
+        mixing = [m.detach().numpy() for m in network.adapters.mixing(count, modalities)]
+        parts.append(run([*maps, *mixing], tuple(choices[i] for i in alike)))
+        rows += alike
+    order = np.argsort(rows)
+    logits, weights = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
+    return logits, weights
 
 
 def presence(count: int, choices: Choices) -> Tensor | None:

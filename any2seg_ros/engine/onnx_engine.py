@@ -11,7 +11,7 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything, tells_apart
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything, segment_alike
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
@@ -41,9 +41,13 @@ class OnnxEngine:
         choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         wanted = choices or everything(len(modalities))
-        half = lambda: DecoderHalf(self._network, modalities, wanted)  # noqa: E731
-        told = (tells_apart(self._network, modalities), *wanted)
-        logits, weights = self._run(half, maps, told)
+        return segment_alike(self._network, maps, modalities, wanted, self._segment)
+
+    def _segment(
+        self, inputs: Sequence[np.ndarray], choices: Choices
+    ) -> tuple[np.ndarray, np.ndarray]:
+        half = lambda: DecoderHalf(self._network, len(inputs[0]), choices)  # noqa: E731
+        logits, weights = self._run(half, inputs, choices)
         return logits, weights
 
     def _encode(self, images: np.ndarray, modality: Modality) -> list[np.ndarray]:

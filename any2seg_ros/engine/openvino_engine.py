@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from any2seg_ros.engine.graph_cache import GraphCache
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything, tells_apart
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything, segment_alike
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
@@ -71,14 +71,19 @@ class OpenVinoEngine:
         modalities: Sequence[Modality],
         choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        shapes = tuple(m.shape for m in maps)
         wanted = choices or everything(len(modalities))
-        key = (*shapes, tells_apart(self._network, modalities), *wanted)
+        return segment_alike(self._network, maps, modalities, wanted, self._segment)
+
+    def _segment(
+        self, inputs: Sequence[np.ndarray], choices: Choices
+    ) -> tuple[np.ndarray, np.ndarray]:
+        shapes = tuple(array.shape for array in inputs)
+        key = (*shapes, *choices)
         if key not in self._decoders:
-            half = DecoderHalf(self._network, modalities, wanted)
+            half = DecoderHalf(self._network, len(inputs[0]), choices)
             model = self._cache.model("decoder", key, lambda: convert(half, shapes))
             self._decoders[key] = self._compile(model).create_infer_request()
-        arrays = [np.ascontiguousarray(array, np.float32) for array in maps]
+        arrays = [np.ascontiguousarray(array, np.float32) for array in inputs]
         logits, weights = self._decoders[key].infer(arrays, share_inputs=True).values()
         return logits, weights
 

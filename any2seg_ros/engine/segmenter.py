@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +14,7 @@ import numpy as np
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
 from any2seg_ros.engine.masks import masks
-from any2seg_ros.modalities import Modality, Segmentation, Subset, subset_name
+from any2seg_ros.modalities import Modality, Segmentation, Subset, all_subsets, subset_name
 from any2seg_ros.network import checkpoints
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.resources import find
@@ -73,12 +73,12 @@ class Segmenter:
             f"{path.name}: {network.config.encoder} at {width}x{height}, {engine.description}",
         )
 
-    def prepare(self, modalities: int = len(Modality)) -> None:
-        """Make the graphs for 1 to `modalities` modalities now, so that no frame waits for one."""
+    def prepare(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
+        """Make the graphs for every subset of `modalities` now, so that no frame waits for one."""
         width, height = self.size
-        for count in range(1, modalities + 1):
-            blank = np.zeros((3, height, width), np.float32)
-            self.segment({modality: blank for modality in list(Modality)[:count]})
+        blank = np.zeros((3, height, width), np.float32)
+        for subset in all_subsets(modalities):
+            self.segment(dict.fromkeys(subset, blank))
 
     def segment(
         self, images: Mapping[Modality, np.ndarray], size: tuple[int, int] | None = None

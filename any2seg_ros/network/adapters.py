@@ -11,7 +11,7 @@ from any2seg_ros.modalities import Modality
 
 
 class Adapters(nn.Module):
-    """Four maps (B, M, C, H, W) -> the same, each modality's channels mixed as suits its company.
+    """Matrices that mix the channels of each modality's maps as suits its company; see `mixed`.
 
     What a modality's features should say depends on who else speaks: alone all there is to see,
     beside better ones what those miss. MFF weighs modalities by how much they agree and has no
@@ -24,13 +24,18 @@ class Adapters(nn.Module):
         count = len(Modality)
         self.matrices = nn.ParameterList(torch.zeros(count, count, c, c) for c in channels)
 
-    def forward(
-        self, maps: Sequence[Tensor], fused: int, modalities: Sequence[Modality]
-    ) -> list[Tensor]:
-        """Maps of `modalities` of which so many are `fused`."""
-        adapted = []
-        for features, matrices in zip(maps, self.matrices, strict=True):
-            eye = torch.eye(features.shape[2], device=features.device)
-            mixed = (eye + matrices[fused - 1, list(modalities)]) @ features.flatten(3)
-            adapted.append(mixed.unflatten(3, features.shape[3:]))
-        return adapted
+    def mixing(self, fused: int, modalities: Sequence[Modality]) -> list[Tensor]:
+        """A matrix (M, C, C) a scale for the maps of `modalities` of which so many are `fused`."""
+        return [
+            torch.eye(matrices.shape[-1], device=matrices.device)
+            + matrices[fused - 1, list(modalities)]
+            for matrices in self.matrices
+        ]
+
+
+def mixed(maps: Sequence[Tensor], mixing: Sequence[Tensor]) -> list[Tensor]:
+    """Four maps (B, M, C, H, W), the channels of each mixed by its matrix."""
+    return [
+        (matrix @ features.flatten(3)).unflatten(3, features.shape[3:])
+        for features, matrix in zip(maps, mixing, strict=True)
+    ]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from any2seg_ros.modalities import Modality
-from any2seg_ros.network.adapters import Adapters
+from any2seg_ros.network.adapters import Adapters, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.fusion import FUSIONS, modality_weights
@@ -141,22 +141,32 @@ class Any2Seg(nn.Module):
         there are S fused maps then. `modalities` tells whose maps the M are.
         """
         if self.adapters is None:
-            return self._fuse(maps, present)
+            return self.fuse_alike(maps, present)
         if present is None:
-            return self._fuse(self.adapters(maps, maps[0].shape[1], modalities), None)
+            mixing = self.adapters.mixing(maps[0].shape[1], modalities)
+            return self.fuse_alike(maps, None, mixing)
         counts = present.sum(1)
         rows, parts = [], []
         for count in sorted(set(counts.tolist())):
             chosen = (counts == count).nonzero().flatten()
             own = maps if len(maps[0]) == 1 else [features[chosen] for features in maps]
-            parts.append(self._fuse(self.adapters(own, count, modalities), present[chosen]))
+            mixing = self.adapters.mixing(count, modalities)
+            parts.append(self.fuse_alike(own, present[chosen], mixing))
             rows.append(chosen)
         order = torch.cat(rows).argsort()
         fused, weights = zip(*parts, strict=True)
         whole = [torch.cat(scale)[order] for scale in zip(*fused, strict=True)]
         return whole, torch.cat(weights)[order]
 
-    def _fuse(self, maps: Sequence[Tensor], present: Tensor | None) -> tuple[list[Tensor], Tensor]:
+    def fuse_alike(
+        self,
+        maps: Sequence[Tensor],
+        present: Tensor | None = None,
+        mixing: Sequence[Tensor] | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
+        """`fuse` for subsets of one size, with the adapters' matrices for it."""
+        if mixing:
+            maps = mixed(maps, mixing)
         fusion = FUSIONS[self.config.fusion]
         fused, cosines = zip(*(fusion(f, present) for f in maps), strict=True)
         return list(fused), modality_weights(cosines, present)

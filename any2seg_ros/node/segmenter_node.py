@@ -81,7 +81,7 @@ class SegmenterNode(LifecycleNode):
             parameters = self._declaration.read()
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
-            segmenter.prepare(sum(s.enabled for s in parameters.sensors.values()) or 1)
+            segmenter.prepare(m for m, sensor in parameters.sensors.items() if sensor.enabled)
             self._outputs = Outputs(self, segmenter.taxonomy, self._look())
             if self._diagnostics is None:
                 self._diagnostics = Diagnostics(self, self._report, parameters.diagnostics_period)
