@@ -115,6 +115,13 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(place, whole):
     assert (mine - reference).norm() <= 0.3 * reference.norm()  # norms of few pixels: chaotic
 
 
+def test_two_processes_learn_as_one_with_an_encoder_for_each_modality(place):
+    own = {"network": {"shared_encoder": False, "adapters": True}, "steps": 3, "validate_every": 3}
+    run_two_processes(written(place, "own_two", **own))
+    Trainer(load_config(written(place, "own_alone", **own))).run()
+    np.testing.assert_allclose(losses(place, "own_two"), losses(place, "own_alone"), rtol=2e-3)
+
+
 def run_two_processes(path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command += ["--master-port", "0", "--standalone", "-m", "any2seg_ros.training", str(path)]
