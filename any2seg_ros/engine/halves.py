@@ -1,8 +1,8 @@
-"""The two halves of a network as modules of their own, for the engines that compile graphs."""
+"""The two halves of a network as modules of their own, and how engines that compile them run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -46,27 +46,38 @@ class DecoderHalf(nn.Module):
         return self.network.decoder(fused), weights
 
 
-def segment_alike(
-    network: Any2Seg,
-    maps: Sequence[np.ndarray],
-    modalities: Sequence[Modality],
-    choices: Choices,
-    run: Callable[[Sequence[np.ndarray], Choices], tuple[np.ndarray, np.ndarray]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and weights of all choices; `run` is given a decoder half's inputs, and choices that
-    one half serves."""
-    if network.adapters is None:
-        return run(maps, choices)
-    rows: list[int] = []
-    parts = []
-    for count in sorted({len(chosen) for chosen in choices}):
-        alike = [i for i, chosen in enumerate(choices) if len(chosen) == count]
-        mixing = [m.detach().numpy() for m in network.adapters.mixing(count, modalities)]
-        parts.append(run([*maps, *mixing], tuple(choices[i] for i in alike)))
-        rows += alike
-    order = np.argsort(rows)
-    logits, weights = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
-    return logits, weights
+class GraphEngine:
+    """What the engines that compile halves share; see `engines.Engine`."""
+
+    def __init__(self, network: Any2Seg) -> None:
+        self._network = network
+
+    def segment(
+        self,
+        maps: Sequence[np.ndarray],
+        modalities: Sequence[Modality],
+        choices: Choices | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        wanted = choices or everything(len(modalities))
+        adapters = self._network.adapters
+        if adapters is None:
+            return self._decode(maps, wanted)
+        rows: list[int] = []
+        parts = []
+        for count in sorted({len(chosen) for chosen in wanted}):
+            alike = [i for i, chosen in enumerate(wanted) if len(chosen) == count]
+            mixing = [m.detach().numpy() for m in adapters.mixing(count, modalities)]
+            parts.append(self._decode([*maps, *mixing], tuple(wanted[i] for i in alike)))
+            rows += alike
+        order = np.argsort(rows)
+        logits, weights = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
+        return logits, weights
+
+    def _decode(
+        self, inputs: Sequence[np.ndarray], choices: Choices
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Run the decoder half of these choices."""
+        raise NotImplementedError
 
 
 def presence(count: int, choices: Choices) -> Tensor | None:

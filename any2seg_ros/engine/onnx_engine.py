@@ -11,18 +11,18 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything, segment_alike
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
 OPSET = 17
 
 
-class OnnxEngine:
+class OnnxEngine(GraphEngine):
     """See `engines.Engine`."""
 
     def __init__(self, network: Any2Seg, threads: int) -> None:
-        self._network = network
+        super().__init__(network)
         self._options = ort.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._sessions: dict[tuple[tuple[int, ...], ...], ort.InferenceSession] = {}
@@ -34,16 +34,7 @@ class OnnxEngine:
         each = [self._encode(images[i : i + 1], m) for i, m in enumerate(modalities)]
         return [np.concatenate(scale) for scale in zip(*each, strict=True)]
 
-    def segment(
-        self,
-        maps: Sequence[np.ndarray],
-        modalities: Sequence[Modality],
-        choices: Choices | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        wanted = choices or everything(len(modalities))
-        return segment_alike(self._network, maps, modalities, wanted, self._segment)
-
-    def _segment(
+    def _decode(
         self, inputs: Sequence[np.ndarray], choices: Choices
     ) -> tuple[np.ndarray, np.ndarray]:
         half = lambda: DecoderHalf(self._network, len(inputs[0]), choices)  # noqa: E731

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from any2seg_ros.engine.graph_cache import GraphCache
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, everything, segment_alike
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
@@ -22,7 +22,7 @@ UNPINNED = {"ENABLE_CPU_PINNING": False}
 PRECISIONS = {"auto": None, "f32": "f32", "bf16": "bf16", "f16": "f16"}
 
 
-class OpenVinoEngine:
+class OpenVinoEngine(GraphEngine):
     """See `engines.Engine`.
 
     An encoder's graph takes one image. As many images as there are threads are encoded side by
@@ -34,7 +34,7 @@ class OpenVinoEngine:
     def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"unknown precision '{precision}': use one of {', '.join(PRECISIONS)}")
-        self._network = network
+        super().__init__(network)
         self._cache = GraphCache(network)
         self._core = ov.Core()
         self._device = "CPU" if device in ("auto", "cpu") else device.upper()
@@ -65,16 +65,7 @@ class OpenVinoEngine:
                     stack[i + j] = view[0]
         return maps
 
-    def segment(
-        self,
-        maps: Sequence[np.ndarray],
-        modalities: Sequence[Modality],
-        choices: Choices | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        wanted = choices or everything(len(modalities))
-        return segment_alike(self._network, maps, modalities, wanted, self._segment)
-
-    def _segment(
+    def _decode(
         self, inputs: Sequence[np.ndarray], choices: Choices
     ) -> tuple[np.ndarray, np.ndarray]:
         shapes = tuple(array.shape for array in inputs)
