@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
+from any2seg_ros.network.adapters import by_company, mixed
 
 Choices = tuple[tuple[int, ...], ...]
 """Subsets of stacked maps: which numbers of the stack each of them has, at least one."""
@@ -29,8 +30,7 @@ class EncoderHalf(nn.Module):
 class DecoderHalf(nn.Module):
     """Four maps (M, C, h, w) -> logits (S, K, h, w), weights (S, M) of S choices.
 
-    With adapters, choices are of one size, and the matrices of the four scales are inputs as well:
-    so the modalities themselves do not shape a graph.
+    With adapters, the matrices of the four scales for the choices' company are inputs as well.
     """
 
     present: Tensor | None
@@ -38,12 +38,17 @@ class DecoderHalf(nn.Module):
     def __init__(self, network: Any2Seg, count: int, choices: Choices) -> None:
         super().__init__()
         self.network = network
+        self.alone = [chosen[0] for chosen in choices] if _all_alone(choices) else []
         self.register_buffer("present", presence(count, choices))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        maps = [scale[None] for scale in inputs[:4]]
-        fused, weights = self.network.fuse_alike(maps, self.present, inputs[4:])
-        return self.network.decoder(fused), weights
+        maps, mixing = list(inputs[:4]), inputs[4:]
+        if not self.alone:
+            return self.network.segment_alike([m[None] for m in maps], self.present, mixing)
+        if mixing:
+            maps = [m[0] for m in mixed([m[None] for m in maps], mixing)]
+        logits, weights = self.network.segment_alike([m[self.alone, None] for m in maps])
+        return logits, weights if self.present is None else self.present.to(weights.dtype)
 
 
 class GraphEngine:
@@ -59,25 +64,37 @@ class GraphEngine:
         choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         wanted = choices or everything(len(modalities))
-        adapters = self._network.adapters
-        if adapters is None:
-            return self._decode(maps, wanted)
-        rows: list[int] = []
+        if self._network.adapters is None:
+            return self._decode(maps, wanted, ())
+        order: list[int] = []
         parts = []
-        for count in sorted({len(chosen) for chosen in wanted}):
-            alike = [i for i, chosen in enumerate(wanted) if len(chosen) == count]
-            mixing = [m.detach().numpy() for m in adapters.mixing(count, modalities)]
-            parts.append(self._decode([*maps, *mixing], tuple(wanted[i] for i in alike)))
-            rows += alike
-        order = np.argsort(rows)
-        logits, weights = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
+        for company, rows in by_company([len(chosen) for chosen in wanted]).items():
+            chosen = tuple(wanted[row] for row in rows)
+            parts.append(self._decode(maps, chosen, (company, *modalities)))
+            order += rows
+        if len(parts) == 1:
+            return parts[0]
+        back = np.argsort(order)
+        logits, weights = (np.concatenate(part)[back] for part in zip(*parts, strict=True))
         return logits, weights
 
     def _decode(
-        self, inputs: Sequence[np.ndarray], choices: Choices
+        self, maps: Sequence[np.ndarray], choices: Choices, mixing: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Run the decoder half of these choices."""
+        """Run the decoder half of choices that are in one company, with these `_matrices`."""
         raise NotImplementedError
+
+    def _matrices(self, mixing: tuple[int, ...]) -> list[np.ndarray]:
+        """The adapters' matrices for a company and modalities; none without adapters."""
+        if self._network.adapters is None:
+            return []
+        company, *modalities = mixing
+        matrices = self._network.adapters.mixing(company, [Modality(m) for m in modalities])
+        return [m.detach().cpu().numpy() for m in matrices]
+
+
+def _all_alone(choices: Choices) -> bool:
+    return all(len(chosen) == 1 for chosen in choices)
 
 
 def presence(count: int, choices: Choices) -> Tensor | None:

@@ -35,10 +35,10 @@ class OnnxEngine(GraphEngine):
         return [np.concatenate(scale) for scale in zip(*each, strict=True)]
 
     def _decode(
-        self, inputs: Sequence[np.ndarray], choices: Choices
+        self, maps: Sequence[np.ndarray], choices: Choices, mixing: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        half = lambda: DecoderHalf(self._network, len(inputs[0]), choices)  # noqa: E731
-        logits, weights = self._run(half, inputs, choices)
+        half = lambda: DecoderHalf(self._network, len(maps[0]), choices)  # noqa: E731
+        logits, weights = self._run(half, [*maps, *self._matrices(mixing)], choices)
         return logits, weights
 
     def _encode(self, images: np.ndarray, modality: Modality) -> list[np.ndarray]:

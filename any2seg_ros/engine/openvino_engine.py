@@ -27,8 +27,8 @@ class OpenVinoEngine(GraphEngine):
 
     An encoder's graph takes one image. As many images as there are threads are encoded side by
     side, each by a thread of its own, which waits for no other; what is left shares the threads.
-    Of the rest, MFF and decoder, only the number of modalities shapes a graph; many choices are
-    one graph, whose decoder runs on all of them as a batch.
+    Of the rest, MFF and decoder, only the number of modalities shapes a graph, apart from the
+    adapters' matrices; many choices are one graph, whose decoder runs on all of them as a batch.
     """
 
     def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
@@ -66,17 +66,28 @@ class OpenVinoEngine(GraphEngine):
         return maps
 
     def _decode(
-        self, inputs: Sequence[np.ndarray], choices: Choices
+        self, maps: Sequence[np.ndarray], choices: Choices, mixing: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        shapes = tuple(array.shape for array in inputs)
-        key = (*shapes, *choices)
+        shapes = tuple(array.shape for array in maps)
+        key = (*shapes, *choices, mixing)
         if key not in self._decoders:
-            half = DecoderHalf(self._network, len(inputs[0]), choices)
-            model = self._cache.model("decoder", key, lambda: convert(half, shapes))
-            self._decoders[key] = self._compile(model).create_infer_request()
-        arrays = [np.ascontiguousarray(array, np.float32) for array in inputs]
+            self._decoders[key] = self._decoder(shapes, choices, mixing)
+        arrays = [np.ascontiguousarray(array, np.float32) for array in maps]
         logits, weights = self._decoders[key].infer(arrays, share_inputs=True).values()
         return logits, weights
+
+    def _decoder(
+        self, shapes: tuple[tuple[int, ...], ...], choices: Choices, mixing: tuple[int, ...]
+    ) -> ov.InferRequest:
+        half = DecoderHalf(self._network, shapes[0][0], choices)
+        matrices = self._matrices(mixing)
+        inputs = (*shapes, *(array.shape for array in matrices))
+        graph = self._cache.model("decoder", (*inputs, *choices), lambda: convert(half, inputs))
+        for parameter, array in zip(graph.get_parameters()[4:], matrices, strict=True):
+            # A constant costs a tenth of what an input does, and the graph is as good as new.
+            parameter.output(0).replace(ov.opset13.constant(array).output(0))
+            graph.remove_parameter(parameter)
+        return self._compile(graph).create_infer_request()
 
     def _encoded(self, images: np.ndarray, whose: Sequence[Modality]) -> list[list[np.ndarray]]:
         """The four maps (1, C, h, w) of each image, all of them encoded side by side.

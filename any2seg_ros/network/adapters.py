@@ -1,4 +1,4 @@
-"""Linear layers before the fusion that know how many modalities there are."""
+"""Linear layers before the fusion that know in what company a modality speaks."""
 
 from __future__ import annotations
 
@@ -6,8 +6,25 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from any2seg_ros.modalities import Modality
+
+COMPANIES = 3
+ALONE, SOME, ALL = range(COMPANIES)
+
+
+def company(fused: int) -> int:
+    """ALONE for one modality that is fused, ALL for all there can be, SOME for what is between."""
+    return ALONE if fused == 1 else ALL if fused == len(Modality) else SOME
+
+
+def by_company(counts: Sequence[int]) -> dict[int, list[int]]:
+    """The indices of `counts` of fused modalities by their `company`."""
+    groups: dict[int, list[int]] = {}
+    for index, count in enumerate(counts):
+        groups.setdefault(company(count), []).append(index)
+    return groups
 
 
 class Adapters(nn.Module):
@@ -16,26 +33,28 @@ class Adapters(nn.Module):
     What a modality's features should say depends on who else speaks: alone all there is to see,
     beside better ones what those miss. MFF weighs modalities by how much they agree and has no
     parameters to learn that with. So each scale has a matrix (C, C) for each modality and each
-    number of modalities that are fused, which is added to the identity and begins as nothing.
+    `company`, which is added to the identity and begins as nothing.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         count = len(Modality)
-        self.matrices = nn.ParameterList(torch.zeros(count, count, c, c) for c in channels)
+        self.matrices = nn.ParameterList(torch.zeros(COMPANIES, count, c, c) for c in channels)
 
-    def mixing(self, fused: int, modalities: Sequence[Modality]) -> list[Tensor]:
-        """A matrix (M, C, C) a scale for the maps of `modalities` of which so many are `fused`."""
+    def mixing(self, among: int, modalities: Sequence[Modality] = tuple(Modality)) -> list[Tensor]:
+        """A matrix (M, C, C) a scale for the maps of `modalities` in this company."""
         return [
             torch.eye(matrices.shape[-1], device=matrices.device)
-            + matrices[fused - 1, list(modalities)]
+            + matrices[among, list(modalities)]
             for matrices in self.matrices
         ]
 
 
 def mixed(maps: Sequence[Tensor], mixing: Sequence[Tensor]) -> list[Tensor]:
     """Four maps (B, M, C, H, W), the channels of each mixed by its matrix."""
-    return [
-        (matrix @ features.flatten(3)).unflatten(3, features.shape[3:])
-        for features, matrix in zip(maps, mixing, strict=True)
-    ]
+    results = []
+    for features, matrices in zip(maps, mixing, strict=True):
+        kernels = matrices.flatten(0, 1)[..., None, None]
+        flat = F.conv2d(features.flatten(1, 2), kernels, groups=len(matrices))
+        results.append(flat.unflatten(1, features.shape[1:3]))
+    return results

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from any2seg_ros.modalities import Modality
-from any2seg_ros.network.adapters import Adapters, mixed
+from any2seg_ros.network.adapters import Adapters, by_company, company, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.fusion import FUSIONS, modality_weights
@@ -29,7 +29,7 @@ class NetworkConfig:
     or mean for the baseline. refine: residual blocks in the decoder; 0 is the published one.
     shared_encoder: the same weights encode all modalities, as in the authors' code; otherwise each
     has its own, as in the paper's figure. adapters: maps go through a linear layer of their
-    modality's before the fusion, another one for each number of modalities that are fused.
+    modality's before the fusion, another one alone, with some other modalities and with all.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -141,32 +141,24 @@ class Any2Seg(nn.Module):
         there are S fused maps then. `modalities` tells whose maps the M are.
         """
         if self.adapters is None:
-            return self.fuse_alike(maps, present)
+            return self._fuse(maps, present)
         if present is None:
-            mixing = self.adapters.mixing(maps[0].shape[1], modalities)
-            return self.fuse_alike(maps, None, mixing)
-        counts = present.sum(1)
-        rows, parts = [], []
-        for count in sorted(set(counts.tolist())):
-            chosen = (counts == count).nonzero().flatten()
-            own = maps if len(maps[0]) == 1 else [features[chosen] for features in maps]
-            mixing = self.adapters.mixing(count, modalities)
-            parts.append(self.fuse_alike(own, present[chosen], mixing))
-            rows.append(chosen)
-        order = torch.cat(rows).argsort()
+            mixing = self.adapters.mixing(company(maps[0].shape[1]), modalities)
+            return self._fuse(mixed(maps, mixing), None)
+        counts = present.sum(1).tolist()
+        order: list[int] = []
+        parts = []
+        for among, rows in by_company(counts).items():
+            own = maps if len(maps[0]) == 1 else [features[rows] for features in maps]
+            mixing = self.adapters.mixing(among, modalities)
+            parts.append(self._fuse(mixed(own, mixing), present[rows]))
+            order += rows
         fused, weights = zip(*parts, strict=True)
-        whole = [torch.cat(scale)[order] for scale in zip(*fused, strict=True)]
-        return whole, torch.cat(weights)[order]
+        back = torch.tensor(order).argsort()
+        whole = [torch.cat(scale)[back] for scale in zip(*fused, strict=True)]
+        return whole, torch.cat(weights)[back]
 
-    def fuse_alike(
-        self,
-        maps: Sequence[Tensor],
-        present: Tensor | None = None,
-        mixing: Sequence[Tensor] | None = None,
-    ) -> tuple[list[Tensor], Tensor]:
-        """`fuse` for subsets of one size, with the adapters' matrices for it."""
-        if mixing:
-            maps = mixed(maps, mixing)
+    def _fuse(self, maps: Sequence[Tensor], present: Tensor | None) -> tuple[list[Tensor], Tensor]:
         fusion = FUSIONS[self.config.fusion]
         fused, cosines = zip(*(fusion(f, present) for f in maps), strict=True)
         return list(fused), modality_weights(cosines, present)
@@ -179,6 +171,16 @@ class Any2Seg(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Four maps (B, M, C, H, W) -> logits (B, K, H/4, W/4), weights (B, M); see `fuse`."""
         fused, weights = self.fuse(maps, present, modalities)
+        return self.decoder(fused), weights
+
+    def segment_alike(
+        self,
+        maps: Sequence[Tensor],
+        present: Tensor | None = None,
+        mixing: Sequence[Tensor] = (),
+    ) -> tuple[Tensor, Tensor]:
+        """`segment` in one company, with the adapters' matrices for it if there are any."""
+        fused, weights = self._fuse(mixed(maps, mixing) if mixing else maps, present)
         return self.decoder(fused), weights
 
     def folded(self) -> Any2Seg:
