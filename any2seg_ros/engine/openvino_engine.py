@@ -16,9 +16,6 @@ from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEn
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
-UNPINNED = {"ENABLE_CPU_PINNING": False}
-"""Encoders that run side by side must not all be bound to the first core."""
-
 PRECISIONS = {"auto": None, "f32": "f32", "bf16": "bf16", "f16": "f16"}
 
 
@@ -126,9 +123,10 @@ class OpenVinoEngine(GraphEngine):
                 self._graphs[modality] = self._cache.model(
                     f"encoder{modality}", shapes, lambda: convert(half, shapes)
                 )
-            self._encoders[key] = self._compile(
-                self._graphs[modality], NUM_STREAMS=streams, **UNPINNED
-            )
+            options: dict[str, Any] = {"NUM_STREAMS": streams}
+            if self._device == "CPU":  # encoders side by side must not all be bound to one core
+                options["ENABLE_CPU_PINNING"] = False
+            self._encoders[key] = self._compile(self._graphs[modality], **options)
         return self._encoders[key]
 
     def _whose(self, modality: Modality) -> Modality:
