@@ -51,7 +51,9 @@ def test_the_committed_plan_is_of_configurations(tmp_path, monkeypatch):
     configs = [load_config(folder / "config.yaml") for folder in rows.values()]
     assert [c.network.fusion for c in configs] == ["mean", *["mff"] * (len(rows) - 1)]
     assert len({(c.steps, c.batch, c.seed, c.data) for c in configs}) == 1
-    assert configs[-1].losses.intra_modal > 0 == configs[-2].losses.intra_modal
+    assert [bool(c.losses.intra_modal) for c in configs].count(True) == 1
+    assert [c.network.shared_encoder for c in configs[-3:]] == [True, False, False]
+    assert [c.network.adapters for c in configs[-3:]] == [False, False, True]
 
 
 def test_a_row_with_an_unknown_key_is_refused_before_anything_is_trained(tmp_path, capsys):
