@@ -67,6 +67,15 @@ def test_shares_weigh_the_variants(network, batch) -> None:
     assert told["distillation"] == pytest.approx(alike["distillation"], rel=1e-5)
 
 
+def test_shares_weigh_what_the_variants_are_taught(network, batch) -> None:
+    def taught(*shares: float) -> float:
+        return losses(network, batch, variant_shares=shares)["distillation"]
+
+    random, single = taught(1e-6, 1.0, 1e-6), taught(1e-6, 1e-6, 1.0)
+    assert random != pytest.approx(single, rel=0.1)
+    assert taught(1.0, 1.0, 3.0) == pytest.approx(random / 4 + single * 3 / 4, rel=1e-4)
+
+
 def test_the_full_set_teaches_the_others_only(network, batch) -> None:
     everything = dataclasses.replace(batch, subsets=torch.ones_like(batch.subsets))
     assert losses(network, everything)["distillation"] == pytest.approx(0, abs=1e-5)

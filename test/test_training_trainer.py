@@ -18,7 +18,9 @@ import training_data
 import yaml
 
 from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network import checkpoints
+from any2seg_ros.network.adapters import ALL, ALONE, SOME
 from any2seg_ros.training.config import TrainingConfig, load_config
 from any2seg_ros.training.trainer import Trainer
 
@@ -122,6 +124,28 @@ def test_two_processes_learn_as_one_with_an_encoder_for_each_modality(place):
     np.testing.assert_allclose(losses(place, "own_two"), losses(place, "own_alone"), rtol=2e-3)
 
 
+def test_companies_that_are_not_trained_yet_have_the_adapters_of_the_full_set(place):
+    own = {"network": {"shared_encoder": False, "adapters": True}, "losses": {"subsets_from": 4}}
+    trainer = Trainer(load_config(written(place, "companies", **own)))
+    matrices = trainer.network.adapters.matrices[0]
+    trainer.run(stop_at=4)
+    assert matrices[ALL].abs().max() > 0
+    assert torch.equal(matrices[ALONE], matrices[ALL]) and torch.equal(matrices[SOME], matrices[ALL])
+    trainer.run()
+    assert not torch.equal(matrices[ALONE], matrices[ALL])
+
+
+def test_where_all_frames_lack_a_sensor_the_adapters_of_some_are_followed(place):
+    own = {"network": {"shared_encoder": False, "adapters": True}, "losses": {"variants": ["full"]}}
+    trainer = Trainer(load_config(written(place, "three", steps=2, **own)))
+    for placed in trainer._sets:
+        placed.present[:, Modality.LIDAR] = False
+    trainer.run(stop_at=2)
+    matrices = trainer.network.adapters.matrices[0]
+    assert matrices[SOME, Modality.DEPTH].abs().max() > 0
+    assert torch.equal(matrices[ALL], matrices[SOME])
+
+
 def run_two_processes(path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     command += ["--master-port", "0", "--standalone", "-m", "any2seg_ros.training", str(path)]
@@ -222,8 +246,6 @@ def test_every_recipe_is_read():
 
 
 def test_blocks_that_refine_are_added_to_and_left_out_of_weights_to_start_from(place):
-    from any2seg_ros.network import checkpoints
-
     weights = {}
     for name, refine, initial in (
         ("refine2", 2, ""),

@@ -41,6 +41,12 @@ class Adapters(nn.Module):
         count = len(Modality)
         self.matrices = nn.ParameterList(torch.zeros(COMPANIES, count, c, c) for c in channels)
 
+    @torch.no_grad()
+    def follow(self, among: int) -> None:
+        """Let every company have the matrices of this one."""
+        for matrices in self.matrices:
+            matrices.copy_(matrices[among].expand_as(matrices).clone())
+
     def mixing(self, among: int, modalities: Sequence[Modality] = tuple(Modality)) -> list[Tensor]:
         """A matrix (M, C, C) a scale for the maps of `modalities` in this company."""
         return [

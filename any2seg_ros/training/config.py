@@ -64,8 +64,8 @@ class LossConfig:
     """The subsets that every sample is trained with in each step: full, random (any non-empty
     subset), single (one modality). The encoder's pass is shared."""
     variant_shares: tuple[float, ...] = ()
-    """How much the cross-entropy of each of `variants` counts, relative to each other; empty for
-    all alike."""
+    """How much each of `variants` counts, in cross-entropy and distillation, relative to each
+    other; empty for all alike."""
     subsets_from: int = 0
     """Step from which variants other than `full` are trained; before, `full` alone. A network that
     segments well with all modalities learns to do with fewer in a fraction of the steps."""
@@ -100,7 +100,7 @@ class LossConfig:
         return self.variants if step >= self.subsets_from else ("full",)
 
     def shares_of(self, variants: tuple[str, ...]) -> tuple[float, ...]:
-        """How much the cross-entropy of each counts; they sum to 1."""
+        """How much each of these counts; they sum to 1."""
         given = dict(zip(self.variants, self.variant_shares, strict=False))
         shares = [given.get(variant, 1.0) for variant in variants]
         return tuple(share / sum(shares) for share in shares)

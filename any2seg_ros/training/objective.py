@@ -63,29 +63,29 @@ class Objective:
 
     def _distil(self, losses: dict[str, Pair], batch: Batch, logits: tuple[Tensor, ...]) -> None:
         config = self.config
-        students, target = self._taught(batch, logits)
-        if not config.distillation or not students:
+        taught, target = self._taught(batch, logits)
+        if not config.distillation or not taught:
             return
-        pair = distillation(
-            torch.cat(students),
-            target.repeat(len(students), 1, 1, 1),
-            config.distillation_temperature,
-        )
-        losses["distillation"] = weighted(pair, config.distillation)
+        amount, count = target.new_zeros(()), target.new_zeros(())
+        for student, share in zip(taught.values(), config.shares_of(tuple(taught)), strict=True):
+            divergence, count = distillation(student, target, config.distillation_temperature)
+            amount = amount + share * divergence
+        losses["distillation"] = weighted((amount, count), config.distillation)
 
     def _taught(
         self, batch: Batch, logits: tuple[Tensor, ...]
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
-        """The variants' logits that are taught, and those that teach: of the frozen teacher, or
-        the variant `full`'s own. The full set alone learns from labels alone."""
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The logits of the variants that are taught, and those that teach: of the frozen teacher,
+        or the variant `full`'s own. The full set alone learns from labels alone."""
+        students = dict(zip(batch.variants, logits, strict=True))
         if self.teacher is not None and batch.variants != ("full",):
             with torch.no_grad():
                 maps = self.teacher.encode(batch.images, batch.present)
-                return logits, self.teacher.segment(maps, batch.present)[0]
-        if "full" not in batch.variants:
-            return (), logits[0]
-        full = batch.variants.index("full")
-        return logits[:full] + logits[full + 1 :], logits[full]
+                return students, self.teacher.segment(maps, batch.present)[0]
+        if "full" not in students:
+            return {}, logits[0]
+        target = students.pop("full")
+        return students, target
 
     def _correlate(
         self, losses: dict[str, Pair], maps: list[Tensor], fused: list[Tensor], batch: Batch

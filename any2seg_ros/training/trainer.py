@@ -23,6 +23,7 @@ from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
 from any2seg_ros.files import clear_parts, replacing, write_atomically
 from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network.adapters import company
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.mit import MiT
@@ -131,12 +132,20 @@ class Trainer:
             nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if batch.variants == ("full",):
+            self._let_companies_follow()
         update_average(self.average, self.network, config.optimizer.average, self.step)
         told = {name: round(float(distributed.total(part)), 5) for name, part in parts.items()}
         total = float(distributed.total(loss))
         if not math.isfinite(total):
             raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.rate")
         return {"loss": round(total, 5), **told, "rate": rate}
+
+    def _let_companies_follow(self) -> None:
+        """Companies that nothing trains yet have the adapters of the fullest set there is."""
+        if self.network.adapters is not None:
+            fullest = max(int(placed.present.sum(1).max()) for placed in self._sets)
+            self.network.adapters.follow(company(fullest))
 
     def _to_device(self, batch: Batch) -> Batch:
         if self.device.type == "cpu":
@@ -380,7 +389,7 @@ def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.Ada
             (0.0, [p for p in parameters if p.ndim <= 1]),
         ):
             groups.append({"params": chosen_ones, "weight_decay": decay, "factor": factor})
-    return torch.optim.AdamW(groups, lr=config.rate)
+    return torch.optim.AdamW(groups, lr=config.rate, fused=True)
 
 
 def set_rate(
