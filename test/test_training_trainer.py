@@ -130,7 +130,7 @@ def test_companies_that_are_not_trained_yet_have_the_adapters_of_the_full_set(pl
     matrices = trainer.network.adapters.matrices[0]
     trainer.run(stop_at=4)
     assert matrices[ALL].abs().max() > 0
-    assert torch.equal(matrices[ALONE], matrices[ALL]) and torch.equal(matrices[SOME], matrices[ALL])
+    assert all(torch.equal(matrices[company], matrices[ALL]) for company in (ALONE, SOME))
     trainer.run()
     assert not torch.equal(matrices[ALONE], matrices[ALL])
 

@@ -72,9 +72,7 @@ class Objective:
             amount = amount + share * divergence
         losses["distillation"] = weighted((amount, count), config.distillation)
 
-    def _taught(
-        self, batch: Batch, logits: tuple[Tensor, ...]
-    ) -> tuple[dict[str, Tensor], Tensor]:
+    def _taught(self, batch: Batch, logits: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], Tensor]:
         """The logits of the variants that are taught, and those that teach: of the frozen teacher,
         or the variant `full`'s own. The full set alone learns from labels alone."""
         students = dict(zip(batch.variants, logits, strict=True))
