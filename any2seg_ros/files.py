@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -43,3 +44,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file; a reader sees the old one or the new one, never half of it."""
     with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal; nothing where there is no file."""
+    path = Path(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

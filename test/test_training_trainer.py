@@ -18,6 +18,7 @@ import training_data
 import yaml
 
 from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.files import checksum
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import checkpoints
 from any2seg_ros.network.adapters import ALL, ALONE, SOME
@@ -283,6 +284,21 @@ def test_a_frozen_teacher_teaches_every_variant_and_stays_as_it_is(place, whole)
     pupil.run()
     assert all(torch.equal(before[n], t) for n, t in pupil.objective.teacher.state_dict().items())
     assert all(row["distillation"] > 0 for row in rows(place, "pupil") if "loss" in row)
+
+
+def test_a_run_does_not_go_on_with_another_teacher_of_the_same_name(place, whole):
+    teacher = place / "teacher.safetensors"
+    shutil.copy(whole / "weights.safetensors", teacher)
+    path = written(place, "taught", losses={"teacher": str(teacher)})
+    trainer = Trainer(load_config(path))
+    trainer.run(stop_at=2)
+    told = json.loads((place / "taught" / "run.json").read_text())["files"]
+    assert told == {str(teacher): checksum(teacher)}
+    assert Trainer(load_config(path)).step == 2
+    network, metadata = checkpoints.load(teacher)
+    checkpoints.save(teacher, network, dataclasses.replace(metadata, training={}))
+    with pytest.raises(ValueError, match=r"teacher\.safetensors is not what it was"):
+        Trainer(load_config(path))
 
 
 def test_a_teacher_of_other_classes_is_refused(place, whole):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
 from any2seg_ros.evaluation.interrupt import Interrupt, ignored
 from any2seg_ros.evaluation.summary import Context
 from any2seg_ros.evaluation.tally import Tally
+from any2seg_ros.files import checksum
 from any2seg_ros.files import write_atomically
 
 PATIENCE = timedelta(days=2)
@@ -79,7 +79,7 @@ def _context(
         protocol=evaluator.config.protocol,
         taxonomy=segmenter.taxonomy,
         engine=segmenter.description,
-        model_sha256=_sha256(Path(model)),
+        model_sha256=checksum(Path(model)),
         seed=evaluator.config.seed,
         partial=any(cut for _, _, cut in gathered),
         notes=list(dict.fromkeys(note for _, notes, _ in gathered for note in notes)),
@@ -128,7 +128,3 @@ def _gather(mine: Any, share: Share) -> list[Any] | None:
         return gathered
     finally:
         distributed.destroy_process_group()
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

@@ -21,7 +21,7 @@ from torch import nn
 from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
-from any2seg_ros.files import clear_parts, replacing, write_atomically
+from any2seg_ros.files import checksum, clear_parts, replacing, write_atomically
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.adapters import company
 from any2seg_ros.network.checkpoints import Metadata
@@ -59,6 +59,8 @@ class Trainer:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        given = (config.initial, config.losses.teacher)
+        self._files = {path: checksum(Path(path)) for path in given if Path(path).is_file()}
         begun = self._begun()
         self._open_data()
         self.network = build(config, len(self.taxonomy)).to(self.device)
@@ -72,8 +74,7 @@ class Trainer:
         self.step = 0
         self._board: Any = None
         if not begun and not self.rank:
-            about = {"config": _plain(asdict(config)), "revision": revision(), "seed": config.seed}
-            write_atomically(self.output / "run.json", json.dumps(about, indent=2) + "\n")
+            write_atomically(self.output / "run.json", json.dumps(self._about(), indent=2) + "\n")
         self._resume()
 
     def run(
@@ -250,17 +251,22 @@ class Trainer:
         self, temperatures: dict[str, float], miou: dict[str, float] | None = None
     ) -> Metadata:
         config = self.config
-        about = {
-            "step": self.step,
-            "seed": config.seed,
-            "revision": revision(),
-            "config": _plain(asdict(config)),
-        }
+        about = {"step": self.step, **self._about()}
         if miou:
             about["miou"] = miou
         return Metadata(
             self.taxonomy.name, config.size, temperatures, asdict(config.placing), about
         )
+
+    def _about(self) -> dict[str, Any]:
+        """What the run is: configuration, revision, seed, and the files it is made from."""
+        config = self.config
+        return {
+            "config": _plain(asdict(config)),
+            "revision": revision(),
+            "seed": config.seed,
+            "files": self._files,
+        }
 
     def _begun(self) -> bool:
         """Whether the folder holds this run; ValueError if it holds another."""
@@ -269,7 +275,9 @@ class Trainer:
             return False
         try:
             # Keys that are newer than the run have their defaults.
-            theirs = asdict(config_of(json.loads(path.read_text())["config"]))
+            about = json.loads(path.read_text())
+            theirs = asdict(config_of(about["config"]))
+            files = dict(about.get("files", self._files))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is of no run that this version knows ({error}): give another output, or "
@@ -281,6 +289,12 @@ class Trainer:
             raise ValueError(
                 f"{self.output} holds a run with another '{changed[0]}': give another output, "
                 "or delete the folder to begin again"
+            )
+        others = [name for name in self._files if files.get(name) != self._files[name]]
+        if others:
+            raise ValueError(
+                f"{others[0]} is not what it was when {self.output} was begun with it: put it "
+                "back, or delete the folder to begin again"
             )
         return True
 
