@@ -17,8 +17,7 @@ from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
 from any2seg_ros.evaluation.interrupt import Interrupt, ignored
 from any2seg_ros.evaluation.summary import Context
 from any2seg_ros.evaluation.tally import Tally
-from any2seg_ros.files import checksum
-from any2seg_ros.files import write_atomically
+from any2seg_ros.files import checksum, write_atomically
 
 PATIENCE = timedelta(days=2)
 """How long a process that is done waits for the others."""
