@@ -11,10 +11,11 @@ import training_data
 from any2seg_ros.datasets import Target, open_data, open_source
 from any2seg_ros.datasets.deliver import decode_label
 from any2seg_ros.modalities import IGNORE, Events, Modality
+from any2seg_ros.network.adapters import ALL, ALONE, SOME
 from any2seg_ros.sensors import Placer, PlacingConfig
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
-from any2seg_ros.training.batches import Batches, draw
+from any2seg_ros.training.batches import Batches, companies, draw
 from any2seg_ros.training.config import LossConfig
 from any2seg_ros.training.placed import open_placed
 
@@ -231,6 +232,14 @@ def test_subsets_are_drawn_from_what_is_present():
         assert single.sum() == 1 and not single[2]
     assert len(seen) == 7
     assert np.array_equal(draw("full", present, generator), present)
+
+
+def test_companies_of_variants() -> None:
+    assert companies(["full"], [4]) == {ALL}
+    assert companies(["full"], [3, 4]) == {SOME, ALL}
+    assert companies(["full", "single"], [4]) == {ALL, ALONE}
+    assert companies(["random"], [4]) == {ALONE, SOME, ALL}
+    assert companies(["random"], [1]) == companies(["single"], [4]) == {ALONE}
 
 
 def test_a_bag_with_ground_truth_is_a_data_set(tmp_path):

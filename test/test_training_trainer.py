@@ -136,15 +136,45 @@ def test_companies_that_are_not_trained_yet_have_the_adapters_of_the_full_set(pl
     assert not torch.equal(matrices[ALONE], matrices[ALL])
 
 
-def test_where_all_frames_lack_a_sensor_the_adapters_of_some_are_followed(place):
-    own = {"network": {"shared_encoder": False, "adapters": True}, "losses": {"variants": ["full"]}}
-    trainer = Trainer(load_config(written(place, "three", steps=2, **own)))
+OWN = {"shared_encoder": False, "adapters": True}
+
+
+def test_where_most_frames_lack_a_sensor_their_company_is_followed(place):
+    changes = {"network": OWN, "losses": {"variants": ["full"]}, "steps": 3, "validate_every": 3}
+    trainer = Trainer(load_config(written(place, "three", **changes)))
     for placed in trainer._sets:
-        placed.present[:, Modality.LIDAR] = False
-    trainer.run(stop_at=2)
+        placed.present[1:, Modality.LIDAR] = False
+    trainer.run(stop_at=3)
     matrices = trainer.network.adapters.matrices[0]
     assert matrices[SOME, Modality.DEPTH].abs().max() > 0
-    assert torch.equal(matrices[ALL], matrices[SOME])
+    assert torch.equal(matrices[ALONE], matrices[SOME])
+    assert not torch.equal(matrices[ALL], matrices[SOME])
+
+
+def test_adapters_that_were_trained_apart_are_not_overwritten(place):
+    start = str(place / "apart.safetensors")
+    first = Trainer(load_config(written(place, "first", network=OWN)))
+    with torch.no_grad():
+        first.average.adapters.matrices[0][ALONE] += 0.1
+    checkpoints.save(Path(start), first.average, first._metadata({}))
+    changes = {"network": OWN, "losses": {"variants": ["full"]}, "initial": start}
+    trainer = Trainer(load_config(written(place, "second", **changes)))
+    trainer.run(stop_at=2)
+    torch.testing.assert_close(
+        trainer.network.adapters.matrices[0][ALONE],
+        first.average.adapters.matrices[0][ALONE],
+        atol=1e-5,
+        rtol=0,
+    )
+
+
+def test_adapters_alone_are_trained_where_nothing_else_shall_be(place):
+    network = {"shared_encoder": False, "adapters": True}
+    trainer = Trainer(load_config(written(place, "only", network=network, trained="adapters")))
+    before = {n: t.clone() for n, t in trainer.network.state_dict().items()}
+    trainer.run(stop_at=2)
+    changed = {n for n, t in trainer.network.state_dict().items() if not torch.equal(t, before[n])}
+    assert changed == {f"adapters.matrices.{scale}" for scale in range(4)}
 
 
 def run_two_processes(path: Path) -> None:

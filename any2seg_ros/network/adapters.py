@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +41,16 @@ class Adapters(nn.Module):
         count = len(Modality)
         self.matrices = nn.ParameterList(torch.zeros(COMPANIES, count, c, c) for c in channels)
 
+    def alike(self) -> bool:
+        """Whether all companies have the same matrices, as before any was trained on its own."""
+        return all(torch.equal(m, m[:1].expand_as(m)) for m in self.matrices)
+
     @torch.no_grad()
-    def follow(self, among: int) -> None:
-        """Let every company have the matrices of this one."""
-        for matrices in self.matrices:
-            matrices.copy_(matrices[among].expand_as(matrices).clone())
+    def follow(self, leader: int, companies: Iterable[int]) -> None:
+        """Let these companies have the matrices of `leader`."""
+        for among in companies:
+            for matrices in self.matrices:
+                matrices[among] = matrices[leader]
 
     def mixing(self, among: int, modalities: Sequence[Modality] = tuple(Modality)) -> list[Tensor]:
         """A matrix (M, C, C) a scale for the maps of `modalities` in this company."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from any2seg_ros.network.adapters import company
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.config import LossConfig
 from any2seg_ros.training.placed import PlacedSet
@@ -137,6 +138,13 @@ def draw(
         bits = int(generator.integers(1, 2 ** len(choices)))
         subset[choices] = [bool(bits >> i & 1) for i in range(len(choices))]
     return subset
+
+
+def companies(variants: Iterable[str], counts: Iterable[int]) -> set[int]:
+    """The companies that samples of so many modalities are in, in one of these variants."""
+    sizes = {"full": lambda n: {n}, "single": lambda n: {1}, "random": lambda n: range(1, n + 1)}
+    counts = set(counts)
+    return {company(size) for v in variants for count in counts for size in sizes[v](count)}
 
 
 def _spread(length: int, count: int) -> np.ndarray:

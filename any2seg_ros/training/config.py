@@ -143,6 +143,8 @@ class TrainingConfig:
     initial: str = "imagenet"
     """Weights to start from: imagenet, an encoder's file or folder, an Any2Seg checkpoint, or
     nothing."""
+    trained: str = "all"
+    """all, or adapters: encoders and decoder stay as they are."""
     frozen_stages: int = 2
     """The stem and so many of EfficientNet-Lite0's first stages keep their weights."""
     amp: str = "none"
@@ -164,6 +166,10 @@ class TrainingConfig:
         for name in ("steps", "batch", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if self.trained not in ("all", "adapters"):
+            raise ValueError(f"unknown trained '{self.trained}': use all or adapters")
+        if self.trained == "adapters" and not self.network.adapters:
+            raise ValueError("trained: adapters needs network.adapters: true")
         if self.amp not in ("none", "bf16", "f16"):
             raise ValueError(f"unknown amp '{self.amp}': use none, bf16 or f16")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,13 +24,13 @@ from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
 from any2seg_ros.files import checksum, clear_parts, replacing, write_atomically
 from any2seg_ros.network import Any2Seg, checkpoints
-from any2seg_ros.network.adapters import company
+from any2seg_ros.network.adapters import ALONE, COMPANIES, company
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.mit import MiT
 from any2seg_ros.network.pretrained import load_encoder, load_head
 from any2seg_ros.training import distributed, teachers
-from any2seg_ros.training.batches import Batch, Batches
+from any2seg_ros.training.batches import Batch, Batches, companies
 from any2seg_ros.training.config import OptimizerConfig, TrainingConfig, config_of
 from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.objective import Objective
@@ -67,6 +68,7 @@ class Trainer:
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes > 1 and config.shared_norms:
             distributed.share_norms(self.network)
+        self._alike = self.network.adapters is not None and self.network.adapters.alike()
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
@@ -114,7 +116,7 @@ class Trainer:
         config = self.config
         batch = self._to_device(batch)
         torch.manual_seed(config.seed * 1_000_003 + self.step * self.processes + self.rank)
-        train_mode(self.network, config.frozen_stages)
+        train_mode(self.network, config)
         rate = set_rate(self.optimizer, config.optimizer, self.step, config.steps)
         kind = torch.float16 if config.amp == "f16" else torch.bfloat16
         with torch.autocast(self.device.type, kind, enabled=config.amp != "none"):
@@ -133,8 +135,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        if batch.variants == ("full",):
-            self._let_companies_follow()
+        self._let_companies_follow(batch.variants)
         update_average(self.average, self.network, config.optimizer.average, self.step)
         told = {name: round(float(distributed.total(part)), 5) for name, part in parts.items()}
         total = float(distributed.total(loss))
@@ -142,11 +143,18 @@ class Trainer:
             raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.rate")
         return {"loss": round(total, 5), **told, "rate": rate}
 
-    def _let_companies_follow(self) -> None:
-        """Companies that nothing trains yet have the adapters of the fullest set there is."""
-        if self.network.adapters is not None:
-            fullest = max(int(placed.present.sum(1).max()) for placed in self._sets)
-            self.network.adapters.follow(company(fullest))
+    def _let_companies_follow(self, variants: tuple[str, ...]) -> None:
+        """Adapters of a company that nothing trains, and nothing has trained, are those of the
+        commonest full set, for which the encoders learn."""
+        adapters = self.network.adapters
+        if adapters is None or not self._alike:
+            return
+        counts = np.concatenate([placed.present.sum(1) for placed in self._sets])
+        counts = counts[counts > 0]
+        trained = companies(variants, counts.tolist())
+        commonest = company(int(np.bincount(counts).argmax()))
+        leader = commonest if commonest in trained else ALONE
+        adapters.follow(leader, set(range(COMPANIES)) - trained)
 
     def _to_device(self, batch: Batch) -> Batch:
         if self.device.type == "cpu":
@@ -369,24 +377,27 @@ def build(config: TrainingConfig, classes: int) -> Any2Seg:
         load_encoder(network, initial)
         if initial != "imagenet" and isinstance(network.encoders[0], MiT):
             load_head(network, initial)
-    for part in frozen_parts(network, config.frozen_stages):
+    for part in frozen_parts(network, config):
         part.requires_grad_(False)
     return network
 
 
-def frozen_parts(network: Any2Seg, stages: int) -> list[nn.Module]:
-    """The stem and the first stages of each EfficientNet-Lite0; nothing of a MiT."""
+def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:
+    """What keeps its weights: all but the adapters, or the stem and the first stages of each
+    EfficientNet-Lite0, and nothing of a MiT."""
+    if config.trained == "adapters":
+        return [network.encoder, network.decoder]
     parts: list[nn.Module] = []
     for encoder in network.encoders:
-        if stages and isinstance(encoder, EfficientNetLite0):
-            parts += [encoder.stem, *encoder.stages[:stages]]
+        if config.frozen_stages and isinstance(encoder, EfficientNetLite0):
+            parts += [encoder.stem, *encoder.stages[: config.frozen_stages]]
     return parts
 
 
-def train_mode(network: Any2Seg, frozen_stages: int) -> None:
+def train_mode(network: Any2Seg, config: TrainingConfig) -> None:
     """Training mode, but for what is frozen: its norms keep their statistics."""
     network.train()
-    for part in frozen_parts(network, frozen_stages):
+    for part in frozen_parts(network, config):
         part.eval()
 
 
