@@ -49,4 +49,10 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 def checksum(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal; nothing where there is no file."""
     path = Path(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -61,6 +61,15 @@ def test_an_openvino_file_gives_the_networks_logits_and_weights(model, tmp_path)
     np.testing.assert_allclose(weights, expected_weights, atol=1e-4)
 
 
+def test_a_dot_in_the_models_name_does_not_cost_the_subsets(model, tmp_path):
+    pytest.importorskip("openvino")
+    dotted = tmp_path / "net_v1.2.safetensors"
+    dotted.write_bytes(model.read_bytes())
+    export(dotted, tmp_path, "openvino", SUBSET)
+    names = {path.name for path in tmp_path.glob("net_v1.2_depth+event.*")}
+    assert names == {f"net_v1.2_depth+event.{ending}" for ending in ("xml", "bin", "json")}
+
+
 def test_an_unknown_format_names_those_that_exist(model, tmp_path):
     with pytest.raises(ValueError, match="onnx, openvino"):
         export(model, tmp_path, "tflite", SUBSET)

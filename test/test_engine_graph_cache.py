@@ -69,6 +69,14 @@ def test_other_weights_shapes_and_halves_have_graphs_of_their_own(folder, networ
     assert make.count == 4
 
 
+def test_graphs_may_be_read_by_another_user(folder, network):
+    GraphCache(network).model("encoder", SHAPES, Maker())
+    made = [path for path in folder.rglob("*")]
+    assert any(path.name == "graph.xml" for path in made)
+    assert all(path.stat().st_mode & 0o004 for path in made)
+    assert all(path.stat().st_mode & 0o001 for path in made if path.is_dir())
+
+
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, network, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ANY2SEG_CACHE", str(tmp_path / "file" / "below"))

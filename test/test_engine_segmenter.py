@@ -149,6 +149,26 @@ def test_no_image_and_a_wrong_size_are_refused_with_the_size_wanted(segmenter, i
         segmenter.segment({Modality.RGB: np.zeros((3, 10, 10), np.float32)})
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"engine": "torch", "precision": "bf17"}, "no precision 'bf17': use one of auto, f32"),
+        ({"engine": "openvino", "precision": "bf17"}, "no precision 'bf17'"),
+        ({"engine": "onnxruntime", "precision": "bf16"}, "no precision 'bf16'"),
+        ({"engine": "torch", "device": "gpu"}, "torch has no device 'gpu' here: use auto or cpu"),
+        ({"engine": "torch", "device": "cuda:99"}, "torch has no device 'cuda:99'"),
+        ({"engine": "openvino", "device": "cuda"}, "OpenVINO has no device 'cuda' here: use auto"),
+        ({"engine": "onnxruntime", "device": "cuda"}, "does not run on 'cuda'"),
+        ({"engine": "torch", "threads": -1}, "threads must be 0"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_said_when_it_is_opened(values, words, model):
+    if values["engine"] != "torch":
+        pytest.importorskip(values["engine"])
+    with pytest.raises(ValueError, match=words):
+        Segmenter.open(EngineConfig(str(model), **values))
+
+
 def test_an_unknown_engine_names_those_that_exist(model):
     with pytest.raises(ValueError, match="torch, openvino, onnxruntime"):
         Segmenter.open(EngineConfig(model, engine="tensorrt"))

@@ -90,6 +90,8 @@ def test_the_encoder_of_cmnext_loads_and_its_second_branch_stays_out():
     [
         ("cut.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{}", "cut.safetensors is trunc"),
         ("cut.pth", b"PK\x03\x04", "cut.pth is truncated"),
+        ("page.pth", b"Repository not found", "page.pth is truncated"),
+        ("words.pth", b"hello world", "words.pth is truncated"),
         ("pointer.pth", b"version https://git-lfs.github.com/spec/v1\n", "no file of weights"),
     ],
 )

@@ -95,6 +95,17 @@ def test_weights_come_back_from_a_file_and_folded(network, tmp_path):
     torch.testing.assert_close(loaded.folded()(images, subset)[0], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_transformer_bears_no_image() -> None:
+    network = Any2Seg(NetworkConfig(encoder="mit_b0", width=16))
+    maps = network.encoder(torch.zeros(0, 3, 64, 64))
+    assert [m.shape for m in maps] == [
+        (0, 32, 16, 16),
+        (0, 64, 8, 8),
+        (0, 160, 4, 4),
+        (0, 256, 2, 2),
+    ]
+
+
 def test_initial_weights_go_to_every_encoder():
     network = Any2Seg(CONFIG)
     load_encoder(network, "imagenet")

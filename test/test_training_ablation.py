@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import training_data
 import yaml
 
@@ -60,6 +61,27 @@ def test_a_row_with_an_unknown_key_is_refused_before_anything_is_trained(tmp_pat
     assert main([str(plan(tmp_path, {"good": {}, "bad": {"losses": {"magic": 1}}}))]) == 1
     assert "unknown key 'losses.magic'" in capsys.readouterr().err
     assert not list(tmp_path.rglob("run.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "must be a mapping"),
+        ("a: [", "is no YAML"),
+        ("output: out\nrows: {a: {}}", "needs recipe, output and rows"),
+        ("recipe: recipe.yaml\noutput: out\nrows: {}", "needs recipe, output and rows"),
+        (
+            "recipe: recipe.yaml\noutput: OUT\nchanges:\nrows: {+ MFF: {}, MFF: {}}",
+            "two rows have the folder",
+        ),
+    ],
+)
+def test_a_plan_that_is_none_says_what_is_wrong(text, words, tmp_path, capsys):
+    path = plan(tmp_path, {"good": {}})
+    path.write_text(text.replace("OUT", str(tmp_path / "out")))
+    assert main([str(path)]) == 1
+    told = capsys.readouterr().err
+    assert words in told and "plan.yaml" in told
 
 
 def test_rows_are_trained_evaluated_and_kept(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -128,6 +131,27 @@ def test_another_placing_is_placed_again(root, tmp_path):
         target = Target(SIZE, placing)
         open_placed(open_source(root / "ready", target, "train"), "ready", target, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_label_made_again_is_placed_again(root, tmp_path):
+    shutil.copytree(root / "ready", tmp_path / "data")
+    for _ in range(2):
+        source = open_source(tmp_path / "data", TARGET, "train")
+        open_placed(source, "data", TARGET, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    label = next((tmp_path / "data").rglob("*_semantic_front.png"))
+    os.utime(label, ns=(1, 1))
+    open_placed(open_source(tmp_path / "data", TARGET, "train"), "data", TARGET, tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_damaged_placed_frames_name_their_folder_and_the_mend(root, tmp_path):
+    source = open_source(root / "ready", TARGET, "train")
+    open_placed(source, "ready", TARGET, tmp_path)
+    images = next(tmp_path.glob("*/images.f16"))
+    os.truncate(images, 100)
+    with pytest.raises(ValueError, match=f"{images.parent.name} are damaged.*delete"):
+        open_placed(source, "ready", TARGET, tmp_path)
 
 
 def test_without_augmentation_nothing_changes():

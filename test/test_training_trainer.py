@@ -16,11 +16,12 @@ import pytest
 import torch
 import training_data
 import yaml
+from safetensors.torch import save_file
 
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum
 from any2seg_ros.modalities import Modality
-from any2seg_ros.network import checkpoints
+from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALL, ALONE, SOME
 from any2seg_ros.training.config import TrainingConfig, load_config
 from any2seg_ros.training.trainer import Trainer
@@ -329,6 +330,30 @@ def test_a_run_does_not_go_on_with_another_teacher_of_the_same_name(place, whole
     checkpoints.save(teacher, network, dataclasses.replace(metadata, training={}))
     with pytest.raises(ValueError, match=r"teacher\.safetensors is not what it was"):
         Trainer(load_config(path))
+
+
+def test_a_folder_of_weights_is_known_by_its_file(place):
+    torch.manual_seed(0)
+    folder = place / "mit-b0"
+    folder.mkdir()
+    save_file(Any2Seg(NetworkConfig("mit_b0")).encoder.state_dict(), folder / "model.safetensors")
+    network = {"encoder": "mit_b0"}
+    path = written(place, "folder", initial=str(folder), network=network, steps=1)
+    Trainer(load_config(path))
+    told = json.loads((place / "folder" / "run.json").read_text())["files"]
+    assert told == {str(folder / "model.safetensors"): checksum(folder / "model.safetensors")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"amp": "f16"}, "f16 needs CUDA"),
+        ({"network": {"classes": 19}}, "network.classes is 19, but the data have 25"),
+    ],
+)
+def test_what_cannot_be_done_here_is_refused(place, changes, words):
+    with pytest.raises(ValueError, match=words):
+        Trainer(load_config(written(place, "refused", **changes)))
 
 
 def test_a_teacher_of_other_classes_is_refused(place, whole):

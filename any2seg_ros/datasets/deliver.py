@@ -22,6 +22,7 @@ _FOLDERS = {  # the published models read depth from hha/
     Modality.LIDAR: ("lidar", "lidar"),
     Modality.EVENT: ("event", "event"),
 }
+_RAW = {"depth": ".png", "lidar": ".npy", "event": ".npz"}
 
 
 class DeliverData:
@@ -52,9 +53,15 @@ class DeliverData:
         """`<condition>/<scene>/<frame>`."""
         return "/".join(self.frames[index])
 
-    def picture(self, index: int) -> Path:
-        """See `DataSet.picture`."""
-        return self._path("img", "rgb", *self.frames[index])
+    def files(self, index: int) -> Iterator[Path]:
+        """See `DataSet.files`."""
+        condition, scene, frame = self.frames[index]
+        for kind, word in (*_FOLDERS.values(), ("semantic", "semantic")):
+            yield self._path(kind, word, condition, scene, frame)
+        raw = self.root / "raw" / condition / self.split / scene
+        yield raw / "calibration.json"
+        for word, ending in _RAW.items():
+            yield raw / f"{frame}_{word}_front{ending}"
 
     def conditions(self, index: int) -> tuple[str, ...]:
         """The weather and, if the scene is one, the failure case."""
@@ -108,9 +115,10 @@ class DeliverData:
         folder = self.root / "raw" / condition / self.split / scene
         stamp = sensors["stamps"][frame]
         rgb = read_rgb(self._path("img", "rgb", condition, scene, frame))
-        depth = read_image(folder / f"{frame}_depth_front.png", cv2.IMREAD_UNCHANGED)
-        lidar = read_array(folder / f"{frame}_lidar_front.npy")
-        raw = read_array(folder / f"{frame}_event_front.npz")
+        files = {word: folder / f"{frame}_{word}_front{ending}" for word, ending in _RAW.items()}
+        depth = read_image(files["depth"], cv2.IMREAD_UNCHANGED)
+        lidar = read_array(files["lidar"])
+        raw = read_array(files["event"])
         geometry = {Modality.parse(name): sensors[name] for name in ("rgb", "depth", "event")}
         camera = _camera(geometry[Modality.EVENT]["camera"])
         events = Events(raw["t"], raw["x"], raw["y"], raw["p"], camera.width, camera.height)

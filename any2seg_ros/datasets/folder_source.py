@@ -69,11 +69,12 @@ class FolderSource:
 
 
 def _fingerprint(data: DataSet, indices: list[int]) -> str:
-    """Of the frames' names, and of the sizes and times of their pictures."""
+    """Of the frames' names, and of the sizes and times of their files."""
     digest = hashlib.sha256()
     for index in indices:
-        path = data.picture(index)
-        status = path.stat() if path.exists() else None
-        made = (status.st_size, status.st_mtime_ns) if status else None
-        digest.update(f"{data.name(index)} {made}\n".encode())
+        digest.update(f"{data.name(index)}\n".encode())
+        for path in data.files(index):
+            status = path.stat() if path.exists() else None
+            made = (status.st_size, status.st_mtime_ns) if status else None
+            digest.update(f"{made}\n".encode())
     return digest.hexdigest()

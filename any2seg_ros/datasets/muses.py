@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,12 @@ from any2seg_ros.taxonomy import CITYSCAPES
 
 EVENT_WINDOW = 30_000_000
 """Nanoseconds of events before the last one of a recording that are used."""
+
+_SIBLINGS = {
+    "gt_semantic": "gt_labelTrainIds.png",
+    "lidar": "lidar.bin",
+    "event_camera": "event_camera.h5",
+}
 
 
 class MusesData:
@@ -48,9 +55,12 @@ class MusesData:
         path = self.paths[index]
         return "/".join((*self.conditions(index), path.name.removesuffix("_frame_camera.png")))
 
-    def picture(self, index: int) -> Path:
-        """See `DataSet.picture`."""
-        return self.paths[index]
+    def files(self, index: int) -> Iterator[Path]:
+        """See `DataSet.files`."""
+        yield self.paths[index]
+        for kind, ending in _SIBLINGS.items():
+            yield self._path(index, kind, ending)
+        yield self.root / "calib.json"
 
     def conditions(self, index: int) -> tuple[str, ...]:
         """Weather and time of day."""
@@ -63,7 +73,7 @@ class MusesData:
         return Camera(width, height, k[0, 0], k[1, 1], k[0, 2], k[1, 2])
 
     def __getitem__(self, index: int) -> Frame:
-        label = read_image(self._sibling(index, "gt_semantic", "gt_labelTrainIds.png"), 0)
+        label = read_image(self._sibling(index, "gt_semantic"), 0)
         measurements = [
             Measurement(Modality.RGB, 1, read_rgb(self.paths[index])),
             self._lidar(index),
@@ -73,7 +83,7 @@ class MusesData:
         return Frame.of(*measurements, label=label, name=self.name(index))
 
     def _lidar(self, index: int) -> Measurement:
-        path = self._sibling(index, "lidar", "lidar.bin")
+        path = self._sibling(index, "lidar")
         raw = np.fromfile(path, np.float64)
         if raw.size % 6:
             raise ValueError(f"{path} is no MUSES LiDAR file: it is not a multiple of 6 numbers")
@@ -83,7 +93,7 @@ class MusesData:
         return Measurement(Modality.LIDAR, 1, points, None, self._extrinsics("lidar2rgb"))
 
     def _events(self, index: int) -> Measurement:
-        path = self._sibling(index, "event_camera", "event_camera.h5")
+        path = self._sibling(index, "event_camera")
         with _h5py().File(path) as file:
             group = file.get("events", file)
             t = group["t"][:].astype(np.int64) * 1000
@@ -100,10 +110,13 @@ class MusesData:
         pose = self._extrinsics("event2rgb")
         return Measurement(Modality.EVENT, stamp, events, camera, pose)
 
-    def _sibling(self, index: int, kind: str, ending: str) -> Path:
+    def _path(self, index: int, kind: str, ending: str) -> Path:
         path = self.paths[index]
         recording = path.name.removesuffix("frame_camera.png")
-        found = self.root.joinpath(kind, *path.parts[-4:-1], recording + ending)
+        return self.root.joinpath(kind, *path.parts[-4:-1], recording + ending)
+
+    def _sibling(self, index: int, kind: str) -> Path:
+        found = self._path(index, kind, _SIBLINGS[kind])
         if not found.is_file():
             raise FileNotFoundError(f"{found} is missing: the data set is not complete")
         return found

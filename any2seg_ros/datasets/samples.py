@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -35,8 +35,8 @@ class DataSet(Protocol):
     def name(self, index: int) -> str:
         """What identifies the frame in the data set."""
 
-    def picture(self, index: int) -> Path:
-        """The file of the camera's image: it is another, or newer, when frames are made again."""
+    def files(self, index: int) -> Iterable[Path]:
+        """What the frame is read from, the camera's image first; some may not be there."""
 
     def conditions(self, index: int) -> tuple[str, ...]:
         """Weather, time of day and failure case, as far as the data set tells."""

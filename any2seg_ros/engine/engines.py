@@ -12,7 +12,12 @@ from any2seg_ros.engine.halves import Choices
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
-NAMES = ("torch", "openvino", "onnxruntime")
+PRECISIONS = {
+    "torch": ("auto", "f32", "bf16", "f16"),
+    "openvino": ("auto", "f32", "bf16", "f16"),
+    "onnxruntime": ("auto", "f32"),
+}
+NAMES = tuple(PRECISIONS)
 
 
 class Engine(Protocol):
@@ -53,7 +58,14 @@ def resolve(name: str, device: str) -> str:
 
 
 def make(name: str, network: Any2Seg, device: str, threads: int, precision: str) -> Engine:
-    """The engine called `name` (see `resolve`) for a network."""
+    """The engine called `name` (see `resolve`) for a network; ValueError for what it cannot do."""
+    if threads < 0:
+        raise ValueError(f"threads must be 0 (as many as the engine likes) or more, not {threads}")
+    known = PRECISIONS[name]
+    if precision not in known:
+        raise ValueError(
+            f"engine {name} has no precision '{precision}': use one of {', '.join(known)}"
+        )
     folded = network.folded()
     if name == "torch":
         from any2seg_ros.engine.torch_engine import TorchEngine
@@ -65,6 +77,8 @@ def make(name: str, network: Any2Seg, device: str, threads: int, precision: str)
         return OpenVinoEngine(folded, device, threads, precision)
     from any2seg_ros.engine.onnx_engine import OnnxEngine
 
+    if device not in ("auto", "cpu"):
+        raise ValueError(f"engine onnxruntime does not run on '{device}' here: use cpu, or torch")
     return OnnxEngine(folded, threads)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from any2seg_ros.engine.engines import resolve
 from any2seg_ros.modalities import Subset, subset_name
 from any2seg_ros.network import Any2Seg, checkpoints
 
@@ -33,23 +34,24 @@ def export(model: Path, out: Path, kind: str, subset: Subset) -> Path:
     """
     if kind not in FORMATS:
         raise ValueError(f"unknown format '{kind}': use one of {', '.join(FORMATS)}")
+    resolve("onnxruntime" if kind == "onnx" else kind, "cpu")
     network, metadata = checkpoints.load(model)
     whole = Whole(network.folded(), subset)
     width, height = metadata.size
     shapes = [(len(subset), 3, height, width)]
     out.mkdir(parents=True, exist_ok=True)
-    stem = out / f"{model.stem}_{subset_name(subset)}"
+    name = f"{model.stem}_{subset_name(subset)}"
     if kind == "onnx":
         from any2seg_ros.engine.onnx_engine import convert
 
-        path = stem.with_suffix(".onnx")
+        path = out / f"{name}.onnx"
         path.write_bytes(convert(whole, shapes))
     else:
         import openvino
 
         from any2seg_ros.engine.openvino_engine import convert as convert_openvino
 
-        path = stem.with_suffix(".xml")
+        path = out / f"{name}.xml"
         openvino.save_model(convert_openvino(whole, shapes), path, compress_to_fp16=False)
-    stem.with_suffix(".json").write_text(json.dumps(asdict(metadata), indent=2) + "\n")
+    (out / f"{name}.json").write_text(json.dumps(asdict(metadata), indent=2) + "\n")
     return path

@@ -35,11 +35,11 @@ class GraphCache:
         """The graph from disk, or `make`'s, which is then kept."""
         name = "_".join("x".join(map(str, part)) for part in key)
         folder = self._folder / f"{half}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-        if (folder / "graph.xml").is_file():
-            try:
+        try:
+            if (folder / "graph.xml").is_file():
                 return ov.Core().read_model(folder / "graph.xml")
-            except RuntimeError:
-                shutil.rmtree(folder, ignore_errors=True)
+        except (RuntimeError, OSError):  # damaged, or another user's
+            shutil.rmtree(folder, ignore_errors=True)
         graph = make()
         _keep(graph, folder)
         return graph
@@ -53,6 +53,7 @@ def _keep(graph: ov.Model, folder: Path) -> None:
         return
     try:
         ov.save_model(graph, partial / "graph.xml", compress_to_fp16=False)
+        partial.chmod(0o755)  # made for its owner alone: a node may be another user
         os.replace(partial, folder)
     except (OSError, RuntimeError):  # no space left, or another process was first
         shutil.rmtree(partial, ignore_errors=True)

@@ -16,8 +16,6 @@ from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEn
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
-PRECISIONS = {"auto": None, "f32": "f32", "bf16": "bf16", "f16": "f16"}
-
 
 class OpenVinoEngine(GraphEngine):
     """See `engines.Engine`.
@@ -29,17 +27,20 @@ class OpenVinoEngine(GraphEngine):
     """
 
     def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
-        if precision not in PRECISIONS:
-            raise ValueError(f"unknown precision '{precision}': use one of {', '.join(PRECISIONS)}")
         super().__init__(network)
         self._cache = GraphCache(network)
         self._core = ov.Core()
-        self._device = "CPU" if device in ("auto", "cpu") else device.upper()
+        self._device = "CPU" if device == "auto" else device.upper()
+        have = self._core.available_devices
+        if self._device not in {*have, *(name.split(".")[0] for name in have)}:
+            raise ValueError(
+                f"OpenVINO has no device '{device}' here: use auto or one of {', '.join(have)}"
+            )
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
-        if PRECISIONS[precision]:
-            options["INFERENCE_PRECISION_HINT"] = PRECISIONS[precision]
+        if precision != "auto":
+            options["INFERENCE_PRECISION_HINT"] = precision
         self._options = options
         self._graphs: dict[Modality, ov.Model] = {}
         self._encoders: dict[tuple[Modality, int], ov.CompiledModel] = {}

@@ -32,8 +32,8 @@ class EngineConfig:
 
     model: a checkpoint; empty for the weights that come with the package. engine: auto, torch,
     openvino or onnxruntime. device: auto, cpu, cuda, or a device of OpenVINO's. threads: CPU
-    threads; 0 leaves it to the engine. precision: auto, f32, bf16, f16 (torch on CUDA: auto is
-    f16 mixed precision; on CPUs auto is what the CPU has natively).
+    threads; 0 leaves it to the engine. precision: auto, f32, bf16, f16; auto is f16 mixed precision
+    with torch on CUDA, what the CPU has natively with OpenVINO, else f32.
     """
 
     model: str = ""

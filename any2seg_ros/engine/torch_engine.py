@@ -13,6 +13,18 @@ from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
 
+def _device(name: str) -> torch.device:
+    """The device called so; ValueError where there is none."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter without CUDA in torch
+        raise ValueError(
+            f"torch has no device '{name}' here: use auto or cpu ({str(error).splitlines()[0]})"
+        ) from None
+    return device
+
+
 class TorchEngine:
     """See `engines.Engine`."""
 
@@ -21,7 +33,7 @@ class TorchEngine:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if threads:
             torch.set_num_threads(threads)
-        self.device = torch.device(device)
+        self.device = _device(device)
         self.network = network.to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         half = precision == "f16" or (precision == "auto" and self.device.type == "cuda")

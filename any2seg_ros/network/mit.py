@@ -145,7 +145,8 @@ class EfficientAttention(nn.Module):
             reduced = self.reduce(_to_map(tokens, height, width))
             source = self.reduce_norm(reduced.flatten(2).transpose(1, 2))
         query = self.q(tokens).view(n, length, self.heads, size).transpose(1, 2)
-        key, value = self.kv(source).view(n, -1, 2, self.heads, size).permute(2, 0, 3, 1, 4)
+        pair = self.kv(source).view(n, source.shape[1], 2, self.heads, size)
+        key, value = pair.permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value)
         return self.proj(mixed.transpose(1, 2).reshape(n, length, channels))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -20,6 +21,22 @@ from any2seg_ros.network.mit import MiT
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+IN_FOLDERS = ("model.safetensors", "pytorch_model.bin")
+
+UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    AssertionError,
+    struct.error,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    SafetensorError,
+)
+"""What is raised where a file of tensors is truncated, or no such file."""
 
 _HEAD_RULES = (
     # transformers 4 and 5; semseg's (CMNeXt, AnySeg, MAGIC) and mmseg's linear_c1 to linear_pred
@@ -123,13 +140,16 @@ def head_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return weights
 
 
+def weights_file(path: Path) -> Path:
+    """The file of weights in a Hugging Face folder that has one; any other path as it is."""
+    return next((path / name for name in IN_FOLDERS if (path / name).is_file()), path)
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors, .pth or .bin file, or of a Hugging Face folder."""
+    path = weights_file(path)
     if path.is_dir():
-        for name in ("model.safetensors", "pytorch_model.bin"):
-            if (path / name).is_file():
-                return read_tensors(path / name)
-        raise FileNotFoundError(f"neither model.safetensors nor pytorch_model.bin in {path}")
+        raise FileNotFoundError(f"neither {' nor '.join(IN_FOLDERS)} in {path}")
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: give a .safetensors or .pth file")
     try:
@@ -141,14 +161,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is no file of weights, or holds more than tensors and is not executed: fetch "
             "it again (of Git LFS, not its pointer), or save its state_dict alone"
         ) from None
-    except (
-        RuntimeError,
-        EOFError,
-        zipfile.BadZipFile,
-        OSError,
-        ValueError,
-        SafetensorError,
-    ) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{path} is truncated or no file of weights: fetch it again ({error})"
         ) from None

@@ -55,21 +55,34 @@ def write_configs(plan: Path) -> dict[str, Path]:
 
     ValueError for an unknown key, and for a row that is no configuration.
     """
-    content = yaml.safe_load(plan.read_text())
-    unknown = set(content) - set(KEYS)
+    content = _read(plan)
+    unknown, absent = set(content) - set(KEYS), {"recipe", "output", "rows"} - set(content)
     if unknown:
         raise ValueError(f"{plan}: unknown key '{min(unknown)}': use {', '.join(KEYS)}")
-    recipe = yaml.safe_load((plan.parent / content["recipe"]).read_text())
-    recipe = merged(recipe, content.get("changes", {}))
-    folders = {}
+    if absent or not isinstance(content["rows"], dict) or not content["rows"]:
+        raise ValueError(f"{plan}: needs recipe, output and rows, at least one, by name")
+    recipe = merged(_read(plan.parent / content["recipe"]), content.get("changes") or {})
+    folders: dict[str, Path] = {}
     for name, row in content["rows"].items():
         folder = Path(content["output"]) / re.sub(r"\W+", "_", name).strip("_")
+        if folder in folders.values():
+            raise ValueError(f"{plan}: two rows have the folder {folder}: rename '{name}'")
         folder.mkdir(parents=True, exist_ok=True)
         row = merged(recipe, {**(row or {}), "output": str(folder / "run")})
         (folder / "config.yaml").write_text(yaml.safe_dump(row, sort_keys=False))
         load_config(folder / "config.yaml")
         folders[name] = folder
     return folders
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must be a mapping of keys to values")
+    return content
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,8 @@ class LossConfig:
             raise ValueError("losses.stride must be at least 1")
         if self.teacher and not self.distillation:
             raise ValueError("losses.teacher teaches nothing while losses.distillation is 0")
+        if self.teacher and self.variants == ("full",):
+            raise ValueError("losses.teacher teaches nothing while full is the only variant")
         if (self.intra_modal or self.inter_modal) and self.variants[0] != "full":
             raise ValueError("LSCD is about all modalities: name full first in losses.variants")
         if self.subsets_from and "full" not in self.variants:

@@ -103,7 +103,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 def share_norms(network: Any2Seg) -> None:
     """Let every batch norm of the network see all processes' samples."""
-    network.encode_nothing = True
+    network.encode_nothing = any(
+        isinstance(module, nn.BatchNorm2d) for e in network.encoders for module in e.modules()
+    )
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = SharedBatchNorm2d

@@ -14,13 +14,26 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from any2seg_ros import datasets, sensors
+from any2seg_ros import (
+    bags,
+    datasets,
+    messages,
+    monitor,
+    parameters,
+    pipeline,
+    sensors,
+    synchronizer,
+)
 from any2seg_ros.datasets import LeftOut, Source, Target
 from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.modalities import Modality
 
 LABEL_SIZE = 2
 """Labels are kept at this many times the size of the modality images."""
+
+PLACING_ROOMS = (bags, datasets, messages, sensors)
+PLACING_MODULES = (monitor, parameters, pipeline, synchronizer)
+"""What places frames, together."""
 
 INDEX, IMAGES, LABELS = "index.json", "images.f16", "labels.u8"
 
@@ -34,6 +47,15 @@ class PlacedSet:
     """
 
     def __init__(self, folder: Path) -> None:
+        try:
+            self._open(folder)
+        except (ValueError, KeyError, OSError) as error:
+            raise ValueError(
+                f"the placed frames in {folder} are damaged ({error}): delete the folder, they are "
+                "placed anew"
+            ) from None
+
+    def _open(self, folder: Path) -> None:
         index = json.loads((folder / INDEX).read_text())
         self.names: list[str] = index["names"]
         self.conditions: list[list[str]] = index["conditions"]
@@ -78,9 +100,11 @@ def open_placed(
 def _code() -> str:
     """A digest of what places frames: images that it placed otherwise before are placed anew."""
     digest = hashlib.sha256()
-    for room in (sensors, datasets):
-        for file in sorted(Path(str(room.__file__)).parent.glob("*.py")):
-            digest.update(file.read_bytes())
+    files = [Path(__file__), *(Path(str(module.__file__)) for module in PLACING_MODULES)]
+    for room in PLACING_ROOMS:
+        files += sorted(Path(str(room.__file__)).parent.glob("*.py"))
+    for file in files:
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

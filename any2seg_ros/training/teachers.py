@@ -151,6 +151,16 @@ def name_correlation(teacher: str, taxonomy: Taxonomy) -> Tensor:
     return (vectors @ vectors.T).float()
 
 
+def _read_captions(path: Path) -> dict[str, str]:
+    try:
+        captions = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}): it must map frame names to texts") from None
+    if not isinstance(captions, dict):
+        raise ValueError(f"{path} must map frame names to texts")
+    return captions
+
+
 class Scenes:
     """cos(E_m, E_s) of a batch: how near each modality image is to the scene's description.
 
@@ -166,7 +176,7 @@ class Scenes:
         device: torch.device | str = "cpu",
     ) -> None:
         self._teacher = open_image_teacher(teacher, device)
-        self._captions = json.loads(Path(captions).read_text()) if captions else {}
+        self._captions = _read_captions(Path(captions)) if captions else {}
         self._taxonomy = taxonomy
 
     def __call__(self, batch: Batch) -> Tensor:

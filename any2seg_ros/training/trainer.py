@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import os
-import pickle
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -23,12 +22,12 @@ from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
 from any2seg_ros.files import checksum, clear_parts, replacing, write_atomically
-from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALONE, COMPANIES, company
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.mit import MiT
-from any2seg_ros.network.pretrained import load_encoder, load_head
+from any2seg_ros.network.pretrained import UNREADABLE, load_encoder, load_head, weights_file
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches, companies
 from any2seg_ros.training.config import OptimizerConfig, TrainingConfig, config_of
@@ -60,8 +59,9 @@ class Trainer:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        given = (config.initial, config.losses.teacher)
-        self._files = {path: checksum(Path(path)) for path in given if Path(path).is_file()}
+        if config.amp == "f16" and self.device.type == "cpu":
+            raise ValueError("amp: f16 needs CUDA: use bf16 or none on a CPU")
+        self._files = _checksums(config)
         begun = self._begun()
         self._open_data()
         self.network = build(config, len(self.taxonomy)).to(self.device)
@@ -173,6 +173,11 @@ class Trainer:
         if len(names) > 1:
             raise ValueError(f"the train sets have different classes: {', '.join(sorted(names))}")
         self.taxonomy = train[0].taxonomy
+        if config.network.classes not in (NetworkConfig.classes, len(self.taxonomy)):
+            raise ValueError(
+                f"network.classes is {config.network.classes}, but the data have "
+                f"{len(self.taxonomy)} classes ({self.taxonomy.name}): leave it out"
+            )
         target = replace(target, taxonomy=self.taxonomy)
         val = open_source(Path(data.val), target, data.val_split)
         if self.rank:  # the first process fills the cache
@@ -285,7 +290,7 @@ class Trainer:
             # Keys that are newer than the run have their defaults.
             about = json.loads(path.read_text())
             theirs = asdict(config_of(about["config"]))
-            files = dict(about.get("files", self._files))
+            files = dict(about.get("files", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is of no run that this version knows ({error}): give another output, or "
@@ -298,12 +303,13 @@ class Trainer:
                 f"{self.output} holds a run with another '{changed[0]}': give another output, "
                 "or delete the folder to begin again"
             )
-        others = [name for name in self._files if files.get(name) != self._files[name]]
+        others = [name for name in files if files[name] != self._files.get(name)]
         if others:
             raise ValueError(
                 f"{others[0]} is not what it was when {self.output} was begun with it: put it "
                 "back, or delete the folder to begin again"
             )
+        self._files = files
         return True
 
     def _log(self, row: dict[str, Any]) -> None:
@@ -344,7 +350,7 @@ class Trainer:
         if path.is_file():
             try:
                 state = torch.load(path, map_location=self.device, weights_only=True)
-            except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            except UNREADABLE as error:
                 raise ValueError(
                     f"{path} is damaged: delete {self.output} to begin again ({error})"
                 ) from None
@@ -357,6 +363,7 @@ class Trainer:
         distributed.wait()
         if not self.rank:
             clear_parts(path)
+            clear_parts(self.output / "weights.safetensors")
             _forget_after(self.output / "metrics.jsonl", self.step)
 
 
@@ -464,6 +471,14 @@ def _board(folder: Path) -> Any:
     except ImportError:
         return False
     return SummaryWriter(str(folder))
+
+
+def _checksums(config: TrainingConfig) -> dict[str, str]:
+    """The SHA-256 of every file of weights or captions that a run is made from, by its name."""
+    losses = config.losses
+    given = (config.initial, losses.teacher, losses.text_teacher, losses.image_teacher)
+    paths = [weights_file(Path(name)) for name in given] + [Path(losses.captions)]
+    return {str(path): checksum(path) for path in paths if path.is_file()}
 
 
 def _is_ours(path: Path) -> bool:
