@@ -44,7 +44,8 @@ weights:
 	$(BIN)/any2seg simulate --out data/benchmark --recipe config/simulation_benchmark.yaml
 	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/full_set.yaml
 	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/any2seg.yaml
-	cp runs/any2seg/weights.safetensors models/any2seg_streets.safetensors
+	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/any2seg_adapters.yaml
+	cp runs/any2seg_adapters/weights.safetensors models/any2seg_streets.safetensors
 
 lint:
 	@$(SET_UP) --tests
