@@ -74,6 +74,15 @@ def test_a_modality_speaks_differently_in_company(network):
 
 
 @torch.no_grad()
+def test_adapted_maps_are_what_the_fusion_gets(network):
+    maps = network.encode(torch.rand(3, 4, 3, 32, 64))
+    present = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1], [0, 0, 1, 0]], dtype=torch.bool)
+    fused, _ = network.fuse(maps, present)
+    again, _ = network._fuse(network.adapted(maps, present), present)
+    for one, other in zip(fused, again, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
 def test_adapters_begin_as_nothing():
     torch.manual_seed(0)
     fresh = Any2Seg(CONFIG).eval()

@@ -145,18 +145,27 @@ class Any2Seg(nn.Module):
         if present is None:
             mixing = self.adapters.mixing(company(maps[0].shape[1]), modalities)
             return self._fuse(mixed(maps, mixing), None)
-        counts = present.sum(1).tolist()
         order: list[int] = []
         parts = []
-        for among, rows in by_company(counts).items():
+        for among, rows in by_company(present.sum(1).tolist()).items():
             own = maps if len(maps[0]) == 1 else [features[rows] for features in maps]
             mixing = self.adapters.mixing(among, modalities)
-            parts.append(self._fuse(mixed(own, mixing), present[rows]))
+            fused, weights = self._fuse(mixed(own, mixing), present[rows])
+            parts.append((*fused, weights))
             order += rows
-        fused, weights = zip(*parts, strict=True)
-        back = torch.tensor(order).argsort()
-        whole = [torch.cat(scale)[back] for scale in zip(*fused, strict=True)]
-        return whole, torch.cat(weights)[back]
+        *whole, weights = _in_order(parts, order)
+        return whole, weights
+
+    def adapted(self, maps: Sequence[Tensor], present: Tensor) -> list[Tensor]:
+        """Four maps (B, M, C, H, W) of all modalities, as the fusion of `present` sees them."""
+        if self.adapters is None:
+            return list(maps)
+        order: list[int] = []
+        parts = []
+        for among, rows in by_company(present.sum(1).tolist()).items():
+            parts.append(mixed([features[rows] for features in maps], self.adapters.mixing(among)))
+            order += rows
+        return _in_order(parts, order)
 
     def _fuse(self, maps: Sequence[Tensor], present: Tensor | None) -> tuple[list[Tensor], Tensor]:
         fusion = FUSIONS[self.config.fusion]
@@ -191,6 +200,12 @@ class Any2Seg(nn.Module):
         if isinstance(network.decoder, AllMLP):
             network.decoder = network.decoder.folded()
         return network.requires_grad_(False)
+
+
+def _in_order(parts: Sequence[Sequence[Tensor]], order: Sequence[int]) -> list[Tensor]:
+    """Each of the tensors whose rows are in `parts`, the rows as they were before `order`."""
+    back = torch.tensor(order).argsort()
+    return [torch.cat(rows)[back] for rows in zip(*parts, strict=True)]
 
 
 def make_encoder(name: str) -> Encoder:

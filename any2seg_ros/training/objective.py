@@ -58,7 +58,7 @@ class Objective:
             pair = cross_entropy(prediction, batch.labels, self.class_weights, self.config.ohem)
             losses[f"{i}_{variant}"] = weighted(pair, shares[i])
         self._distil(losses, batch, logits.chunk(count))
-        self._correlate(losses, maps, fused, batch)
+        self._correlate(losses, network, maps, fused, batch)
         return losses
 
     def _distil(self, losses: dict[str, Pair], batch: Batch, logits: tuple[Tensor, ...]) -> None:
@@ -86,7 +86,12 @@ class Objective:
         return students, target
 
     def _correlate(
-        self, losses: dict[str, Pair], maps: list[Tensor], fused: list[Tensor], batch: Batch
+        self,
+        losses: dict[str, Pair],
+        network: Any2Seg,
+        maps: list[Tensor],
+        fused: list[Tensor],
+        batch: Batch,
     ) -> None:
         samples = len(batch.images)
         whole = fused[lscd.SCALE][:samples]
@@ -95,7 +100,8 @@ class Objective:
             losses["intra_modal"] = weighted(pair, self.config.intra_modal)
         if self.scenes is not None and self.config.inter_modal:
             teacher = self.scenes(batch).masked_fill(~batch.subsets[0], -torch.inf)
-            pair = lscd.inter_modal(maps[lscd.SCALE], whole, teacher)
+            own = network.adapted(maps, batch.subsets[0])[lscd.SCALE]
+            pair = lscd.inter_modal(own, whole, teacher)
             losses["inter_modal"] = weighted(pair, self.config.inter_modal)
 
 
