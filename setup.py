@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-SHARED = ("config", "demo_data", "launch", "models")
+SHARED = ("config", "demo_data", "launch", "models", "msg")
 EXTRAS = ("engines", "simulation", "training", "teachers", "test")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -16,6 +17,11 @@ IGNORE = 255
 
 class Unusable(Exception):
     """A measurement that arrived but cannot be used; the text is the reason shown to people."""
+
+
+def unmeasured(reason: str) -> str:
+    """A reason without the figures at its end: what is counted, so that few are."""
+    return re.sub(r"(:| by) \d.*$", "", reason)
 
 
 class Modality(IntEnum):

@@ -17,6 +17,7 @@ import numpy as np
 from any2seg_ros.engine import EngineConfig
 from any2seg_ros.modalities import IDENTITY, Camera, Modality
 from any2seg_ros.pipeline import PipelineConfig
+from any2seg_ros.rendering import Look
 from any2seg_ros.sensors import HealthConfig
 from any2seg_ros.sensors.calibration import field_of_view, transform
 from any2seg_ros.synchronizer import SynchronizerConfig, Timing
@@ -256,6 +257,10 @@ class NodeParameters:
             self.network_width,
             self.network_height,
         )
+
+    def look(self) -> Look:
+        """How outputs are made."""
+        return Look(self.confidence_encoding, self.minimum_confidence, self.overlay_opacity)
 
     def synchronizer_config(self, event_window: float, simulated: bool) -> SynchronizerConfig:
         """How frames are made; `event_window` is the slice (s) that the network was trained with.

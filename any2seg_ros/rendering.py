@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from any2seg_ros.messages import labelled_points
-from any2seg_ros.modalities import Camera, Modality
+from any2seg_ros.modalities import IGNORE, Camera, Modality, Segmentation
 from any2seg_ros.pipeline import Result
 from any2seg_ros.sensors import calibration
 from any2seg_ros.taxonomy import Taxonomy
 
 DEPTH_COLUMNS = 320
 """A depth image gives about this many columns of points."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How outputs are made."""
+
+    confidence_encoding: str = "mono8"
+    minimum_confidence: float = 0.0
+    overlay_opacity: float = 0.5
+
+
+def sure_labels(segmentation: Segmentation, minimum: float) -> np.ndarray:
+    """The labels uint8 (h, w), `IGNORE` where the confidence is below `minimum`."""
+    if minimum <= 0:
+        return segmentation.labels
+    return np.where(segmentation.confidence < minimum, np.uint8(IGNORE), segmentation.labels)
 
 
 def background(result: Result, width: int, height: int) -> np.ndarray:

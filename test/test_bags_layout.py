@@ -67,6 +67,8 @@ def test_what_is_chosen_overrules_the_guess():
     assert layout.label == "/truth"
     with pytest.raises(ValueError, match="no topic /nowhere in the bag; it has /left"):
         find_layout(topics, {"rgb": "/nowhere"})
+    with pytest.raises(ValueError, match=r"/left/image_raw is sensor_msgs/msg/Image: lidar must"):
+        find_layout(topics, {"lidar": "/left/image_raw"})
     with pytest.raises(ValueError, match="unknown modality 'radar'"):
         find_layout(topics, {"radar": "/truth"})
 

@@ -222,6 +222,19 @@ def test_shards_merge_to_the_very_report_of_one_process(segmenter):
     assert shown[0] == shown[1] and len(shown[0]) == 6
 
 
+def test_a_single_sensor_has_no_subset_to_wear(segmenter):
+    config = EvaluationConfig(modalities=(Modality.RGB,), latency_frames=0)
+    report = report_of(evaluate(segmenter, [sample(0)], config))
+    assert list(report["subsets"]) == ["rgb"]
+    assert report["mean"] == report["subsets"]["rgb"]["miou"]
+
+
+def test_what_is_no_report_is_said():
+    assert summary.check([]) == ["it is not an object"]
+    assert "missing" in summary.check({"subsets": {"rgb": 40}})[0]
+    assert summary.check({"subsets": []})
+
+
 def test_a_report_keeps_its_schema_and_has_all_figures_in_percent(segmenter):
     samples = [sample(i, conditions=["night"]) for i in range(2)]
     evaluator = evaluate(segmenter, samples, EvaluationConfig(latency_frames=1))

@@ -14,6 +14,7 @@ from any2seg_ros.modalities import (
     all_subsets,
     parse_subset,
     subset_name,
+    unmeasured,
 )
 
 
@@ -27,6 +28,23 @@ def test_four_modalities_have_fifteen_subsets_each_named_in_vocabulary_order():
 def test_a_subset_is_named_in_vocabulary_order_whatever_order_it_is_given_in():
     assert subset_name([Modality.EVENT, Modality.RGB]) == "rgb+event"
     assert parse_subset("lidar+rgb") == (Modality.RGB, Modality.LIDAR)
+
+
+@pytest.mark.parametrize(
+    ("reason", "counted"),
+    [
+        (
+            "cloud has a fraction of its usual points: 437 of 20058",
+            "cloud has a fraction of its usual points",
+        ),
+        ("depth has too few valid pixels: 17.5 %", "depth has too few valid pixels"),
+        ("stamp is in the future by 3.20 s", "stamp is in the future"),
+        ("unknown image encoding 'bayer'", "unknown image encoding 'bayer'"),
+        ("labels are uint32: store class ids in 8 or 16 bits",) * 2,
+    ],
+)
+def test_reasons_are_counted_without_their_figures(reason, counted):
+    assert unmeasured(reason) == counted
 
 
 def test_an_unknown_modality_is_refused_with_the_words_that_are_known():

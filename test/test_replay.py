@@ -26,6 +26,7 @@ from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.parameters import from_values
 
 MASK = ("mask", "label_info", "status")
 
@@ -185,6 +186,27 @@ def test_a_lidar_without_a_transform_is_left_out_with_a_note(segmenter, tmp_path
     assert any("the LiDAR cannot be placed" in note for note in report["notes"])
 
 
+def test_parameters_may_say_where_the_lidar_stands(segmenter, tmp_path):
+    bag = tiny_drive.write(tmp_path / "bag", keep=lambda topic: topic != "/tf_static")
+    parameters = from_values({"lidar.extrinsics": "0 -0.2 0 0.5 -0.5 0.5 -0.5"})
+    report = replay(segmenter, bag, tmp_path / "out", parameters=parameters)
+    assert any("lidar" in name for name in report["subsets"])
+    assert not any("the LiDAR cannot be placed" in note for note in report["notes"])
+
+
+def test_outputs_look_as_parameters_say(segmenter, drive, tmp_path, output):
+    values = {"minimum_confidence": 0.06, "confidence_encoding": "32FC1"}
+    outputs = ("mask", "confidence", "label_info")
+    replay(segmenter, drive, tmp_path, outputs=outputs, parameters=from_values(values))
+    made, plain = heard(tmp_path), heard(output[0])
+    assert made["label_info"][0].threshold == pytest.approx(0.06)
+    assert made["confidence"][0].encoding == "32FC1"
+    sure = np.frombuffer(made["confidence"][0].data, np.float32) >= 0.06
+    assert 0 < sure.mean() < 1
+    labels, before = (np.asarray(m["mask"][0].data).ravel() for m in (made, plain))
+    assert np.array_equal(labels, np.where(sure, before, 255))
+
+
 def test_stamps_out_of_order_are_said_and_masks_only_go_forward(segmenter, tmp_path):
     rows = tiny_drive.rows(8)
     at = [i for i, row in enumerate(rows) if row[1] == "/lidar/points"]
@@ -228,6 +250,12 @@ def test_what_cannot_be_replayed_is_one_clear_error(segmenter, drive, tmp_path):
         replay(segmenter, tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(FileExistsError, match="is the bag itself"):
         replay(segmenter, drive, drive)
+    own = tiny_drive.write(tmp_path / "own")
+    recording = next(own.glob("*.mcap")).rename(own / "replay.mcap")
+    before = recording.read_bytes()
+    with pytest.raises(FileExistsError, match="is the bag itself"):
+        replay(segmenter, recording, own)
+    assert recording.read_bytes() == before
     with pytest.raises(ValueError, match="unknown output 'masks'"):
         ReplayConfig(outputs=("masks",))
     infos = tiny_drive.write(tmp_path / "bag", keep=lambda topic: "camera_info" not in topic)
@@ -257,3 +285,19 @@ def test_the_command_takes_the_engine_of_the_parameters_unless_told_otherwise(dr
     assert main([*command, "--engine", "onnxruntime", "--out", str(tmp_path / "other")]) == 0
     report = json.loads((tmp_path / "other/report.json").read_text())
     assert "at 96x32, ONNX" in report["engine"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"camera_driver": {"ros__parameters": {"rate": 5}}}, "has no section of the node"),
+        ({"/**": {"ros__parameters": {"deadlin": 0.2}}}, "the node has no parameter 'deadlin'"),
+        ({"/**": {"parameters": {}}}, "is no file of node parameters"),
+    ],
+)
+def test_a_file_of_parameters_of_something_else_is_refused(content, words, drive, tmp_path, capsys):
+    path = tmp_path / "parameters.yaml"
+    path.write_text(yaml.safe_dump(content))
+    out = str(tmp_path / "out")
+    assert main(["replay", "--bag", str(drive), "--params-file", str(path), "--out", out]) == 2
+    assert words in capsys.readouterr().err

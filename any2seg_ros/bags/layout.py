@@ -73,6 +73,9 @@ def find_layout(topics: Mapping[str, str], chosen: Mapping[str, str] | None = No
             Modality.parse(role)
         if topic not in topics:
             raise ValueError(f"no topic {topic} in the bag; it has {', '.join(sorted(topics))}")
+        known = PICTURES if role == LABEL else TYPES[Modality.parse(role)]
+        if topics[topic] not in known:
+            raise ValueError(f"{topic} is {topics[topic]}: {role} must be {' or '.join(known)}")
     label = chosen.get(LABEL) or _best(topics, PICTURES, LABEL_WORDS, ())
     taken = [topic for topic in (label, *chosen.values()) if topic]
     sensors: dict[Modality, str] = {}
@@ -111,12 +114,15 @@ def _info(topic: str, topics: Mapping[str, str]) -> str | None:
     return next((c for c in candidates if topics.get(c) == CAMERA_INFO), None)
 
 
-def read_calibration(bag: BagReader, layout: BagLayout) -> BagCalibration:
+def read_calibration(
+    bag: BagReader, layout: BagLayout, poses: Mapping[Modality, np.ndarray] | None = None
+) -> BagCalibration:
     """Cameras from the first CameraInfo of each sensor, poses from the static transforms.
 
-    ValueError where no camera is known, for then there is no view to segment.
+    `poses` float64 (4, 4) that are known count more than the bag's. ValueError where no camera is
+    known, for then there is no view to segment.
     """
-    result = BagCalibration()
+    result = BagCalibration(poses=dict(poses or {}))
     infos = _first_messages(bag, set(layout.infos.values()) | set(_spare_infos(bag, layout)))
     for modality, topic in layout.infos.items():
         camera = _camera(topic, infos, result)
@@ -129,7 +135,8 @@ def read_calibration(bag: BagReader, layout: BagLayout) -> BagCalibration:
             transforms.add(one)
     for topic, message in _first_messages(bag, set(layout.sensors.values())).items():
         modality = next(m for m, t in layout.sensors.items() if t == topic)
-        _place(modality, _frame(message), transforms, result)
+        if modality not in result.poses:
+            _place(modality, _frame(message), transforms, result)
     return result
 
 

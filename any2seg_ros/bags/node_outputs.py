@@ -13,6 +13,7 @@ import numpy as np
 
 from any2seg_ros.bags.file import METADATA, BagFile
 from any2seg_ros.bags.typestore import CAMERA_INFO, CLOUD, IMAGE, LABEL_INFO, STATUS
+from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.messages import stamp_ns
 from any2seg_ros.taxonomy import Taxonomy
 
@@ -41,12 +42,13 @@ class OutputBag:
     def __init__(self, folder: Path, namespace: str = "/segmenter") -> None:
         self.folder = folder
         self.namespace = namespace
-        self._unfinished = folder / f".{NAME}.{os.getpid()}"
+        self._unfinished = part_of(folder / NAME)
         self._file: BagFile
 
     def __enter__(self) -> OutputBag:
         check_folder(self.folder)
-        self._unfinished.mkdir(parents=True, exist_ok=True)
+        clear_parts(self.folder / NAME)
+        self._unfinished.mkdir(parents=True)
         self._file = BagFile(self._unfinished / NAME)
         return self
 
@@ -56,11 +58,13 @@ class OutputBag:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            for file in (f"{NAME}.mcap", METADATA):
-                os.replace(self._file.folder / file, self.folder / file)
-        shutil.rmtree(self._unfinished, ignore_errors=True)
+        try:
+            self._file.close()
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                for file in (f"{NAME}.mcap", METADATA):
+                    os.replace(self._file.folder / file, self.folder / file)
+        finally:
+            shutil.rmtree(self._unfinished, ignore_errors=True)
 
     @property
     def types(self) -> Mapping[str, Any]:
@@ -82,13 +86,15 @@ class OutputBag:
         latched = output == "label_info"
         self._file.write(f"{self.namespace}/{output}", kind, log_time, data, latched=latched)
 
-    def label_info(self, taxonomy: Taxonomy, header: Any) -> Any:
+    def label_info(self, taxonomy: Taxonomy, header: Any, threshold: float = 0.0) -> Any:
         """The class table as vision_msgs/LabelInfo."""
         classes = [
             self.message("vision_msgs/msg/VisionClass", class_id=index, class_name=name)
             for index, name in enumerate(taxonomy.classes)
         ]
-        return self.message(LABEL_INFO, header=header, class_map=classes, threshold=0.0)
+        return self.message(
+            LABEL_INFO, header=header, class_map=classes, threshold=float(threshold)
+        )
 
 
 def check_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -30,4 +31,6 @@ def register(app: typer.Typer) -> None:
         """
         from any2seg_ros.demo.run import DemoConfig, run
 
+        if find_spec("rclpy") is None:
+            raise ValueError("the demo needs ROS 2, and there is no rclpy: see any2seg doctor")
         run(DemoConfig(out, bag, model, seconds, domain))

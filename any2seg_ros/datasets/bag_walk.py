@@ -16,7 +16,7 @@ from any2seg_ros.bags import (
     read_calibration,
 )
 from any2seg_ros.bags.typestore import COMPRESSED, IMAGE
-from any2seg_ros.modalities import Frame, Modality, Unusable
+from any2seg_ros.modalities import Frame, Modality, Unusable, unmeasured
 from any2seg_ros.monitor import Monitor
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Preparation
@@ -71,7 +71,7 @@ class BagWalk:
         self._overtaken = 0
         self._monitors = {modality: Monitor() for modality in Modality}
         self._last: dict[Modality, int] = {}
-        self._prepare(topics)
+        self._prepare(topics, parameters)
         window = preparation.placing.event_window_ms * 1e-3
         if self._event_pictures:
             event = replace(parameters.sensors[Modality.EVENT], type="image")
@@ -128,7 +128,7 @@ class BagWalk:
         try:
             received = self.preparation.admit(modality, message, log_time)
         except Unusable as reason:
-            self.unusable[f"{modality.label}: {reason}"] += 1
+            self.unusable[f"{modality.label}: {unmeasured(str(reason))}"] += 1
             self.synchronizer.refuse(modality, str(reason))
             return []
         self._overtaken += received.stamp < self._last.get(modality, 0)
@@ -140,7 +140,7 @@ class BagWalk:
             self.preparation.reset()
         return frames
 
-    def _prepare(self, topics: Mapping[str, str] | None) -> None:
+    def _prepare(self, topics: Mapping[str, str] | None, parameters: NodeParameters) -> None:
         with BagReader(self.path) as bag:
             self.layout = find_layout(bag.topics, topics)
             self._notes += [
@@ -149,7 +149,9 @@ class BagWalk:
                 if m not in self.layout.sensors
             ]
             self._leave_out_silent(bag)
-            self.calibration = read_calibration(bag, self.layout)
+            poses = {m: pose for m in Modality if (pose := parameters.pose(m)) is not None}
+            self.calibration = read_calibration(bag, self.layout, poses)
+            _overrule(self.calibration, parameters)
             self.duration = bag.duration
             if Modality.LIDAR not in self.calibration.poses:
                 self._leave_out(Modality.LIDAR)
@@ -181,3 +183,12 @@ class BagWalk:
     def _leave_out(self, modality: Modality) -> None:
         sensors = {m: topic for m, topic in self.layout.sensors.items() if m != modality}
         self.layout = replace(self.layout, sensors=sensors)
+
+
+def _overrule(calibration: BagCalibration, parameters: NodeParameters) -> None:
+    """Cameras that parameters tell of count more than the bag's, as in the node."""
+    calibration.reference = parameters.reference_camera() or calibration.reference
+    calibration.reference_frame = parameters.reference_frame or calibration.reference_frame
+    for modality in Modality:
+        if parameters.sensors[modality].registered:
+            calibration.cameras.pop(modality, None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -19,7 +20,9 @@ from any2seg_ros import resources
 from any2seg_ros.bags import BagReader, find_layout
 from any2seg_ros.demo.process import NodeProcess
 from any2seg_ros.demo.schedule import Phase, schedule
-from any2seg_ros.messages import decode_image, stamp_ns
+from any2seg_ros.evaluation.summary import dumps
+from any2seg_ros.files import write_atomically
+from any2seg_ros.messages import decode_image, decode_labels, stamp_ns
 from any2seg_ros.modalities import Modality
 from any2seg_ros.taxonomy import DELIVER
 
@@ -51,11 +54,11 @@ def run(config: DemoConfig) -> dict:
 
     console = Console()
     bag = config.bag or resources.find("demo_data/streets")
-    out = _fresh_folder(config.out)
     phases = schedule(config.seconds)
     tape = Tape(bag)
     rgb, label = picture_topics(bag)
-    truth = images(bag, label, tape.start)
+    truth = images(bag, label, tape.start, decode_labels)
+    out = _fresh_folder(config.out)
     console.print(f"Playing [bold]{bag.name}[/bold] to the node; results go to {out}/")
     rclpy.init()
     talker, listener = rclpy.create_node("demo_player"), rclpy.create_node("demo_recorder")
@@ -80,7 +83,7 @@ def run(config: DemoConfig) -> dict:
     result = Run(phases, player.starts, player.first_published, recorder.heard, truth, exit_code)
     report = score(result, DELIVER)
     report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
-    (out / "report.json").write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    write_atomically(out / "report.json", dumps(report))
     camera = images(bag, rgb, tape.start)
     write_report(out / "report.html", report, result, camera, DELIVER)
     write_picture(out / "demo.jpg", result, camera, DELIVER)
@@ -89,11 +92,13 @@ def run(config: DemoConfig) -> dict:
     return report
 
 
-def images(bag: Path, topic: str, start: int) -> dict[int, np.ndarray]:
+def images(
+    bag: Path, topic: str, start: int, decode: Callable[[Any], np.ndarray] = decode_image
+) -> dict[int, np.ndarray]:
     """The images of a topic, uint8 (H, W) or (H, W, 3) RGB, by ns after `start`."""
     with BagReader(bag) as reader:
         return {
-            stamp_ns(recorded.message.header.stamp) - start: decode_image(recorded.message)
+            stamp_ns(recorded.message.header.stamp) - start: decode(recorded.message)
             for recorded in reader.messages([topic])
         }
 

@@ -119,6 +119,8 @@ class Segmenter:
 
         Maps that several mappings share (the very same object) go through the fusion once.
         """
+        if not given:
+            return []
         pending = [
             self._beside.submit(self._segmentation, subset, logits, weights, size)
             for subset, logits, weights in self._logits(given)

@@ -18,7 +18,14 @@ from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
 from any2seg_ros.evaluation.report import confidence_image, overlay_image
 from any2seg_ros.evaluation.tally import Shown, Tally
-from any2seg_ros.modalities import Modality, Segmentation, Subset, all_subsets, subset_name
+from any2seg_ros.modalities import (
+    Modality,
+    Segmentation,
+    Subset,
+    all_subsets,
+    subset_name,
+    unmeasured,
+)
 
 COST_LAPS = 3
 """Times that all subsets and the full set are timed on a frame, one after the other."""
@@ -239,7 +246,9 @@ def _median_ms(laps: Sequence[float]) -> float:
 
 
 def _why(sample: Sample, lacking: Sequence[Modality]) -> str:
-    reasons = sorted({f"{m.label}: {sample.reasons.get(m, 'missing')}" for m in lacking})
+    reasons = sorted(
+        {f"{m.label}: {unmeasured(sample.reasons.get(m, 'missing'))}" for m in lacking}
+    )
     return f"incomplete, no {subset_name(lacking)} ({'; '.join(reasons)})"
 
 

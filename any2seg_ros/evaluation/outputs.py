@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from any2seg_ros.bags import OutputBag
 from any2seg_ros.bags.node_outputs import TOPICS
 from any2seg_ros.bags.typestore import CAMERA_INFO, CLOUD, IMAGE, MODALITY_STATUS, STATUS
@@ -21,11 +23,10 @@ from any2seg_ros.messages import (
 )
 from any2seg_ros.modalities import Availability, Modality
 from any2seg_ros.pipeline import Result
-from any2seg_ros.rendering import overlay, semantic_points
+from any2seg_ros.rendering import Look, overlay, semantic_points, sure_labels
 from any2seg_ros.taxonomy import Taxonomy
 
 OUTPUTS = tuple(TOPICS)
-OPACITY = 0.5
 
 
 class NodeOutputs:
@@ -35,14 +36,21 @@ class NodeOutputs:
     """
 
     def __init__(
-        self, bag: OutputBag, taxonomy: Taxonomy, walk: BagWalk, outputs: Sequence[str]
+        self,
+        bag: OutputBag,
+        taxonomy: Taxonomy,
+        walk: BagWalk,
+        outputs: Sequence[str],
+        look: Look,
     ) -> None:
         self.counts: Counter[str] = Counter()
         self._bag, self._taxonomy, self._walk = bag, taxonomy, walk
+        self._look = look
         self._wanted = set(outputs)
         self._frame_id = walk.calibration.reference_frame
         self._published = self._incomplete = 0
-        self._send("label_info", bag.label_info(taxonomy, self._header(walk.start)), walk.start)
+        classes = bag.label_info(taxonomy, self._header(walk.start), look.minimum_confidence)
+        self._send("label_info", classes, walk.start)
 
     def write(self, result: Result, log_time: int) -> None:
         """All outputs of a frame; of one with nothing usable, only its status."""
@@ -74,18 +82,21 @@ class NodeOutputs:
     def _write_images(self, result: Result, header: Any, log_time: int) -> None:
         segmentation, bag = result.segmentation, self._bag
         assert segmentation is not None
-        labels = segmentation.labels
+        labels = sure_labels(segmentation, self._look.minimum_confidence)
         height, width = labels.shape
         made: Mapping[str, Any] = {
             "mask": lambda: bag.message(IMAGE, header=header, **mask_fields(labels)),
             "confidence": lambda: bag.message(
-                IMAGE, header=header, **confidence_fields(segmentation.confidence)
+                IMAGE,
+                header=header,
+                **confidence_fields(segmentation.confidence, self._look.confidence_encoding),
             ),
             "color": lambda: self._image(header, self._taxonomy.colorize(labels)),
             "overlay": lambda: self._image(
-                header, overlay(result, self._taxonomy.colorize(labels), OPACITY)
+                header,
+                overlay(result, self._taxonomy.colorize(labels), self._look.overlay_opacity),
             ),
-            "points": lambda: self._points(result, header),
+            "points": lambda: self._points(result, labels, header),
             "camera_info": lambda: self._camera_info(header, width, height),
         }
         for name, make in made.items():
@@ -95,11 +106,10 @@ class NodeOutputs:
     def _image(self, header: Any, pixels: Any) -> Any:
         return self._bag.message(IMAGE, header=header, **image_fields(pixels, "rgb8"))
 
-    def _points(self, result: Result, header: Any) -> Any:
-        assert self._walk.calibration.reference and result.segmentation
-        points = semantic_points(
-            result, result.segmentation.labels, self._walk.calibration.reference, self._taxonomy
-        )
+    def _points(self, result: Result, labels: np.ndarray, header: Any) -> Any:
+        reference = self._walk.calibration.reference
+        assert reference is not None
+        points = semantic_points(result, labels, reference, self._taxonomy)
         placed = self._bag.header(header.stamp, self._frame_id)
         field = self._bag.types["sensor_msgs/msg/PointField"]
         return self._bag.message(CLOUD, header=placed, **cloud_fields(points, field))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.bags import OutputBag, check_folder
+from any2seg_ros.bags.node_outputs import NAME
 from any2seg_ros.datasets.bag_source import picture_of
 from any2seg_ros.datasets.bag_walk import DEFAULTS, BagWalk, Heard
 from any2seg_ros.datasets.ground_truth import open_ground_truth
@@ -32,7 +33,7 @@ from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.evaluation.tally import Extremes, Shown
 from any2seg_ros.evaluation.timeline import Timeline
 from any2seg_ros.files import write_atomically
-from any2seg_ros.modalities import Modality, subset_name
+from any2seg_ros.modalities import Modality, subset_name, unmeasured
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline, Result
 from any2seg_ros.rendering import overlay
@@ -97,14 +98,20 @@ class Replay:
 
         Ctrl-C ends it early: what was written is whole and the report is marked partial.
         """
-        if out.resolve() == self.walk.path.resolve():
+        if self.walk.path.resolve() in (out.resolve(), (out / f"{NAME}.mcap").resolve()):
             raise FileExistsError(f"{out} is the bag itself: name another folder")
         check_folder(out)
         partial = False
         interrupt = Interrupt()
         began = time.perf_counter()
         with OutputBag(out) as bag:
-            outputs = NodeOutputs(bag, self.segmenter.taxonomy, self.walk, self.config.outputs)
+            outputs = NodeOutputs(
+                bag,
+                self.segmenter.taxonomy,
+                self.walk,
+                self.config.outputs,
+                self.config.parameters.look(),
+            )
             try:
                 for heard in self.walk.frames(self.overlay.apply):
                     with interrupt.held():
@@ -137,7 +144,7 @@ class Replay:
         stretch = next(s for s in self.stretches if seconds < s.end or s is self.stretches[-1])
         for modality, reason in result.frame.reasons.items():
             if not result.frame.availability[modality].usable:
-                self.invalid[f"{modality.label}: {reason}"] += 1
+                self.invalid[f"{modality.label}: {unmeasured(reason)}"] += 1
         found = result.segmentation
         if found is None:
             self.blind += 1

@@ -55,6 +55,8 @@ def evaluate(
     ValueError if no frame could be scored.
     """
     evaluator = Evaluator(segmenter, config)
+    if share.rank == 0:
+        _check_folder(out)
     partial = _walk(evaluator, source, share, progress)
     with ignored():
         gathered = _gather((evaluator.tally, list(source.notes), partial), share)
@@ -65,6 +67,13 @@ def evaluate(
         for other, _, _ in gathered[1:]:
             tally += other
         return _write(tally, context, out)
+
+
+def _check_folder(out: Path) -> None:
+    """Make the folder; OSError now, not after hours of work, where nothing can be written."""
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK):
+        raise PermissionError(f"{out} cannot be written to: name another folder (--out)")
 
 
 def _context(

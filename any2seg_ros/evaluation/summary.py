@@ -221,6 +221,8 @@ def check(report: Any) -> list[str]:
         for key, types in SCHEMA.items()
         if key in report and not isinstance(report[key], types)
     ]
-    for name, row in report.get("subsets", {}).items():
+    if problems:
+        return problems
+    for name, row in report["subsets"].items():
         problems += [f"subset {name} has no '{key}'" for key in SUBSET_KEYS if key not in row]
     return problems

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,10 @@ from any2seg_ros.messages import (
     info_fields,
     mask_fields,
 )
-from any2seg_ros.modalities import IGNORE, Camera, Segmentation
+from any2seg_ros.modalities import Camera
 from any2seg_ros.msg import SegmentationStatus
 from any2seg_ros.pipeline import Result
-from any2seg_ros.rendering import overlay, semantic_points
+from any2seg_ros.rendering import Look, overlay, semantic_points, sure_labels
 from any2seg_ros.taxonomy import Taxonomy
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -38,15 +37,6 @@ _TOPICS: dict[str, tuple[type, QoSProfile]] = {
 }
 
 
-@dataclass(frozen=True)
-class Look:
-    """How outputs are made."""
-
-    confidence_encoding: str = "mono8"
-    minimum_confidence: float = 0.0
-    overlay_opacity: float = 0.5
-
-
 class Outputs:
     """Publishes on ~/mask, ~/confidence, ~/color, ~/overlay, ~/points, ~/camera_info, ~/status.
 
@@ -54,7 +44,7 @@ class Outputs:
     `reference_frame`.
     """
 
-    def __init__(self, node: Any, taxonomy: Taxonomy, look: Look = Look()) -> None:
+    def __init__(self, node: Any, taxonomy: Taxonomy, look: Look) -> None:
         self.look = look
         self._node = node
         self._taxonomy = taxonomy
@@ -93,7 +83,7 @@ class Outputs:
         """All outputs of a Result with a segmentation but its status."""
         segmentation, anchor = result.segmentation, result.anchor
         assert segmentation is not None and anchor is not None
-        header, labels = anchor.header, self._labels(segmentation)
+        header, labels = anchor.header, sure_labels(segmentation, self.look.minimum_confidence)
         height, width = labels.shape
         placed = Header(stamp=header.stamp, frame_id=reference_frame)
         if self._wanted("confidence"):
@@ -109,13 +99,6 @@ class Outputs:
         if self._wanted("points"):
             points = semantic_points(result, labels, reference, self._taxonomy)
             self._send("points", PointCloud2(header=placed, **cloud_fields(points, PointField)))
-
-    def _labels(self, segmentation: Segmentation) -> np.ndarray:
-        if self.look.minimum_confidence <= 0:
-            return segmentation.labels
-        labels = segmentation.labels.copy()
-        labels[segmentation.confidence < self.look.minimum_confidence] = IGNORE
-        return labels
 
     def _publish_pictures(self, result: Result, header: Header, labels: np.ndarray) -> None:
         color = self._taxonomy.colorize(labels)

@@ -17,7 +17,7 @@ from any2seg_ros.monitor import Monitor
 from any2seg_ros.node.declaration import Declaration
 from any2seg_ros.node.geometry import Geometry
 from any2seg_ros.node.inputs import Inputs
-from any2seg_ros.node.outputs import Look, Outputs
+from any2seg_ros.node.outputs import Outputs
 from any2seg_ros.node.reports import (
     Diagnostics,
     Latencies,
@@ -82,7 +82,7 @@ class SegmenterNode(LifecycleNode):
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
             segmenter.prepare(m for m, sensor in parameters.sensors.items() if sensor.enabled)
-            self._outputs = Outputs(self, segmenter.taxonomy, self._look())
+            self._outputs = Outputs(self, segmenter.taxonomy, self.parameters.look())
             if self._diagnostics is None:
                 self._diagnostics = Diagnostics(self, self._report, parameters.diagnostics_period)
         except Exception as error:  # whatever a model's file, an engine or a QoS trips over
@@ -353,15 +353,11 @@ class SegmenterNode(LifecycleNode):
             self._synchronizer.reset()
             self._pipeline.reset()
 
-    def _look(self) -> Look:
-        p = self.parameters
-        return Look(p.confidence_encoding, p.minimum_confidence, p.overlay_opacity)
-
     def _apply(self, changed: list[Any]) -> None:
         """Parameters have been changed at run time; what could not be was refused before."""
         before, now = self._declaration.accept(changed)
         if self._outputs is not None:
-            self._outputs.look = self._look()
+            self._outputs.look = self.parameters.look()
             if before.minimum_confidence != now.minimum_confidence and self._synchronizer:
                 self._outputs.publish_classes(self._own_header())
         if self._pipeline is not None and before.pipeline_config() != now.pipeline_config():
