@@ -31,6 +31,7 @@ from {module} import main
 if __name__ == "__main__":  # worker processes import this file
     sys.exit(main())
 """
+TOO_OLD = ("foxy", "galactic", "humble", "iron")
 MESSAGE_STAND_INS = FROM_PYPI / "stand_ins" / "messages"
 BASE = ("requirements.txt", "requirements-engines.txt", "requirements-simulation.txt")
 FOR_TESTS = ("requirements-training.txt", "requirements-teachers.txt", "requirements-test.txt")
@@ -154,7 +155,7 @@ def _shown(path: Path) -> str:
 def _ground() -> tuple[str, ...]:
     """What an environment stands on: another one is made when any of it changes."""
     names = ("ROS_DISTRO", "AMENT_PREFIX_PATH") if os.environ.get("ROS_DISTRO") else ()
-    return (sys.version, *(os.environ.get(name, "") for name in names))
+    return (sys.version, str(ROOT), *(os.environ.get(name, "") for name in names))
 
 
 def make_venv(place: Place) -> None:
@@ -371,6 +372,22 @@ def set_up(tests: bool) -> None:
     print(f"Set up in {took:.0f} s: {size - start:+.0f} MB, {size:.0f} MB in all", flush=True)
 
 
+def check(place: Place) -> None:
+    """`Failed` where a set-up would end in words that nobody understands."""
+    for path in (ROOT, place.venv):
+        if any(character.isspace() for character in str(path)):
+            raise Failed(
+                f"any2seg: '{path}' has a space in it, which scripts and ROS's build tools do not "
+                "bear: put it elsewhere (of the environment: make VENV=/path/without/spaces)"
+            )
+    if os.environ.get("ROS_DISTRO") in TOO_OLD:
+        raise Failed(
+            f"any2seg: ROS 2 {os.environ['ROS_DISTRO']} comes with a NumPy that is older than what "
+            "segmenting needs (1.26): use a shell in which no ROS is sourced, and make takes one "
+            "from PyPI; for the vehicle see docs/setup.md"
+        )
+
+
 def main() -> int:
     """Set up; a failure is told in its own words and gives 1."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -378,6 +395,7 @@ def main() -> int:
     wanted = parser.parse_args()
     try:
         place = Place(venv_folder())
+        check(place)
         with alone(place):
             set_up(wanted.tests)
     except Failed as failure:
