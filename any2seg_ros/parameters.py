@@ -336,7 +336,10 @@ class NodeParameters:
         if sensor.extrinsics == "tf":
             return None
         values = _numbers(f"{modality.label}.extrinsics", sensor.extrinsics, 7)
-        return transform(values[:3], values[3:])
+        try:
+            return transform(values[:3], values[3:])
+        except ValueError as error:
+            raise ValueError(f"{modality.label}.extrinsics: {error}") from None
 
     def check(self) -> None:
         """ValueError that says which parameter is wrong, and what it may be."""
@@ -354,10 +357,20 @@ class NodeParameters:
             value = self.get(entry.name)
             if (low is not None and value < low) or (high is not None and value > high):
                 raise ValueError(f"{entry.name} is {value}, but must be from {low} to {high}")
-        if bool(self.width) != bool(self.height):
-            raise ValueError("width and height: give both or none")
+        try:
+            self.synchronizer_config(0.0, False)
+        except ValueError as error:
+            raise ValueError(f"anchors: {error}") from None
+
+    def check_together(self) -> None:
+        """ValueError where parameters that are good by themselves do not go together."""
+        for one, other in (("width", "height"), ("reference_width", "reference_height")):
+            if bool(self.get(one)) != bool(self.get(other)):
+                raise ValueError(f"{one} and {other}: give both or none")
+        event = self.sensors[_EVENT]
+        if event.transport != "raw" and event.type != "image":
+            raise ValueError(f"event.transport is '{event.transport}': only event.type image is")
         self.reference_camera()
-        self.synchronizer_config(0.0, False)
 
     def get(self, name: str) -> Any:
         """The value of the parameter called `name`, such as `rgb.enabled`."""
@@ -393,8 +406,11 @@ def _entry(name: str, default: Any, item: Field) -> Entry:
     return Entry(name, default, item.metadata["text"], low, high, item.metadata["live"])
 
 
-def from_values(values: Mapping[str, Any]) -> NodeParameters:
-    """The parameters of ROS values by name; those not given have their defaults. ValueError."""
+def from_values(values: Mapping[str, Any], together: bool = True) -> NodeParameters:
+    """The parameters of ROS values by name; those not given have their defaults. ValueError.
+
+    `together`: they are all that are to come, and must go together.
+    """
     sensors = {}
     given = {entry.name: values.get(entry.name, entry.default) for entry in entries()}
     for modality in Modality:
@@ -405,6 +421,8 @@ def from_values(values: Mapping[str, Any]) -> NodeParameters:
     top["anchors"] = tuple(top["anchors"])
     parameters = NodeParameters(**top, sensors=MappingProxyType(sensors))
     parameters.check()
+    if together:
+        parameters.check_together()
     return parameters
 
 

@@ -107,7 +107,10 @@ class Preparation:
         self.cameras: dict[Modality, Camera] = {}
         self.poses: dict[Modality, np.ndarray] = {}
         self.invalid: Counter[Modality] = Counter()
+        self.reference_frame = ""
+        """TF frame of the reference camera, as far as it is known."""
         self._health = self._new_health()
+        self._anew = False
         self._stream = EventStream()
         self._placer: Placer | None = None
 
@@ -121,10 +124,9 @@ class Preparation:
         self._health = self._new_health()
 
     def reset(self) -> None:
-        """Forget the past, as after a jump of time."""
+        """Forget the past, as after a jump of time; what is being prepared still has the old."""
         self._stream.reset()
-        for health in self._health.values():
-            health.reset()
+        self._anew = True
 
     def admit(self, modality: Modality, msg: Any, arrival: int, now: int | None = None) -> Received:
         """A message for the synchronizer; packets of events join their stream here.
@@ -182,6 +184,9 @@ class Preparation:
     def prepare(self, frame: Frame) -> Prepared:
         """The images of a Frame of `Received`s (events: a list of them), as far as usable."""
         began = time.perf_counter()
+        if self._anew:
+            self._anew = False
+            self._health = self._new_health()
         received = {m: _last(x) for m, x in frame.measurements.items()}
         decoded = self._decode(frame, received)
         images: Mapping[Modality, np.ndarray] = {}
@@ -208,6 +213,10 @@ class Preparation:
                 self.invalid[modality] += 1
                 availability[modality] = Availability.INVALID
                 reasons[modality] = str(reason)
+            except Exception as error:  # one sensor's must not cost the others theirs
+                self.invalid[modality] += 1
+                availability[modality] = Availability.INVALID
+                reasons[modality] = f"cannot be used: {type(error).__name__}: {error}"
         return Frame(frame.stamp, measurements, availability, reasons, frame.anchor)
 
     def _heard(self, modality: Modality, received: Mapping[Modality, Received]) -> int | None:

@@ -24,7 +24,7 @@ OTHERS = {
     "params_file": (str(find("config/any2seg.yaml")), "file with parameters"),
     "model": ("", "weights (.safetensors); empty for what the parameters say"),
     "device": ("", "auto, cpu, cuda, ...; empty for what the parameters say"),
-    "use_sim_time": ("false", "take the time from /clock"),
+    "use_sim_time": ("", "true: take the time from /clock; empty for what params_file says"),
     "log_level": ("info", "debug, info, warn or error"),
     "respawn": ("false", "start the node again when it ends"),
     "rviz": ("false", "start RViz beside it"),
@@ -44,7 +44,7 @@ def nodes(context) -> list:
     """The segmenter, and RViz if it is wanted."""
     values = {name: LaunchConfiguration(name).perform(context) for name in (*TOPICS, *OTHERS)}
     simulated = values["use_sim_time"].lower() in ("true", "1")
-    given = {"use_sim_time": simulated}
+    given = {"use_sim_time": simulated} if values["use_sim_time"] else {}
     given |= {name: values[name] for name in ("model", "device") if values[name]}
     segmenter = Node(
         package="any2seg_ros",

@@ -100,3 +100,10 @@ def test_a_rotation_of_no_length_is_refused():
     zero = SimpleNamespace(x=0.0, y=0.0, z=0.0, w=0.0)
     with pytest.raises(ValueError, match="quaternion"):
         transform_matrix(SimpleNamespace(translation=zero, rotation=zero))
+
+
+@pytest.mark.parametrize("focal", [1e-9, 0.6, 1e7])
+def test_an_absurd_focal_length_is_refused(focal):
+    k = [focal, 0.0, 320.0, 0.0, focal, 240.0, 0.0, 0.0, 1.0]
+    with pytest.raises(Unusable, match="absurd focal length"):
+        camera_from_info(info(k=k))

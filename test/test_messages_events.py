@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any2seg_ros.messages import EventDecoder, EventDecoderConfig
+from any2seg_ros.messages.events import SensorClock
 from any2seg_ros.messages.words import EVT3, WordDecoder
 from any2seg_ros.modalities import Unusable
 
@@ -354,3 +355,23 @@ def test_any_bytes_are_decoded_or_refused(data, encoding, big):
     assert events.x.dtype == events.y.dtype == np.uint16
     assert len(events.t) == len(events.x) == len(events.y) == len(events.p)
     assert (events.x < 1280).all() and (events.y < 720).all()
+
+
+@pytest.mark.parametrize("step", [0.06, 0.3, 0.49, 0.6])
+def test_a_host_s_clock_that_is_set_forward_is_followed_within_seconds(step):
+    clock, second = SensorClock(), 1_000_000_000
+    for i in range(400):
+        sensor = i * second // 100
+        stamp = 100 * second + sensor + (round(step * second) if i >= 100 else 0)
+        offset = clock.offset(sensor, stamp)
+        if i < 100 or i >= 350:
+            assert abs(sensor + offset - stamp) <= second // 100
+
+
+def test_one_packet_that_is_stamped_too_early_is_forgotten_within_seconds():
+    clock, second = SensorClock(), 1_000_000_000
+    for i in range(400):
+        sensor = i * second // 100
+        stamp = 100 * second + sensor - (round(0.3 * second) if i == 100 else 0)
+        offset = clock.offset(sensor, stamp)
+    assert abs(sensor + offset - stamp) <= second // 100

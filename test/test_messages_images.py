@@ -301,3 +301,10 @@ def test_labels_are_class_ids_whatever_holds_them(msg):
 def test_what_holds_no_class_ids_is_unusable_as_labels(msg, reason):
     with pytest.raises(Unusable, match=reason):
         decode_labels(msg)
+
+
+@pytest.mark.parametrize("encoding", ["bayer_rggb8", "bayer_rggb16", "yuv422"])
+def test_an_empty_image_is_refused_before_anything_reads_it(encoding):
+    msg = image(encoding, b"", width=1920, height=1200, step=3840)
+    with pytest.raises(Unusable, match="image data are empty"):
+        decode_image(msg)

@@ -63,12 +63,21 @@ def test_defaults_are_those_of_the_classes_that_they_configure():
         ("anchors", ["sonar"], "rgb, depth, lidar, event"),
         ("anchors", ["rgb", "rgb"], "twice"),
         ("width", 640, "both or none"),
+        ("reference_width", 640, "reference_height: give both or none"),
+        ("event.transport", "compressed", "only event.type image"),
+        ("lidar.extrinsics", "0 0 0 0 0 0 0", "lidar.extrinsics: a rotation"),
     ],
 )
 def test_wrong_values_are_refused_with_what_they_may_be(name, value, words):
     with pytest.raises(ValueError, match=words.split()[0]) as caught:
         from_values({name: value})
     assert words in str(caught.value)
+
+
+def test_what_must_go_together_can_be_set_one_after_the_other():
+    assert from_values({"width": 640}, together=False).width == 640
+    with pytest.raises(ValueError, match="must be from"):
+        from_values({"width": -1}, together=False)
 
 
 def test_extrinsics_are_a_pose_in_metres_and_a_quaternion():

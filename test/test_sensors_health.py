@@ -167,3 +167,27 @@ def test_every_check_can_be_turned_off():
 @pytest.mark.parametrize("modality", list(Modality))
 def test_a_measurement_without_content_is_unusable(modality, data):
     assert drive(Health(modality), [data]) == ["measurement has no content"]
+
+
+def test_stamps_that_come_to_agree_with_the_hosts_clock_are_right():
+    """The host's clock was an hour ahead of PTP stamps when the node began, then it was set."""
+    health = Health(Modality.RGB)
+    ahead = drive(health, (picture() for _ in range(40)), now=lambda stamp: stamp + 3600 * SECOND)
+    agree = drive(health, (picture() for _ in range(60)), start=10 * SECOND)
+    assert set(ahead) == {None}
+    assert agree[-30:] == [None] * 30
+
+
+def test_a_light_that_is_switched_on_is_no_storm_and_a_storm_is_one():
+    config = HealthConfig()
+    assert drive(Health(Modality.EVENT, config), [burst(10_000_000, 1)]) == [None]
+    (reason,) = drive(Health(Modality.EVENT, config), [burst(50_000_000, 4)])
+    assert "event storm" in reason
+
+
+def burst(length, each):
+    """`each` events a pixel of 100 x 60 within `length` ns."""
+    x, y = np.meshgrid(np.arange(100, dtype=np.uint16), np.arange(60, dtype=np.uint16))
+    x, y = np.tile(x.ravel(), each), np.tile(y.ravel(), each)
+    t = np.linspace(0, length, len(x)).astype(np.int64)
+    return Events(t, x, y, x > 50, 100, 60)

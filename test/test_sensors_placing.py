@@ -154,3 +154,21 @@ def test_a_cloud_of_any_bits_is_placed_or_refused_without_a_warning(data):
         placed = Placer(REFERENCE, SIZE).place(frame(lidar=cloud))
     image = placed.images.get(Modality.LIDAR)
     assert image is None or (image >= 0).all() and (image <= 1).all()
+
+
+def test_what_nobody_thought_of_costs_its_own_sensor_only(monkeypatch):
+    def trip(*_):
+        raise ZeroDivisionError("nobody thought of it")
+
+    monkeypatch.setattr("any2seg_ros.sensors.placing.place_rgb", trip)
+    placed = Placer(REFERENCE, SIZE).place(frame())
+    assert list(placed.images) == [Modality.DEPTH, Modality.LIDAR, Modality.EVENT]
+    assert placed.availability[Modality.RGB] == Availability.INVALID
+    assert "cannot be placed: ZeroDivisionError" in placed.reasons[Modality.RGB]
+
+
+@pytest.mark.parametrize("focal", [1e-6, 1e6])
+def test_absurd_cameras_do_not_fail_and_do_not_hang(focal):
+    camera = Camera(640, 360, focal, focal, 319.5, 179.5)
+    made = [Measurement(m, STAMP, data, camera) for m, data in measurements().items()]
+    Placer(REFERENCE, SIZE).place(Frame.of(*made))

@@ -36,6 +36,9 @@ def camera_from_info(msg: Any) -> Camera:
     if roi is not None and roi.width and roi.height:
         width, height = int(roi.width), int(roi.height)
         cx, cy = cx - int(roi.x_offset), cy - int(roi.y_offset)
+    for focal, length in ((fx, width), (fy, height)):
+        if length and not 0.01 < focal / length < 1000:
+            raise Unusable(f"camera_info has an absurd focal length: {focal:g} for {length} px")
     camera = Camera(width, height, fx, fy, cx, cy, coefficients, model)
     across = max(1, int(getattr(msg, "binning_x", 0)))
     down = max(1, int(getattr(msg, "binning_y", 0)))

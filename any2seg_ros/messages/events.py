@@ -22,6 +22,7 @@ from any2seg_ros.modalities import Events, Unusable
 from any2seg_ros.sensors.events import concatenate
 
 _EVER = 1 << 62
+_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class EventDecoderConfig:
     """Largest difference in speed between the sensor's and the host's clock, in 1e-6."""
     jump_s: float = 0.5
     """A packet that comes by more than this later than expected begins a new time."""
+    step_s: float = 0.01
+    """Where for a second all packets come by more than this later than expected, the host's clock
+    was set: a new time begins as well."""
     synchronised_s: float = 0.2
     """EventArray and libcaer times this near to the stamp are taken as host time as they are."""
 
@@ -43,6 +47,8 @@ class SensorClock:
         self._config = config
         self._offset: int | None = None
         self._last = 0
+        self._least = _EVER
+        self._since = 0
 
     def offset(self, sensor: int, stamp: int) -> int:
         """What to add to the sensor's time for a packet stamped `stamp`, last event at `sensor`.
@@ -55,9 +61,23 @@ class SensorClock:
             expected = self._offset + int(drift)
             if difference > expected + self._config.jump_s * 1e9:
                 expected = difference
+            least = self._least_of_a_second(difference, stamp)
+            if least is not None and least > expected + self._config.step_s * 1e9:
+                expected = least
             difference = min(difference, expected)
         self._offset, self._last = difference, stamp
         return difference
+
+    def _least_of_a_second(self, difference: int, stamp: int) -> int | None:
+        """The smallest difference of the second that ends with this packet; None within one."""
+        if not 0 <= stamp - self._since < 2 * _SECOND:
+            self._least, self._since = difference, stamp
+            return None
+        self._least = min(self._least, difference)
+        if stamp - self._since < _SECOND:
+            return None
+        least, self._least, self._since = self._least, _EVER, stamp
+        return least
 
 
 class EventDecoder:

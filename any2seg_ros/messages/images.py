@@ -89,6 +89,8 @@ def decode_image(msg: Any) -> np.ndarray:
 
 
 def _bridged(msg: Any) -> np.ndarray:
+    if len(as_bytes(msg.data)) == 0:
+        raise Unusable("image data are empty")
     try:
         from cv_bridge import CvBridge
     except Exception as error:

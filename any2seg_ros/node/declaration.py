@@ -34,7 +34,7 @@ class Declaration:
     def judge(self, changes: list[Any]) -> SetParametersResult:
         """Refuse, with the reason, values that are wrong and those that a running node cannot take.
 
-        Before the node is configured everything can be set.
+        Before the node is configured everything can be set, one after another.
         """
         ours = [change for change in changes if change.name in self._entries]
         running = self._node.running
@@ -45,7 +45,8 @@ class Declaration:
                     "set it after cleanup, then configure again"
                 )
         try:
-            wanted = from_values(self._values() | {change.name: change.value for change in ours})
+            changed = {change.name: change.value for change in ours}
+            wanted = from_values(self._values() | changed, together=running)
             for modality, sensor in wanted.sensors.items():
                 if running and sensor.enabled:
                     type_of(modality, wanted)
@@ -57,7 +58,7 @@ class Declaration:
         """The parameters before and after changes that were judged good."""
         before = self.parameters
         ours = {change.name: change.value for change in changes if change.name in self._entries}
-        self.parameters = from_values(self._values() | ours)
+        self.parameters = from_values(self._values() | ours, together=False)
         return before, self.parameters
 
     def _values(self) -> dict[str, Any]:

@@ -32,8 +32,12 @@ class Geometry:
         self._looked: dict[Modality, int] = {}
         self._frames: dict[Modality, str] = {}
         self._fixed = parameters.reference_camera()
-        self._file = Path(parameters.reference_file) if parameters.reference_file else None
-        self.reference_frame = parameters.reference_frame
+        name = parameters.reference_file
+        self._file = Path(name).expanduser() if name else None
+        self._refused = "no camera_info yet"
+        pipeline.reference_frame = parameters.reference_frame or pipeline.reference_frame
+        pipeline.cameras.clear()
+        pipeline.poses.clear()
         self.notes: list[str] = []
         self.changed = False
         """A sensor has been located for the first time: tables could be made beforehand."""
@@ -46,13 +50,28 @@ class Geometry:
         elif self._file is not None:
             self._recall(self._file)
 
+    @property
+    def reference_frame(self) -> str:
+        """TF frame of the reference camera; empty while it is not known."""
+        return self._pipeline.reference_frame
+
+    def forget(self) -> None:
+        """The transforms of a time that is over; static ones stay."""
+        self._buffer.clear()
+        self._looked.clear()
+
     def stop(self) -> None:
         """Listen to TF no more."""
         self._listener.unregister()
 
     def hear_info(self, modality: Modality, msg: Any) -> None:
         """Take a CameraInfo; Unusable if it is not calibrated."""
-        camera = camera_from_info(msg)
+        try:
+            camera = camera_from_info(msg)
+        except Unusable as reason:
+            if modality == Modality.RGB:
+                self._refused = str(reason)
+            raise
         registered = self._parameters.sensors[modality].registered
         if modality != Modality.RGB:
             if not registered:
@@ -60,7 +79,7 @@ class Geometry:
             return
         self._pipeline.cameras[modality] = camera
         if not self._parameters.reference_frame:
-            self.reference_frame = msg.header.frame_id
+            self._pipeline.reference_frame = msg.header.frame_id
         if self._fixed is None and self._pipeline.reference != camera:
             self._pipeline.reference = camera
             if self._file is not None:
@@ -70,7 +89,7 @@ class Geometry:
         """Make sure that the pipeline knows the sensor's camera and pose; Unusable if it cannot."""
         sensor = self._parameters.sensors[modality]
         if self._pipeline.reference is None:
-            raise Unusable("reference camera is unknown: no camera_info yet")
+            raise Unusable(f"reference camera is unknown: {self._refused}")
         needs_camera = modality in (Modality.DEPTH, Modality.EVENT) and not sensor.registered
         if needs_camera and modality not in self._pipeline.cameras:
             raise Unusable("no camera_info of the sensor yet")
@@ -86,7 +105,9 @@ class Geometry:
 
     def _look_up(self, modality: Modality, frame_id: str) -> None:
         if modality == Modality.RGB and not self.reference_frame:
-            self.reference_frame = frame_id
+            self._pipeline.reference_frame = frame_id
+        if not self.reference_frame:
+            raise Unusable("frame of the reference camera is unknown: set reference_frame")
         try:
             found = self._buffer.lookup_transform(self.reference_frame, frame_id, Time())
         except tf2_ros.TransformException as error:
@@ -110,6 +131,6 @@ class Geometry:
             values = json.loads(path.read_text())
             camera = dict(values["camera"], distortion=tuple(values["camera"]["distortion"]))
             self._pipeline.reference = Camera(**camera)
-            self.reference_frame = self.reference_frame or str(values["frame"])
+            self._pipeline.reference_frame = self.reference_frame or str(values["frame"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             self.notes.append(f"{path} holds no reference camera, it is made anew: {error}")

@@ -55,8 +55,6 @@ class SegmenterNode(LifecycleNode):
         self._diagnostics: Diagnostics | None = None
         self._timers: list[Any] = []
         self._jumps: Any = None
-        self._late_before = 0
-        self._opened_before = 0
         self._status_at = 0
         self._broken_packets = 0
         self._diagnosed_at = 0
@@ -217,11 +215,12 @@ class SegmenterNode(LifecycleNode):
             return
         monitor.stamp = received.stamp
         resets = synchronizer.counters.resets
-        for frame in synchronizer.add(modality, received.stamp, received, arrival):
-            worker.hand(frame)
+        frames = synchronizer.add(modality, received.stamp, received, arrival)
         if synchronizer.counters.resets > resets:
             self.get_logger().info("stamps have jumped backwards: starting anew")
-            pipeline.reset()
+            self._forget()
+        for frame in frames:
+            worker.hand(frame)
 
     def _hear_info(self, modality: Modality, msg: Any) -> None:
         if self._geometry is None:
@@ -351,6 +350,15 @@ class SegmenterNode(LifecycleNode):
         if self._synchronizer is not None and self._pipeline is not None:
             self.get_logger().info("time has jumped: starting anew")
             self._synchronizer.reset()
+            self._forget()
+
+    def _forget(self) -> None:
+        """What belongs to the time before a jump."""
+        if self._worker is not None:
+            self._worker.forget()
+        if self._geometry is not None:
+            self._geometry.forget()
+        if self._pipeline is not None:
             self._pipeline.reset()
 
     def _apply(self, changed: list[Any]) -> None:

@@ -39,6 +39,11 @@ class Worker:
             self._next = frame
             self._changed.notify()
 
+    def forget(self) -> None:
+        """Drop the Frame that waits, if one does."""
+        with self._changed:
+            self._next = None
+
     def stop(self, patience: float = 10.0) -> None:
         """End the thread after the Frame that it is at; at most `patience` seconds."""
         with self._changed:

@@ -93,6 +93,6 @@ def _moved(data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray) -
         points += np.float32(offset)
     index, pixel = calibration.project(x, y, z, view)
     z = z[index]
-    spread = int(step / ratio) + 1
+    spread = min(int(step / ratio) + 1, max(view.width, view.height))
     point = nearest(pixel, z, view.width, view.height, spread, only_gaps=True)
     return np.append(z, np.float32(np.inf)).take(point).reshape(view.height, view.width)

@@ -14,6 +14,10 @@ import numpy as np
 
 from any2seg_ros.modalities import Events, Measurement, Modality, Unusable
 
+_BURST_S = 0.05
+"""Events that come within so many seconds are counted as if they had taken them: a light that is
+switched on is no storm."""
+
 _SAMPLES = 48
 """Lines and columns of an image that are looked at."""
 
@@ -43,7 +47,8 @@ class HealthConfig:
     future_s: float = 0.2
     """How far in the future a stamp may be, in seconds."""
     drift_s: float = 1.0
-    """How far the delay of a sensor's stamps may drift from its first delay, in seconds."""
+    """How far the delay of a sensor's stamps may drift from its first delay, in seconds. A delay
+    below this is that of clocks that agree, whatever the first one was."""
     drift_window: int = 20
     """Measurements over which the smallest delay is taken."""
 
@@ -112,8 +117,8 @@ class Health:
         if len(self._delays) < config.drift_window:
             return
         smallest = min(self._delays)
-        if self._first_delay is None:
-            self._first_delay = smallest
+        if self._first_delay is None or abs(smallest) <= config.drift_s * 1e9:
+            self._first_delay = smallest  # stamps that agree with the host's clock are right
         drift = (smallest - self._first_delay) * 1e-9
         if abs(drift) > config.drift_s:
             raise Unusable(f"clock has drifted against the host's by {drift:.2f} s")
@@ -167,7 +172,7 @@ class Health:
         config = self._config
         if not config.storm_rate or len(events) < 1000:
             return
-        seconds = max(1e-3, float(events.t[-1] - events.t[0]) * 1e-9)
+        seconds = max(_BURST_S, float(events.t[-1] - events.t[0]) * 1e-9)
         rate = len(events) / seconds
         if rate > config.storm_rate * events.width * events.height:
             raise Unusable(f"event storm: {rate * 1e-6:.1f} million a second")

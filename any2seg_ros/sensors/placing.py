@@ -89,6 +89,9 @@ class Placer:
             except Unusable as reason:
                 placed.availability[modality] = Availability.INVALID
                 placed.reasons[modality] = str(reason)
+            except Exception as error:  # one sensor's must not cost the others theirs
+                placed.availability[modality] = Availability.INVALID
+                placed.reasons[modality] = f"cannot be placed: {type(error).__name__}: {error}"
         return placed
 
     def place_one(self, measurement: Measurement) -> np.ndarray:

@@ -107,7 +107,7 @@ def _warped(
 ) -> tuple[np.ndarray, np.ndarray]:
     factor = max(1, int(min(camera.fx / view.fx, camera.fy / view.fy)))
     if factor > 1:
-        camera = camera.resized(camera.width // factor, camera.height // factor)
+        camera = camera.resized(max(1, camera.width // factor), max(1, camera.height // factor))
         image = shrink(image, camera.width, camera.height)
     u, v = calibration.warp(view, camera, reference_from_sensor)
     seen = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

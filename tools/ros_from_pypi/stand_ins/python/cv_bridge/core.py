@@ -86,5 +86,8 @@ def _pixels(msg: Image, channels: int, dtype: np.dtype) -> np.ndarray:
     if channels > 1:
         shape, strides = (*shape, channels), (*strides, dtype.itemsize)
     source = dtype.newbyteorder() if foreign else dtype
+    needed = (msg.height - 1) * msg.step + msg.width * channels * dtype.itemsize
+    if len(msg.data) < max(needed, 1):  # of an empty buffer NumPy does not check the size
+        raise CvBridgeError(f"image data are truncated: {len(msg.data)} of {needed} bytes")
     pixels = np.ndarray(shape, source, buffer=msg.data, strides=strides)
     return np.ascontiguousarray(pixels.astype(dtype) if foreign else pixels)
