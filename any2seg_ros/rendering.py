@@ -11,6 +11,7 @@ from any2seg_ros.messages import labelled_points
 from any2seg_ros.modalities import IGNORE, Camera, Modality, Segmentation
 from any2seg_ros.pipeline import Result
 from any2seg_ros.sensors import calibration
+from any2seg_ros.sensors.rgb import seen
 from any2seg_ros.taxonomy import Taxonomy
 
 DEPTH_COLUMNS = 320
@@ -33,16 +34,17 @@ def sure_labels(segmentation: Segmentation, minimum: float) -> np.ndarray:
     return np.where(segmentation.confidence < minimum, np.uint8(IGNORE), segmentation.labels)
 
 
-def background(result: Result, width: int, height: int) -> np.ndarray:
+def background(result: Result, view: Camera) -> np.ndarray:
     """What an overlay is laid over, uint8 (height, width, 3): the camera's image, if there is one.
 
-    Without a camera it is the brightest channel of the first image that the network ate.
+    It is shown as `view` sees it, the reference camera at the size of the overlay. Without a camera
+    it is the brightest channel of the first image that the network ate.
     """
+    width, height = view.width, view.height
     camera = result.frame.measurements.get(Modality.RGB)
     if camera is not None and isinstance(camera.data, np.ndarray):
-        pixels = np.ascontiguousarray(camera.data)
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
+        pixels, _ = seen(camera, view)
+        return np.ascontiguousarray(np.broadcast_to(pixels, (height, width, 3)))
     if not result.images:
         return np.zeros((height, width, 3), np.uint8)
     plane = np.clip(result.images[min(result.images)].max(0) * 255.0, 0, 255).astype(np.uint8)
@@ -50,10 +52,11 @@ def background(result: Result, width: int, height: int) -> np.ndarray:
     return cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB)
 
 
-def overlay(result: Result, color: np.ndarray, opacity: float) -> np.ndarray:
+def overlay(result: Result, color: np.ndarray, opacity: float, reference: Camera) -> np.ndarray:
     """`color` uint8 (h, w, 3) laid over the background with an opacity in 0..1."""
     height, width = color.shape[:2]
-    return cv2.addWeighted(background(result, width, height), 1 - opacity, color, opacity, 0.0)
+    behind = background(result, reference.resized(width, height))
+    return cv2.addWeighted(behind, 1 - opacity, color, opacity, 0.0)
 
 
 def semantic_points(

@@ -7,7 +7,7 @@ import pytest
 
 from any2seg_ros.modalities import Camera, Frame, Measurement, Modality, Segmentation
 from any2seg_ros.pipeline import Result
-from any2seg_ros.rendering import semantic_points
+from any2seg_ros.rendering import overlay, semantic_points
 from any2seg_ros.taxonomy import DELIVER
 
 CAMERA = Camera(64, 48, 50.0, 50.0, 31.5, 23.5)
@@ -42,3 +42,16 @@ def test_depth_gives_points_too_also_where_it_is_registered(camera: Camera | Non
     assert len(points) == 24 * 64
     np.testing.assert_allclose(points["z"], 2.0)
     assert (points["class_id"] == np.where(points["x"] < 0, 3, 9)).all()
+
+
+def test_an_overlay_shows_what_the_reference_camera_would_see() -> None:
+    """The camera has twice the focal length of the reference: its picture is the middle half."""
+    camera = Camera(64, 48, 80.0, 80.0, 31.5, 23.5)
+    reference = Camera(64, 48, 40.0, 40.0, 31.5, 23.5)
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:, 32:] = 200
+    result = result_of(Measurement(Modality.RGB, 1, picture, camera))
+    laid = overlay(result, np.zeros((48, 64, 3), np.uint8), 0.0, reference)
+    assert (laid[24, 17:31] < 20).all() and (laid[24, 34:47] > 180).all()
+    own = overlay(result, np.zeros((48, 64, 3), np.uint8), 0.0, camera)
+    assert np.array_equal(own, picture)

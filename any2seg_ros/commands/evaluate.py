@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
         latency_frames: Annotated[
             int, typer.Option(min=0, help="Frames on which every subset is timed.")
         ] = 5,
-        seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
         labels: Annotated[
             Path | None, typer.Option(help="Bags: folder of label images, named by stamp in ns.")
         ] = None,
@@ -179,7 +179,7 @@ def show(report: Mapping[str, Any], out: Path) -> None:
         console.print(f"[yellow]{count} frames left out: {escape(reason)}")
     if report["partial"]:
         console.print("[yellow]interrupted: the report is partial")
-    console.print(f"{out / 'report.html'}\n{out / 'report.json'}")
+    console.print(escape(f"{out / 'report.html'}\n{out / 'report.json'}"))
 
 
 def show_comparison(first: Path, second: Path, out: Path) -> None:
@@ -205,7 +205,7 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
     for remark in remarks(a, b):
         console.print(f"[yellow]{escape(remark)}")
     write_atomically(out / "comparison.html", comparison_page(a, b))
-    console.print(str(out / "comparison.html"))
+    console.print(escape(str(out / "comparison.html")))
 
 
 def _digits(value: float | None, digits: int = 1) -> str:

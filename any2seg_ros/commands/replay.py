@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
         threads: Annotated[
             int | None, typer.Option(min=0, help="CPU threads; 0 leaves it to the engine.")
         ] = None,
-        seed: Annotated[int, typer.Option(help="Of the noise of --corrupt.")] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="Of the noise of --corrupt.")] = 0,
     ) -> None:
         """Run a bag through the node's code, as fast as the machine allows.
 
@@ -180,5 +180,6 @@ def show(report: Mapping[str, Any], out: Path) -> None:
     timing = report["timing"]
     console.print(
         f"{timing['bag_s']:.1f} s of driving in {timing['wall_s']:.1f} s"
-        f"{'; interrupted: partial' if report['partial'] else ''}\n{out / 'report.html'}"
+        f"{'; interrupted: partial' if report['partial'] else ''}"
     )
+    console.print(escape(str(out / "report.html")))

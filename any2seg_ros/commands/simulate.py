@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = "",
-        seed: Annotated[int, typer.Option(help="Another seed, another world.")] = 0,
+        seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
         first: Annotated[int, typer.Option(help="Number of the first drive of a bag.")] = 0,
         size: Annotated[
             str, typer.Option(metavar="WxH", help="Size of the RGB image.")

@@ -94,7 +94,6 @@ class Player:
         self.tape = tape
         self.starts: list[int] = []
         self.first_published: dict[tuple[int, Modality], int] = {}
-        self.last_published = 0
         sensor = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         self._publishers = {
             topic: node.create_publisher(message_class(kind), topic, sensor)
@@ -132,7 +131,6 @@ class Player:
             self.first_published.setdefault((index, message.modality), time.time_ns())
             cdr = restamp(message.cdr, start + message.stamp)
             self._publishers[message.topic].publish(cdr)
-            self.last_published = time.time_ns()
         self._sleep_until(start + length, index, start, tick)
 
     @staticmethod

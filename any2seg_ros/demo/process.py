@@ -39,11 +39,11 @@ class NodeProcess:
         self.stop()
 
     def check(self) -> None:
-        """RuntimeError with the end of the log if the node has ended by itself."""
+        """ChildProcessError with the end of the log if the node has ended by itself."""
         if self._process.poll() is None:
             return
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
-        raise RuntimeError(
+        raise ChildProcessError(
             f"the node ended by itself with {self._process.returncode}; "
             f"the end of {self.log}:\n{tail}"
         )
@@ -65,7 +65,7 @@ class NodeProcess:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until(self, ready: object, seconds: float, what: str) -> None:
-        """Wait for `ready()`; TimeoutError says `what` did not come, RuntimeError that it died."""
+        """Wait for `ready()`; TimeoutError says `what` did not come, ChildProcessError why not."""
         deadline = time.monotonic() + seconds
         while not ready():  # type: ignore[operator]
             self.check()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -59,7 +60,7 @@ def run(config: DemoConfig) -> dict:
     rgb, label = picture_topics(bag)
     truth = images(bag, label, tape.start, decode_labels)
     out = _fresh_folder(config.out)
-    console.print(f"Playing [bold]{bag.name}[/bold] to the node; results go to {out}/")
+    console.print(f"Playing [bold]{bag.name}[/bold] to the node; results go to {escape(str(out))}/")
     rclpy.init()
     talker, listener = rclpy.create_node("demo_player"), rclpy.create_node("demo_recorder")
     recorder = Recorder(listener, out / "output_bag")
@@ -88,7 +89,9 @@ def run(config: DemoConfig) -> dict:
     write_report(out / "report.html", report, result, camera, DELIVER)
     write_picture(out / "demo.jpg", result, camera, DELIVER)
     console.print(table(report))
-    console.print(f"Pictures: {out}/report.html   figures: {out}/report.json")
+    console.print(
+        f"Pictures: {escape(str(out))}/report.html   figures: {escape(str(out))}/report.json"
+    )
     return report
 
 

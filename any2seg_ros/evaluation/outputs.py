@@ -84,6 +84,8 @@ class NodeOutputs:
         assert segmentation is not None
         labels = sure_labels(segmentation, self._look.minimum_confidence)
         height, width = labels.shape
+        reference = self._walk.calibration.reference
+        assert reference is not None
         made: Mapping[str, Any] = {
             "mask": lambda: bag.message(IMAGE, header=header, **mask_fields(labels)),
             "confidence": lambda: bag.message(
@@ -94,7 +96,9 @@ class NodeOutputs:
             "color": lambda: self._image(header, self._taxonomy.colorize(labels)),
             "overlay": lambda: self._image(
                 header,
-                overlay(result, self._taxonomy.colorize(labels), self._look.overlay_opacity),
+                overlay(
+                    result, self._taxonomy.colorize(labels), self._look.overlay_opacity, reference
+                ),
             ),
             "points": lambda: self._points(result, labels, header),
             "camera_info": lambda: self._camera_info(header, width, height),

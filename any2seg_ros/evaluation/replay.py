@@ -204,7 +204,8 @@ class Replay:
         color = taxonomy.colorize(result.segmentation.labels)
         rgb = result.frame.measurements.get(Modality.RGB)
         pictures = {"camera": picture_of(rgb.data)} if rgb is not None else {}
-        pictures["overlay"] = overlay(result, color, 0.5)
+        if self.walk.calibration.reference is not None:
+            pictures["overlay"] = overlay(result, color, 0.5, self.walk.calibration.reference)
         pictures["mask"] = color
         if label is not None:
             pictures["truth"] = taxonomy.colorize(label)

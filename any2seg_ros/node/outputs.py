@@ -95,17 +95,19 @@ class Outputs:
         if self._wanted("mask"):
             self._send("mask", Image(header=header, **mask_fields(labels)))
         if self._wanted("color") or self._wanted("overlay"):
-            self._publish_pictures(result, header, labels)
+            self._publish_pictures(result, header, labels, reference)
         if self._wanted("points"):
             points = semantic_points(result, labels, reference, self._taxonomy)
             self._send("points", PointCloud2(header=placed, **cloud_fields(points, PointField)))
 
-    def _publish_pictures(self, result: Result, header: Header, labels: np.ndarray) -> None:
+    def _publish_pictures(
+        self, result: Result, header: Header, labels: np.ndarray, reference: Camera
+    ) -> None:
         color = self._taxonomy.colorize(labels)
         if self._wanted("color"):
             self._send("color", Image(header=header, **image_fields(color, "rgb8")))
         if self._wanted("overlay"):
-            laid = overlay(result, color, self.look.overlay_opacity)
+            laid = overlay(result, color, self.look.overlay_opacity, reference)
             self._send("overlay", Image(header=header, **image_fields(laid, "rgb8")))
 
     def _wanted(self, name: str) -> bool:

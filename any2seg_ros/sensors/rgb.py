@@ -20,12 +20,12 @@ def place_rgb(measurement: Measurement, view: Camera) -> np.ndarray:
     The picture keeps the lens distortion of the reference camera. Pixels that another camera does
     not see are 0, the mean colour.
     """
-    return _normalised(_seen(measurement, view), IMAGENET_MEAN, IMAGENET_STD)
+    return _normalised(seen(measurement, view), IMAGENET_MEAN, IMAGENET_STD)
 
 
 def place_ready(measurement: Measurement, view: Camera) -> np.ndarray:
     """A ready image (uint8, three channels or one) as float32 (3, h, w) in 0..1."""
-    image, blind = _seen(measurement, view)
+    image, blind = seen(measurement, view)
     return _normalised((image, blind), _ZERO, _ONE)
 
 
@@ -75,7 +75,7 @@ def shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _seen(measurement: Measurement, view: Camera) -> tuple[np.ndarray, np.ndarray | None]:
+def seen(measurement: Measurement, view: Camera) -> tuple[np.ndarray, np.ndarray | None]:
     """The picture on the view's raster, and which of its pixels the camera did not see."""
     camera = measurement.camera
     image = check_picture(measurement.data, camera)
