@@ -19,6 +19,8 @@ from any2seg_ros.modalities import Availability, Frame, Modality
 _NEVER, _FOREVER = -(1 << 62), 1 << 62
 _MODALITIES = tuple(Modality)
 _EVENT = Modality.EVENT
+_AGREEMENT = 5_000_000_000
+"""ns within which a second stamp must step back for a new time to begin."""
 
 
 @dataclass(frozen=True)
@@ -353,10 +355,11 @@ class Synchronizer:
     def _step_back(self, modality: Modality, stamp: int, message: Any, now: int) -> list[Frame]:
         """A stamp far behind its sensor's last: a new time begins if the next such one agrees.
 
-        One alone is a slip of its sensor, and late.
+        One alone is a slip of its sensor, and late; so are two that are far from each other.
         """
         suspect = self._suspect
-        if suspect is None:
+        if suspect is None or not 0 <= now - suspect[3] <= _AGREEMENT:
+            self.counters.late += suspect is not None
             self._suspect = (modality, stamp, message, now)
             return []
         self.reset()

@@ -458,6 +458,16 @@ def test_one_stamp_that_slips_back_resets_nothing_and_no_frame_goes_back():
     assert stamps == sorted(stamps) and len(stamps) >= 29
 
 
+@pytest.mark.parametrize(("apart", "resets"), [(1, 1), (3600, 0)])
+def test_slips_of_two_sensors_agree_only_when_they_are_near_each_other(apart, resets):
+    synchronizer = Synchronizer(SynchronizerConfig())
+    for modality in (RGB, LIDAR):
+        synchronizer.add(modality, START + 2000 * MS, None, 2000 * MS)
+    synchronizer.add(LIDAR, START, None, 2100 * MS)  # it slips, and dies
+    synchronizer.add(RGB, START, None, (2100 + apart * 1000) * MS)
+    assert synchronizer.counters.resets == resets
+
+
 def test_a_single_sensor_that_begins_anew_loses_no_message():
     synchronizer = Synchronizer(SynchronizerConfig())
     rows = [(k, START + k * 100 * MS) for k in range(10)]

@@ -66,6 +66,11 @@ class Tape:
             for modality, topic, due, cdr in sorted(rows, key=lambda row: row[2])
         ]
 
+    @property
+    def seconds(self) -> float:
+        """From the first message to the last."""
+        return self.messages[-1].due * 1e-9
+
     def _rows(self, path: Path) -> Iterator[tuple[Modality, str, int, bytes]]:
         modalities = {modality.label: modality for modality in Modality}
         with Reader(path) as reader:

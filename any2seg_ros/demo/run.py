@@ -57,6 +57,8 @@ def run(config: DemoConfig) -> dict:
     bag = config.bag or resources.find("demo_data/streets")
     phases = schedule(config.seconds)
     tape = Tape(bag)
+    if config.seconds > tape.seconds + 0.5:
+        raise ValueError(f"{bag} has {tape.seconds:.1f} s: --seconds can be no more than that")
     rgb, label = picture_topics(bag)
     truth = images(bag, label, tape.start, decode_labels)
     out = _fresh_folder(config.out)
@@ -196,7 +198,7 @@ def _node_arguments(config: DemoConfig) -> list[str]:
 def _isolate(domain: int | None) -> None:
     """Keep the demo's topics from a vehicle's: this host only, and a domain of its own."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ["ROS_DOMAIN_ID"] = str(100 + os.getpid() % 100 if domain is None else domain)
+    os.environ["ROS_DOMAIN_ID"] = str(10 + os.getpid() % 90 if domain is None else domain)
 
 
 OURS = ("demo.jpg", "report.html", "report.json", "node.log", "output_bag")
