@@ -169,6 +169,23 @@ def test_adapters_that_were_trained_apart_are_not_overwritten(place):
     )
 
 
+def test_weights_to_start_from_are_averaged_with_a_share_of_others(place, whole):
+    one = checkpoints.load(whole / "weights.safetensors")[0]
+    other, metadata = checkpoints.load(whole / "weights.safetensors")
+    with torch.no_grad():
+        other.decoder.classifier.weight.add_(1)
+    path = place / "blend.safetensors"
+    checkpoints.save(path, other, metadata)
+    start = {"initial": str(whole / "weights.safetensors"), "blend": str(path)}
+    trainer = Trainer(load_config(written(place, "blended", **start)))
+    moved = trainer.network.decoder.classifier.weight - one.decoder.classifier.weight
+    torch.testing.assert_close(moved, torch.full_like(moved, 0.25))
+    told = json.loads((place / "blended" / "run.json").read_text())["files"]
+    assert told[str(path)] == checksum(path)
+    with pytest.raises(ValueError, match="blend needs an Any2Seg checkpoint as initial"):
+        Trainer(load_config(written(place, "alone", blend=str(path))))
+
+
 def test_adapters_alone_are_trained_where_nothing_else_shall_be(place):
     network = {"shared_encoder": False, "adapters": True}
     trainer = Trainer(load_config(written(place, "only", network=network, trained="adapters")))

@@ -145,6 +145,12 @@ class TrainingConfig:
     initial: str = "imagenet"
     """Weights to start from: imagenet, an encoder's file or folder, an Any2Seg checkpoint, or
     nothing."""
+    blend: str = ""
+    """An Any2Seg checkpoint that was trained from the same weights as `initial`, which is averaged
+    with it: between the two lies what is nearly as good as each at what it does best (WiSE-FT,
+    Wortsman et al., CVPR 2022)."""
+    blend_share: float = 0.25
+    """How much of `blend` there is in the average."""
     trained: str = "all"
     """all, or adapters: encoders and decoder stay as they are."""
     frozen_stages: int = 2
@@ -168,6 +174,8 @@ class TrainingConfig:
         for name in ("steps", "batch", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if not 0 <= self.blend_share <= 1:
+            raise ValueError(f"blend_share is {self.blend_share}: it must be from 0 to 1")
         if self.trained not in ("all", "adapters"):
             raise ValueError(f"unknown trained '{self.trained}': use all or adapters")
         if self.trained == "adapters" and not self.network.adapters:

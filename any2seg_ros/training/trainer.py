@@ -8,7 +8,7 @@ import math
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
@@ -372,13 +372,18 @@ def build(config: TrainingConfig, classes: int) -> Any2Seg:
     torch.manual_seed(config.seed)
     network = Any2Seg(replace(config.network, classes=classes))
     initial = config.initial
-    if initial.endswith(".safetensors") and _is_ours(Path(initial)):
+    ours = initial.endswith(".safetensors") and _is_ours(Path(initial))
+    if config.blend and not ours:
+        raise ValueError("blend needs an Any2Seg checkpoint as initial, to be averaged with it")
+    if ours:
         loaded, _ = checkpoints.load(Path(initial))
         mine = network.config
         if replace(loaded.config, refine=mine.refine, dropout=mine.dropout) != mine:
             raise ValueError(f"{initial} holds another network ({loaded.config})")
         # Blocks that refine add to what comes in: they may be added, as nothing, and left out.
         given = loaded.state_dict()
+        if config.blend:
+            given = _blended(given, Path(config.blend), config.blend_share)
         network.load_state_dict({n: given.get(n, t) for n, t in network.state_dict().items()})
     elif initial:
         load_encoder(network, initial)
@@ -473,10 +478,22 @@ def _board(folder: Path) -> Any:
     return SummaryWriter(str(folder))
 
 
+def _blended(given: Mapping[str, Tensor], path: Path, share: float) -> dict[str, Tensor]:
+    """`given` with a share of the weights of another Any2Seg of the same shape."""
+    other = checkpoints.load(path)[0].state_dict()
+    if {n: t.shape for n, t in other.items()} != {n: t.shape for n, t in given.items()}:
+        raise ValueError(f"{path} holds another network than initial: they cannot be averaged")
+    return {
+        name: tensor.lerp(other[name], share) if tensor.is_floating_point() else tensor
+        for name, tensor in given.items()
+    }
+
+
 def _checksums(config: TrainingConfig) -> dict[str, str]:
     """The SHA-256 of every file of weights or captions that a run is made from, by its name."""
     losses = config.losses
-    given = (config.initial, losses.teacher, losses.text_teacher, losses.image_teacher)
+    given = (config.initial, config.blend, losses.teacher)
+    given += (losses.text_teacher, losses.image_teacher)
     paths = [weights_file(Path(name)) for name in given] + [Path(losses.captions)]
     return {str(path): checksum(path) for path in paths if path.is_file()}
 
