@@ -492,8 +492,8 @@ def _blended(given: Mapping[str, Tensor], path: Path, share: float) -> dict[str,
 def _checksums(config: TrainingConfig) -> dict[str, str]:
     """The SHA-256 of every file of weights or captions that a run is made from, by its name."""
     losses = config.losses
-    given = (config.initial, config.blend, losses.teacher)
-    given += (losses.text_teacher, losses.image_teacher)
+    teachers = (losses.teacher, losses.text_teacher, losses.image_teacher)
+    given = (config.initial, config.blend, *teachers)
     paths = [weights_file(Path(name)) for name in given] + [Path(losses.captions)]
     return {str(path): checksum(path) for path in paths if path.is_file()}
 
