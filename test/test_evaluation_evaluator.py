@@ -229,6 +229,14 @@ def test_a_single_sensor_has_no_subset_to_wear(segmenter):
     assert report["mean"] == report["subsets"]["rgb"]["miou"]
 
 
+def test_a_frame_with_a_label_that_is_no_class_is_left_out(segmenter):
+    spoiled = sample(1)
+    spoiled.label[20, 20] = 25
+    report = report_of(evaluate(segmenter, [sample(0), spoiled]))
+    assert report["frames"] == 1
+    assert report["left_out"] == {"label 25 is no class of deliver": 1}
+
+
 def test_what_is_no_report_is_said():
     assert summary.check([]) == ["it is not an object"]
     assert "missing" in summary.check({"subsets": {"rgb": 40}})[0]

@@ -16,6 +16,7 @@ from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
+from any2seg_ros.evaluation.metrics import no_class
 from any2seg_ros.evaluation.report import confidence_image, overlay_image
 from any2seg_ros.evaluation.tally import Shown, Tally
 from any2seg_ros.modalities import (
@@ -83,6 +84,10 @@ class Evaluator:
         lacking = [m for m in self.config.modalities if m not in sample.images]
         if lacking:
             self.leave_out(_why(sample, lacking))
+            return None
+        wrong = no_class(sample.label, len(self.segmenter.taxonomy))
+        if wrong is not None:
+            self.leave_out(f"label {wrong} is no class of {self.segmenter.taxonomy.name}")
             return None
         images = {m: sample.images[m] for m in self.config.modalities}
         size = (sample.label.shape[1], sample.label.shape[0])

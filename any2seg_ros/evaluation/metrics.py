@@ -38,7 +38,9 @@ class Confusion:
         """
         if labels.shape != prediction.shape:
             raise ValueError(f"labels {labels.shape} and prediction {prediction.shape} differ")
-        self._check(labels)
+        wrong = no_class(labels, self.classes)
+        if wrong is not None:
+            raise ValueError(f"label {wrong} is not one of {self.classes} classes nor {IGNORE}")
         seen = np.minimum(prediction, np.uint8(self.classes))
         shape = [self.classes, self.classes + 1]
         # Values outside the ranges, as the ignored label is, are not counted by calcHist.
@@ -46,13 +48,6 @@ class Confusion:
         pair = [np.ascontiguousarray(labels), np.ascontiguousarray(seen)]
         self.matrix += cv2.calcHist(pair, [0, 1], None, shape, ranges).astype(np.int64)
         return self
-
-    def _check(self, labels: np.ndarray) -> None:
-        found = labels.max(initial=0)
-        if found >= self.classes:
-            found = labels.max(initial=0, where=labels != IGNORE)
-        if found >= self.classes:
-            raise ValueError(f"label {found} is not one of {self.classes} classes nor {IGNORE}")
 
     def __iadd__(self, other: Confusion) -> Confusion:
         self.matrix += other.matrix
@@ -181,3 +176,11 @@ def mean_and_worst(miou: Mapping[str, float]) -> tuple[float, dict[str, object]]
     """Plain mean over the subsets, and `{subset, miou}` of the worst one."""
     worst = min(miou, key=lambda name: (miou[name], name))
     return float(np.mean(list(miou.values()))), {"subset": worst, "miou": miou[worst]}
+
+
+def no_class(labels: np.ndarray, classes: int) -> int | None:
+    """A label uint8 that is neither one of so many classes nor 255; None where all are."""
+    found = labels.max(initial=0)
+    if found >= classes:
+        found = labels.max(initial=0, where=labels != IGNORE)
+    return int(found) if found >= classes else None

@@ -23,7 +23,7 @@ from any2seg_ros.datasets.bag_walk import DEFAULTS, BagWalk, Heard
 from any2seg_ros.datasets.ground_truth import open_ground_truth
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation.interrupt import Interrupt
-from any2seg_ros.evaluation.metrics import Confusion
+from any2seg_ros.evaluation.metrics import Confusion, no_class
 from any2seg_ros.evaluation.outputs import OUTPUTS, NodeOutputs
 from any2seg_ros.evaluation.overlay import Overlay
 from any2seg_ros.evaluation.replay_page import replay_page
@@ -174,6 +174,11 @@ class Replay:
                 f"labels of {label.shape[1]}x{label.shape[0]} do not fit masks of "
                 f"{result.segmentation.labels.shape[1]}x{result.segmentation.labels.shape[0]}"
             )
+        wrong = None if label is None else no_class(label, len(self.segmenter.taxonomy))
+        if wrong is not None:
+            name = self.segmenter.taxonomy.name
+            self.invalid[f"ground truth: label {wrong} is no class of {name}"] += 1
+            return None
         return label
 
     def _show(
