@@ -10,10 +10,14 @@ pytest.importorskip("rclpy", reason="the demo plays over DDS: needs rclpy")
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import PointCloud2
 
+from any2seg_ros.bags.file import BagFile
+from any2seg_ros.bags.typestore import IMAGE
 from any2seg_ros.demo.player import header_stamp, restamp
 from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus
+from any2seg_ros.demo.run import images
 from any2seg_ros.demo.schedule import Phase, schedule
 from any2seg_ros.demo.scoring import Run, score
+from any2seg_ros.messages import decode_labels
 from any2seg_ros.modalities import Modality
 from any2seg_ros.taxonomy import DELIVER
 
@@ -98,3 +102,17 @@ def test_a_mask_without_a_status_of_its_own_is_counted_as_misnamed():
     assert score(run, DELIVER)["masks_misnamed"] == 0
     run.heard.statuses.pop(0)
     assert score(run, DELIVER)["masks_misnamed"] == 1
+
+
+def test_labels_of_16_bits_are_class_ids(tmp_path):
+    bag = tmp_path / "labels"
+    ids = np.array([[3, 7], [24, 65535]], np.uint16)
+    file = BagFile(bag)
+    fields = {"height": 2, "width": 2, "encoding": "mono16", "is_bigendian": 0, "step": 4}
+    message = file.message(
+        IMAGE, header=file.header(1_000, "camera"), data=ids.view(np.uint8).ravel(), **fields
+    )
+    file.write("/label", IMAGE, 1_000, file.serialized(message, IMAGE))
+    file.close()
+    (label,) = images(bag, "/label", 0, decode_labels).values()
+    assert label.tolist() == [[3, 7], [24, 255]]

@@ -12,11 +12,17 @@ pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not he
 
 import ros_vehicle  # noqa: E402
 import torch  # noqa: E402
+from sensor_msgs.msg import CameraInfo  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
 
-from any2seg_ros.modalities import Availability, Modality  # noqa: E402
+from any2seg_ros.modalities import IDENTITY, Availability, Modality, Unusable  # noqa: E402
 from any2seg_ros.network import Any2Seg, NetworkConfig  # noqa: E402
 from any2seg_ros.network.checkpoints import Metadata, save  # noqa: E402
+from any2seg_ros.node.geometry import Geometry  # noqa: E402
+from any2seg_ros.parameters import from_values  # noqa: E402
+from any2seg_ros.pipeline import Preparation  # noqa: E402
 from any2seg_ros.resources import find  # noqa: E402
+from any2seg_ros.sensors import PlacingConfig  # noqa: E402
 
 RGB, LIDAR = Modality.RGB, Modality.LIDAR
 
@@ -73,3 +79,49 @@ def test_a_file_that_holds_no_camera_is_said_and_made_anew(vehicle, arguments, t
         assert vehicle.wait(lambda: vehicle.heard["mask"] or not node.lives, 90)
         assert "holds no reference camera, it is made anew" in node.log.read_text()
     assert json.loads(path.read_text())["camera"]["width"] == 64
+
+
+@pytest.fixture
+def node(monkeypatch):
+    ros_vehicle.isolate(monkeypatch)
+    rclpy.init()
+    node = rclpy.create_node("geometry")
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def test_activated_again_it_knows_the_reference_frame_and_forgets_the_sensors(node) -> None:
+    pipeline = Preparation((96, 64), PlacingConfig())
+    first = Geometry(node, from_values({}), pipeline)
+    first.hear_info(RGB, camera_info("camera"))
+    first.stop()
+    pipeline.poses[LIDAR] = IDENTITY
+    again = Geometry(node, from_values({}), pipeline)
+    assert again.reference_frame == "camera" and pipeline.reference is not None
+    assert not pipeline.poses and not pipeline.cameras
+    again.stop()
+
+
+def test_why_the_reference_camera_is_unknown_is_said(node) -> None:
+    geometry = Geometry(node, from_values({}), Preparation((96, 64), PlacingConfig()))
+    with pytest.raises(Unusable, match="unknown: no camera_info yet"):
+        geometry.locate(LIDAR, "lidar")
+    with pytest.raises(Unusable):
+        geometry.hear_info(RGB, camera_info("camera", focal=0.0))
+    with pytest.raises(Unusable, match="unknown: camera_info is not calibrated"):
+        geometry.locate(LIDAR, "lidar")
+    geometry.stop()
+
+
+def test_a_reference_camera_without_a_frame_names_the_parameter(node) -> None:
+    given = {"reference_width": 64, "reference_height": 48, "reference_k": "40 40 31.5 23.5"}
+    geometry = Geometry(node, from_values(given), Preparation((96, 64), PlacingConfig()))
+    with pytest.raises(Unusable, match="set reference_frame"):
+        geometry.locate(LIDAR, "lidar")
+    geometry.stop()
+
+
+def camera_info(frame: str, focal: float = 40.0) -> CameraInfo:
+    k = [focal, 0.0, 31.5, 0.0, focal, 23.5, 0.0, 0.0, 1.0]
+    return CameraInfo(header=Header(frame_id=frame), width=64, height=48, k=k)

@@ -70,3 +70,18 @@ def test_stopping_lets_the_frame_at_hand_finish(slow):
     gate.release()
     worker.stop()
     assert done == [1]
+
+
+def test_a_frame_that_waits_can_be_forgotten(slow):
+    worker, done, gate, entered = slow
+    worker.hand(_frame(1))
+    assert entered.acquire(timeout=10)
+    worker.hand(_frame(2))
+    worker.forget()
+    assert worker.waiting == 0
+    worker.hand(_frame(3))
+    for _ in range(2):
+        gate.release()
+    assert entered.acquire(timeout=10)
+    worker.stop()
+    assert done == [1, 3]

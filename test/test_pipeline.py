@@ -213,6 +213,16 @@ def test_a_frozen_camera_is_told_by_its_content(pipeline):
     assert result.segmentation.subset == (DEPTH,)
 
 
+def test_a_reset_forgets_what_was_usual(pipeline):
+    message = rgb()
+    for k in range(24):
+        message.header = header(STAMP + k * 100 * MS)
+        if k == 11:
+            pipeline.reset()
+        result = pipeline.process(frame_of(pipeline, rgb=message, depth=depth(STAMP + k)))
+        assert (result.frame.reasons.get(RGB) == "content is frozen") == (k in (10, 21, 22, 23))
+
+
 def test_warming_makes_no_difference_but_that_tables_are_there(pipeline, segmenter):
     pipeline.poses[DEPTH] = transform((0.1, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
     cold = pipeline.process(frame_of(pipeline, depth=depth(), event=packet()))

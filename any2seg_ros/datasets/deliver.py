@@ -58,10 +58,8 @@ class DeliverData:
         condition, scene, frame = self.frames[index]
         for kind, word in (*_FOLDERS.values(), ("semantic", "semantic")):
             yield self._path(kind, word, condition, scene, frame)
-        raw = self.root / "raw" / condition / self.split / scene
-        yield raw / "calibration.json"
-        for word, ending in _RAW.items():
-            yield raw / f"{frame}_{word}_front{ending}"
+        yield self._calibration_file(condition, scene)
+        yield from self._raw_files(condition, scene, frame).values()
 
     def conditions(self, index: int) -> tuple[str, ...]:
         """The weather and, if the scene is one, the failure case."""
@@ -112,10 +110,9 @@ class DeliverData:
             yield Measurement(modality, 1, image)
 
     def _raw(self, condition: str, scene: str, frame: str, sensors: dict) -> Iterator[Measurement]:
-        folder = self.root / "raw" / condition / self.split / scene
         stamp = sensors["stamps"][frame]
         rgb = read_rgb(self._path("img", "rgb", condition, scene, frame))
-        files = {word: folder / f"{frame}_{word}_front{ending}" for word, ending in _RAW.items()}
+        files = self._raw_files(condition, scene, frame)
         depth = read_image(files["depth"], cv2.IMREAD_UNCHANGED)
         lidar = read_array(files["lidar"])
         raw = read_array(files["event"])
@@ -132,8 +129,15 @@ class DeliverData:
                 np.array(sensor["reference_from_sensor"], np.float64),
             )
 
+    def _raw_files(self, condition: str, scene: str, frame: str) -> dict[str, Path]:
+        folder = self._calibration_file(condition, scene).parent
+        return {word: folder / f"{frame}_{word}_front{ending}" for word, ending in _RAW.items()}
+
+    def _calibration_file(self, condition: str, scene: str) -> Path:
+        return self.root / "raw" / condition / self.split / scene / "calibration.json"
+
     def _sensors(self, condition: str, scene: str) -> dict | None:
-        path = self.root / "raw" / condition / self.split / scene / "calibration.json"
+        path = self._calibration_file(condition, scene)
         return _calibration(path) if path.is_file() else None
 
 
