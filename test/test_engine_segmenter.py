@@ -127,7 +127,7 @@ def test_results_stay_when_the_next_frame_comes(name, model, images):
     pytest.importorskip(name)
     segmenter = Segmenter.open(EngineConfig(model, engine=name, device="cpu"))
     first = segmenter.encode({Modality.RGB: images[Modality.RGB]})
-    kept = [m.copy() for m in first[Modality.RGB]]
+    kept = [np.array(m) for m in first[Modality.RGB]]
     segmenter.encode({Modality.RGB: images[Modality.EVENT]})
     for before, after in zip(kept, first[Modality.RGB], strict=True):
         assert np.array_equal(before, after)

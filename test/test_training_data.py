@@ -17,6 +17,7 @@ from any2seg_ros.modalities import IGNORE, Events, Modality
 from any2seg_ros.network.adapters import ALL, ALONE, SOME
 from any2seg_ros.sensors import Placer, PlacingConfig
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.training import placed as placed_module
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.batches import Batches, companies, draw
 from any2seg_ros.training.config import LossConfig
@@ -126,6 +127,32 @@ def test_placed_frames_are_kept_and_are_what_the_placer_gives(root, tmp_path):
     assert again.names == placed.names
 
 
+def test_several_processes_place_what_one_does_in_the_same_order(root, tmp_path, monkeypatch):
+    alone = placed_of(root, tmp_path / "alone")
+    monkeypatch.setattr(placed_module, "FRAMES_A_PROCESS", 1)
+    monkeypatch.setattr(placed_module.os, "sched_getaffinity", lambda _: range(3))
+    told = []
+    source = open_source(root / "ready", TARGET, "train")
+    together = open_placed(source, "r", TARGET, tmp_path, lambda i, n: told.append((i, n)))
+    assert told == [(i, len(alone)) for i in range(1, len(alone) + 1)]
+    assert together.names == alone.names and together.conditions == alone.conditions
+    assert np.array_equal(together.images, alone.images)
+    assert np.array_equal(together.labels, alone.labels)
+
+
+def test_what_a_process_cannot_read_is_named_as_if_there_were_one(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(placed_module, "FRAMES_A_PROCESS", 1)
+    monkeypatch.setattr(placed_module.os, "sched_getaffinity", lambda _: range(2))
+    shutil.copytree(root / "ready", tmp_path / "data")
+    source = open_source(tmp_path / "data", TARGET, "train")
+    path = sorted((tmp_path / "data").rglob("*_semantic_front.png"))[3]
+    path.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=path.name) as told:
+        open_placed(source, "data", TARGET, tmp_path / "cache")
+    assert "Traceback" not in str(told.value)
+    assert not list((tmp_path / "cache").iterdir())
+
+
 def test_another_placing_is_placed_again(root, tmp_path):
     for placing in (PlacingConfig(), PlacingConfig(range_far=50)):
         target = Target(SIZE, placing)
@@ -222,8 +249,10 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
     halves = [batches(rank=r, processes=2).at(3) for r in range(2)]
     assert torch.equal(torch.cat([h.images for h in halves]), first.images)
     assert torch.equal(torch.cat([h.subsets for h in halves], 1), first.subsets)
-    ahead = list(batches().ahead(2, 5))
-    assert len(ahead) == 3 and torch.equal(ahead[1].images, first.images)
+    for loaders in (0, 2):
+        ahead = list(batches().ahead(2, 5, loaders))
+        assert len(ahead) == 3 and torch.equal(ahead[1].images, first.images)
+        assert ahead[1].names == first.names and ahead[1].variants == first.variants
 
 
 def test_subsets_are_trained_from_a_step_on(root, tmp_path):

@@ -49,6 +49,8 @@ class BagSource:
             self._look_into(bag)
         self.fingerprint = _fingerprint(bags)
 
+    apart = False
+
     def __len__(self) -> int:
         return min(self._length, self._limit) if self._limit else self._length
 

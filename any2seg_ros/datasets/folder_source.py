@@ -15,6 +15,8 @@ from any2seg_ros.sensors import Placer
 class FolderSource:
     """See `Source`; `limit` spreads fewer frames over the whole of the data set."""
 
+    apart = True
+
     def __init__(
         self, data: DataSet, target: Target, name: str, split: str, limit: int = 0
     ) -> None:

@@ -90,7 +90,8 @@ class LeftOut:
 class Source(Protocol):
     """Placed frames in order. `notes` may grow while they are walked.
 
-    modalities: the sensors that the data have. fingerprint: changes when the frames do.
+    modalities: the sensors that the data have. fingerprint: changes when the frames do. apart:
+    each frame is made on its own, so that several processes are faster than one.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Source(Protocol):
     modalities: tuple[Modality, ...]
     taxonomy: Taxonomy
     fingerprint: str
+    apart: bool
 
     def __len__(self) -> int:
         """Frames to come, 0 where that is not known beforehand."""

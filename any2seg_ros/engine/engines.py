@@ -1,4 +1,4 @@
-"""What runs the two halves of a network; each engine takes and gives NumPy arrays."""
+"""What runs the two halves of a network: NumPy arrays go in and come out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from any2seg_ros.engine.halves import Choices
+from any2seg_ros.engine.halves import Choices, Maps
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
@@ -28,16 +28,16 @@ class Engine(Protocol):
 
     description: str
 
-    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[np.ndarray]:
-        """Four maps float32 (M, C, H/s, W/s) of images float32 (M, 3, H, W) of `modalities`."""
+    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[Maps]:
+        """The maps of each of the images float32 (M, 3, H, W) of `modalities`."""
 
     def segment(
         self,
-        maps: Sequence[np.ndarray],
+        maps: Sequence[Maps],
         modalities: Sequence[Modality],
         choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Logits float32 (S, K, H/4, W/4) and weights float32 (S, M) of four maps (M, C, h, w).
+        """Logits float32 (S, K, H/4, W/4) and weights float32 (S, M) of the maps of M images.
 
         `modalities` tells whose maps the M are; one may be there more than once.
         S: the choices among the M that are segmented, each on its own; one of all by default.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,10 @@ from any2seg_ros.network import Any2Seg
 from any2seg_ros.network.adapters import by_company, mixed
 
 Choices = tuple[tuple[int, ...], ...]
-"""Subsets of stacked maps: which numbers of the stack each of them has, at least one."""
+"""Subsets of many maps: which numbers of them each has, at least one."""
+
+Maps = Sequence[Any]
+"""An encoder's four maps (C, H/s, W/s) of one image, as the engine that made them keeps them."""
 
 
 class EncoderHalf(nn.Module):
@@ -33,17 +37,20 @@ class DecoderHalf(nn.Module):
     With adapters, the matrices of the four scales for the choices' company are inputs as well.
     """
 
+    alone: Tensor | None
     present: Tensor | None
 
     def __init__(self, network: Any2Seg, count: int, choices: Choices) -> None:
         super().__init__()
         self.network = network
-        self.alone = [chosen[0] for chosen in choices] if _all_alone(choices) else []
+        alone = [chosen[0] for chosen in choices if len(chosen) == 1]
+        all_alone = len(alone) == len(choices)
+        self.register_buffer("alone", torch.tensor(alone) if all_alone else None)
         self.register_buffer("present", presence(count, choices))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         maps, mixing = list(inputs[:4]), inputs[4:]
-        if not self.alone:
+        if self.alone is None:
             return self.network.segment_alike([m[None] for m in maps], self.present, mixing)
         if mixing:
             maps = [m[0] for m in mixed([m[None] for m in maps], mixing)]
@@ -59,7 +66,7 @@ class GraphEngine:
 
     def segment(
         self,
-        maps: Sequence[np.ndarray],
+        maps: Sequence[Maps],
         modalities: Sequence[Modality],
         choices: Choices | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -79,22 +86,23 @@ class GraphEngine:
         return logits, weights
 
     def _decode(
-        self, maps: Sequence[np.ndarray], choices: Choices, mixing: tuple[int, ...]
+        self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Run the decoder half of choices that are in one company, with these `_matrices`."""
         raise NotImplementedError
 
-    def _matrices(self, mixing: tuple[int, ...]) -> list[np.ndarray]:
+    def _matrices(self, mixing: tuple[int, ...]) -> list[Tensor]:
         """The adapters' matrices for a company and modalities; none without adapters."""
         if self._network.adapters is None:
             return []
         company, *modalities = mixing
         matrices = self._network.adapters.mixing(company, [Modality(m) for m in modalities])
-        return [m.detach().cpu().numpy() for m in matrices]
+        return [m.detach() for m in matrices]
 
 
-def _all_alone(choices: Choices) -> bool:
-    return all(len(chosen) == 1 for chosen in choices)
+def stacked(maps: Sequence[Maps]) -> list[np.ndarray]:
+    """Four arrays float32 (M, C, h, w) of the maps of M images."""
+    return [np.stack(scale, dtype=np.float32) for scale in zip(*maps, strict=True)]
 
 
 def presence(count: int, choices: Choices) -> Tensor | None:

@@ -11,7 +11,7 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine, Maps, stacked
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
@@ -28,17 +28,18 @@ class OnnxEngine(GraphEngine):
         self._sessions: dict[tuple[tuple[int, ...], ...], ort.InferenceSession] = {}
         self.description = f"ONNX Runtime {ort.__version__} on cpu, float32"
 
-    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[np.ndarray]:
+    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[Maps]:
         if self._network.config.shared_encoder:
-            return self._encode(images, Modality.RGB)
+            return list(zip(*self._encode(images, Modality.RGB), strict=True))
         each = [self._encode(images[i : i + 1], m) for i, m in enumerate(modalities)]
-        return [np.concatenate(scale) for scale in zip(*each, strict=True)]
+        return [[scale[0] for scale in maps] for maps in each]
 
     def _decode(
-        self, maps: Sequence[np.ndarray], choices: Choices, mixing: tuple[int, ...]
+        self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        half = lambda: DecoderHalf(self._network, len(maps[0]), choices)  # noqa: E731
-        logits, weights = self._run(half, [*maps, *self._matrices(mixing)], choices)
+        half = lambda: DecoderHalf(self._network, len(maps), choices)  # noqa: E731
+        matrices = [matrix.numpy() for matrix in self._matrices(mixing)]
+        logits, weights = self._run(half, [*stacked(maps), *matrices], choices)
         return logits, weights
 
     def _encode(self, images: np.ndarray, modality: Modality) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from any2seg_ros.engine.graph_cache import GraphCache
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine, Maps, stacked
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
@@ -49,28 +49,24 @@ class OpenVinoEngine(GraphEngine):
         version = ov.get_version().split("-")[0]
         self.description = f"OpenVINO {version} on {self._device}, precision {precision}"
 
-    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[np.ndarray]:
+    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[Maps]:
         images = np.ascontiguousarray(images, np.float32)
         whose = [self._whose(modality) for modality in modalities]
         threads = self._threads(images, whose[0])
-        maps: list[np.ndarray] = []
+        maps: list[Maps] = []
         for i in range(0, len(images), threads):
-            for j, views in enumerate(
-                self._encoded(images[i : i + threads], whose[i : i + threads])
-            ):
-                maps = maps or [np.empty((len(images), *v.shape[1:]), np.float32) for v in views]
-                for stack, view in zip(maps, views, strict=True):
-                    stack[i + j] = view[0]
+            beside = self._encoded(images[i : i + threads], whose[i : i + threads])
+            maps += [[view[0].copy() for view in views] for views in beside]
         return maps
 
     def _decode(
-        self, maps: Sequence[np.ndarray], choices: Choices, mixing: tuple[int, ...]
+        self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        shapes = tuple(array.shape for array in maps)
+        arrays = stacked(maps)
+        shapes = tuple(array.shape for array in arrays)
         key = (*shapes, *choices, mixing)
         if key not in self._decoders:
             self._decoders[key] = self._decoder(shapes, choices, mixing)
-        arrays = [np.ascontiguousarray(array, np.float32) for array in maps]
         logits, weights = self._decoders[key].infer(arrays, share_inputs=True).values()
         return logits, weights
 
@@ -78,7 +74,7 @@ class OpenVinoEngine(GraphEngine):
         self, shapes: tuple[tuple[int, ...], ...], choices: Choices, mixing: tuple[int, ...]
     ) -> ov.InferRequest:
         half = DecoderHalf(self._network, shapes[0][0], choices)
-        matrices = self._matrices(mixing)
+        matrices = [matrix.numpy() for matrix in self._matrices(mixing)]
         inputs = (*shapes, *(array.shape for array in matrices))
         graph = self._cache.model("decoder", (*inputs, *choices), lambda: convert(half, inputs))
         for parameter, array in zip(graph.get_parameters()[4:], matrices, strict=True):

@@ -13,6 +13,7 @@ import numpy as np
 
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
+from any2seg_ros.engine.halves import Maps
 from any2seg_ros.engine.masks import masks
 from any2seg_ros.modalities import Modality, Segmentation, Subset, all_subsets, subset_name
 from any2seg_ros.network import checkpoints
@@ -21,9 +22,6 @@ from any2seg_ros.resources import find
 from any2seg_ros.taxonomy import Taxonomy
 
 DEFAULT_MODEL = "models/any2seg_streets.safetensors"
-
-Maps = list[np.ndarray]
-"""The encoder's four maps of one modality, float32 (C, H/s, W/s)."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,7 @@ class Segmenter:
                     f"but these weights need (3, {height}, {width})"
                 )
         batch = np.stack([images[modality] for modality in subset], dtype=np.float32)
-        stacks = self._engine.encode(batch, subset)
-        return {modality: [maps[i] for maps in stacks] for i, modality in enumerate(subset)}
+        return dict(zip(subset, self._engine.encode(batch, subset), strict=True))
 
     def fuse(
         self, maps: Mapping[Modality, Maps], size: tuple[int, int] | None = None
@@ -139,7 +136,7 @@ class Segmenter:
         if not all(given):
             raise ValueError("no maps: a frame needs at least one modality")
         # By modality, for the fusion prefers the first in order where two are equal.
-        distinct = {id(own): (m, own) for m in Modality for maps in given if (own := maps.get(m))}
+        distinct = {id(maps[m]): (m, maps[m]) for m in Modality for maps in given if m in maps}
         number = {key: index for index, key in enumerate(distinct)}
         modalities = [modality for modality, _ in distinct.values()]
         subsets = [tuple(sorted(maps)) for maps in given]
@@ -147,10 +144,8 @@ class Segmenter:
             tuple(number[id(maps[m])] for m in subset)
             for maps, subset in zip(given, subsets, strict=True)
         )
-        stacks = [
-            np.stack(scale) for scale in zip(*(own for _, own in distinct.values()), strict=True)
-        ]
-        logits, weights = self._engine.segment(stacks, modalities, choices)
+        own = [maps for _, maps in distinct.values()]
+        logits, weights = self._engine.segment(own, modalities, choices)
         for subset, chosen, one, row in zip(subsets, choices, logits, weights, strict=True):
             yield subset, one, row[list(chosen)]
 

@@ -2,15 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from any2seg_ros.engine.halves import Choices, everything, presence
+from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine, Maps
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
+
+Half = Callable[..., Sequence[Tensor]]
+
+
+class TorchEngine(GraphEngine):
+    """See `engines.Engine`.
+
+    Maps stay on the device. With CUDA each shape is recorded once as a graph (`Recorded`).
+    """
+
+    def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if threads:
+            torch.set_num_threads(threads)
+        self.device = _device(device)
+        self._cuda = self.device.type == "cuda"
+        network = _ready(network).to(self.device)
+        super().__init__(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        half = precision == "f16" or (precision == "auto" and self._cuda)
+        self._kind = torch.float16 if half else torch.bfloat16
+        self._mixed = half or precision == "bf16"
+        if self._mixed:
+            _convert_matrices(self._network, self._kind)
+        self._halves: dict[tuple, Half] = {}
+        self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
+        word = str(self._kind).removeprefix("torch.") if self._mixed else "float32"
+        self.description = f"torch {torch.__version__} on {self.device}, {word}"
+
+    @torch.inference_mode()
+    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[Maps]:
+        """Encoders side by side where each modality has its own, else one for the whole batch."""
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
+        key = ("encoder", batch.shape, *modalities)
+        if key not in self._halves:
+            self._halves[key] = self._made(Encoders(self._network, modalities), [batch])
+        with self._context():
+            stacks = self._halves[key](batch)
+        return [[stack[i] for stack in stacks] for i in range(len(images))]
+
+    @torch.inference_mode()
+    def _decode(
+        self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        inputs = [torch.stack(tuple(scale)) for scale in zip(*maps, strict=True)]
+        key = (*(stack.shape for stack in inputs), choices, mixing)
+        if key not in self._halves:
+            half = DecoderHalf(self._network, len(maps), choices).to(self.device)
+            matrices = self._matrices(mixing)
+            self._halves[key] = self._made(lambda *maps: half(*maps, *matrices), inputs)
+        with self._context():
+            logits, weights = self._halves[key](*inputs)
+        return _array(logits), _array(weights)
+
+    def _made(self, half: Half, inputs: Sequence[Tensor]) -> Half:
+        if not self._cuda:
+            return half
+        with self._context():
+            return Recorded(half, inputs, self._pool)
+
+    def _context(self) -> AbstractContextManager:
+        # What autocast keeps of a call would be gone in a recorded one.
+        cast = torch.autocast(
+            self.device.type, self._kind, enabled=self._mixed, cache_enabled=False
+        )
+        return cast if self._mixed else nullcontext()
+
+
+class Encoders(nn.Module):
+    """images (N, 3, H, W) of these modalities -> four maps (N, C, h, w).
+
+    On CUDA each encoder has a stream of its own: one image alone leaves most of a GPU idle.
+    """
+
+    def __init__(self, network: Any2Seg, modalities: Sequence[Modality]) -> None:
+        super().__init__()
+        whose = modalities[:1] if network.config.shared_encoder else modalities
+        self.halves = nn.ModuleList(EncoderHalf(network, modality) for modality in whose)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        parts = images.chunk(len(self.halves))
+        if not images.is_cuda or len(parts) == 1:
+            each = [half(part) for half, part in zip(self.halves, parts, strict=True)]
+        else:
+            each = self._beside(parts)
+        return tuple(torch.cat(scale) for scale in zip(*each, strict=True))
+
+    def _beside(self, parts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+        device = parts[0].device
+        here = torch.cuda.current_stream(device)
+        streams = [torch.cuda.Stream(device) for _ in parts]
+        each = []
+        for half, part, stream in zip(self.halves, parts, streams, strict=True):
+            stream.wait_stream(here)
+            with torch.cuda.stream(stream):
+                each.append(half(part))
+        for maps, stream in zip(each, streams, strict=True):
+            here.wait_stream(stream)
+            for tensor in maps:
+                tensor.record_stream(here)
+        return each
+
+
+class Recorded:
+    """A function on CUDA for inputs of fixed shapes: one launch instead of hundreds.
+
+    A frame alone is a few milliseconds of many small kernels, most of which would wait for the CPU
+    to launch them. `pool` is the memory that recordings share: they must not run side by side.
+    """
+
+    def __init__(self, half: Half, inputs: Sequence[Tensor], pool: Any) -> None:
+        self._inputs = [tensor.clone() for tensor in inputs]
+        device = inputs[0].device
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream):  # libraries choose their kernels before they are recorded
+            for _ in range(2):
+                half(*self._inputs)
+            self._graph = torch.cuda.CUDAGraph()
+            # Other threads may use the GPU meanwhile.
+            with torch.cuda.graph(self._graph, pool, stream, "thread_local"):
+                self._outputs = half(*self._inputs)
+        torch.cuda.current_stream(device).wait_stream(stream)
+        self._half = half  # its weights are what is recorded
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        for mine, given in zip(self._inputs, inputs, strict=True):
+            mine.copy_(given)
+        self._graph.replay()
+        return [tensor.clone() for tensor in self._outputs]
 
 
 def _device(name: str) -> torch.device:
@@ -25,47 +158,23 @@ def _device(name: str) -> torch.device:
     return device
 
 
-class TorchEngine:
-    """See `engines.Engine`."""
+def _ready(network: Any2Seg) -> Any2Seg:
+    """The network with each norm that follows a convolution multiplied into it, in place."""
+    for module in list(network.modules()):
+        children = list(module.named_children())
+        for (name, first), (after, second) in zip(children, children[1:], strict=False):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(first, second))
+                setattr(module, after, nn.Identity())
+    return network
 
-    def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if threads:
-            torch.set_num_threads(threads)
-        self.device = _device(device)
-        self.network = network.to(self.device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        half = precision == "f16" or (precision == "auto" and self.device.type == "cuda")
-        kind = torch.float16 if half else torch.bfloat16
-        mixed = half or precision == "bf16"
-        self._autocast = torch.autocast(self.device.type, kind, enabled=mixed)
-        word = str(kind).removeprefix("torch.") if mixed else "float32"
-        self.description = f"torch {torch.__version__} on {self.device}, {word}"
 
-    @torch.inference_mode()
-    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[np.ndarray]:
-        with self._autocast:
-            maps = self.network.maps(self._tensor(images), modalities)
-        return [self._array(m) for m in maps]
+def _convert_matrices(network: Any2Seg, kind: torch.dtype) -> None:
+    """Let convolutions and linear layers have the weights that autocast would make of them."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.to(kind)
 
-    @torch.inference_mode()
-    def segment(
-        self,
-        maps: Sequence[np.ndarray],
-        modalities: Sequence[Modality],
-        choices: Choices | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        count = len(maps[0])
-        rows = presence(count, choices or everything(count))
-        rows = None if rows is None else rows.to(self.device)
-        with self._autocast:
-            stacks = [self._tensor(m)[None] for m in maps]
-            logits, weights = self.network.segment(stacks, rows, modalities)
-        return self._array(logits), self._array(weights)
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-    def _array(self, tensor: Tensor) -> np.ndarray:
-        return tensor.float().contiguous().cpu().numpy()
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.float().contiguous().cpu().numpy()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from any2seg_ros.network.adapters import company
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
@@ -31,9 +32,26 @@ class Batch:
     names: tuple[str, ...]
     conditions: tuple[tuple[str, ...], ...]
 
+    def pin_memory(self) -> Batch:
+        """The same in memory that is copied to a GPU while others work; called by a DataLoader."""
+        return self._with(Tensor.pin_memory)
 
-class Batches:
-    """Batches by step from placed sets, this process's share of each; made one step ahead."""
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(
+            self,
+            images=change(self.images),
+            labels=change(self.labels),
+            present=change(self.present),
+            subsets=change(self.subsets),
+        )
+
+
+class Batches(Dataset[Batch]):
+    """Batches by step from placed sets, this process's share of each; made ahead of their use."""
 
     def __init__(
         self,
@@ -66,8 +84,17 @@ class Batches:
         """Frames of an epoch."""
         return self._count
 
-    def ahead(self, first: int, last: int) -> Iterator[Batch]:
-        """The batches of the steps first..last - 1, each made while the one before is used."""
+    def ahead(self, first: int, last: int, loaders: int = 0) -> Iterator[Batch]:
+        """The batches of the steps first..last - 1, made while others are used.
+
+        By so many processes; with none by a thread, one step ahead.
+        """
+        if loaders:
+            steps = range(first, last)
+            yield from DataLoader(
+                self, None, sampler=steps, num_workers=loaders, pin_memory=torch.cuda.is_available()
+            )
+            return
         with ThreadPoolExecutor(1) as pool:
             futures: list[Future[Batch]] = []
             for step in range(first, last):
@@ -76,6 +103,10 @@ class Batches:
                     yield futures.pop(0).result()
             for future in futures:
                 yield future.result()
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of a step, for PyTorch's DataLoader."""
+        return self.at(step)
 
     def at(self, step: int) -> Batch:
         """The batch of a step."""

@@ -160,6 +160,8 @@ class TrainingConfig:
     validate_every: int = 200
     checkpoint_every: int = 50
     threads: int = 0
+    loaders: int = 0
+    """Processes that make batches; 0 for a thread, which keeps up with a CPU. A GPU wants some."""
     shared_norms: bool = True
     """Several processes: batch norms see all of the batch. Otherwise each its share, and processes
     wait for each other once a step only; the first one's statistics are kept."""
@@ -174,6 +176,8 @@ class TrainingConfig:
         for name in ("steps", "batch", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if self.loaders < 0:
+            raise ValueError(f"loaders is {self.loaders}: it must be 0 or more")
         if not 0 <= self.blend_share <= 1:
             raise ValueError(f"blend_share is {self.blend_share}: it must be from 0 to 1")
         if self.trained not in ("all", "adapters"):

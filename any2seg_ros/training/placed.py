@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from any2seg_ros import (
     bags,
@@ -24,7 +26,7 @@ from any2seg_ros import (
     sensors,
     synchronizer,
 )
-from any2seg_ros.datasets import LeftOut, Source, Target
+from any2seg_ros.datasets import LeftOut, Sample, Source, Target
 from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.modalities import Modality
 
@@ -34,6 +36,9 @@ LABEL_SIZE = 2
 PLACING_ROOMS = (bags, datasets, messages, sensors)
 PLACING_MODULES = (monitor, parameters, pipeline, synchronizer)
 """What places frames, together."""
+
+FRAMES_A_PROCESS = 20
+"""Frames for which it pays to start a process that places them."""
 
 INDEX, IMAGES, LABELS = "index.json", "images.f16", "labels.u8"
 
@@ -108,28 +113,81 @@ def _code() -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """A sample as it is kept; see `PlacedSet`."""
+
+    name: str
+    conditions: list[str]
+    images: np.ndarray
+    label: np.ndarray
+    present: list[bool]
+    reasons: list[str]
+
+
+class _Samples(IterableDataset):
+    """The samples of a source, each DataLoader worker's share of them, errors among them."""
+
+    def __init__(self, source: Source, size: tuple[int, int]) -> None:
+        self._source = source
+        self._size = size
+
+    def __iter__(self) -> Iterator[_Stored | LeftOut | Exception]:
+        worker = get_worker_info()
+        rank, world = (worker.id, worker.num_workers) if worker else (0, 1)
+        try:
+            for sample in self._source.samples(rank, world):
+                yield sample if isinstance(sample, LeftOut) else _stored(sample, self._size)
+        except (ValueError, OSError) as error:  # a DataLoader would add its traceback to the text
+            yield error
+
+
+def _stored(sample: Sample, size: tuple[int, int]) -> _Stored:
+    width, height = size
+    images = np.zeros((len(Modality), 3, height, width), np.float16)
+    for modality, image in sample.images.items():
+        images[modality] = image
+    raster = (LABEL_SIZE * width, LABEL_SIZE * height)
+    label = cv2.resize(sample.label, raster, interpolation=cv2.INTER_NEAREST)
+    return _Stored(
+        sample.name,
+        list(sample.conditions),
+        images,
+        np.ascontiguousarray(label),
+        [m in sample.images for m in Modality],
+        [f"{m.label}: {reason}" for m, reason in sample.reasons.items()],
+    )
+
+
+def _samples(source: Source, size: tuple[int, int]) -> DataLoader:
+    """The samples of a source in order, made by as many processes as there are cores."""
+    jobs = min(len(os.sched_getaffinity(0)), len(source) // FRAMES_A_PROCESS)
+    workers = jobs if source.apart and jobs > 1 else 0
+    return DataLoader(_Samples(source, size), None, num_workers=workers, collate_fn=_as_it_is)
+
+
+def _as_it_is(sample: Any) -> Any:
+    return sample
+
+
 def _place(
     source: Source, size: tuple[int, int], folder: Path, progress: Callable[[int, int], None]
 ) -> None:
-    width, height = size
-    raster = (LABEL_SIZE * width, LABEL_SIZE * height)
     names, conditions, present = [], [], []
     reasons: Counter[str] = Counter()
     with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
-        for sample in source.samples(0, 1):
+        for sample in _samples(source, size):
+            if isinstance(sample, Exception):
+                raise sample
             if isinstance(sample, LeftOut):
                 reasons[f"frame left out: {sample.reason}"] += 1
                 continue
-            stack = np.zeros((len(Modality), 3, height, width), np.float16)
-            for modality, image in sample.images.items():
-                stack[modality] = image
-            images.write(stack.data)
-            label = cv2.resize(sample.label, raster, interpolation=cv2.INTER_NEAREST)
-            labels.write(np.ascontiguousarray(label).data)
-            reasons.update(f"{m.label}: {reason}" for m, reason in sample.reasons.items())
+            images.write(sample.images.data)
+            labels.write(sample.label.data)
+            reasons.update(sample.reasons)
             names.append(sample.name)
-            conditions.append(list(sample.conditions))
-            present.append([m in sample.images for m in Modality])
+            conditions.append(sample.conditions)
+            present.append(sample.present)
             progress(len(names), max(len(source), len(names)))
     if not names:
         raise ValueError(f"{source.name} has no frame with a label: training needs ground truth")

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
@@ -36,7 +37,7 @@ from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.placed import PlacedSet, open_placed
 from any2seg_ros.training.validation import chosen, fit_temperatures, validate
 
-FREE = ("output", "threads", "validate_every", "checkpoint_every")
+FREE = ("output", "threads", "loaders", "validate_every", "checkpoint_every")
 """Keys that may change when a run goes on."""
 
 
@@ -89,7 +90,7 @@ class Trainer:
         config = self.config
         last = min(config.steps, stop_at or config.steps)
         began = time.monotonic()
-        for batch in self.batches.ahead(self.step, last):
+        for batch in self.batches.ahead(self.step, last, config.loaders):
             row = self._train(batch)
             self.step += 1
             row |= {"step": self.step, "seconds": round(time.monotonic() - began, 2)}
@@ -114,7 +115,7 @@ class Trainer:
 
     def _train(self, batch: Batch) -> dict[str, Any]:
         config = self.config
-        batch = self._to_device(batch)
+        batch = batch.to(self.device)
         torch.manual_seed(config.seed * 1_000_003 + self.step * self.processes + self.rank)
         train_mode(self.network, config)
         rate = set_rate(self.optimizer, config.optimizer, self.step, config.steps)
@@ -155,15 +156,6 @@ class Trainer:
         commonest = company(int(np.bincount(counts).argmax()))
         leader = commonest if commonest in trained else ALONE
         adapters.follow(leader, set(range(COMPANIES)) - trained)
-
-    def _to_device(self, batch: Batch) -> Batch:
-        if self.device.type == "cpu":
-            return batch
-        moved = {
-            name: getattr(batch, name).to(self.device, non_blocking=True)
-            for name in ("images", "labels", "present", "subsets")
-        }
-        return replace(batch, **moved)
 
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
@@ -449,12 +441,11 @@ def set_rate(
 def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move the average towards the network; faster in the first steps."""
     decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
-    new = network.state_dict()
-    for name, tensor in average.state_dict().items():
-        if tensor.is_floating_point():
-            tensor.lerp_(new[name].to(tensor.dtype), 1 - decay)
-        else:
-            tensor.copy_(new[name])
+    mine, new = average.state_dict(), network.state_dict()
+    moving = [name for name, tensor in mine.items() if tensor.is_floating_point()]
+    get_ema_multi_avg_fn(decay)([mine[n] for n in moving], [new[n] for n in moving], 0)
+    for name in mine.keys() - set(moving):
+        mine[name].copy_(new[name])
 
 
 def revision() -> str:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from any2seg_ros.engine import Segmenter
-from any2seg_ros.engine.segmenter import Maps
+from any2seg_ros.engine import Maps, Segmenter
 from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.modalities import IGNORE, Modality, Subset, all_subsets, subset_name
 from any2seg_ros.training.placed import PlacedSet
