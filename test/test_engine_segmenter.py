@@ -41,9 +41,19 @@ def graphs(tmp_path_factory):
         yield folder
 
 
-@pytest.fixture(scope="module")
-def segmenter(model):
-    return Segmenter.open(EngineConfig(model, engine="torch", device="cpu"))
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+CUDA = pytest.param("cuda", marks=NEEDS_CUDA)
+ENGINES = (
+    ("torch", "cpu"),
+    ("openvino", "cpu"),
+    ("onnxruntime", "cpu"),
+    pytest.param("torch", "cuda", marks=NEEDS_CUDA),
+)
+
+
+@pytest.fixture(scope="module", params=["cpu", CUDA])
+def segmenter(request, model):
+    return Segmenter.open(EngineConfig(model, "torch", request.param, precision="f32"))
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +62,12 @@ def images():
     return {m: generator.standard_normal((3, SIZE[1], SIZE[0])).astype("f4") for m in Modality}
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
-def test_every_engine_agrees_with_torch_to_a_thousandth(name, model, segmenter, images):
+@pytest.mark.parametrize(("name", "device"), ENGINES[1:])
+def test_every_engine_agrees_with_torch_to_a_thousandth(name, device, model, images, monkeypatch):
     pytest.importorskip(name)
-    other = Segmenter.open(EngineConfig(model, engine=name, device="cpu", precision="f32"))
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    segmenter = Segmenter.open(EngineConfig(model, "torch", "cpu", precision="f32"))
+    other = Segmenter.open(EngineConfig(model, name, device, precision="f32"))
     for subset in [(1,), (0, 2, 3), (0, 1, 2, 3)]:
         chosen = {Modality(m): images[m] for m in subset}
         expected, expected_weights = segmenter.logits(segmenter.encode(chosen))
@@ -98,10 +110,24 @@ def test_split_and_whole_give_the_same(segmenter, images):
     np.testing.assert_allclose(split.confidence, whole.confidence, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
-def test_all_subsets_at_once_are_what_each_is_alone(name, model, images):
+@NEEDS_CUDA
+def test_half_precision_gives_the_labels_of_float32(model, images):
+    half, whole = (
+        Segmenter.open(EngineConfig(model, "torch", "cuda", precision=p)) for p in ("auto", "f32")
+    )
+    assert "float16" in half.description and "float32" in whole.description
+    for subset in all_subsets():
+        chosen = {m: images[m] for m in subset}
+        mine, reference = half.segment(chosen), whole.segment(chosen)
+        assert (mine.labels == reference.labels).mean() > 0.97
+        assert mine.weights == pytest.approx(reference.weights, abs=1e-2)
+        assert np.abs(mine.confidence - reference.confidence).mean() < 1e-2
+
+
+@pytest.mark.parametrize(("name", "device"), ENGINES)
+def test_all_subsets_at_once_are_what_each_is_alone(name, device, model, images):
     pytest.importorskip(name)
-    segmenter = Segmenter.open(EngineConfig(model, engine=name, device="cpu", precision="f32"))
+    segmenter = Segmenter.open(EngineConfig(model, name, device, precision="f32"))
     maps = segmenter.encode(images)
     given = [{m: maps[m] for m in subset} for subset in all_subsets()]
     for one, result in zip(given, segmenter.fuse_all(given, (130, 70)), strict=True):
@@ -122,15 +148,15 @@ def test_maps_of_two_encodings_may_be_mixed(segmenter, images):
         assert result.weights == pytest.approx(alone.weights, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["torch", "openvino", "onnxruntime"])
-def test_results_stay_when_the_next_frame_comes(name, model, images):
+@pytest.mark.parametrize(("name", "device"), ENGINES)
+def test_results_stay_when_the_next_frame_comes(name, device, model, images):
     pytest.importorskip(name)
-    segmenter = Segmenter.open(EngineConfig(model, engine=name, device="cpu"))
+    segmenter = Segmenter.open(EngineConfig(model, name, device))
     first = segmenter.encode({Modality.RGB: images[Modality.RGB]})
-    kept = [np.array(m) for m in first[Modality.RGB]]
+    kept = [torch.as_tensor(m).clone() for m in first[Modality.RGB]]
     segmenter.encode({Modality.RGB: images[Modality.EVENT]})
     for before, after in zip(kept, first[Modality.RGB], strict=True):
-        assert np.array_equal(before, after)
+        assert torch.equal(before, torch.as_tensor(after))
 
 
 def test_a_subsets_temperature_softens_its_confidence_and_leaves_the_labels(segmenter, images):

@@ -18,7 +18,8 @@ BACKBONES = ("mit_b0", "mit_b2")
 
 def run() -> dict:
     """Milliseconds and ratios; `four_vs_segformer` is the default engine on four modalities against
-    transformers' SegFormer with the same backbone on one image in torch float32, 512 x 512.
+    transformers' SegFormer with the same backbone on one image in torch float32, 512 x 512. Both
+    run on the GPU where there is one, images come from the CPU and results go back there.
 
     What is compared is called in turn: others may use the machine meanwhile. Ratios are medians of
     those of the rounds.
@@ -62,7 +63,9 @@ def against_segformer(name: str) -> dict:
     from any2seg_ros.network.mit import MIT_CONFIGS
 
     width = 256 if name == "mit_b0" else 768
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     theirs = SegformerForSemanticSegmentation(_their_config(MIT_CONFIGS[name], width)).eval()
+    theirs.to(device)
     network = Any2Seg(NetworkConfig(encoder=name, width=width)).eval()
     engine = engines.make(engines.resolve("auto", "auto"), network, "auto", 0, "auto")
     images = torch.randn(MODALITIES, 3, SIZE[1], SIZE[0])
@@ -71,23 +74,22 @@ def against_segformer(name: str) -> dict:
     encoder = network.encoders[0]
     with torch.inference_mode():
         times = in_turn(
-            lambda: theirs(images[:1]),
+            lambda: theirs(images[:1].to(device)).logits.cpu(),
             lambda: engine.segment(engine.encode(array[:1], whole[:1]), whole[:1]),
             lambda: engine.segment(engine.encode(array, whole), whole),
         )
-        encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        last = images[:1].contiguous(memory_format=torch.channels_last)
+        encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        one = images[:1].to(device)
+        last = one.contiguous(memory_format=torch.channels_last)
         encoders = in_turn(
-            lambda: encoder(last),
-            lambda: theirs.segformer(images[:1]),
-            clock=time.process_time,
+            lambda: encoder(last)[-1].cpu(),
+            lambda: theirs.segformer(one).last_hidden_state.cpu(),
+            clock=time.process_time if device.type == "cpu" else time.perf_counter,
         )
-    segformer, one, four = (round(1e3 * float(t), 2) for t in np.median(times, 0))
+    medians = (round(1e3 * float(t), 2) for t in np.median(times, 0))
     return {
         "engine": engine.description,
-        "segformer_ms": segformer,
-        "one_ms": one,
-        "four_ms": four,
+        **dict(zip(("segformer_ms", "one_ms", "four_ms"), medians, strict=True)),
         "four_vs_segformer": _ratio(times[:, 2], times[:, 0]),
         "one_vs_four": _ratio(times[:, 1], times[:, 2]),
         "encoder_vs_transformers": _ratio(encoders[:, 0], encoders[:, 1]),
