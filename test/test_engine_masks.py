@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from any2seg_ros.engine.masks import masks
+from any2seg_ros.engine.torch_engine import masks_on_device
 
 
 def upsampled(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -39,3 +40,13 @@ def test_confidence_is_the_largest_softmax_at_twice_the_size_of_the_logits():
     softmax = torch.softmax(halves / 1.7, 0).amax(0).numpy()
     expected = cv2.resize(softmax, (64, 36), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(confidence, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 36), (100, 50), (37, 29), (8, 5), (16, 9), (96, 27)])
+def test_masks_made_on_a_device_are_the_same(size):
+    logits = smooth((25, 9, 16))
+    labels, confidence = masks_on_device(torch.from_numpy(logits), size, 1.7)
+    expected, likely = masks(logits, size, 1.7)
+    assert labels.dtype == np.uint8 and confidence.dtype == np.float32
+    assert (labels == expected).mean() > 0.999
+    np.testing.assert_allclose(confidence, likely, atol=1e-4)

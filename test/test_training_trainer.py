@@ -27,6 +27,7 @@ from any2seg_ros.training.config import TrainingConfig, load_config
 from any2seg_ros.training.trainer import Trainer
 
 SOURCE = Path(__file__).resolve().parents[1]
+NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,7 @@ def written(place: Path, output: str, **changes) -> Path:
         "steps": 6,
         "batch": 4,
         "size": [64, 32],
+        "device": "cpu",
         "initial": "",
         "frozen_stages": 0,
         "validate_every": 6,
@@ -110,6 +112,39 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(place, whole):
     for part in ("network", "average"):
         for name, tensor in reference[part].items():
             assert torch.equal(mine[part][name], tensor), name
+
+
+@NEEDS_CUDA
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_gpu_learns_what_a_cpu_does_recorded_and_not(place, shared, monkeypatch):
+    network = {"shared_encoder": shared, "adapters": not shared}
+    told = {}
+    for name, device in (("on_cpu", "cpu"), ("recorded", "cuda"), ("plain", "cuda")):
+        if name == "plain":
+            monkeypatch.setattr("any2seg_ros.training.trainer.record", lambda *_: None)
+        path = written(place, f"{name}_{shared}", device=device, network=network, loaders=2)
+        Trainer(load_config(path)).run()
+        told[name] = losses(place, f"{name}_{shared}")
+    np.testing.assert_allclose(told["recorded"], told["plain"], rtol=1e-2)
+    np.testing.assert_allclose(told["recorded"], told["on_cpu"], rtol=3e-2)
+
+
+@NEEDS_CUDA
+@pytest.mark.parametrize("amp", ["none", "f16", "bf16"])
+def test_a_gpu_learns_from_a_teacher_and_goes_on(place, whole, amp):
+    teacher = str(whole / "weights.safetensors")
+    changes = {"amp": amp, "device": "cuda", "losses": {"teacher": teacher}, "initial": teacher}
+    path = written(place, f"gpu_{amp}", **changes)
+    Trainer(load_config(path)).run(stop_at=4)
+    again = Trainer(load_config(path))
+    assert again.step == 4
+    assert again.run()
+    assert np.isfinite(losses(place, f"gpu_{amp}")).all()
+
+
+@NEEDS_CUDA
+def test_two_processes_may_share_a_gpu(place):
+    run_two_processes(written(place, "gpu_two", device="cuda", steps=2, validate_every=2))
 
 
 def test_two_processes_learn_as_one_with_the_doubled_batch(place, whole):

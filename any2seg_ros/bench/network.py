@@ -69,14 +69,14 @@ def against_segformer(name: str) -> dict:
     network = Any2Seg(NetworkConfig(encoder=name, width=width)).eval()
     engine = engines.make(engines.resolve("auto", "auto"), network, "auto", 0, "auto")
     images = torch.randn(MODALITIES, 3, SIZE[1], SIZE[0])
-    array = images.numpy()
+    arrays = list(images.numpy())
     whole = tuple(Modality)
     encoder = network.encoders[0]
     with torch.inference_mode():
         times = in_turn(
             lambda: theirs(images[:1].to(device)).logits.cpu(),
-            lambda: engine.segment(engine.encode(array[:1], whole[:1]), whole[:1]),
-            lambda: engine.segment(engine.encode(array, whole), whole),
+            lambda: engine.segment(engine.encode(arrays[:1], whole[:1]), whole[:1]),
+            lambda: engine.segment(engine.encode(arrays, whole), whole),
         )
         encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         one = images[:1].to(device)

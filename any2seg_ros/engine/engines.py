@@ -1,10 +1,10 @@
-"""What runs the two halves of a network: NumPy arrays go in and come out."""
+"""What runs a network and makes masks of its logits: NumPy arrays go in and come out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,20 +28,29 @@ class Engine(Protocol):
 
     description: str
 
-    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[Maps]:
-        """The maps of each of the images float32 (M, 3, H, W) of `modalities`."""
+    def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:
+        """The maps of each of the images float32 (3, H, W), all of one size, of `modalities`."""
 
     def segment(
         self,
         maps: Sequence[Maps],
         modalities: Sequence[Modality],
         choices: Choices | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Logits float32 (S, K, H/4, W/4) and weights float32 (S, M) of the maps of M images.
+    ) -> tuple[Sequence[Any], np.ndarray]:
+        """Logits (K, H/4, W/4) of S choices, as the engine keeps them, and weights float32 (S, M)
+        of the maps of M images.
 
         `modalities` tells whose maps the M are; one may be there more than once.
         S: the choices among the M that are segmented, each on its own; one of all by default.
         """
+
+    def masks(
+        self, logits: Any, size: tuple[int, int], temperature: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and confidence of the logits of one choice; see `masks.masks`."""
+
+    def array(self, logits: Any) -> np.ndarray:
+        """The logits of one choice, float32 (K, H/4, W/4)."""
 
 
 def resolve(name: str, device: str) -> str:

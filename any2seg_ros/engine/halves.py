@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from any2seg_ros.engine.masks import masks
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 from any2seg_ros.network.adapters import by_company, mixed
@@ -69,25 +70,30 @@ class GraphEngine:
         maps: Sequence[Maps],
         modalities: Sequence[Modality],
         choices: Choices | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Sequence[Any], np.ndarray]:
         wanted = choices or everything(len(modalities))
         if self._network.adapters is None:
             return self._decode(maps, wanted, ())
-        order: list[int] = []
-        parts = []
+        logits: list[Any] = [None] * len(wanted)
+        weights = np.empty((len(wanted), len(modalities)), np.float32)
         for company, rows in by_company([len(chosen) for chosen in wanted]).items():
             chosen = tuple(wanted[row] for row in rows)
-            parts.append(self._decode(maps, chosen, (company, *modalities)))
-            order += rows
-        if len(parts) == 1:
-            return parts[0]
-        back = np.argsort(order)
-        logits, weights = (np.concatenate(part)[back] for part in zip(*parts, strict=True))
+            part, weights[rows] = self._decode(maps, chosen, (company, *modalities))
+            for row, one in zip(rows, part, strict=True):
+                logits[row] = one
         return logits, weights
+
+    def masks(
+        self, logits: Any, size: tuple[int, int], temperature: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return masks(logits, size, temperature)
+
+    def array(self, logits: Any) -> np.ndarray:
+        return logits
 
     def _decode(
         self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Any, np.ndarray]:
         """Run the decoder half of choices that are in one company, with these `_matrices`."""
         raise NotImplementedError
 

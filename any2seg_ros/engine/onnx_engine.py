@@ -28,10 +28,11 @@ class OnnxEngine(GraphEngine):
         self._sessions: dict[tuple[tuple[int, ...], ...], ort.InferenceSession] = {}
         self.description = f"ONNX Runtime {ort.__version__} on cpu, float32"
 
-    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[Maps]:
+    def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:
         if self._network.config.shared_encoder:
-            return list(zip(*self._encode(images, Modality.RGB), strict=True))
-        each = [self._encode(images[i : i + 1], m) for i, m in enumerate(modalities)]
+            return list(zip(*self._encode(np.stack(images), Modality.RGB), strict=True))
+        pairs = zip(images, modalities, strict=True)
+        each = [self._encode(image[None], modality) for image, modality in pairs]
         return [[scale[0] for scale in maps] for maps in each]
 
     def _decode(

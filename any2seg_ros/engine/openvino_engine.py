@@ -49,8 +49,8 @@ class OpenVinoEngine(GraphEngine):
         version = ov.get_version().split("-")[0]
         self.description = f"OpenVINO {version} on {self._device}, precision {precision}"
 
-    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[Maps]:
-        images = np.ascontiguousarray(images, np.float32)
+    def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:
+        images = [np.ascontiguousarray(image, np.float32) for image in images]
         whose = [self._whose(modality) for modality in modalities]
         threads = self._threads(images, whose[0])
         maps: list[Maps] = []
@@ -83,7 +83,9 @@ class OpenVinoEngine(GraphEngine):
             graph.remove_parameter(parameter)
         return self._compile(graph).create_infer_request()
 
-    def _encoded(self, images: np.ndarray, whose: Sequence[Modality]) -> list[list[np.ndarray]]:
+    def _encoded(
+        self, images: Sequence[np.ndarray], whose: Sequence[Modality]
+    ) -> list[list[np.ndarray]]:
         """The four maps (1, C, h, w) of each image, all of them encoded side by side.
 
         They are views of what the next call overwrites.
@@ -130,11 +132,11 @@ class OpenVinoEngine(GraphEngine):
         """The modality whose encoder is used: the first in order where all share one."""
         return Modality.RGB if self._network.config.shared_encoder else modality
 
-    def _threads(self, images: np.ndarray, modality: Modality) -> int:
+    def _threads(self, images: Sequence[np.ndarray], modality: Modality) -> int:
         """How many images are encoded side by side: one a thread, all of them on other devices."""
         if self._device != "CPU":
             return len(images)
-        encoder = self._encoder(images.shape[1:], modality, 1)
+        encoder = self._encoder(images[0].shape, modality, 1)
         return int(encoder.get_property("INFERENCE_NUM_THREADS"))
 
     def _compile(self, model: ov.Model, **options: Any) -> ov.CompiledModel:

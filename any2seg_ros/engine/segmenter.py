@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
 from any2seg_ros.engine.halves import Maps
-from any2seg_ros.engine.masks import masks
 from any2seg_ros.modalities import Modality, Segmentation, Subset, all_subsets, subset_name
 from any2seg_ros.network import checkpoints
 from any2seg_ros.network.checkpoints import Metadata
@@ -99,8 +99,8 @@ class Segmenter:
                     f"the {modality.label} image is {images[modality].shape}, "
                     f"but these weights need (3, {height}, {width})"
                 )
-        batch = np.stack([images[modality] for modality in subset], dtype=np.float32)
-        return dict(zip(subset, self._engine.encode(batch, subset), strict=True))
+        maps = self._engine.encode([images[modality] for modality in subset], subset)
+        return dict(zip(subset, maps, strict=True))
 
     def fuse(
         self, maps: Mapping[Modality, Maps], size: tuple[int, int] | None = None
@@ -127,12 +127,12 @@ class Segmenter:
     def logits(self, maps: Mapping[Modality, Maps]) -> tuple[np.ndarray, np.ndarray]:
         """Logits float32 (K, H/4, W/4) and weights float32 (M,) in vocabulary order."""
         _, logits, weights = next(self._logits([maps]))
-        return logits, weights
+        return self._engine.array(logits), weights
 
     def _logits(
         self, given: Sequence[Mapping[Modality, Maps]]
-    ) -> Iterator[tuple[Subset, np.ndarray, np.ndarray]]:
-        """Subset, logits (K, H/4, W/4) and weights (M,) of each mapping."""
+    ) -> Iterator[tuple[Subset, Any, np.ndarray]]:
+        """Subset, logits (K, H/4, W/4) as the engine keeps them, weights (M,) of each mapping."""
         if not all(given):
             raise ValueError("no maps: a frame needs at least one modality")
         # By modality, for the fusion prefers the first in order where two are equal.
@@ -152,12 +152,12 @@ class Segmenter:
     def _segmentation(
         self,
         subset: Subset,
-        logits: np.ndarray,
+        logits: Any,
         weights: np.ndarray,
         size: tuple[int, int] | None,
     ) -> Segmentation:
         temperature = self.metadata.temperatures.get(subset_name(subset), 1.0)
-        labels, confidence = masks(logits, size or self.size, temperature)
+        labels, confidence = self._engine.masks(logits, size or self.size, temperature)
         shares = {m: float(w) for m, w in zip(subset, weights, strict=True)}
         return Segmentation(labels, confidence, shares)
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine, Maps
+from any2seg_ros.engine.masks import masks
 from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
 
@@ -40,24 +42,29 @@ class TorchEngine(GraphEngine):
             _convert_matrices(self._network, self._kind)
         self._halves: dict[tuple, Half] = {}
         self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
+        self._pinned: dict[tuple[int, ...], Tensor] = {}
+        self._read = torch.cuda.Event() if self._cuda else None
+        """When the GPU has read what was pinned."""
         word = str(self._kind).removeprefix("torch.") if self._mixed else "float32"
         self.description = f"torch {torch.__version__} on {self.device}, {word}"
 
     @torch.inference_mode()
-    def encode(self, images: np.ndarray, modalities: Sequence[Modality]) -> list[Maps]:
+    def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:
         """Encoders side by side where each modality has its own, else one for the whole batch."""
-        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
+        batch = self._batch(images)
         key = ("encoder", batch.shape, *modalities)
         if key not in self._halves:
             self._halves[key] = self._made(Encoders(self._network, modalities), [batch])
         with self._context():
             stacks = self._halves[key](batch)
+        if self._read:
+            self._read.record(torch.cuda.current_stream(self.device))
         return [[stack[i] for stack in stacks] for i in range(len(images))]
 
     @torch.inference_mode()
     def _decode(
         self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Any, np.ndarray]:
         inputs = [torch.stack(tuple(scale)) for scale in zip(*maps, strict=True)]
         key = (*(stack.shape for stack in inputs), choices, mixing)
         if key not in self._halves:
@@ -66,11 +73,34 @@ class TorchEngine(GraphEngine):
             self._halves[key] = self._made(lambda *maps: half(*maps, *matrices), inputs)
         with self._context():
             logits, weights = self._halves[key](*inputs)
-        return _array(logits), _array(weights)
+        return logits if self._cuda else self.array(logits), self.array(weights)
+
+    def masks(
+        self, logits: Any, size: tuple[int, int], temperature: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return (masks_on_device if self._cuda else masks)(logits, size, temperature)
+
+    def array(self, logits: Any) -> np.ndarray:
+        return logits if isinstance(logits, np.ndarray) else logits.float().cpu().numpy()
+
+    def _batch(self, images: Sequence[np.ndarray]) -> Tensor:
+        """The images in memory of the CPU; with CUDA in such as the GPU reads on its own."""
+        shape = (len(images), *images[0].shape)
+        if not self._read:
+            batch = torch.empty(shape)
+        else:
+            if shape not in self._pinned:
+                self._pinned[shape] = torch.empty(shape, pin_memory=True)
+            batch = self._pinned[shape]
+            self._read.synchronize()
+        for place, image in zip(batch.numpy(), images, strict=True):
+            place[:] = image
+        return batch
 
     def _made(self, half: Half, inputs: Sequence[Tensor]) -> Half:
         if not self._cuda:
             return half
+        inputs = [tensor.to(self.device) for tensor in inputs]
         with self._context():
             return Recorded(half, inputs, self._pool)
 
@@ -141,7 +171,7 @@ class Recorded:
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         for mine, given in zip(self._inputs, inputs, strict=True):
-            mine.copy_(given)
+            mine.copy_(given, non_blocking=True)
         self._graph.replay()
         return [tensor.clone() for tensor in self._outputs]
 
@@ -176,5 +206,17 @@ def _convert_matrices(network: Any2Seg, kind: torch.dtype) -> None:
             module.to(kind)
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.float().contiguous().cpu().numpy()
+@torch.inference_mode()
+def masks_on_device(
+    logits: Tensor, size: tuple[int, int], temperature: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `masks` makes of logits (K, h, w), where moving them would take longer."""
+    logits = logits[None].float()
+    labels = _resized(logits, size[::-1]).argmax(1).byte()
+    height, width = logits.shape[2:]
+    likely = _resized(logits / temperature, (2 * height, 2 * width)).softmax(1).amax(1, True)
+    return labels[0].cpu().numpy(), _resized(likely, size[::-1])[0, 0].cpu().numpy()
+
+
+def _resized(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(planes, size, mode="bilinear", align_corners=False)

@@ -54,9 +54,10 @@ class Adapters(nn.Module):
 
     def mixing(self, among: int, modalities: Sequence[Modality] = tuple(Modality)) -> list[Tensor]:
         """A matrix (M, C, C) a scale for the maps of `modalities` in this company."""
+        everyone = tuple(modalities) == tuple(Modality)
         return [
             torch.eye(matrices.shape[-1], device=matrices.device)
-            + matrices[among, list(modalities)]
+            + (matrices[among] if everyone else matrices[among, list(modalities)])
             for matrices in self.matrices
         ]
 

@@ -101,12 +101,13 @@ class Any2Seg(nn.Module):
         """images (B, M, 3, H, W) -> four maps (B, M, C, H/s, W/s); one pass for each encoder.
 
         M is all modalities in vocabulary order where each has its own encoder. Images that are not
-        `present`, bool (B, M), are not computed: their maps are zero.
+        `present`, bool (B, M), are not computed: their maps are zero. On the CPU it is known at
+        once: a GPU is not waited for.
         """
         encoders = self.encoders
         shares = images.chunk(len(encoders), 1)
         if present is None:
-            present = images.new_ones(images.shape[:2], dtype=torch.bool)
+            present = torch.ones(images.shape[:2], dtype=torch.bool)
         known = present.chunk(len(encoders), 1)
         parts = [self._encode_with(*part) for part in zip(encoders, shares, known, strict=True)]
         return [torch.cat(scale, 1) for scale in zip(*parts, strict=True)]
@@ -123,6 +124,7 @@ class Any2Seg(nn.Module):
         ]
         if not (self.encode_nothing or bool(present.any())):
             return maps
+        present = present.to(images.device)
         where = present[:, :, None, None, None]
         return [
             zeros.to(features.dtype).masked_scatter(where, features)
@@ -137,8 +139,8 @@ class Any2Seg(nn.Module):
     ) -> tuple[list[Tensor], Tensor]:
         """Four maps (B, M, C, H, W) -> four fused maps (B, C, H, W), weights (B, M).
 
-        `present` bool (S, M) gives every sample its own subset, or one sample (B = 1) many:
-        there are S fused maps then. `modalities` tells whose maps the M are.
+        `present` bool (S, M), best on the CPU, gives every sample its own subset, or one sample
+        (B = 1) many: there are S fused maps then. `modalities` tells whose maps the M are.
         """
         if self.adapters is None:
             return self._fuse(maps, present)
@@ -148,7 +150,7 @@ class Any2Seg(nn.Module):
         order: list[int] = []
         parts = []
         for among, rows in by_company(present.sum(1).tolist()).items():
-            own = maps if len(maps[0]) == 1 else [features[rows] for features in maps]
+            own = maps if len(maps[0]) == 1 else _rows(maps, rows)
             mixing = self.adapters.mixing(among, modalities)
             fused, weights = self._fuse(mixed(own, mixing), present[rows])
             parts.append((*fused, weights))
@@ -163,12 +165,14 @@ class Any2Seg(nn.Module):
         order: list[int] = []
         parts = []
         for among, rows in by_company(present.sum(1).tolist()).items():
-            parts.append(mixed([features[rows] for features in maps], self.adapters.mixing(among)))
+            parts.append(mixed(_rows(maps, rows), self.adapters.mixing(among)))
             order += rows
         return _in_order(parts, order)
 
     def _fuse(self, maps: Sequence[Tensor], present: Tensor | None) -> tuple[list[Tensor], Tensor]:
         fusion = FUSIONS[self.config.fusion]
+        if present is not None:
+            present = present.to(maps[0].device, non_blocking=True)
         fused, cosines = zip(*(fusion(f, present) for f in maps), strict=True)
         return list(fused), modality_weights(cosines, present)
 
@@ -202,10 +206,16 @@ class Any2Seg(nn.Module):
         return network.requires_grad_(False)
 
 
+def _rows(tensors: Sequence[Tensor], rows: Sequence[int]) -> list[Tensor]:
+    """These rows of each of the tensors."""
+    chosen = torch.tensor(rows).to(tensors[0].device, non_blocking=True)
+    return [tensor[chosen] for tensor in tensors]
+
+
 def _in_order(parts: Sequence[Sequence[Tensor]], order: Sequence[int]) -> list[Tensor]:
     """Each of the tensors whose rows are in `parts`, the rows as they were before `order`."""
-    back = torch.tensor(order).argsort()
-    return [torch.cat(rows)[back] for rows in zip(*parts, strict=True)]
+    whole = [torch.cat(rows) for rows in zip(*parts, strict=True)]
+    return _rows(whole, torch.tensor(order).argsort().tolist())
 
 
 def make_encoder(name: str) -> Encoder:

@@ -22,6 +22,7 @@ class Batch:
     """images float32 (B, M, 3, H, W), labels uint8 (B, h, w), present bool (B, M).
 
     subsets bool (V, B, M): the subset of each sample in each of `variants`. names by sample.
+    Who is present and in which subset stays on the CPU, which decides by it what is computed.
     """
 
     images: Tensor
@@ -37,17 +38,11 @@ class Batch:
         return self._with(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """The same with images and labels on a device."""
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return replace(
-            self,
-            images=change(self.images),
-            labels=change(self.labels),
-            present=change(self.present),
-            subsets=change(self.subsets),
-        )
+        return replace(self, images=change(self.images), labels=change(self.labels))
 
 
 class Batches(Dataset[Batch]):

@@ -157,6 +157,8 @@ class TrainingConfig:
     """The stem and so many of EfficientNet-Lite0's first stages keep their weights."""
     amp: str = "none"
     """none, bf16 or f16 (CUDA)."""
+    device: str = "auto"
+    """auto, cuda or cpu; auto is the GPU where there is one."""
     validate_every: int = 200
     checkpoint_every: int = 50
     threads: int = 0
@@ -184,6 +186,8 @@ class TrainingConfig:
             raise ValueError(f"unknown trained '{self.trained}': use all or adapters")
         if self.trained == "adapters" and not self.network.adapters:
             raise ValueError("trained: adapters needs network.adapters: true")
+        if self.device not in ("auto", "cuda", "cpu"):
+            raise ValueError(f"unknown device '{self.device}': use auto, cuda or cpu")
         if self.amp not in ("none", "bf16", "f16"):
             raise ValueError(f"unknown amp '{self.amp}': use none, bf16 or f16")
 

@@ -18,11 +18,14 @@ def start() -> tuple[int, int]:
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         return 0, 1
     if not dist.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+        gpus, mine = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", 0))
+        if gpus:
+            torch.cuda.set_device(mine % gpus)
+        # NCCL wants a GPU for each process.
+        enough = gpus >= int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
         # The first process places and validates while the others wait.
         dist.init_process_group(
-            "nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(hours=12)
+            "cpu:gloo,cuda:nccl" if enough else "gloo", timeout=timedelta(hours=12)
         )
     return dist.get_rank(), dist.get_world_size()
 

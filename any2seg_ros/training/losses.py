@@ -63,4 +63,4 @@ def distillation(
     target = F.log_softmax(teacher.detach() / temperature, 1)
     guess = F.log_softmax(student / temperature, 1)
     divergence = F.kl_div(guess, target, reduction="none", log_target=True).sum(1)
-    return divergence.sum() * temperature**2, divergence.new_tensor(float(divergence.numel()))
+    return divergence.sum() * temperature**2, divergence.new_full((), divergence.numel())

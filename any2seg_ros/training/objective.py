@@ -99,7 +99,8 @@ class Objective:
             pair = lscd.intra_modal(whole, batch.labels, self.names)
             losses["intra_modal"] = weighted(pair, self.config.intra_modal)
         if self.scenes is not None and self.config.inter_modal:
-            teacher = self.scenes(batch).masked_fill(~batch.subsets[0], -torch.inf)
+            teacher = self.scenes(batch)
+            teacher = teacher.masked_fill(~batch.subsets[0].to(teacher.device), -torch.inf)
             own = network.adapted(maps, batch.subsets[0])[lscd.SCALE]
             pair = lscd.inter_modal(own, whole, teacher)
             losses["inter_modal"] = weighted(pair, self.config.inter_modal)

@@ -23,6 +23,7 @@ from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
 from any2seg_ros.files import checksum, clear_parts, replacing, write_atomically
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALONE, COMPANIES, company
 from any2seg_ros.network.checkpoints import Metadata
@@ -35,9 +36,10 @@ from any2seg_ros.training.config import OptimizerConfig, TrainingConfig, config_
 from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.placed import PlacedSet, open_placed
+from any2seg_ros.training.recorded import record
 from any2seg_ros.training.validation import chosen, fit_temperatures, validate
 
-FREE = ("output", "threads", "loaders", "validate_every", "checkpoint_every")
+FREE = ("output", "threads", "loaders", "device", "validate_every", "checkpoint_every")
 """Keys that may change when a run goes on."""
 
 
@@ -59,7 +61,7 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = _device(config.device)
         if config.amp == "f16" and self.device.type == "cpu":
             raise ValueError("amp: f16 needs CUDA: use bf16 or none on a CPU")
         self._files = _checksums(config)
@@ -74,6 +76,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
         self.objective = self._objective()
+        self._record()
         self.step = 0
         self._board: Any = None
         if not begun and not self.rank:
@@ -138,8 +141,8 @@ class Trainer:
         self.scaler.update()
         self._let_companies_follow(batch.variants)
         update_average(self.average, self.network, config.optimizer.average, self.step)
-        told = {name: round(float(distributed.total(part)), 5) for name, part in parts.items()}
-        total = float(distributed.total(loss))
+        total, *each = distributed.total(torch.stack((loss, *parts.values()))).tolist()
+        told = {name: round(part, 5) for name, part in zip(parts, each, strict=True)}
         if not math.isfinite(total):
             raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.rate")
         return {"loss": round(total, 5), **told, "rate": rate}
@@ -233,6 +236,18 @@ class Trainer:
             )
         teacher = network.folded().to(self.device)
         return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _record(self) -> None:
+        """Record the encoders' passes where kernels are launched one by one otherwise."""
+        config = self.config
+        if self.device.type != "cuda" or self.processes > 1 or config.amp != "none":
+            return
+        width, height = config.augmentation.size(config.size)
+        batch = torch.Size((config.batch, len(Modality), 3, height, width))
+        train_mode(self.network, config)
+        record(self.network, batch)
+        if self.objective.teacher is not None:
+            record(self.objective.teacher, batch)
 
     def _pixels(self) -> tuple[int, int]:
         """(width, height) of the raster that losses are taken on."""
@@ -357,6 +372,14 @@ class Trainer:
             clear_parts(path)
             clear_parts(self.output / "weights.safetensors")
             _forget_after(self.output / "metrics.jsonl", self.step)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: cuda, but torch finds no GPU here: use auto or cpu")
+    return torch.device(name)
 
 
 def build(config: TrainingConfig, classes: int) -> Any2Seg:
