@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 
@@ -133,6 +134,7 @@ def test_several_processes_place_what_one_does_in_the_same_order(root, tmp_path,
     monkeypatch.setattr(placed_module.os, "sched_getaffinity", lambda _: range(3))
     told = []
     source = open_source(root / "ready", TARGET, "train")
+    assert placed_module._samples(source, SIZE).num_workers == 3
     together = open_placed(source, "r", TARGET, tmp_path, lambda i, n: told.append((i, n)))
     assert told == [(i, len(alone)) for i in range(1, len(alone) + 1)]
     assert together.names == alone.names and together.conditions == alone.conditions
@@ -145,6 +147,7 @@ def test_what_a_process_cannot_read_is_named_as_if_there_were_one(root, tmp_path
     monkeypatch.setattr(placed_module.os, "sched_getaffinity", lambda _: range(2))
     shutil.copytree(root / "ready", tmp_path / "data")
     source = open_source(tmp_path / "data", TARGET, "train")
+    assert placed_module._samples(source, SIZE).num_workers == 2
     path = sorted((tmp_path / "data").rglob("*_semantic_front.png"))[3]
     path.write_bytes(b"no picture")
     with pytest.raises(ValueError, match=path.name) as told:
@@ -250,7 +253,10 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
     assert torch.equal(torch.cat([h.images for h in halves]), first.images)
     assert torch.equal(torch.cat([h.subsets for h in halves], 1), first.subsets)
     for loaders in (0, 2):
-        ahead = list(batches().ahead(2, 5, loaders))
+        coming = batches().ahead(2, 5, loaders)
+        ahead = [next(coming)]
+        assert len(multiprocessing.active_children()) == loaders
+        ahead += coming
         assert len(ahead) == 3 and torch.equal(ahead[1].images, first.images)
         assert ahead[1].names == first.names and ahead[1].variants == first.variants
 
@@ -341,3 +347,10 @@ def test_frames_without_any_usable_sensor_are_not_drawn(root, tmp_path):
     placed.present[:] = False
     with pytest.raises(ValueError, match="no frame of the train set"):
         Batches([placed], CALM, LossConfig(), 1, SIZE, 0)
+
+
+def test_what_a_loader_cannot_read_is_told_without_its_traceback(root, tmp_path, monkeypatch):
+    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 1, SIZE, 0)
+    monkeypatch.setattr(batches, "_sample", lambda *_: (_ for _ in ()).throw(OSError("no disk")))
+    with pytest.raises(OSError, match="^no disk$"):
+        list(batches.ahead(0, 2, 1))

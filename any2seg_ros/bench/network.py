@@ -72,11 +72,16 @@ def against_segformer(name: str) -> dict:
     arrays = list(images.numpy())
     whole = tuple(Modality)
     encoder = network.encoders[0]
+
+    def ours(count: int) -> np.ndarray:
+        maps = engine.encode(arrays[:count], whole[:count])
+        return engine.array(engine.segment(maps, whole[:count])[0][0])
+
     with torch.inference_mode():
         times = in_turn(
             lambda: theirs(images[:1].to(device)).logits.cpu(),
-            lambda: engine.segment(engine.encode(arrays[:1], whole[:1]), whole[:1]),
-            lambda: engine.segment(engine.encode(arrays, whole), whole),
+            lambda: ours(1),
+            lambda: ours(MODALITIES),
         )
         encoder.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         one = images[:1].to(device)

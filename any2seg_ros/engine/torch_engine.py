@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import cycle
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,8 @@ Half = Callable[..., Sequence[Tensor]]
 class TorchEngine(GraphEngine):
     """See `engines.Engine`.
 
-    Maps stay on the device. With CUDA each shape is recorded once as a graph (`Recorded`).
+    Takes the network over: its weights change their place and their kind. Maps stay on the device.
+    With CUDA each shape is recorded once as a graph (`Recorded`).
     """
 
     def __init__(self, network: Any2Seg, device: str, threads: int, precision: str) -> None:
@@ -41,10 +45,13 @@ class TorchEngine(GraphEngine):
         if self._mixed:
             _convert_matrices(self._network, self._kind)
         self._halves: dict[tuple, Half] = {}
-        self._pool = torch.cuda.graph_pool_handle() if self._cuda else None
+        self._streams: list[torch.cuda.Stream] = []
         self._pinned: dict[tuple[int, ...], Tensor] = {}
-        self._read = torch.cuda.Event() if self._cuda else None
-        """When the GPU has read what was pinned."""
+        self._one_mask = Lock()
+        if self._cuda:
+            self._pool = torch.cuda.graph_pool_handle()
+            self._streams = [torch.cuda.Stream(self.device) for _ in range(1 + len(Modality))]
+            self._read = torch.cuda.Event()  # when the GPU has read what was pinned
         word = str(self._kind).removeprefix("torch.") if self._mixed else "float32"
         self.description = f"torch {torch.__version__} on {self.device}, {word}"
 
@@ -54,10 +61,11 @@ class TorchEngine(GraphEngine):
         batch = self._batch(images)
         key = ("encoder", batch.shape, *modalities)
         if key not in self._halves:
-            self._halves[key] = self._made(Encoders(self._network, modalities), [batch])
+            encoders = Encoders(self._network, modalities, self._streams[1:])
+            self._halves[key] = self._made(encoders, [batch])
         with self._context():
             stacks = self._halves[key](batch)
-        if self._read:
+        if self._cuda:
             self._read.record(torch.cuda.current_stream(self.device))
         return [[stack[i] for stack in stacks] for i in range(len(images))]
 
@@ -78,15 +86,18 @@ class TorchEngine(GraphEngine):
     def masks(
         self, logits: Any, size: tuple[int, int], temperature: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        return (masks_on_device if self._cuda else masks)(logits, size, temperature)
+        if not self._cuda:
+            return masks(logits, size, temperature)
+        with self._one_mask:  # side by side they would be no faster, and want memory for each
+            return masks_on_device(logits, size, temperature)
 
     def array(self, logits: Any) -> np.ndarray:
         return logits if isinstance(logits, np.ndarray) else logits.float().cpu().numpy()
 
     def _batch(self, images: Sequence[np.ndarray]) -> Tensor:
-        """The images in memory of the CPU; with CUDA in such as the GPU reads on its own."""
+        """The images on the device, or in memory of the CPU that CUDA reads on its own."""
         shape = (len(images), *images[0].shape)
-        if not self._read:
+        if not self._cuda:
             batch = torch.empty(shape)
         else:
             if shape not in self._pinned:
@@ -95,14 +106,20 @@ class TorchEngine(GraphEngine):
             self._read.synchronize()
         for place, image in zip(batch.numpy(), images, strict=True):
             place[:] = image
-        return batch
+        return batch if self._cuda else batch.to(self.device)
 
     def _made(self, half: Half, inputs: Sequence[Tensor]) -> Half:
         if not self._cuda:
             return half
         inputs = [tensor.to(self.device) for tensor in inputs]
-        with self._context():
-            return Recorded(half, inputs, self._pool)
+        try:
+            with self._context():
+                return Recorded(half, inputs, self._streams[0], self._pool)
+        except RuntimeError as error:  # no memory, mostly
+            warnings.warn(
+                f"no CUDA graph could be recorded, segmenting is slower ({error})", stacklevel=2
+            )
+            return lambda *given: half(*(tensor.to(self.device) for tensor in given))
 
     def _context(self) -> AbstractContextManager:
         # What autocast keeps of a call would be gone in a recorded one.
@@ -115,33 +132,41 @@ class TorchEngine(GraphEngine):
 class Encoders(nn.Module):
     """images (N, 3, H, W) of these modalities -> four maps (N, C, h, w).
 
-    On CUDA each encoder has a stream of its own: one image alone leaves most of a GPU idle.
+    Given streams of CUDA each encoder has one of its own: an image alone leaves most of a GPU idle.
     """
 
-    def __init__(self, network: Any2Seg, modalities: Sequence[Modality]) -> None:
+    def __init__(
+        self,
+        network: Any2Seg,
+        modalities: Sequence[Modality],
+        streams: Sequence[torch.cuda.Stream] = (),
+    ) -> None:
         super().__init__()
+        self._streams = streams
         whose = modalities[:1] if network.config.shared_encoder else modalities
         self.halves = nn.ModuleList(EncoderHalf(network, modality) for modality in whose)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         parts = images.chunk(len(self.halves))
-        if not images.is_cuda or len(parts) == 1:
+        if not self._streams or len(parts) == 1:
             each = [half(part) for half, part in zip(self.halves, parts, strict=True)]
         else:
             each = self._beside(parts)
         return tuple(torch.cat(scale) for scale in zip(*each, strict=True))
 
     def _beside(self, parts: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
-        device = parts[0].device
-        here = torch.cuda.current_stream(device)
-        streams = [torch.cuda.Stream(device) for _ in parts]
-        each = []
-        for half, part, stream in zip(self.halves, parts, streams, strict=True):
-            stream.wait_stream(here)
-            with torch.cuda.stream(stream):
-                each.append(half(part))
-        for maps, stream in zip(each, streams, strict=True):
-            here.wait_stream(stream)
+        here = torch.cuda.current_stream(parts[0].device)
+        each, begun = [], []
+        try:
+            for half, part, stream in zip(self.halves, parts, cycle(self._streams), strict=False):
+                stream.wait_stream(here)
+                begun.append(stream)
+                with torch.cuda.stream(stream):
+                    each.append(half(part))
+        finally:  # a recording that failed ends only when all are together again
+            for stream in begun:
+                here.wait_stream(stream)
+        for maps in each:
             for tensor in maps:
                 tensor.record_stream(here)
         return each
@@ -151,14 +176,16 @@ class Recorded:
     """A function on CUDA for inputs of fixed shapes: one launch instead of hundreds.
 
     A frame alone is a few milliseconds of many small kernels, most of which would wait for the CPU
-    to launch them. `pool` is the memory that recordings share: they must not run side by side.
+    to launch them. Recordings on the same `stream` may share a `pool` of memory as long as they do
+    not run side by side.
     """
 
-    def __init__(self, half: Half, inputs: Sequence[Tensor], pool: Any) -> None:
+    def __init__(
+        self, half: Half, inputs: Sequence[Tensor], stream: torch.cuda.Stream, pool: Any = None
+    ) -> None:
         self._inputs = [tensor.clone() for tensor in inputs]
-        device = inputs[0].device
-        stream = torch.cuda.Stream(device)
-        stream.wait_stream(torch.cuda.current_stream(device))
+        here = torch.cuda.current_stream(inputs[0].device)
+        stream.wait_stream(here)
         with torch.cuda.stream(stream):  # libraries choose their kernels before they are recorded
             for _ in range(2):
                 half(*self._inputs)
@@ -166,7 +193,7 @@ class Recorded:
             # Other threads may use the GPU meanwhile.
             with torch.cuda.graph(self._graph, pool, stream, "thread_local"):
                 self._outputs = half(*self._inputs)
-        torch.cuda.current_stream(device).wait_stream(stream)
+        here.wait_stream(stream)
         self._half = half  # its weights are what is recorded
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:

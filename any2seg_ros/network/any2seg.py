@@ -124,8 +124,7 @@ class Any2Seg(nn.Module):
         ]
         if not (self.encode_nothing or bool(present.any())):
             return maps
-        present = present.to(images.device)
-        where = present[:, :, None, None, None]
+        where = present.to(images.device)[:, :, None, None, None]
         return [
             zeros.to(features.dtype).masked_scatter(where, features)
             for zeros, features in zip(maps, encoder(images[present]), strict=True)

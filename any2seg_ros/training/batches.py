@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from any2seg_ros.network.adapters import company
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.config import LossConfig
-from any2seg_ros.training.placed import PlacedSet
+from any2seg_ros.training.placed import PlacedSet, without_errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Batch:
         return replace(self, images=change(self.images), labels=change(self.labels))
 
 
-class Batches(Dataset[Batch]):
+class Batches(Dataset):
     """Batches by step from placed sets, this process's share of each; made ahead of their use."""
 
     def __init__(
@@ -79,15 +79,23 @@ class Batches(Dataset[Batch]):
         """Frames of an epoch."""
         return self._count
 
-    def ahead(self, first: int, last: int, loaders: int = 0) -> Iterator[Batch]:
+    def ahead(
+        self, first: int, last: int, loaders: int = 0, pinned: bool = False
+    ) -> Iterator[Batch]:
         """The batches of the steps first..last - 1, made while others are used.
 
-        By so many processes; with none by a thread, one step ahead.
+        By so many processes, `pinned` for a GPU if wanted; with none by a thread, one step ahead.
         """
         if loaders:
-            steps = range(first, last)
-            yield from DataLoader(
-                self, None, sampler=steps, num_workers=loaders, pin_memory=torch.cuda.is_available()
+            yield from without_errors(
+                DataLoader(
+                    self,
+                    None,
+                    sampler=range(first, last),
+                    num_workers=loaders,
+                    pin_memory=pinned,
+                    multiprocessing_context="fork",
+                )
             )
             return
         with ThreadPoolExecutor(1) as pool:
@@ -99,9 +107,12 @@ class Batches(Dataset[Batch]):
             for future in futures:
                 yield future.result()
 
-    def __getitem__(self, step: int) -> Batch:
-        """The batch of a step, for PyTorch's DataLoader."""
-        return self.at(step)
+    def __getitem__(self, step: int) -> Batch | Exception:
+        """The batch of a step, for PyTorch's DataLoader; see `without_errors`."""
+        try:
+            return self.at(step)
+        except (ValueError, OSError) as error:
+            return error
 
     def at(self, step: int) -> Batch:
         """The batch of a step."""

@@ -133,7 +133,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """A training run. Two runs with the same configuration, data and threads are the same."""
+    """A training run. On a CPU two with the same configuration, data and threads are the same."""
 
     output: str = "runs/any2seg"
     seed: int = 0
@@ -164,6 +164,9 @@ class TrainingConfig:
     threads: int = 0
     loaders: int = 0
     """Processes that make batches; 0 for a thread, which keeps up with a CPU. A GPU wants some."""
+    graphs: bool = True
+    """On a GPU, without `amp` and in one process, record the encoders' passes as CUDA graphs: small
+    networks wait for their launches otherwise. Costs memory."""
     shared_norms: bool = True
     """Several processes: batch norms see all of the batch. Otherwise each its share, and processes
     wait for each other once a step only; the first one's statistics are kept."""

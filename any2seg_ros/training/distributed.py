@@ -18,16 +18,24 @@ def start() -> tuple[int, int]:
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         return 0, 1
     if not dist.is_initialized():
-        gpus, mine = torch.cuda.device_count(), int(os.environ.get("LOCAL_RANK", 0))
-        if gpus:
-            torch.cuda.set_device(mine % gpus)
+        store, rank, world = next(iter(dist.rendezvous("env://")))
+        store.set(f"gpu {rank}", _own_gpu())
+        every = {store.get(f"gpu {other}").decode() for other in range(world)}
         # NCCL wants a GPU for each process.
-        enough = gpus >= int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
+        backend = "gloo" if "" in every or len(every) < world else "cpu:gloo,cuda:nccl"
         # The first process places and validates while the others wait.
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if enough else "gloo", timeout=timedelta(hours=12)
-        )
+        hours = timedelta(hours=12)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=hours)
     return dist.get_rank(), dist.get_world_size()
+
+
+def _own_gpu() -> str:
+    """Take a GPU for this process and tell what identifies it; nothing where there is none."""
+    gpus = torch.cuda.device_count()
+    if not gpus:
+        return ""
+    torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % gpus)
+    return str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
 
 
 def stop() -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class _Stored:
 
 
 class _Samples(IterableDataset):
-    """The samples of a source, each DataLoader worker's share of them, errors among them."""
+    """The samples of a source, each DataLoader worker's share of them; see `without_errors`."""
 
     def __init__(self, source: Source, size: tuple[int, int]) -> None:
         self._source = source
@@ -138,7 +138,7 @@ class _Samples(IterableDataset):
         try:
             for sample in self._source.samples(rank, world):
                 yield sample if isinstance(sample, LeftOut) else _stored(sample, self._size)
-        except (ValueError, OSError) as error:  # a DataLoader would add its traceback to the text
+        except (ValueError, OSError) as error:
             yield error
 
 
@@ -163,7 +163,22 @@ def _samples(source: Source, size: tuple[int, int]) -> DataLoader:
     """The samples of a source in order, made by as many processes as there are cores."""
     jobs = min(len(os.sched_getaffinity(0)), len(source) // FRAMES_A_PROCESS)
     workers = jobs if source.apart and jobs > 1 else 0
-    return DataLoader(_Samples(source, size), None, num_workers=workers, collate_fn=_as_it_is)
+    return DataLoader(
+        _Samples(source, size),
+        None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        multiprocessing_context="fork" if workers else None,
+    )
+
+
+def without_errors(items: Iterable[Any]) -> Iterator[Any]:
+    """What a DataLoader gives, with errors raised that its workers handed over as items: raised
+    there, they would come with the worker's traceback in their text."""
+    for item in items:
+        if isinstance(item, Exception):
+            raise item
+        yield item
 
 
 def _as_it_is(sample: Any) -> Any:
@@ -176,9 +191,7 @@ def _place(
     names, conditions, present = [], [], []
     reasons: Counter[str] = Counter()
     with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
-        for sample in _samples(source, size):
-            if isinstance(sample, Exception):
-                raise sample
+        for sample in without_errors(_samples(source, size)):
             if isinstance(sample, LeftOut):
                 reasons[f"frame left out: {sample.reason}"] += 1
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 
 import torch
@@ -18,21 +17,21 @@ class _Either:
     """A recorded pass for batches of its shape and mode, else the plain one."""
 
     def __init__(self, encoder: nn.Module, recorded: Forward, plain: Forward, shape: torch.Size):
+        self._encoder = encoder
         self._training = encoder.training
-        self._encoder = weakref.ref(encoder)
         self._recorded = recorded
         self._plain = plain
         self._shape = shape
 
     def __call__(self, images: Tensor) -> list[Tensor]:
-        encoder = self._encoder()
-        fits = images.shape == self._shape and encoder and encoder.training == self._training
+        fits = images.shape == self._shape and self._encoder.training == self._training
         return list((self._recorded if fits else self._plain)(images))
 
 
 def record(network: Any2Seg, batch: torch.Size) -> None:
     """Record the passes through the encoders, as they are trained or not, for images of the shape
-    (B, M, 3, H, W): forward alone for those that are frozen, else backward, too."""
+    (B, M, 3, H, W): forward alone for those that are frozen, else backward, too. A copy of the
+    network that is made afterwards would run the passes of this one."""
     for encoder in network.encoders:
         images = _images(network, batch)
         plain = encoder.forward
@@ -43,7 +42,7 @@ def record(network: Any2Seg, batch: torch.Size) -> None:
 def _recorded(encoder: nn.Module, images: Tensor) -> Forward:
     if not any(parameter.requires_grad for parameter in encoder.parameters()):
         with torch.no_grad():
-            return Recorded(encoder.forward, [images], None)
+            return Recorded(encoder.forward, [images], torch.cuda.Stream(images.device))
     before = {name: buffer.clone() for name, buffer in encoder.named_buffers()}
     torch.cuda.make_graphed_callables(encoder, (images,))
     for name, buffer in encoder.named_buffers():  # the statistics of random images

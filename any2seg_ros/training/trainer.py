@@ -1,4 +1,5 @@
-"""The training loop: every step a function of the step before, the seed and the data alone."""
+"""The training loop: every step a function of the step before, the seed and the data alone (on a
+GPU but for rounding)."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ from any2seg_ros.training.placed import PlacedSet, open_placed
 from any2seg_ros.training.recorded import record
 from any2seg_ros.training.validation import chosen, fit_temperatures, validate
 
-FREE = ("output", "threads", "loaders", "device", "validate_every", "checkpoint_every")
+FREE = ("output", "threads", "loaders", "device", "graphs", "validate_every", "checkpoint_every")
 """Keys that may change when a run goes on."""
 
 
@@ -93,7 +94,9 @@ class Trainer:
         config = self.config
         last = min(config.steps, stop_at or config.steps)
         began = time.monotonic()
-        for batch in self.batches.ahead(self.step, last, config.loaders):
+        for batch in self.batches.ahead(
+            self.step, last, config.loaders, self.device.type == "cuda"
+        ):
             row = self._train(batch)
             self.step += 1
             row |= {"step": self.step, "seconds": round(time.monotonic() - began, 2)}
@@ -240,7 +243,8 @@ class Trainer:
     def _record(self) -> None:
         """Record the encoders' passes where kernels are launched one by one otherwise."""
         config = self.config
-        if self.device.type != "cuda" or self.processes > 1 or config.amp != "none":
+        alone = self.processes == 1 and config.amp == "none"
+        if not (config.graphs and alone and self.device.type == "cuda"):
             return
         width, height = config.augmentation.size(config.size)
         batch = torch.Size((config.batch, len(Modality), 3, height, width))
