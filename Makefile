@@ -20,7 +20,7 @@ help:  ## this text
 	@echo "  make demo     set up what is missing, take sensors away from a running node, score its masks"
 	@echo "  make test     set up what is missing, run the tests       (PYTEST_ARGS='-k synchronizer -x')"
 	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or wheels from PyPI)"
-	@echo "  make weights  make the shipped weights again: data, the full set, then any (three and a half hours; goes on where it was cut off)"
+	@echo "  make weights  make the shipped weights again: data, the full set, then any (minutes with a GPU, else three hours; goes on where it was cut off)"
 	@echo "  make lint     ruff and mypy"
 	@echo "  make format   let ruff mend what it can"
 	@echo "  make clean    remove .venv and everything built; models, runs and data stay"
@@ -42,10 +42,10 @@ test:
 weights:
 	@$(SET_UP) --tests
 	$(BIN)/any2seg simulate --out data/benchmark --recipe config/simulation_benchmark.yaml
-	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/full_set.yaml
-	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/any2seg.yaml
-	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/full_set_further.yaml
-	OMP_NUM_THREADS=1 $(BIN)/any2seg train config/training/any2seg_adapters.yaml
+	$(BIN)/any2seg train config/training/full_set.yaml
+	$(BIN)/any2seg train config/training/any2seg.yaml
+	$(BIN)/any2seg train config/training/full_set_further.yaml
+	$(BIN)/any2seg train config/training/any2seg_adapters.yaml
 	cp runs/any2seg_adapters/weights.safetensors models/any2seg_streets.safetensors
 
 lint:
