@@ -125,6 +125,21 @@ def test_half_precision_gives_the_labels_of_float32(model, images):
         assert np.abs(mine.confidence - reference.confidence).mean() < 1e-2
 
 
+@NEEDS_CUDA
+def test_where_no_graph_can_be_recorded_kernels_are_launched_one_by_one(model, images, monkeypatch):
+    def no_memory(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    config = EngineConfig(model, "torch", "cuda", precision="f32")
+    reference = Segmenter.open(config).segment(images)
+    monkeypatch.setattr("any2seg_ros.engine.torch_engine.Recorded", no_memory)
+    segmenter = Segmenter.open(config)
+    with pytest.warns(UserWarning, match="no CUDA graph.*out of memory"):
+        result = segmenter.segment(images)
+    assert (result.labels == reference.labels).mean() > 0.99
+    assert np.array_equal(segmenter.segment(images).labels, result.labels)
+
+
 @pytest.mark.parametrize(("name", "device"), ENGINES)
 def test_all_subsets_at_once_are_what_each_is_alone(name, device, model, images):
     pytest.importorskip(name)
