@@ -246,6 +246,11 @@ class NodeParameters:
     reference_model: str = _parameter("plumb_bob", "plumb_bob, rational_polynomial or equidistant")
     sensors: Mapping[Modality, SensorParameters] = field(default_factory=_sensors)
 
+    @property
+    def interval(self) -> float:
+        """s between frames, as far as parameters tell: their period, or longer if limited."""
+        return max(self.period, 1 / self.maximum_rate if self.maximum_rate else 0.0)
+
     def engine_config(self) -> EngineConfig:
         """What runs the network."""
         return EngineConfig(

@@ -11,13 +11,13 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import PointCloud2
 
 from any2seg_ros.bags.file import BagFile
-from any2seg_ros.bags.typestore import IMAGE
 from any2seg_ros.demo.player import header_stamp, restamp
 from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus
 from any2seg_ros.demo.run import images
 from any2seg_ros.demo.schedule import Phase, schedule
 from any2seg_ros.demo.scoring import Run, score
 from any2seg_ros.messages import decode_labels
+from any2seg_ros.messages.kinds import IMAGE
 from any2seg_ros.modalities import Modality
 from any2seg_ros.taxonomy import DELIVER
 

@@ -15,8 +15,9 @@ from rclpy.lifecycle import LifecycleNode  # noqa: E402
 from sensor_msgs.msg import Image, PointCloud2  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
+from any2seg_ros import outputs as made  # noqa: E402
 from any2seg_ros.modalities import Frame, Measurement, Modality, Segmentation  # noqa: E402
-from any2seg_ros.node import outputs as made  # noqa: E402
+from any2seg_ros.node.outputs import Outputs  # noqa: E402
 from any2seg_ros.pipeline import Received, Result  # noqa: E402
 from any2seg_ros.rendering import Look  # noqa: E402
 from any2seg_ros.taxonomy import DELIVER  # noqa: E402
@@ -65,7 +66,7 @@ def test_only_what_somebody_listens_to_is_made(node, result, monkeypatch, wanted
             return real(*arguments, **options)
 
         monkeypatch.setattr(made, function, counting)
-    published = made.Outputs(node, DELIVER, Look())
+    published = Outputs(node, DELIVER, Look())
     node.trigger_configure()
     node.trigger_activate()
     published.publish(result, ros_vehicle.CAMERA, FRAME)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import yaml
@@ -128,3 +131,23 @@ def test_the_slice_of_events_is_at_least_as_long_as_what_the_network_was_trained
 def test_stamps_alone_decide_in_replay(replay, simulated, live):
     parameters = from_values({"replay": replay})
     assert parameters.synchronizer_config(0.05, simulated).live is live
+
+
+def test_a_sensor_whose_package_is_missing_is_not_let_in() -> None:
+    pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    from any2seg_ros.node.declaration import Declaration
+
+    values = {e.name: list(e.default) if e.name == "anchors" else e.default for e in entries()}
+    values |= {"event.enabled": False, "event.type": "prophesee"}
+    node = SimpleNamespace(
+        running=True,
+        declare_parameter=lambda *a: None,
+        get_parameter=lambda name: SimpleNamespace(value=values[name]),
+    )
+    declaration = Declaration(node)
+    assert isinstance(declaration.parameters, NodeParameters)
+    change = SimpleNamespace(name="event.enabled", value=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "prophesee_event_msgs.msg", None)
+        answer = declaration.judge([change])
+    assert not answer.successful and "prophesee_event_msgs is not installed" in answer.reason

@@ -84,6 +84,17 @@ def test_the_node_s_topics_come_with_the_anchor_s_header(output):
     assert (messages["camera_info"][-1].width, messages["camera_info"][-1].height) == (96, 64)
 
 
+def test_what_is_in_the_reference_frame_says_so_whoever_the_anchor_is(segmenter, drive, tmp_path):
+    outputs = ("mask", "points", "camera_info")
+    failures = parse_drops("rgb,depth,event")
+    replay(segmenter, drive, tmp_path / "out", outputs=outputs, failures=failures)
+    frames = {
+        name: {m.header.frame_id for m in sent} for name, sent in heard(tmp_path / "out").items()
+    }
+    placed = {"rgb_camera_optical"}
+    assert frames == {"mask": {"lidar"}, "points": placed, "camera_info": placed}
+
+
 def test_every_status_names_the_sensors_used_and_their_weights_sum_to_one(output):
     messages = heard(output[0])
     by_stamp = {stamp_ns(m.header.stamp): m for m in messages["status"]}
@@ -131,7 +142,9 @@ def test_without_any_sensor_there_is_no_mask_but_a_status(segmenter, drive, tmp_
     assert report["masks"] == 0 and report["miou"] is None
     assert "mask" not in messages
     assert len(messages["status"]) >= 2
-    assert all(row.weight == 0 for s in messages["status"] for row in s.modalities)
+    rows = [row for s in messages["status"] for row in s.modalities]
+    assert all(row.weight == 0 for row in rows)
+    assert {row.reason for row in rows} == {"nothing heard yet"}
     assert any("no frame at all" in note for note in report["notes"])
 
 
@@ -205,6 +218,19 @@ def test_outputs_look_as_parameters_say(segmenter, drive, tmp_path, output):
     assert 0 < sure.mean() < 1
     labels, before = (np.asarray(m["mask"][0].data).ravel() for m in (made, plain))
     assert np.array_equal(labels, np.where(sure, before, 255))
+
+
+def test_a_status_knows_what_parameters_take_out_and_move(segmenter, drive, tmp_path):
+    parameters = from_values({"event.enabled": False, "lidar.offset": 0.02})
+    replay(segmenter, drive, tmp_path, parameters=parameters)
+    status = heard(tmp_path)["status"][-1]
+    rows = {row.modality: row for row in status.modalities}
+    assert rows["event"].reason == "taken out by configuration" and rows["event"].availability == 4
+    moved = stamp_ns(rows["lidar"].stamp) + 20_000_000
+    assert rows["lidar"].age == pytest.approx(
+        (stamp_ns(status.header.stamp) - moved) * 1e-9, abs=1e-6
+    )
+    assert status.frames_published > status.frames_incomplete
 
 
 def test_stamps_out_of_order_are_said_and_masks_only_go_forward(segmenter, tmp_path):

@@ -2,7 +2,7 @@
 
 from any2seg_ros.bags.file import BagFile
 from any2seg_ros.bags.layout import BagCalibration, BagLayout, find_layout, read_calibration
-from any2seg_ros.bags.node_outputs import OutputBag, check_folder
+from any2seg_ros.bags.output_bag import OutputBag, check_folder
 from any2seg_ros.bags.reader import BagReader, Recorded
 from any2seg_ros.bags.typestore import typestore
 from any2seg_ros.bags.writer import BagWriter

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rosbags.interfaces import (
     Connection,
     Qos,
@@ -17,6 +19,7 @@ from rosbags.interfaces import (
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from any2seg_ros.bags.typestore import typestore
+from any2seg_ros.messages.making import header_message
 
 METADATA = "metadata.yaml"
 
@@ -60,18 +63,24 @@ class BagFile:
         self._writer.write(self._connections[topic], log_time, cdr)
 
     def message(self, kind: str, **fields: Any) -> Any:
-        """A message of a type."""
-        return self.typestore.types[kind](**fields)
+        """A message of a type; array('B') and lists of floats become what rosbags writes."""
+        return self.typestore.types[kind](**{name: _plain(v) for name, v in fields.items()})
 
     def header(self, stamp: int, frame_id: str) -> Any:
         """A std_msgs/Header; the stamp is in ns."""
-        seconds, rest = divmod(stamp, 10**9)
-        time = self.message("builtin_interfaces/msg/Time", sec=seconds, nanosec=rest)
-        return self.message("std_msgs/msg/Header", stamp=time, frame_id=frame_id)
+        return header_message(self.message, stamp, frame_id)
 
     def serialized(self, message: Any, kind: str) -> bytes:
         """The message as DDS carries it."""
         return bytes(self.typestore.serialize_cdr(message, kind))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, array):
+        return np.frombuffer(value, np.uint8)
+    if isinstance(value, list) and value and isinstance(value[0], float):
+        return np.array(value, np.float64)
+    return value
 
 
 def _qos(reliable: bool, latched: bool) -> Qos:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.bags.reader import BagReader
-from any2seg_ros.bags.typestore import CAMERA_INFO
 from any2seg_ros.messages import camera_from_info, transform_matrix
+from any2seg_ros.messages.kinds import CAMERA_INFO
 from any2seg_ros.modalities import Camera, Modality, Unusable
 
 TF_STATIC = "/tf_static"

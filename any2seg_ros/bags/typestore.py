@@ -5,17 +5,14 @@ from __future__ import annotations
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from any2seg_ros.messages.kinds import (
+    EVENTS,
+    LABEL_INFO,
+    MODALITY_STATUS,
+    STATUS,
+    VISION_CLASS,
+)
 from any2seg_ros.resources import find
-
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-CLOUD = "sensor_msgs/msg/PointCloud2"
-COMPRESSED = "sensor_msgs/msg/CompressedImage"
-EVENTS = "event_camera_msgs/msg/EventPacket"
-IMAGE = "sensor_msgs/msg/Image"
-LABEL_INFO = "vision_msgs/msg/LabelInfo"
-MODALITY_STATUS = "any2seg_ros/msg/ModalityStatus"
-STATUS = "any2seg_ros/msg/SegmentationStatus"
-TRANSFORMS = "tf2_msgs/msg/TFMessage"
 
 # As their packages define them; rosbags' type stores do not have them.
 _DEFINITIONS = {
@@ -28,7 +25,7 @@ string encoding
 bool is_bigendian
 uint8[] events
 """,
-    "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name",
+    VISION_CLASS: "uint16 class_id\nstring class_name",
     LABEL_INFO: "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold",
 }
 

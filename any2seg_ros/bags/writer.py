@@ -20,8 +20,16 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.bags.file import BagFile
-from any2seg_ros.bags.typestore import CAMERA_INFO, CLOUD, COMPRESSED, EVENTS, TRANSFORMS
 from any2seg_ros.files import clear_parts, part_of
+from any2seg_ros.messages.kinds import (
+    CAMERA_INFO,
+    CLOUD,
+    COMPRESSED,
+    EVENTS,
+    POINT_FIELD,
+    TRANSFORMS,
+)
+from any2seg_ros.messages.making import camera_info_message
 from any2seg_ros.modalities import Camera
 
 
@@ -92,20 +100,9 @@ class BagWriter:
         self, topic: str, stamp: int, frame_id: str, camera: Camera, delay: int = 0
     ) -> None:
         """The CameraInfo of a camera."""
-        k = camera.matrix
-        p = np.concatenate([k, np.zeros((3, 1))], 1)
-        region = self._file.message(
-            "sensor_msgs/msg/RegionOfInterest",
-            x_offset=0, y_offset=0, height=0, width=0, do_rectify=False,
-        )  # fmt: skip
-        distortion = np.zeros(max(5, len(camera.distortion)))
-        distortion[: len(camera.distortion)] = camera.distortion
-        self._write(
-            topic, CAMERA_INFO, stamp, frame_id, delay,
-            height=camera.height, width=camera.width, distortion_model=camera.model,
-            d=distortion, k=k.ravel(), r=np.eye(3).ravel(), p=p.ravel(),
-            binning_x=0, binning_y=0, roi=region,
-        )  # fmt: skip
+        header = self._file.header(stamp, frame_id)
+        message = camera_info_message(self._file.message, header, camera)
+        self._put(topic, CAMERA_INFO, stamp + delay, message)
 
     def cloud(
         self, topic: str, stamp: int, frame_id: str, columns: dict[str, np.ndarray], delay: int = 0
@@ -122,7 +119,7 @@ class BagWriter:
             kind, offset = layout.fields[name][:2]  # type: ignore[index]
             fields.append(
                 self._file.message(
-                    "sensor_msgs/msg/PointField",
+                    POINT_FIELD,
                     name=name,
                     offset=offset,
                     datatype=numbers[kind.str[1:]],

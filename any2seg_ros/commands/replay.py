@@ -66,14 +66,14 @@ def register(app: typer.Typer) -> None:
         from any2seg_ros.datasets import parse_topics
         from any2seg_ros.engine import Segmenter
         from any2seg_ros.engine.segmenter import DEFAULT_MODEL
-        from any2seg_ros.evaluation.outputs import OUTPUTS
         from any2seg_ros.evaluation.replay import Replay, ReplayConfig
         from any2seg_ros.evaluation.schedules import parse_corruptions, parse_drops
+        from any2seg_ros.outputs import TOPICS
         from any2seg_ros.resources import find
 
         config = ReplayConfig(
             failures=parse_drops(",".join(drop or ())) + parse_corruptions(",".join(corrupt or ())),
-            outputs=tuple(w.strip() for w in outputs.split(",")) if outputs else OUTPUTS,
+            outputs=tuple(w.strip() for w in outputs.split(",")) if outputs else tuple(TOPICS),
             topics=parse_topics(topic or ()),
             labels=labels,
             seed=seed,

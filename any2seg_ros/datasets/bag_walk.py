@@ -15,7 +15,7 @@ from any2seg_ros.bags import (
     find_layout,
     read_calibration,
 )
-from any2seg_ros.bags.typestore import COMPRESSED, IMAGE
+from any2seg_ros.messages.kinds import COMPRESSED, IMAGE
 from any2seg_ros.modalities import Frame, Modality, Unusable, unmeasured
 from any2seg_ros.monitor import Monitor
 from any2seg_ros.parameters import NodeParameters
@@ -69,7 +69,8 @@ class BagWalk:
         """Messages that never became part of a frame, by reason."""
         self._notes: list[str] = []
         self._overtaken = 0
-        self._monitors = {modality: Monitor() for modality in Modality}
+        self.monitors = {modality: Monitor() for modality in Modality}
+        """What is heard of the sensors, in the bag's time."""
         self._last: dict[Modality, int] = {}
         self._prepare(topics, parameters)
         window = preparation.placing.event_window_ms * 1e-3
@@ -94,10 +95,6 @@ class BagWalk:
         said += [f"{count} messages unusable: {why}" for why, count in self.unusable.items()]
         return list(dict.fromkeys(said))
 
-    def rate(self, modality: Modality) -> float:
-        """Messages a second of a sensor over the last two seconds of the bag's time."""
-        return self._monitors[modality].rate
-
     def frames(self, alter: Alter = lambda modality, message: message) -> Iterator[Heard]:
         """The frames of the bag in order, each as soon as it is whole or its time is up."""
         modalities = {topic: m for m, topic in self.layout.sensors.items()}
@@ -110,7 +107,7 @@ class BagWalk:
                 frames = [] if message is None else self._hear(modality, message, log_time)
                 if abs(log_time - marked) >= MARK_EVERY:
                     marked = log_time
-                    for monitor in self._monitors.values():
+                    for monitor in self.monitors.values():
                         monitor.tick(log_time)
                 for frame in frames:
                     yield Heard(frame, log_time)
@@ -124,13 +121,15 @@ class BagWalk:
             self._notes += bag.notes
 
     def _hear(self, modality: Modality, message: Any, log_time: int) -> list[Frame]:
-        self._monitors[modality].hear(log_time)
+        self.monitors[modality].hear(log_time)
         try:
             received = self.preparation.admit(modality, message, log_time)
         except Unusable as reason:
             self.unusable[f"{modality.label}: {unmeasured(str(reason))}"] += 1
             self.synchronizer.refuse(modality, str(reason))
+            self.monitors[modality].refuse(str(reason), log_time)
             return []
+        self.monitors[modality].stamp = received.stamp
         self._overtaken += received.stamp < self._last.get(modality, 0)
         self._last[modality] = received.stamp
         resets = self.synchronizer.counters.resets

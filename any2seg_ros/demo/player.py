@@ -6,7 +6,6 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosbags.rosbag2 import Reader
 
 from any2seg_ros.demo.schedule import Phase
+from any2seg_ros.messages.kinds import TRANSFORMS, message_class
 from any2seg_ros.modalities import Modality
 
 STATIC_TOPIC = "/tf_static"
@@ -82,12 +82,6 @@ class Tape:
                     yield modality, connection.topic, timestamp - reader.start_time, bytes(data)
 
 
-def message_class(name: str) -> type:
-    """The class of `sensor_msgs/msg/Image`."""
-    package, _, kind = name.split("/")
-    return getattr(import_module(f"{package}.msg"), kind)
-
-
 class Player:
     """Publishes a Tape phase by phase.
 
@@ -110,7 +104,7 @@ class Player:
             durability=DurabilityPolicy.TRANSIENT_LOCAL,
         )
         if tape.static:
-            kind = message_class("tf2_msgs/msg/TFMessage")
+            kind = message_class(TRANSFORMS)
             static = node.create_publisher(kind, STATIC_TOPIC, latched)
             for cdr in tape.static:
                 static.publish(cdr)

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.bags import OutputBag, check_folder
-from any2seg_ros.bags.node_outputs import NAME
+from any2seg_ros.bags.output_bag import NAME
 from any2seg_ros.datasets.bag_source import picture_of
 from any2seg_ros.datasets.bag_walk import DEFAULTS, BagWalk, Heard
 from any2seg_ros.datasets.ground_truth import open_ground_truth
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation.interrupt import Interrupt
 from any2seg_ros.evaluation.metrics import Confusion, no_class
-from any2seg_ros.evaluation.outputs import OUTPUTS, NodeOutputs
+from any2seg_ros.evaluation.outputs import NodeOutputs
 from any2seg_ros.evaluation.overlay import Overlay
 from any2seg_ros.evaluation.replay_page import replay_page
 from any2seg_ros.evaluation.report import confidence_image
@@ -34,6 +34,7 @@ from any2seg_ros.evaluation.tally import Extremes, Shown
 from any2seg_ros.evaluation.timeline import Timeline
 from any2seg_ros.files import write_atomically
 from any2seg_ros.modalities import Modality, subset_name, unmeasured
+from any2seg_ros.outputs import TOPICS
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline, Result
 from any2seg_ros.rendering import overlay
@@ -47,7 +48,7 @@ class ReplayConfig:
     """What is replayed and how; `topics` by role (`rgb`, ..., `label`), `labels` a folder."""
 
     failures: Sequence[Failure] = ()
-    outputs: Sequence[str] = OUTPUTS
+    outputs: Sequence[str] = tuple(TOPICS)
     topics: Mapping[str, str] = field(default_factory=dict)
     labels: Path | None = None
     seed: int = 0
@@ -55,8 +56,8 @@ class ReplayConfig:
 
     def __post_init__(self) -> None:
         for name in self.outputs:
-            if name not in OUTPUTS:
-                raise ValueError(f"unknown output '{name}': use some of {', '.join(OUTPUTS)}")
+            if name not in TOPICS:
+                raise ValueError(f"unknown output '{name}': use some of {', '.join(TOPICS)}")
 
 
 @dataclass
@@ -110,7 +111,7 @@ class Replay:
                 self.segmenter.taxonomy,
                 self.walk,
                 self.config.outputs,
-                self.config.parameters.look(),
+                self.config.parameters,
             )
             try:
                 for heard in self.walk.frames(self.overlay.apply):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -12,23 +11,17 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_msgs.msg import Header
 
 from any2seg_ros.engine import Segmenter
+from any2seg_ros.messages.kinds import ros_message
 from any2seg_ros.modalities import Frame, Modality, Unusable
-from any2seg_ros.monitor import Monitor
 from any2seg_ros.node.declaration import Declaration
+from any2seg_ros.node.diagnostics import Diagnostics
 from any2seg_ros.node.geometry import Geometry
 from any2seg_ros.node.inputs import Inputs
 from any2seg_ros.node.outputs import Outputs
-from any2seg_ros.node.reports import (
-    Diagnostics,
-    Latencies,
-    Report,
-    Totals,
-    idle_status,
-    status_of,
-)
 from any2seg_ros.node.worker import Worker
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline, Result
+from any2seg_ros.reports import Latencies, Report, idle_status, status_of
 from any2seg_ros.synchronizer import Synchronizer
 
 _POLL_S = 0.02
@@ -44,7 +37,7 @@ class SegmenterNode(LifecycleNode):
     def __init__(self, **arguments: Any) -> None:
         super().__init__("segmenter", **arguments)
         self._declaration = Declaration(self)
-        self._report = Report({m: Monitor() for m in Modality}, dict.fromkeys(Modality, True), 0.3)
+        self._report = Report()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._pipeline: Pipeline | None = None
         self._synchronizer: Synchronizer | None = None
@@ -88,7 +81,6 @@ class SegmenterNode(LifecycleNode):
             self._release()
             return FAILURE
         self._report.engine = segmenter.description
-        self._report.silent_after = parameters.silent_after
         seconds = time.monotonic() - began
         self.get_logger().info(f"{segmenter.description}; ready after {seconds:.1f} s")
         return super().on_configure(state)
@@ -108,7 +100,8 @@ class SegmenterNode(LifecycleNode):
     def _start(self) -> None:
         assert self._pipeline is not None and self._outputs is not None
         parameters = self.parameters
-        self._begin_counting(parameters)
+        self._report.begin(parameters)
+        self._broken_packets = self._pipeline.broken_packets[0]
         window = self._pipeline.placing.event_window_ms * 1e-3
         simulated = bool(self.get_parameter("use_sim_time").value)
         self._pipeline.reset()
@@ -180,19 +173,6 @@ class SegmenterNode(LifecycleNode):
             self._outputs = None
         self._pipeline = None
 
-    def _begin_counting(self, parameters: NodeParameters) -> None:
-        report = self._report
-        report.totals, report.latencies = Totals(), Latencies()
-        self._broken_packets = self._pipeline.broken_packets[0] if self._pipeline else 0
-        report.mean_confidence = math.nan
-        report.published_at = report.judged_at = 0
-        report.failure = ""
-        report.interval = _interval(parameters)
-        report.offset_s = parameters.pipeline_config().offset_s
-        for modality, monitor in report.monitors.items():
-            monitor.reset()
-            report.enabled[modality] = parameters.sensors[modality].enabled
-
     def _hear(self, modality: Modality, msg: Any) -> None:
         """A sensor's message, on the executor's thread."""
         pipeline, synchronizer, worker = self._pipeline, self._synchronizer, self._worker
@@ -254,7 +234,6 @@ class SegmenterNode(LifecycleNode):
         self._note_result(result)
         if result.anchor is None:
             return
-        header = result.anchor.header
         if result.segmentation is not None and pipeline.reference is not None:
             ready = time.monotonic_ns()
             outputs.publish(result, pipeline.reference, self._geometry.reference_frame)
@@ -267,28 +246,18 @@ class SegmenterNode(LifecycleNode):
                 (done - ready) * 1e-9,
                 (done - arrival) * 1e-9,
             )
-            report.totals.published += 1
-            report.totals.incomplete += any(
-                report.enabled[m] and m not in result.segmentation.weights for m in Modality
-            )
-            report.published_at = done
-            report.mean_confidence = float(result.segmentation.confidence.mean())
+            report.count(result, done)
         self._count()
         self._status_at = time.monotonic_ns()
-        outputs.publish_status(status_of(report, result, header))
+        outputs.publish_status(status_of(ros_message, report, result, result.anchor.header))
         if self._geometry.changed:
             self._geometry.changed = False
             pipeline.warm()
 
     def _note_result(self, result: Result) -> None:
-        weights = result.segmentation.weights if result.segmentation is not None else {}
         now = time.monotonic_ns()
-        frame = result.frame
-        self._report.judge(
-            {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}, now
-        )
-        for modality, monitor in self._report.monitors.items():
-            monitor.weight = float(weights.get(modality, 0.0))
+        self._report.judge(result, now)
+        for modality in Modality:
             if modality in result.received and modality not in result.frame.measurements:
                 self._note_refusal(modality, result.frame.reasons.get(modality, ""), now)
             elif modality == Modality.EVENT:
@@ -331,12 +300,11 @@ class SegmenterNode(LifecycleNode):
         for monitor in self._report.monitors.values():
             monitor.tick(now)
         if now - self._status_at >= self.parameters.status_period * 0.9e9 and self._outputs:
-            for monitor in self._report.monitors.values():
-                if monitor.age(now) > self._report.silent_after:
-                    monitor.weight = 0.0
+            self._report.idle(now)
             self._count()
             self._status_at = now
-            self._outputs.publish_status(idle_status(self._report, self._own_header(), now))
+            status = idle_status(ros_message, self._report, self._own_header(), now)
+            self._outputs.publish_status(status)
         if now - self._diagnosed_at >= self.parameters.diagnostics_period * 1e9:
             self._diagnosed_at = now
             if self._diagnostics is not None:
@@ -370,7 +338,7 @@ class SegmenterNode(LifecycleNode):
                 self._outputs.publish_classes(self._own_header())
         if self._pipeline is not None and before.pipeline_config() != now.pipeline_config():
             self._pipeline.configure(now.pipeline_config())
-        self._report.interval = _interval(now)
+        self._report.interval = now.interval
         if self._synchronizer is not None and before.maximum_rate != now.maximum_rate:
             self._synchronizer.limit(now.maximum_rate)
         for modality, sensor in now.sensors.items():
@@ -386,12 +354,6 @@ class SegmenterNode(LifecycleNode):
             self._inputs.add(modality)
         else:
             self._inputs.remove(modality)
-
-
-def _interval(parameters: NodeParameters) -> float:
-    """s between frames, as far as parameters tell."""
-    rate = parameters.maximum_rate
-    return max(parameters.period, 1 / rate if rate else 0.0)
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,31 @@
+"""Messages that are made in more than one place, with whatever classes there are for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from any2seg_ros.messages.cameras import info_fields
+from any2seg_ros.messages.kinds import CAMERA_INFO, HEADER, REGION, TIME
+from any2seg_ros.modalities import Camera
+
+Make = Callable[..., Any]
+"""Makes a message: called with its type and, by name, all of its fields."""
+
+
+def time_message(make: Make, stamp: int) -> Any:
+    """A builtin_interfaces/Time of ns; what is below zero becomes zero."""
+    seconds, nanoseconds = divmod(max(0, int(stamp)), 1_000_000_000)
+    return make(TIME, sec=seconds, nanosec=nanoseconds)
+
+
+def header_message(make: Make, stamp: int, frame_id: str) -> Any:
+    """A std_msgs/Header; the stamp is in ns."""
+    return make(HEADER, stamp=time_message(make, stamp), frame_id=frame_id)
+
+
+def camera_info_message(make: Make, header: Any, camera: Camera) -> Any:
+    """A sensor_msgs/CameraInfo of the whole, unbinned image."""
+    whole = make(REGION, x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    fields = info_fields(camera)
+    return make(CAMERA_INFO, header=header, binning_x=0, binning_y=0, roi=whole, **fields)

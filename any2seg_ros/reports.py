@@ -1,0 +1,208 @@
+"""What the node says of itself, and what its SegmentationStatus messages are made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from any2seg_ros.messages.kinds import MODALITY_STATUS, STATUS
+from any2seg_ros.messages.making import Make, time_message
+from any2seg_ros.modalities import Availability, Modality
+from any2seg_ros.monitor import Monitor
+from any2seg_ros.parameters import NodeParameters
+from any2seg_ros.pipeline import Result
+
+FRESH = 1_000_000_000
+"""ns for which the reason of a refusal is told."""
+
+
+@dataclass
+class Totals:
+    """Counted since activation; `waiting` are frames that wait for the network now."""
+
+    waiting: int = 0
+    frames_in: int = 0
+    published: int = 0
+    incomplete: int = 0
+    late: int = 0
+    busy: int = 0
+    failed: int = 0
+
+
+@dataclass
+class Latencies:
+    """Seconds by stage, of the last frame."""
+
+    wait: float = 0.0
+    decode: float = 0.0
+    infer: float = 0.0
+    publish: float = 0.0
+    total: float = 0.0
+
+
+@dataclass
+class Report:
+    """The state that statuses and diagnostics are made from."""
+
+    monitors: Mapping[Modality, Monitor] = field(
+        default_factory=lambda: {modality: Monitor() for modality in Modality}
+    )
+    enabled: dict[Modality, bool] = field(default_factory=lambda: dict.fromkeys(Modality, True))
+    silent_after: float = 0.3
+    """s without a message after which a sensor is silent."""
+    interval: float = 0.1
+    """s between frames, as far as it is known: their period, or longer with a maximum rate."""
+    offset_s: Mapping[Modality, float] = field(default_factory=dict)
+    """Added to a sensor's stamps."""
+    judged: Mapping[Modality, tuple[Availability, str]] = field(default_factory=dict)
+    """What the last frame had of each modality, and why not more."""
+    judged_at: int = 0
+    """When that was, ns of the steady clock."""
+    gap: float = 0.0
+    """s between the last two frames, at most 1."""
+    failure: str = ""
+    """Why the last frame has failed; empty if it has not."""
+    totals: Totals = field(default_factory=Totals)
+    latencies: Latencies = field(default_factory=Latencies)
+    engine: str = ""
+    mean_confidence: float = math.nan
+    published_at: int = 0
+
+    def begin(self, parameters: NodeParameters) -> None:
+        """Count anew, as parameters say; nothing has been heard yet."""
+        self.totals, self.latencies = Totals(), Latencies()
+        self.mean_confidence = math.nan
+        self.published_at = self.judged_at = 0
+        self.failure = ""
+        self.silent_after = parameters.silent_after
+        self.interval = parameters.interval
+        self.offset_s = parameters.pipeline_config().offset_s
+        for modality, monitor in self.monitors.items():
+            monitor.reset()
+            self.enabled[modality] = parameters.sensors[modality].enabled
+
+    def judge(self, result: Result, now: int) -> None:
+        """Note what a frame had of each modality; now: ns of the steady clock."""
+        frame, weights = result.frame, _weights(result)
+        self.gap = min(1.0, (now - self.judged_at) * 1e-9)
+        self.judged = {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}
+        self.judged_at, self.failure = now, ""
+        for modality, monitor in self.monitors.items():
+            monitor.weight = float(weights.get(modality, 0.0))
+
+    def count(self, result: Result, now: int) -> None:
+        """Note a frame that was published; now: ns of the steady clock."""
+        segmentation = result.segmentation
+        assert segmentation is not None
+        self.totals.published += 1
+        self.totals.incomplete += any(
+            self.enabled[m] and m not in segmentation.weights for m in Modality
+        )
+        self.mean_confidence = float(segmentation.confidence.mean())
+        self.published_at = now
+
+    def idle(self, now: int) -> None:
+        """Sensors that are silent have no weight any more; now: ns of the steady clock."""
+        for monitor in self.monitors.values():
+            if monitor.age(now) > self.silent_after:
+                monitor.weight = 0.0
+
+
+def status_of(make: Make, report: Report, result: Result, header: Any) -> Any:
+    """The SegmentationStatus that belongs to a Result; `header` is that of the mask."""
+    segmentation, weights = result.segmentation, _weights(result)
+    rows = []
+    for modality, monitor in report.monitors.items():
+        received = result.received.get(modality)
+        stamp = received.stamp if received is not None else monitor.stamp
+        measured = result.frame.measurements.get(modality)
+        at = measured.stamp if measured is not None else stamp
+        at += round(report.offset_s.get(modality, 0.0) * 1e9)
+        age = (result.frame.stamp - at) * 1e-9 if stamp else math.nan
+        judged = result.frame.availability[modality], result.frame.reasons.get(modality, "")
+        weight = weights.get(modality, 0.0)
+        rows.append(_row(make, modality, judged, stamp, age, monitor.rate, weight))
+    confidence = float(segmentation.confidence.mean()) if segmentation is not None else math.nan
+    return _status(make, report, header, rows, confidence)
+
+
+def idle_status(make: Make, report: Report, header: Any, now: int) -> Any:
+    """The SegmentationStatus between frames: who is silent, and why others are not used.
+
+    While the next frame may still be on its way, sensors that are heard are what they were.
+    now: ns of the steady clock.
+    """
+    rows = []
+    for modality, monitor in report.monitors.items():
+        judged = idle_availability(report, modality, now)
+        age = monitor.age(now) if monitor.stamp else math.nan
+        weight = monitor.weight if judged[0].usable else 0.0
+        rows.append(_row(make, modality, judged, monitor.stamp, age, monitor.rate, weight))
+    return _status(make, report, header, rows, math.nan)
+
+
+def idle_availability(report: Report, modality: Modality, now: int) -> tuple[Availability, str]:
+    """What can be said of a sensor while there is no frame."""
+    monitor = report.monitors[modality]
+    if not report.enabled[modality]:
+        return Availability.DISABLED, "taken out by configuration"
+    if not monitor.count:
+        return Availability.MISSING, "nothing heard yet"
+    if monitor.age(now) > report.silent_after:
+        return Availability.MISSING, "silent"
+    due = 1.5 * max(report.interval, report.gap)
+    if modality in report.judged and now - report.judged_at < due * 1e9:
+        return report.judged[modality]
+    if monitor.reason and now - monitor.reason_at < FRESH:
+        return Availability.INVALID, monitor.reason
+    if report.failure:
+        return Availability.INVALID, f"heard, but its frame has failed: {report.failure}"
+    return Availability.MISSING, "heard, waiting for its frame"
+
+
+def _weights(result: Result) -> Mapping[Modality, float]:
+    return result.segmentation.weights if result.segmentation is not None else {}
+
+
+def _row(
+    make: Make,
+    modality: Modality,
+    judged: tuple[Availability, str],
+    stamp: int,
+    age: float,
+    rate: float,
+    weight: float,
+) -> Any:
+    availability, reason = judged
+    return make(
+        MODALITY_STATUS,
+        modality=modality.label,
+        availability=int(availability),
+        stamp=time_message(make, stamp),
+        age=float(age),
+        rate=float(rate),
+        weight=float(weight),
+        reason=reason,
+    )
+
+
+def _status(make: Make, report: Report, header: Any, rows: list[Any], confidence: float) -> Any:
+    totals, latencies = report.totals, report.latencies
+    return make(
+        STATUS,
+        header=header,
+        modalities=rows,
+        mean_confidence=confidence,
+        latency_wait=float(latencies.wait),
+        latency_decode=float(latencies.decode),
+        latency_infer=float(latencies.infer),
+        latency_publish=float(latencies.publish),
+        latency_total=float(latencies.total),
+        frames_in=int(totals.frames_in),
+        frames_published=int(totals.published),
+        frames_incomplete=int(totals.incomplete),
+        dropped_late=int(totals.late),
+        dropped_busy=int(totals.busy),
+    )
