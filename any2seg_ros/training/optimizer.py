@@ -1,0 +1,55 @@
+"""How weights move: AdamW, its rate, and the average of the weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from any2seg_ros.network import Any2Seg
+from any2seg_ros.training.config import OptimizerConfig
+
+
+def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.AdamW:
+    """AdamW with groups: before the fusion and after it, with and without weight decay."""
+    groups = []
+    decoder = list(network.decoder.parameters())
+    after = {id(p) for p in decoder}
+    before = [p for p in network.parameters() if id(p) not in after]
+    for part, factor in ((before, config.encoder_factor), (decoder, 1.0)):
+        parameters = [p for p in part if p.requires_grad]
+        for decay, chosen_ones in (
+            (config.weight_decay, [p for p in parameters if p.ndim > 1]),
+            (0.0, [p for p in parameters if p.ndim <= 1]),
+        ):
+            groups.append({"params": chosen_ones, "weight_decay": decay, "factor": factor})
+    return torch.optim.AdamW(groups, lr=config.rate, fused=True)
+
+
+def set_rate(
+    optimizer: torch.optim.Optimizer, config: OptimizerConfig, step: int, steps: int
+) -> float:
+    """Set the learning rate of a step and tell the decoder's."""
+    done = step / steps
+    if config.schedule == "cosine":
+        factor = 0.5 * (1 + math.cos(math.pi * done))
+    else:
+        factor = (1 - done) ** config.power
+    if step < config.warm_up:
+        factor *= 0.1 + 0.9 * step / config.warm_up
+    for group in optimizer.param_groups:
+        group["lr"] = config.rate * group["factor"] * factor
+    return config.rate * factor
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the average towards the network; faster in the first steps."""
+    decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
+    mine, new = average.state_dict(), network.state_dict()
+    moving = [name for name, tensor in mine.items() if tensor.is_floating_point()]
+    get_ema_multi_avg_fn(decay)([mine[n] for n in moving], [new[n] for n in moving], 0)
+    for name in mine.keys() - set(moving):
+        mine[name].copy_(new[name])

@@ -1,0 +1,186 @@
+"""The folder of a run: what it was begun with, what it logged, and what it needs to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from any2seg_ros.files import checksum, clear_parts, replacing, write_atomically
+from any2seg_ros.network.pretrained import UNREADABLE, weights_file
+from any2seg_ros.training.config import TrainingConfig, config_of
+
+FREE = ("output", "threads", "loaders", "device", "graphs", "validate_every", "checkpoint_every")
+"""Keys that may change when a run goes on."""
+
+
+class RunFolder:
+    """run.json (configuration, revision, seed, checksums), metrics.jsonl (a line a step and a line
+    a validation), board/ (the same for TensorBoard), state.pt (what is needed to go on) and
+    weights.safetensors.
+
+    ValueError where the folder holds another run. Nothing is written where not `writing`: of many
+    processes, one does.
+    """
+
+    def __init__(self, config: TrainingConfig, writing: bool = True) -> None:
+        self.path = Path(config.output)
+        self.weights = self.path / "weights.safetensors"
+        self._config = config
+        self._writing = writing
+        self._files = _checksums(config)
+        self._board: Any = None
+        self._begun = self._check()
+
+    def about(self) -> dict[str, Any]:
+        """What the run is: configuration, revision, seed, and the files it is made from."""
+        return {
+            "config": _plain(asdict(self._config)),
+            "revision": revision(),
+            "seed": self._config.seed,
+            "files": self._files,
+        }
+
+    def begin(self) -> None:
+        """Say what the run is, unless it has been begun before."""
+        if self._writing and not self._begun:
+            write_atomically(self._about_file, json.dumps(self.about(), indent=2) + "\n")
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Note numbers of row["step"]; those by a name of their own within a dictionary, too."""
+        if not self._writing:
+            return
+        with self._metrics.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        if self._board is None:
+            self._board = _board(self.path / "board")
+        if not self._board:
+            return
+        for name, value in row.items():
+            if isinstance(value, (int, float)) and name != "step":
+                self._board.add_scalar(name, value, row["step"])
+            elif isinstance(value, dict):
+                self._board.add_scalars(name, value, row["step"])
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep what is needed to go on."""
+        if not self._writing:
+            return
+        with replacing(self._state) as part, part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def state(self, device: torch.device) -> dict[str, Any] | None:
+        """What was saved last; None of a run that has only just begun."""
+        if not self._state.is_file():
+            return None
+        try:
+            return torch.load(self._state, map_location=device, weights_only=True)
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{self._state} is damaged: delete {self.path} to begin again ({error})"
+            ) from None
+
+    def go_on_from(self, step: int) -> None:
+        """Clear away what a run that was cut off left behind after its last state."""
+        if not self._writing:
+            return
+        clear_parts(self._state)
+        clear_parts(self.weights)
+        if self._metrics.is_file():
+            write_atomically(self._metrics, "".join(_lines_until(self._metrics, step)))
+
+    @property
+    def _about_file(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def _metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "state.pt"
+
+    def _check(self) -> bool:
+        """Whether the folder holds this run; ValueError if it holds another."""
+        path = self._about_file
+        if not path.is_file():
+            return False
+        try:
+            # Keys that are newer than the run have their defaults.
+            about = json.loads(path.read_text())
+            theirs = asdict(config_of(about["config"]))
+            files = dict(about.get("files", {}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is of no run that this version knows ({error}): give another output, or "
+                "delete the folder to begin again"
+            ) from None
+        mine = asdict(self._config)
+        changed = [k for k in mine if k not in FREE and mine[k] != theirs[k]]
+        if changed:
+            raise ValueError(
+                f"{self.path} holds a run with another '{changed[0]}': give another output, "
+                "or delete the folder to begin again"
+            )
+        others = [name for name in files if files[name] != self._files.get(name)]
+        if others:
+            raise ValueError(
+                f"{others[0]} is not what it was when {self.path} was begun with it: put it "
+                "back, or delete the folder to begin again"
+            )
+        self._files = files
+        return True
+
+
+def revision() -> str:
+    """The git revision of the source tree, or `unknown`."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        found = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() or "unknown"
+
+
+def _board(folder: Path) -> Any:
+    """TensorBoard's writer; False where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return False
+    return SummaryWriter(str(folder))
+
+
+def _checksums(config: TrainingConfig) -> dict[str, str]:
+    """The SHA-256 of every file of weights or captions that a run is made from, by its name."""
+    losses = config.losses
+    teachers = (losses.teacher, losses.text_teacher, losses.image_teacher)
+    given = (config.initial, config.blend, *teachers)
+    paths = [weights_file(Path(name)) for name in given] + [Path(losses.captions)]
+    return {str(path): checksum(path) for path in paths if path.is_file()}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON makes of it: tuples are lists."""
+    return json.loads(json.dumps(value))
+
+
+def _lines_until(path: Path, step: int) -> Iterator[str]:
+    """Lines of metrics up to a step, without one that was cut off."""
+    for line in path.read_text().splitlines(keepends=True):
+        try:
+            if line.endswith("\n") and json.loads(line)["step"] <= step:
+                yield line
+        except ValueError:
+            continue
