@@ -106,6 +106,22 @@ class SensorParameters:
         True,
         (_RGB,),
     )
+    minimum_correlation: float = _parameter(
+        HealthConfig.minimum_correlation,
+        "correlation of neighbours below which an image is noise; 0 turns the check off",
+        0,
+        1,
+        True,
+        (_RGB,),
+    )
+    minimum_detail_fraction: float = _parameter(
+        HealthConfig.minimum_detail_fraction,
+        "share of its usual detail that an image must have; 0 turns the check off",
+        0,
+        1,
+        True,
+        (_RGB,),
+    )
     minimum_depth_fraction: float = _parameter(
         HealthConfig.minimum_depth_fraction,
         "share of pixels that must have a depth",
@@ -298,6 +314,8 @@ class NodeParameters:
                 black_fraction=s.black_fraction,
                 saturated_level=s.saturated_level,
                 saturated_fraction=s.saturated_fraction,
+                minimum_correlation=s.minimum_correlation,
+                minimum_detail_fraction=s.minimum_detail_fraction,
                 minimum_depth_fraction=s.minimum_depth_fraction,
                 minimum_points_fraction=s.minimum_points_fraction,
                 storm_rate=s.storm_rate,

@@ -53,7 +53,8 @@ def header(stamp: int) -> SimpleNamespace:
 
 
 def rgb(stamp: int = STAMP, encoding: str = "rgb8") -> SimpleNamespace:
-    pixels = np.random.default_rng(stamp).integers(0, 255, (96, 128, 3), np.uint8)
+    coarse = np.random.default_rng(stamp).integers(0, 255, (12, 16, 3), np.uint8)
+    pixels = coarse.repeat(8, 0).repeat(8, 1)
     return SimpleNamespace(
         header=header(stamp),
         height=96,

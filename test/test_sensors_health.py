@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,7 +14,9 @@ RANDOM = np.random.default_rng(0)
 
 
 def picture(low=0, high=256):
-    return RANDOM.integers(low, high, (72, 128, 3), dtype=np.uint8)
+    """Of large and small things, so that neighbours are alike."""
+    coarse = RANDOM.integers(low, high, (9, 16, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (128, 72), interpolation=cv2.INTER_NEAREST)
 
 
 def measured(modality, data, stamp):
@@ -72,6 +75,45 @@ def test_black_and_saturated_images_are_unusable_and_dark_ones_are_not():
 
 def test_a_grey_image_is_judged_too():
     assert drive(Health(Modality.RGB), [picture(0, 3)[..., 0]]) == ["image is black"]
+
+
+def large(deviation: float, level: float = 0.0, scene: float = 0.0) -> np.ndarray:
+    """A picture of 1280 x 720: so much of a scene, a level, and a sensor's noise."""
+    fine = RANDOM.integers(0, 256, (36, 64, 3), dtype=np.uint8)
+    seen = cv2.resize(picture() // 2 + cv2.resize(fine, (128, 72)) // 2, (1280, 720))
+    noise = RANDOM.normal(level, deviation, seen.shape)
+    return np.clip(scene * seen + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("deviation", "level"), [(8, 4), (3, 120), (1, 248), (80, 128)])
+def test_noise_without_a_scene_is_unusable_whatever_its_level(deviation, level):
+    (reason,) = drive(Health(Modality.RGB), [large(deviation, level)])
+    assert reason is not None and "image is noise" in reason
+
+
+def test_a_dark_scene_in_noise_is_usable():
+    assert drive(Health(Modality.RGB), [large(8, 4, scene=0.1)]) == [None]
+
+
+def test_an_image_of_one_colour_is_unusable():
+    plain = np.full((720, 1280, 3), 90, np.uint8)
+    assert drive(Health(Modality.RGB), [plain]) == ["image is of one colour"]
+
+
+def test_an_image_that_is_mostly_white_is_unusable():
+    covered = picture(0, 200)
+    covered[: int(0.95 * len(covered))] = 255
+    assert drive(Health(Modality.RGB), [picture(0, 200), covered]) == [None, "image is saturated"]
+
+
+def test_a_lens_that_mists_over_is_found_by_what_is_usual():
+    health = Health(Modality.RGB)
+    seen = [large(2, scene=0.9) for _ in range(12)]
+    misted = [cv2.GaussianBlur(seen[-1], (0, 0), sigma) for sigma in (8, 200)]
+    assert drive(health, seen) == [None] * 12
+    sharp, *reasons = drive(health, [seen[0], *misted], start=100 * SECOND)
+    assert sharp is None and reasons[0] is None
+    assert reasons[1] is not None and "a fraction of its usual detail" in reasons[1]
 
 
 @pytest.mark.parametrize("data", [np.zeros((72, 128), np.uint16), np.full((72, 128), np.nan)])
@@ -152,6 +194,8 @@ def test_every_check_can_be_turned_off():
         frozen_after=0,
         black_fraction=0,
         saturated_fraction=0,
+        minimum_correlation=0,
+        minimum_detail_fraction=0,
         minimum_depth_fraction=0,
         minimum_points_fraction=0,
         storm_rate=0,

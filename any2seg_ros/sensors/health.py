@@ -10,6 +10,7 @@ import zlib
 from collections import deque
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from any2seg_ros.modalities import Events, Measurement, Modality, Unusable
@@ -20,6 +21,9 @@ switched on is no storm."""
 
 _SAMPLES = 48
 """Lines and columns of an image that are looked at."""
+
+_VIEW = (128, 72)
+"""Width and height to which an image is averaged: what a network sees of it, roughly."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,20 @@ class HealthConfig:
     """Share of black pixels from which an image is unusable."""
     saturated_level: float = 250.0
     """Level in 0..255 from which a pixel is saturated."""
-    saturated_fraction: float = 0.95
+    saturated_fraction: float = 0.9
     """Share of saturated pixels from which an image is unusable."""
+    minimum_correlation: float = 0.12
+    """Correlation of neighbours that an image must have, after averaging to some 100 pixels across:
+    below it is noise, whatever its contrast."""
+    minimum_detail_fraction: float = 0.15
+    """Share of its usual detail that an image must have: less is seen through a lens that is
+    covered with ice or mist. Detail is the difference of neighbours beside the contrast."""
     minimum_depth_fraction: float = 0.01
     """Share of pixels that must have a depth."""
     minimum_points_fraction: float = 0.2
     """Share of a cloud's usual number of points that it must have."""
     usual_after: int = 10
-    """Clouds after which the usual number of points is known."""
+    """Measurements after which it is known what is usual."""
     storm_rate: float = 60.0
     """Events a second and sensor pixel from which there is a storm."""
     future_s: float = 0.2
@@ -66,8 +76,7 @@ class Health:
         self._stamp: int | None = None
         self._checksum: int | None = None
         self._repeats = 0
-        self._usual = 0.0
-        self._clouds = 0
+        self._usual = _Usual()
         self._delays: deque[int] = deque(maxlen=max(1, self._config.drift_window))
         self._first_delay: int | None = None
 
@@ -94,6 +103,7 @@ class Health:
             sample = _sample(data)
             if self._modality == Modality.RGB:
                 self._check_exposure(sample)
+                self._check_scene(_view(data), new)
             if self._modality != Modality.EVENT:
                 self._check_frozen(sample, new)
         else:
@@ -153,20 +163,38 @@ class Health:
         if share < self._config.minimum_depth_fraction:
             raise Unusable(f"depth has too few valid pixels: {100 * share:.1f} %")
 
+    def _check_scene(self, view: np.ndarray, new: bool) -> None:
+        config = self._config
+        if not (config.minimum_correlation or config.minimum_detail_fraction):
+            return
+        contrast = float(view.std())
+        if not contrast:
+            raise Unusable("image is of one colour")
+        left, right = view[:, :-1], view[:, 1:]
+        if config.minimum_correlation:
+            spread = float(left.std() * right.std())
+            alike = float(((left - left.mean()) * (right - right.mean())).mean()) / (spread or 1.0)
+            if alike < config.minimum_correlation:
+                raise Unusable(f"image is noise: its neighbours correlate by {alike:.2f}")
+        if config.minimum_detail_fraction:
+            detail = float(np.abs(right - left).mean()) / contrast
+            usual = self._usual.after(detail, new)
+            if self._usual.count < config.usual_after:
+                return
+            if detail < config.minimum_detail_fraction * usual:
+                raise Unusable(
+                    f"image has a fraction of its usual detail: {detail:.3f} of {usual:.3f}"
+                )
+
     def _check_points(self, count: int, new: bool) -> None:
         config = self._config
         if not config.minimum_points_fraction:
             return
-        if new:
-            # Slow, so that a fault has to last a minute before it is what is usual.
-            self._clouds += 1
-            self._usual += (count - self._usual) / min(self._clouds, 500)
-        if self._clouds < config.usual_after:
+        usual = self._usual.after(count, new)
+        if self._usual.count < config.usual_after:
             return
-        if count < config.minimum_points_fraction * self._usual:
-            raise Unusable(
-                f"cloud has a fraction of its usual points: {count} of {self._usual:.0f}"
-            )
+        if count < config.minimum_points_fraction * usual:
+            raise Unusable(f"cloud has a fraction of its usual points: {count} of {usual:.0f}")
 
     def _check_storm(self, events: Events) -> None:
         config = self._config
@@ -181,3 +209,28 @@ class Health:
 def _sample(image: np.ndarray) -> np.ndarray:
     lines, columns = max(1, image.shape[0] // _SAMPLES), max(1, image.shape[1] // _SAMPLES)
     return image[lines // 2 :: lines, columns // 2 :: columns]
+
+
+def _view(image: np.ndarray) -> np.ndarray:
+    """An image uint8 (H, W) or (H, W, C) in grey, averaged to float32 of `_VIEW` at most."""
+    height, width = image.shape[:2]
+    size = min(_VIEW[0], width), min(_VIEW[1], height)
+    # Four lines or more of those that become one are enough to average out noise.
+    lines = np.ascontiguousarray(image[:: max(1, height // (4 * size[1]))])
+    small = cv2.resize(lines, size, interpolation=cv2.INTER_AREA)
+    return small.reshape(size[1], size[0], -1).mean(2, dtype=np.float32)
+
+
+class _Usual:
+    """A running mean, so slow that a fault has to last a minute before it is what is usual."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean = 0.0
+
+    def after(self, value: float, new: bool) -> float:
+        """The mean, with a value that is taken in if it is `new`."""
+        if new:
+            self.count += 1
+            self._mean += (value - self._mean) / min(self.count, 500)
+        return self._mean
