@@ -150,7 +150,7 @@ def _stand_ins() -> Iterator[Finding]:
     used = [name for name in names if is_stand_in(name)]
     if used:
         yield Finding("stand-ins", f"{', '.join(used)} (real ones are used where ROS has them)")
-    if not _importable("launch"):
+    if not _importable("launch_ros"):  # the repository's own folder `launch` can be imported
         yield Finding(
             "launch",
             "absent: no `ros2 launch`; `segmenter --ros-args --params-file ...` starts the node",

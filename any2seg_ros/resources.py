@@ -19,7 +19,7 @@ def find(relative: str) -> Path:
         if candidate.exists():
             return candidate
     places = ", ".join(str(candidate) for candidate in candidates)
-    raise FileNotFoundError(f"{relative} is in none of {places}: run `make setup` again")
+    raise FileNotFoundError(f"{relative} is in none of {places}: install any2seg_ros again")
 
 
 def _roots() -> Iterator[Path]:

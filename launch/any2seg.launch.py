@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from any2seg_ros.launching import INFOS, TOPICS, remappings, shown
 from any2seg_ros.resources import find
 from launch import LaunchDescription
 
-TOPICS = {
-    "rgb_topic": ("rgb/image", "camera image (the base topic where it is compressed)"),
-    "rgb_info_topic": ("rgb/camera_info", "camera_info of the camera"),
-    "depth_topic": ("depth/image", "depth image (the base topic where it is compressed)"),
-    "depth_info_topic": ("depth/camera_info", "camera_info of the depth camera"),
-    "lidar_topic": ("lidar/points", "point cloud"),
-    "event_topic": ("event/packets", "packets of events, or ready event images"),
-    "event_info_topic": ("event/camera_info", "camera_info of the event camera"),
-}
+SWITCH = ("true", "false")
 OTHERS = {
     "namespace": ("", "namespace of the node"),
     "params_file": (str(find("config/any2seg.yaml")), "file with parameters"),
     "model": ("", "weights (.safetensors); empty for what the parameters say"),
     "device": ("", "auto, cpu, cuda, ...; empty for what the parameters say"),
-    "use_sim_time": ("", "true: take the time from /clock; empty for what params_file says"),
+    "use_sim_time": ("", "take the time from /clock; empty for what params_file says"),
     "log_level": ("info", "debug, info, warn or error"),
     "respawn": ("false", "start the node again when it ends"),
     "rviz": ("false", "start RViz beside it"),
@@ -33,17 +28,30 @@ OTHERS = {
 
 def generate_launch_description() -> LaunchDescription:
     """The arguments, and what becomes of them."""
+    infos = {
+        name: ("", f"its camera_info; empty for camera_info beside {beside}")
+        for name, (_, beside) in INFOS.items()
+    }
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in {**TOPICS, **OTHERS}.items()
+        DeclareLaunchArgument(name, default_value=default, description=text, **choices(name))
+        for name, (default, text) in {**TOPICS, **infos, **OTHERS}.items()
     ]
     return LaunchDescription([*arguments, OpaqueFunction(function=nodes)])
 
 
+def choices(name: str) -> dict[str, list[str]]:
+    """What an argument may be, where that is known: a mistyped one is refused."""
+    known = {"use_sim_time": (*SWITCH, ""), "respawn": SWITCH, "rviz": SWITCH}
+    return {"choices": list(known[name])} if name in known else {}
+
+
 def nodes(context) -> list:
     """The segmenter, and RViz if it is wanted."""
-    values = {name: LaunchConfiguration(name).perform(context) for name in (*TOPICS, *OTHERS)}
-    simulated = values["use_sim_time"].lower() in ("true", "1")
+    names = (*TOPICS, *INFOS, *OTHERS)
+    values = {name: LaunchConfiguration(name).perform(context) for name in names}
+    if not Path(values["params_file"]).is_file():  # the node would start with its defaults
+        raise FileNotFoundError(f"params_file: there is no file {values['params_file']}")
+    simulated = values["use_sim_time"] == "true"
     given = {"use_sim_time": simulated} if values["use_sim_time"] else {}
     given |= {name: values[name] for name in ("model", "device") if values[name]}
     segmenter = Node(
@@ -54,7 +62,7 @@ def nodes(context) -> list:
         parameters=[values["params_file"], given],
         remappings=remappings(values),
         ros_arguments=["--log-level", values["log_level"]],
-        respawn=values["respawn"].lower() in ("true", "1"),
+        respawn=values["respawn"] == "true",
         respawn_delay=2.0,
         output="screen",
         additional_env={"PYTHONUNBUFFERED": "1"},
@@ -68,21 +76,3 @@ def nodes(context) -> list:
         condition=IfCondition(values["rviz"]),
     )
     return [segmenter, rviz]
-
-
-def remappings(values: dict[str, str]) -> list[tuple[str, str]]:
-    """From the node's topics to those of the arguments; ready event images are events too."""
-    chosen = {topic: values[name] for name, (topic, _) in TOPICS.items() if values[name] != topic}
-    if "event/packets" in chosen:
-        chosen["event/image"] = chosen["event/packets"]
-    return list(chosen.items())
-
-
-def shown(values: dict[str, str]) -> list[tuple[str, str]]:
-    """From the topics of config/any2seg.rviz to where a namespace and the arguments put them."""
-    space = "/" + values["namespace"].strip("/") if values["namespace"] else ""
-    ours = [f"/segmenter/{output}" for output in ("overlay", "confidence", "points")]
-    camera = values["rgb_topic"]
-    chosen = {topic: space + topic for topic in ours}
-    chosen["/rgb/image"] = camera if camera.startswith("/") else f"{space}/{camera}"
-    return [(topic, target) for topic, target in chosen.items() if target != topic]

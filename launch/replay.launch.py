@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from launch.actions import (
@@ -24,11 +25,12 @@ from launch.substitutions import LaunchConfiguration
 from any2seg_ros.resources import find
 from launch import LaunchDescription
 
+CLOCK = "--clock-topics-all"
 ARGUMENTS = {
     "bag": (None, "the bag's folder"),
     "rate": ("1.0", "how fast it is played"),
     "loop": ("false", "play it again and again"),
-    "delay": ("10.0", "s that the node has to load its network"),
+    "delay": ("20.0", "s that the node has to load its network, before the bag is played"),
     "params_file": (str(find("config/demo.yaml")), "file with parameters"),
     "rviz": ("true", "start RViz"),
 }
@@ -37,7 +39,12 @@ ARGUMENTS = {
 def generate_launch_description() -> LaunchDescription:
     """The arguments, and what becomes of them."""
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
+        DeclareLaunchArgument(
+            name,
+            default_value=default,
+            description=text,
+            choices=["true", "false"] if default in ("true", "false") else None,
+        )
         for name, (default, text) in ARGUMENTS.items()
     ]
     return LaunchDescription([*arguments, OpaqueFunction(function=actions)])
@@ -47,8 +54,10 @@ def actions(context) -> list:
     """The node first, then the bag; the end of the bag is the end of all."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     command = ["ros2", "bag", "play", values["bag"], "--rate", values["rate"]]
-    command += ["--clock-topics-all", "--disable-keyboard-controls"]
-    if values["loop"].lower() in ("true", "1"):
+    # Humble's player has no clock that follows the messages.
+    command += ["--clock", "200"] if os.environ.get("ROS_DISTRO") == "humble" else [CLOCK]
+    command.append("--disable-keyboard-controls")
+    if values["loop"] == "true":
         command.append("--loop")
     player = ExecuteProcess(cmd=command, output="screen")
     segmenter = IncludeLaunchDescription(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 import yaml
 
+from any2seg_ros.launching import INFOS, TOPICS, remappings, shown
+from any2seg_ros.modalities import Modality
 from any2seg_ros.resources import find
 
 FILES = ("any2seg.launch.py", "replay.launch.py")
@@ -43,16 +44,40 @@ def test_the_node_gets_the_topics_and_the_parameters_that_are_given():
     context.launch_configurations["namespace"] = "car"
     segmenter, rviz = module.nodes(context)
     assert segmenter.node_executable == "segmenter"
+    context.launch_configurations["params_file"] = "/nowhere.yaml"
+    with pytest.raises(FileNotFoundError, match="params_file"):
+        module.nodes(context)
     assert not rviz.condition.evaluate(context)
 
 
+def given(**values: str) -> dict[str, str]:
+    """Values of the launch file's arguments, those not named by default."""
+    return {
+        **{name: topic for name, (topic, _) in TOPICS.items()},
+        **dict.fromkeys(INFOS, ""),
+    } | values
+
+
+def test_topics_become_remappings_and_camera_infos_are_beside_their_images():
+    assert remappings(given()) == []
+    moved = dict(remappings(given(rgb_topic="/front/image_raw", event_topic="/dvs/events")))
+    assert moved == {
+        "rgb/image": "/front/image_raw",
+        "rgb/camera_info": "/front/camera_info",
+        "event/packets": "/dvs/events",
+        "event/image": "/dvs/events",
+        "event/camera_info": "/dvs/camera_info",
+    }
+    told = dict(remappings(given(rgb_topic="/front/image_raw", rgb_info_topic="/calibration")))
+    assert told["rgb/camera_info"] == "/calibration"
+
+
 def test_viewers_follow_the_namespace_and_the_topic_of_the_camera():
-    module = _load("any2seg.launch.py")
-    assert module.shown({"namespace": "", "rgb_topic": "rgb/image"}) == []
-    moved = dict(module.shown({"namespace": "car", "rgb_topic": "front/image"}))
+    assert shown(given(namespace="")) == []
+    moved = dict(shown(given(namespace="car", rgb_topic="front/image")))
     assert moved["/segmenter/overlay"] == "/car/segmenter/overlay"
     assert moved["/rgb/image"] == "/car/front/image"
-    assert dict(module.shown({"namespace": "", "rgb_topic": "/front"})) == {"/rgb/image": "/front"}
+    assert dict(shown(given(namespace="", rgb_topic="/front"))) == {"/rgb/image": "/front"}
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -60,10 +85,16 @@ def test_launch_files_are_python_that_compiles(name):
     compile(find(f"launch/{name}").read_text(), name, "exec")
 
 
-def test_the_topics_that_the_launch_file_remaps_are_those_of_the_node():
-    text = Path(find("launch/any2seg.launch.py")).read_text()
-    for topic in ("rgb/image", "depth/image", "lidar/points", "event/packets", "rgb/camera_info"):
-        assert f'"{topic}"' in text
+def test_the_topics_that_are_remapped_are_those_of_the_node():
+    pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    from any2seg_ros.node.inputs import topic_of
+    from any2seg_ros.parameters import NodeParameters
+
+    ours = {topic for topic, _ in TOPICS.values()}
+    assert ours == {topic_of(modality, NodeParameters()) for modality in Modality}
+    assert {topic for topic, _ in INFOS.values()} == {
+        f"{modality.label}/camera_info" for modality in Modality if modality != Modality.LIDAR
+    }
 
 
 def test_viewers_show_topics_that_the_node_has():
