@@ -24,6 +24,7 @@ class Monitor:
         self.reason = ""
         self.reason_at = 0
         self.weight = 0.0
+        self.used_at = 0
         self._marks: deque[tuple[int, int]] = deque()
         self._logged = -_LOG_EVERY
 

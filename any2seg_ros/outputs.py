@@ -52,6 +52,15 @@ def label_info(make: Make, taxonomy: Taxonomy, header: Any, threshold: float) ->
     return make(LABEL_INFO, header=header, class_map=classes, threshold=float(threshold))
 
 
+def mask_header(make: Make, result: Result, look: Look, reference_frame: str) -> Any:
+    """The header of a Result's mask: the anchor's, or with the frame of the reference camera."""
+    anchor = result.anchor
+    assert anchor is not None
+    of_anchor = look.header_frame == "anchor" or not reference_frame
+    frame_id = anchor.header.frame_id if of_anchor else reference_frame
+    return header_message(make, anchor.stamp, frame_id)
+
+
 def outputs(
     make: Make,
     result: Result,
@@ -62,13 +71,13 @@ def outputs(
 ) -> dict[str, Callable[[], Any]]:
     """What makes each output of a Result with a segmentation; nothing is made before it is called.
 
-    Headers are the anchor's, but points and camera_info are in `reference_frame`.
+    Headers are as `mask_header` has them, but points and camera_info are in `reference_frame`.
     """
     segmentation, anchor = result.segmentation, result.anchor
     assert segmentation is not None and anchor is not None
     labels = sure_labels(segmentation, look.minimum_confidence)
     height, width = labels.shape
-    own = header_message(make, anchor.stamp, anchor.header.frame_id)
+    own = mask_header(make, result, look, reference_frame)
     placed = header_message(make, anchor.stamp, reference_frame)
     color = cache(partial(taxonomy.colorize, labels))
 

@@ -30,6 +30,7 @@ _TRANSPORTS = {
     _LIDAR: ("raw",),
     _EVENT: ("raw", "compressed"),
 }
+LEAST_RATE = 1e-3
 EVENT_TYPES = ("packet", "dvs", "prophesee", "image")
 
 
@@ -233,6 +234,12 @@ class NodeParameters:
     )
     width: int = _parameter(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
     height: int = _parameter(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
+    header_frame: str = _parameter(
+        Look.header_frame,
+        "whose frame_id masks have: that of the anchor (its header, unchanged) or of the reference "
+        "camera, whose pixels they are",
+        live=True,
+    )
     confidence_encoding: str = _parameter("mono8", "mono8 (0..255) or 32FC1 (0..1)", live=True)
     minimum_confidence: float = _parameter(
         0.0, "confidence below which a pixel of the mask is unlabelled (255)", 0.0, 1.0, True
@@ -281,7 +288,12 @@ class NodeParameters:
 
     def look(self) -> Look:
         """How outputs are made."""
-        return Look(self.confidence_encoding, self.minimum_confidence, self.overlay_opacity)
+        return Look(
+            self.confidence_encoding,
+            self.minimum_confidence,
+            self.overlay_opacity,
+            self.header_frame,
+        )
 
     def synchronizer_config(self, event_window: float, simulated: bool) -> SynchronizerConfig:
         """How frames are made; `event_window` is the slice (s) that the network was trained with.
@@ -369,6 +381,7 @@ class NodeParameters:
         _one_of("executor", self.executor, ("single_threaded", "events"))
         _one_of("engine", self.engine, ("auto", "torch", "openvino", "onnxruntime"))
         _one_of("replay", self.replay, ("auto", "yes", "no"))
+        _one_of("header_frame", self.header_frame, ("anchor", "reference"))
         _one_of("confidence_encoding", self.confidence_encoding, ("mono8", "32FC1"))
         for modality, sensor in self.sensors.items():
             name = modality.label
@@ -380,6 +393,12 @@ class NodeParameters:
             value = self.get(entry.name)
             if (low is not None and value < low) or (high is not None and value > high):
                 raise ValueError(f"{entry.name} is {value}, but must be from {low} to {high}")
+        if 0 < self.maximum_rate < LEAST_RATE:
+            raise ValueError(
+                f"maximum_rate is {self.maximum_rate}, but must be 0 or at least {LEAST_RATE}"
+            )
+        if not self.anchors:
+            raise ValueError("anchors: name at least one sensor")
         try:
             self.synchronizer_config(0.0, False)
         except ValueError as error:
@@ -441,7 +460,7 @@ def from_values(values: Mapping[str, Any], together: bool = True) -> NodeParamet
         own = {n.removeprefix(prefix): v for n, v in given.items() if n.startswith(prefix)}
         sensors[modality] = SensorParameters(**own)
     top = {n: v for n, v in given.items() if "." not in n}
-    top["anchors"] = tuple(top["anchors"])
+    top["anchors"] = tuple(top["anchors"] or ())
     parameters = NodeParameters(**top, sensors=MappingProxyType(sensors))
     parameters.check()
     if together:

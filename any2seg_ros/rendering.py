@@ -25,6 +25,7 @@ class Look:
     confidence_encoding: str = "mono8"
     minimum_confidence: float = 0.0
     overlay_opacity: float = 0.5
+    header_frame: str = "anchor"
 
 
 def sure_labels(segmentation: Segmentation, minimum: float) -> np.ndarray:

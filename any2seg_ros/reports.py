@@ -20,15 +20,21 @@ FRESH = 1_000_000_000
 
 @dataclass
 class Totals:
-    """Counted since activation; `waiting` are frames that wait for the network now."""
+    """Counted since activation; `waiting` are frames that wait for the network now.
+
+    Each of `frames_in` ends as published, unusable, failed, reset or busy, or is under way.
+    """
 
     waiting: int = 0
     frames_in: int = 0
     published: int = 0
+    unusable: int = 0
+    failed: int = 0
+    reset: int = 0
+    busy: int = 0
     incomplete: int = 0
     late: int = 0
-    busy: int = 0
-    failed: int = 0
+    resets: int = 0
 
 
 @dataclass
@@ -64,6 +70,10 @@ class Report:
     """s between the last two frames, at most 1."""
     failure: str = ""
     """Why the last frame has failed; empty if it has not."""
+    working_since: int = 0
+    """When the frame that is worked on was begun, ns of the steady clock; 0 while there is none."""
+    reset_at: int = 0
+    """When time jumped last, ns of the steady clock."""
     totals: Totals = field(default_factory=Totals)
     latencies: Latencies = field(default_factory=Latencies)
     engine: str = ""
@@ -75,7 +85,7 @@ class Report:
         self.totals, self.latencies = Totals(), Latencies()
         self.mean_confidence = math.nan
         self.published_at = self.judged_at = 0
-        self.failure = ""
+        self.failure, self.working_since, self.reset_at = "", 0, 0
         self.silent_after = parameters.silent_after
         self.interval = parameters.interval
         self.offset_s = parameters.pipeline_config().offset_s
@@ -91,17 +101,32 @@ class Report:
         self.judged_at, self.failure = now, ""
         for modality, monitor in self.monitors.items():
             monitor.weight = float(weights.get(modality, 0.0))
+            if modality in weights:
+                monitor.used_at = now
 
     def count(self, result: Result, now: int) -> None:
-        """Note a frame that was published; now: ns of the steady clock."""
+        """Note that a frame has had its outputs, if it gave any; now: ns of the steady clock."""
         segmentation = result.segmentation
-        assert segmentation is not None
+        if segmentation is None:
+            self.totals.unusable += 1
+            return
         self.totals.published += 1
         self.totals.incomplete += any(
             self.enabled[m] and m not in segmentation.weights for m in Modality
         )
         self.mean_confidence = float(segmentation.confidence.mean())
         self.published_at = now
+
+    @property
+    def patience(self) -> float:
+        """s without use after which a sensor counts as lost, and without a mask as blindness."""
+        return max(self.silent_after, 1.0, 2 * self.interval)
+
+    def lost(self, modality: Modality, now: int) -> bool:
+        """Whether no frame has used a sensor lately; now: ns of the steady clock."""
+        monitor = self.monitors[modality]
+        unused = now - monitor.used_at > self.patience * 1e9
+        return unused or monitor.age(now) > self.silent_after
 
     def idle(self, now: int) -> None:
         """Sensors that are silent have no weight any more; now: ns of the steady clock."""
@@ -157,6 +182,9 @@ def idle_availability(report: Report, modality: Modality, now: int) -> tuple[Ava
         return report.judged[modality]
     if monitor.reason and now - monitor.reason_at < FRESH:
         return Availability.INVALID, monitor.reason
+    busy = now - report.working_since if report.working_since else 0
+    if busy > FRESH:
+        return Availability.MISSING, f"heard, but the network is busy for {busy * 1e-9:.0f} s"
     if report.failure:
         return Availability.INVALID, f"heard, but its frame has failed: {report.failure}"
     return Availability.MISSING, "heard, waiting for its frame"
@@ -202,7 +230,11 @@ def _status(make: Make, report: Report, header: Any, rows: list[Any], confidence
         latency_total=float(latencies.total),
         frames_in=int(totals.frames_in),
         frames_published=int(totals.published),
+        frames_unusable=int(totals.unusable),
+        frames_failed=int(totals.failed),
+        frames_reset=int(totals.reset),
+        dropped_busy=int(totals.busy),
         frames_incomplete=int(totals.incomplete),
         dropped_late=int(totals.late),
-        dropped_busy=int(totals.busy),
+        resets=int(totals.resets),
     )

@@ -20,7 +20,7 @@ _NEVER, _FOREVER = -(1 << 62), 1 << 62
 _MODALITIES = tuple(Modality)
 _EVENT = Modality.EVENT
 _AGREEMENT = 5_000_000_000
-"""ns within which a second stamp must step back for a new time to begin."""
+"""ns by which two stamps that step back, and their arrivals, may differ for a new time to begin."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,8 @@ class Counters:
     incomplete: int = 0
     late: int = 0
     resets: int = 0
+    forgotten: int = 0
+    """Frames that a reset dropped."""
 
 
 class _Stream:
@@ -243,6 +245,7 @@ class Synchronizer:
 
     def reset(self) -> None:
         """Forget all measurements and pending Frames, as after a jump of time."""
+        self.counters.forgotten += len(self._pending)
         self._clear()
         self.counters.resets += 1
 
@@ -355,10 +358,15 @@ class Synchronizer:
     def _step_back(self, modality: Modality, stamp: int, message: Any, now: int) -> list[Frame]:
         """A stamp far behind its sensor's last: a new time begins if the next such one agrees.
 
-        One alone is a slip of its sensor, and late; so are two that are far from each other.
+        One alone is a slip of its sensor, and late; so are two that are far from each other, in
+        their stamps or in their arrivals.
         """
         suspect = self._suspect
-        if suspect is None or not 0 <= now - suspect[3] <= _AGREEMENT:
+        if (
+            suspect is None
+            or not 0 <= now - suspect[3] <= _AGREEMENT
+            or abs(stamp - suspect[1]) > _AGREEMENT
+        ):
             self.counters.late += suspect is not None
             self._suspect = (modality, stamp, message, now)
             return []

@@ -10,7 +10,7 @@ import pytest
 
 message_filters = pytest.importorskip("message_filters", reason="message_filters is not here")
 
-from any2seg_ros.modalities import Frame, Modality  # noqa: E402
+from any2seg_ros.modalities import Availability, Frame, Modality  # noqa: E402
 from any2seg_ros.node.synchronizer_filter import SynchronizerFilter  # noqa: E402
 from any2seg_ros.synchronizer import SynchronizerConfig  # noqa: E402
 
@@ -94,3 +94,27 @@ def test_one_filter_that_is_silent_does_not_silence_the_others(inputs):
     for k in range(10):
         inputs[RGB].signalMessage(message(100 * k))
     assert len(frames) == 10
+
+
+def test_a_node_s_timer_lets_frames_go_whose_time_is_up(inputs, monkeypatch):
+    rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    import ros_vehicle
+
+    ros_vehicle.isolate(monkeypatch)
+    rclpy.init()
+    node = rclpy.create_node("mine")
+    frames: list[Frame] = []
+    SynchronizerFilter(inputs, node=node).registerCallback(frames.append)
+    for k in range(5):
+        inputs[DEPTH].signalMessage(message(100 * k))
+        inputs[RGB].signalMessage(message(100 * k + 1))
+    inputs[RGB].signalMessage(message(501))  # and depth is silent
+    assert frames[-1].measurements[RGB].ms < 501
+    for _ in range(500):
+        rclpy.spin_once(node, timeout_sec=0.02)
+        if frames[-1].measurements[RGB].ms == 501:
+            break
+    node.destroy_node()
+    rclpy.try_shutdown()
+    assert frames[-1].measurements[RGB].ms == 501
+    assert frames[-1].availability[DEPTH] != Availability.OK

@@ -151,3 +151,55 @@ def test_a_sensor_whose_package_is_missing_is_not_let_in() -> None:
         patch.setitem(sys.modules, "prophesee_event_msgs.msg", None)
         answer = declaration.judge([change])
     assert not answer.successful and "prophesee_event_msgs is not installed" in answer.reason
+
+
+ELSEWHERE = {
+    "autostart", "executor", "status_period", "silent_after", "diagnostics_period",
+    "reference_file", "reference_frame", "reference_width", "reference_height", "reference_k",
+    "reference_d", "reference_model", "replay",
+    *(f"{m.label}.{name}" for m in Modality for name in ("transport", "type", "reliable")),
+    *(f"{m.label}.{name}" for m in Modality for name in ("registered", "extrinsics")),
+}  # fmt: skip
+"""What the node itself reads: its tests are those of the node, inputs, geometry and replay."""
+
+OTHER = {
+    "engine": "torch", "device": "cpu", "precision": "f32", "model": "other.safetensors",
+    "anchors": ["lidar"], "confidence_encoding": "32FC1", "header_frame": "reference",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
+def test_every_parameter_arrives_where_it_is_used(entry):
+    if entry.name in ELSEWHERE:
+        return
+    value = OTHER.get(entry.name)
+    if isinstance(entry.default, bool):
+        value = not entry.default
+    elif value is None:
+        assert entry.low is not None and entry.high is not None
+        value = (entry.default + entry.high) / 2 if entry.default else min(entry.high, 1)
+        value = type(entry.default)(value)
+    size = {name: 64 for name in ("width", "height")} if entry.name in ("width", "height") else {}
+    assert _used(from_values({**size, entry.name: value})) != _used(from_values(size))
+
+
+def _used(parameters):
+    return (
+        parameters.engine_config(),
+        parameters.look(),
+        parameters.pipeline_config(),
+        parameters.synchronizer_config(0.05, False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"maximum_rate": 1e-300}, "maximum_rate is 1e-300"),
+        ({"anchors": []}, "name at least one sensor"),
+        ({"header_frame": "map"}, "header_frame is 'map'"),
+    ],
+)
+def test_values_that_would_end_the_node_are_refused(values, words):
+    with pytest.raises(ValueError, match=words):
+        from_values(values)

@@ -284,6 +284,7 @@ def test_a_sensor_is_taken_out_and_let_in_by_hand(driving):
         ("confidence_encoding", {"type": ParameterType.PARAMETER_STRING, "string_value": "x"},
          "32FC1"),
         ("minimum_confidence", {"type": ParameterType.PARAMETER_DOUBLE, "double_value": 7.0}, ""),
+        ("maximum_rate", {"type": ParameterType.PARAMETER_DOUBLE, "double_value": 1e-300}, "0.001"),
     ],
 )  # fmt: skip
 def test_parameters_that_cannot_be_are_refused_with_a_reason(driving, name, value, reason):
@@ -301,6 +302,16 @@ def test_outputs_change_with_their_parameters(driving):
     assert _set(driving, "minimum_confidence", type=kind, double_value=0.25).successful
     assert driving.label_info().threshold == 0.25
     assert _set(driving, "minimum_confidence", type=kind, double_value=0.0).successful
+
+
+def test_what_became_of_every_frame_is_counted(driving):
+    status = driving.heard["status"][-1]
+    ended = (
+        status.frames_published, status.frames_unusable, status.frames_failed,
+        status.frames_reset, status.dropped_busy,
+    )  # fmt: skip
+    assert status.frames_published > 0
+    assert 0 <= status.frames_in - sum(ended) <= 4  # those are under way
 
 
 def test_between_frames_that_are_far_apart_sensors_are_what_they_were(driving):
@@ -373,3 +384,40 @@ def test_a_node_whose_topics_cannot_be_says_so_and_ends_with_one(arguments, tmp_
     with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments, *wrong) as node:
         assert node.process.wait(90) == 1
         assert words in node.log.read_text()
+
+
+def test_a_sensor_that_cannot_be_listened_to_stays_out_and_the_node_lives(
+    vehicle, arguments, tmp_path
+):
+    vehicle.alive = set(ALL)
+    topic = "qos_overrides./event/packets.subscription.reliability:=morse"
+    out = ("-p", "event.enabled:=false", "-p", topic, "-r", "__node:=other")
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments, *out) as node:
+        assert vehicle.wait(lambda: "ready after" in node.log.read_text() or not node.lives, 90)
+        value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True)
+        request = SetParameters.Request(parameters=[Parameter(name="event.enabled", value=value)])
+        vehicle.ask("/other/set_parameters", SetParameters, request)
+        assert vehicle.wait(lambda: "event stays out" in node.log.read_text(), 30)
+        assert node.lives and node.end(signal.SIGTERM) == 0, node.log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_that_is_still_being_loaded_ends_with_zero(arguments, tmp_path, number):
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
+        time.sleep(0.5)  # its imports take seconds
+        assert node.end(number) == 0, node.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("deadline:=1", "a parameter cannot be"),
+        ("anchors:=[]", "name at least one sensor"),
+        ("rgb.enable:=false", "there are no parameters rgb.enable"),
+    ],
+)
+def test_parameters_that_are_mistyped_are_said(tmp_path, given, words):
+    mistyped = ("-p", given, "-p", "model:=/nowhere.safetensors")
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *mistyped) as node:
+        assert node.process.wait(90) == 1
+        assert words in node.log.read_text() and "Traceback" not in node.log.read_text()

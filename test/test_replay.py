@@ -93,6 +93,13 @@ def test_what_is_in_the_reference_frame_says_so_whoever_the_anchor_is(segmenter,
     }
     placed = {"rgb_camera_optical"}
     assert frames == {"mask": {"lidar"}, "points": placed, "camera_info": placed}
+    told = from_values({"header_frame": "reference"})
+    options = {"outputs": ("mask", "status"), "failures": failures, "parameters": told}
+    replay(segmenter, drive, tmp_path / "told", **options)
+    sent = heard(tmp_path / "told")
+    headers = {stamp_ns(m.header.stamp): m.header.frame_id for m in sent["mask"]}
+    assert headers and set(headers.values()) == placed
+    assert {m.header.frame_id for m in sent["status"]} == placed
 
 
 def test_every_status_names_the_sensors_used_and_their_weights_sum_to_one(output):

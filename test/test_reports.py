@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 
 from any2seg_ros.modalities import Availability, Frame, Measurement, Modality, Segmentation
 from any2seg_ros.pipeline import Received, Result
-from any2seg_ros.reports import Report, idle_status, status_of
+from any2seg_ros.reports import Latencies, Report, Totals, idle_status, status_of
 
 RGB, DEPTH, LIDAR, EVENT = Modality
 SECOND = 1_000_000_000
@@ -48,8 +48,8 @@ def half_camera() -> Result:
         availability={**frame.availability, DEPTH: Availability.INVALID},
         reasons={**frame.reasons, DEPTH: "all holes"},
     )
-    blank = np.zeros((2, 2))
-    segmentation = Segmentation(blank.astype(np.uint8), blank, {RGB: 0.5, LIDAR: 0.5})
+    confidence = np.full((2, 2), 0.25)
+    segmentation = Segmentation(np.zeros((2, 2), np.uint8), confidence, {RGB: 0.5, LIDAR: 0.5})
     return Result(frame, {}, {}, None, 0.0, segmentation, 0.0)
 
 
@@ -78,3 +78,54 @@ def test_a_frame_that_fails_is_the_reason(report: Report) -> None:
         0.0,
         "heard, but its frame has failed: RuntimeError: out of memory",
     )
+
+
+def test_a_status_has_every_number_in_its_place(report: Report) -> None:
+    names = [field.name for field in fields(Totals) if field.name != "waiting"]
+    report.totals = Totals(**{name: 10 + i for i, name in enumerate(names)})
+    report.latencies = Latencies(0.1, 0.2, 0.3, 0.4, 1.0)
+    for modality, monitor in report.monitors.items():
+        for tick in range(21):
+            monitor.hear(STAMP + tick)
+            monitor.count += modality
+            monitor.tick(STAMP + tick * SECOND // 10)
+    status = status_of(message, report, half_camera(), "header")
+    assert status.header == "header"
+    stages = ("wait", "decode", "infer", "publish", "total")
+    assert [getattr(status, f"latency_{s}") for s in stages] == [0.1, 0.2, 0.3, 0.4, 1.0]
+    other = {"frames_in": "frames_in", "busy": "dropped_busy", "late": "dropped_late"}
+    other["resets"] = "resets"
+    said = {name: getattr(status, other.get(name, f"frames_{name}")) for name in names}
+    assert said == {name: 10 + i for i, name in enumerate(names)}
+    assert status.mean_confidence == 0.25
+    assert [row.rate for row in status.modalities] == pytest.approx([10, 20, 30, 40], rel=0.01)
+    assert [row.weight for row in status.modalities] == [0.5, 0.0, 0.5, 0.0]
+
+
+def test_every_frame_is_counted_as_what_became_of_it(report: Report) -> None:
+    report.count(half_camera(), STAMP)
+    report.enabled[DEPTH] = report.enabled[EVENT] = False
+    report.count(half_camera(), STAMP)
+    report.count(replace_segmentation(half_camera()), STAMP)
+    totals = report.totals
+    assert (totals.published, totals.incomplete, totals.unusable) == (2, 1, 1)
+
+
+def replace_segmentation(result: Result) -> Result:
+    """The same frame, nothing of which could be used."""
+    return replace(result, segmentation=None)
+
+
+def test_a_sensor_is_lost_once_no_frame_has_used_it_for_a_while(report: Report) -> None:
+    report.judge(half_camera(), STAMP)
+    assert not report.lost(RGB, STAMP) and report.lost(DEPTH, STAMP)
+    soon, later = STAMP + SECOND // 2, STAMP + 2 * SECOND
+    for now in (soon, later):
+        report.monitors[RGB].hear(now)
+    assert not report.lost(RGB, soon) and report.lost(RGB, later)
+
+
+def test_a_busy_network_is_not_a_lack_of_sensors(report: Report) -> None:
+    report.working_since = STAMP
+    _, _, reason = rows_after(report, 3.0)[0]
+    assert reason == "heard, but the network is busy for 3 s"

@@ -468,6 +468,26 @@ def test_slips_of_two_sensors_agree_only_when_they_are_near_each_other(apart, re
     assert synchronizer.counters.resets == resets
 
 
+def test_slips_of_two_sensors_to_different_times_reset_nothing():
+    synchronizer = Synchronizer(SynchronizerConfig())
+    for modality in (RGB, LIDAR, DEPTH):
+        synchronizer.add(modality, START + 60_000 * MS, None, 2000 * MS)
+    synchronizer.add(LIDAR, START + 50_000 * MS, None, 2100 * MS)
+    synchronizer.add(DEPTH, START + 40_000 * MS, None, 2110 * MS)
+    assert synchronizer.counters.resets == 0
+
+
+def test_frames_that_a_reset_drops_are_counted():
+    synchronizer = Synchronizer(SynchronizerConfig())
+    left = 0
+    sensors = [Sensor(RGB, end=1000.0), Sensor(LIDAR, latency=40.0, end=1000.0)]
+    for now, modality, stamp in arrivals(sensors)[:-1]:
+        left += len(synchronizer.poll(now)) + len(synchronizer.add(modality, stamp, None, now))
+    synchronizer.reset()
+    counters = synchronizer.counters
+    assert counters.forgotten > 0 and counters.opened == left + counters.forgotten
+
+
 def test_a_single_sensor_that_begins_anew_loses_no_message():
     synchronizer = Synchronizer(SynchronizerConfig())
     rows = [(k, START + k * 100 * MS) for k in range(10)]

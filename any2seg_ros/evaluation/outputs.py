@@ -9,7 +9,7 @@ from typing import Any
 from any2seg_ros.bags import OutputBag
 from any2seg_ros.datasets.bag_walk import BagWalk
 from any2seg_ros.messages.making import header_message
-from any2seg_ros.outputs import LATCHED, label_info, outputs
+from any2seg_ros.outputs import LATCHED, label_info, mask_header, outputs
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Result
 from any2seg_ros.reports import Latencies, Report, idle_status, status_of
@@ -44,23 +44,21 @@ class NodeOutputs:
         """All outputs of a frame; of one with nothing usable, only its status."""
         report, anchor = self._report, result.anchor
         report.judge(result, log_time)
+        report.count(result, log_time)
         if anchor is None:
             return
-        reference = self._walk.calibration.reference
+        reference, frame_id = self._walk.calibration.reference, self._own_frame
+        make = self._bag.message
         if result.segmentation is not None and reference is not None:
-            frame_id = self._walk.calibration.reference_frame
-            made = outputs(
-                self._bag.message, result, self._look, self._taxonomy, reference, frame_id
-            )
-            for name, make in made.items():
+            made = outputs(make, result, self._look, self._taxonomy, reference, frame_id)
+            for name, make_one in made.items():
                 if name in self._wanted:
-                    self._send(name, make(), log_time)
-            report.count(result, log_time)
+                    self._send(name, make_one(), log_time)
         wait = max(log_time - anchor.arrival, 0) * 1e-9
         report.latencies = Latencies(wait=wait, total=wait)
-        same = header_message(self._bag.message, anchor.stamp, anchor.header.frame_id)
         self._count()
-        self._send("status", status_of(self._bag.message, report, result, same), log_time)
+        header = mask_header(make, result, self._look, frame_id)
+        self._send("status", status_of(make, report, result, header), log_time)
 
     def write_idle(self, log_time: int) -> None:
         """The status while there is no frame."""
@@ -73,9 +71,14 @@ class NodeOutputs:
     def _count(self) -> None:
         counters, totals = self._walk.synchronizer.counters, self._report.totals
         totals.frames_in, totals.late = counters.opened, counters.late
+        totals.resets, totals.reset = counters.resets, counters.forgotten
+
+    @property
+    def _own_frame(self) -> str:
+        return self._walk.calibration.reference_frame
 
     def _own_header(self, stamp: int) -> Any:
-        return header_message(self._bag.message, stamp, self._walk.calibration.reference_frame)
+        return header_message(self._bag.message, stamp, self._own_frame)
 
     def _send(self, output: str, message: Any, log_time: int) -> None:
         if output in self._wanted:

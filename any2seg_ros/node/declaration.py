@@ -10,6 +10,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.exceptions import ParameterUninitializedException
 
 from any2seg_ros.node.inputs import type_of
 from any2seg_ros.parameters import Entry, NodeParameters, entries, from_values
@@ -25,6 +26,10 @@ class Declaration:
             value = list(entry.default) if isinstance(entry.default, tuple) else entry.default
             node.declare_parameter(entry.name, value, _descriptor(entry))
         self.parameters = NodeParameters()
+        given = getattr(node, "_parameter_overrides", {})  # rclpy has no public name for them
+        strange = [name for name in given if not node.has_parameter(name) and _ours(name)]
+        if strange:
+            node.get_logger().warning(f"there are no parameters {', '.join(sorted(strange))}")
 
     def read(self) -> NodeParameters:
         """Take the values that the node has now; ValueError says which is wrong."""
@@ -62,7 +67,17 @@ class Declaration:
         return before, self.parameters
 
     def _values(self) -> dict[str, Any]:
-        return {name: self._node.get_parameter(name).value for name in self._entries}
+        return {name: self._value(name) for name in self._entries}
+
+    def _value(self, name: str) -> Any:
+        try:
+            return self._node.get_parameter(name).value
+        except ParameterUninitializedException:  # an empty list in a file has no type
+            return None
+
+
+def _ours(name: str) -> bool:
+    return not name.startswith("qos_overrides.")
 
 
 def _descriptor(entry: Entry) -> ParameterDescriptor:

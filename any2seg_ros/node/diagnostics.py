@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import diagnostic_updater
@@ -11,6 +12,9 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from any2seg_ros.modalities import Availability, Modality
 from any2seg_ros.reports import FRESH, Report, idle_availability
 
+RECENT = 3_000_000_000
+"""ns for which a jump of time is told."""
+
 
 class Diagnostics:
     """/diagnostics: one status a sensor, one for what comes out. `update` publishes them."""
@@ -18,7 +22,7 @@ class Diagnostics:
     def __init__(self, node: Any, report: Report, period: float) -> None:
         self._report = report
         self._updater = diagnostic_updater.Updater(node, period)
-        self._updater.setHardwareID(node.get_name())
+        self._updater.setHardwareID(node.get_fully_qualified_name())
         self._now = 0
         for modality in Modality:
             self._updater.add(modality.label, lambda stat, m=modality: self._sensor(stat, m))
@@ -43,6 +47,8 @@ class Diagnostics:
             stat.summary(DiagnosticStatus.WARN, reason)
         elif monitor.reason and now - monitor.reason_at < FRESH:
             stat.summary(DiagnosticStatus.WARN, monitor.reason)
+        elif report.lost(modality, now):
+            stat.summary(DiagnosticStatus.WARN, reason or "heard, and not used")
         else:
             stat.summary(DiagnosticStatus.OK, "alive")
         age = monitor.age(now)
@@ -56,11 +62,17 @@ class Diagnostics:
 
     def _segmentation(self, stat: Any) -> Any:
         report, now = self._report, self._now
-        lost = [m.label for m in Modality if report.enabled[m] and not self._used(m)]
-        patience = max(report.silent_after, 1.0, 2 * report.interval)
-        blind = now - report.published_at > patience * 1e9
-        if blind:
-            stat.summary(DiagnosticStatus.ERROR, "blind: nothing to segment")
+        lost = [m.label for m in Modality if report.enabled[m] and report.lost(m, now)]
+        working = (now - report.working_since) * 1e-9 if report.working_since else 0.0
+        if now - report.published_at > report.patience * 1e9:
+            busy = f"the network is busy for {working:.0f} s"
+            why = busy if working > report.patience else "nothing to segment"
+            stat.summary(DiagnosticStatus.ERROR, f"blind: {why}")
+        elif report.totals.resets > 1 and now - report.reset_at < RECENT:
+            stat.summary(
+                DiagnosticStatus.WARN,
+                f"time has jumped backwards {report.totals.resets} times: are there two clocks?",
+            )
         elif lost:
             stat.summary(DiagnosticStatus.WARN, f"degraded: without {', '.join(lost)}")
         else:
@@ -71,10 +83,7 @@ class Diagnostics:
         for name in ("wait", "decode", "infer", "publish", "total"):
             stat.add(f"latency {name} (ms)", f"{1e3 * getattr(latencies, name):.1f}")
         stat.add("queue", str(totals.waiting))
-        for name in ("frames_in", "published", "incomplete", "late", "busy", "failed"):
-            stat.add(name.replace("_", " "), str(getattr(totals, name)))
+        for name, count in asdict(totals).items():
+            if name != "waiting":
+                stat.add(name.replace("_", " "), str(count))
         return stat
-
-    def _used(self, modality: Modality) -> bool:
-        monitor = self._report.monitors[modality]
-        return monitor.weight > 0 and monitor.age(self._now) <= self._report.silent_after

@@ -1,61 +1,30 @@
-"""The executable `segmenter`: wires rclpy, the node and its executor together."""
+"""The executable `segmenter`: ends with 0 when it is told to, however early that is."""
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
-
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import TransitionCallbackReturn
-
-from any2seg_ros.node.segmenter_node import SegmenterNode
-
-GIL_SWITCH_S = 0.0005
-"""How long a thread that wants Python waits for one that holds it. OpenCV and the engines let go
-of Python dozens of times a frame; at the default of 5 ms the executor doubles the latency."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself."""
-    sys.setswitchinterval(GIL_SWITCH_S)
-    rclpy.init(args=arguments)
-    node = SegmenterNode()
+    for number in (signal.SIGINT, signal.SIGTERM):  # before rclpy's handlers, and after them
+        signal.signal(number, _end)
     try:
-        executor = make_executor(node)
-        executor.add_node(node)
-        if node.get_parameter("autostart").value and not start(node):
-            return 1 if rclpy.ok() else 0
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # A signal takes the context away from whatever is being made at that moment.
-        if rclpy.ok():
-            raise
-    finally:
-        node.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+        from any2seg_ros.node.process import run
+    except ModuleNotFoundError as error:
+        print(
+            f"segmenter: {error.name} is not there: source a ROS 2, or run `make setup` in a clone "
+            "and take .venv/bin/segmenter; `any2seg doctor` says what else is missing",
+            file=sys.stderr,
+        )
+        return 1
+    return run(arguments)
 
 
-def make_executor(node: SegmenterNode) -> Any:
-    """The executor that the node's parameter names, as far as this rclpy has it."""
-    if node.get_parameter("executor").value == "events":
-        try:
-            from rclpy.experimental import EventsExecutor
-
-            return EventsExecutor()
-        except ImportError:
-            node.get_logger().warning("this rclpy has no events executor: single_threaded it is")
-    return SingleThreadedExecutor()
-
-
-def start(node: SegmenterNode) -> bool:
-    """Configure and activate; whether both succeeded."""
-    success = TransitionCallbackReturn.SUCCESS
-    return node.trigger_configure() == success and node.trigger_activate() == success
+def _end(number: int, frame: Any) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from any2seg_ros.node.geometry import Geometry
 from any2seg_ros.node.inputs import Inputs
 from any2seg_ros.node.outputs import Outputs
 from any2seg_ros.node.worker import Worker
+from any2seg_ros.outputs import mask_header
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline, Result
 from any2seg_ros.reports import Latencies, Report, idle_status, status_of
@@ -45,6 +46,8 @@ class SegmenterNode(LifecycleNode):
         self._inputs: Inputs | None = None
         self._outputs: Outputs | None = None
         self._worker: Worker | None = None
+        self._stuck: list[Worker] = []
+        """Workers that were stopped and are not at the end of their frame yet."""
         self._diagnostics: Diagnostics | None = None
         self._timers: list[Any] = []
         self._jumps: Any = None
@@ -99,6 +102,9 @@ class SegmenterNode(LifecycleNode):
 
     def _start(self) -> None:
         assert self._pipeline is not None and self._outputs is not None
+        self._stuck = [worker for worker in self._stuck if not worker.stop(0)]
+        if self._stuck:
+            raise RuntimeError("the network is still busy with a frame of before: try again")
         parameters = self.parameters
         self._report.begin(parameters)
         self._broken_packets = self._pipeline.broken_packets[0]
@@ -160,7 +166,8 @@ class SegmenterNode(LifecycleNode):
             self._inputs.stop()
             self._inputs = None
         if self._worker is not None:
-            self._worker.stop()
+            if not self._worker.stop():
+                self._stuck.append(self._worker)
             self._worker = None
         if self._geometry is not None:
             self._geometry.stop()
@@ -197,7 +204,7 @@ class SegmenterNode(LifecycleNode):
         resets = synchronizer.counters.resets
         frames = synchronizer.add(modality, received.stamp, received, arrival)
         if synchronizer.counters.resets > resets:
-            self.get_logger().info("stamps have jumped backwards: starting anew")
+            self._tell_jump("stamps have jumped backwards: starting anew")
             self._forget()
         for frame in frames:
             worker.hand(frame)
@@ -226,30 +233,39 @@ class SegmenterNode(LifecycleNode):
 
     def _segment(self, frame: Frame) -> None:
         """A Frame, on the inference thread."""
+        self._report.working_since = time.monotonic_ns()
+        try:
+            self._segment_now(frame)
+        finally:
+            self._report.working_since = 0
+
+    def _segment_now(self, frame: Frame) -> None:
         pipeline, outputs, report = self._pipeline, self._outputs, self._report
         if pipeline is None or outputs is None or self._geometry is None:
             return
-        began = time.monotonic_ns()
+        began = report.working_since
         result = pipeline.process(frame)
         self._note_result(result)
-        if result.anchor is None:
-            return
+        anchor, frame_id = result.anchor, self._geometry.reference_frame
         if result.segmentation is not None and pipeline.reference is not None:
+            assert anchor is not None
             ready = time.monotonic_ns()
-            outputs.publish(result, pipeline.reference, self._geometry.reference_frame)
+            outputs.publish(result, pipeline.reference, frame_id)
             done = time.monotonic_ns()
-            arrival = result.anchor.arrival
             report.latencies = Latencies(
-                (began - arrival) * 1e-9,
+                (began - anchor.arrival) * 1e-9,
                 result.decode_s,
                 result.infer_s,
                 (done - ready) * 1e-9,
-                (done - arrival) * 1e-9,
+                (done - anchor.arrival) * 1e-9,
             )
-            report.count(result, done)
+        report.count(result, time.monotonic_ns())
+        if anchor is None:
+            return
         self._count()
         self._status_at = time.monotonic_ns()
-        outputs.publish_status(status_of(ros_message, report, result, result.anchor.header))
+        header = mask_header(ros_message, result, outputs.look, frame_id)
+        outputs.publish_status(status_of(ros_message, report, result, header))
         if self._geometry.changed:
             self._geometry.changed = False
             pipeline.warm()
@@ -290,6 +306,9 @@ class SegmenterNode(LifecycleNode):
         if self._synchronizer is not None:
             totals.frames_in = self._synchronizer.counters.opened
             totals.late = self._synchronizer.counters.late
+            totals.resets = self._synchronizer.counters.resets
+            dropped = self._worker.forgotten if self._worker is not None else 0
+            totals.reset = self._synchronizer.counters.forgotten + dropped
         if self._worker is not None:
             totals.busy = self._worker.busy
             totals.waiting = self._worker.waiting
@@ -316,9 +335,13 @@ class SegmenterNode(LifecycleNode):
 
     def _jumped(self, jump: Any) -> None:
         if self._synchronizer is not None and self._pipeline is not None:
-            self.get_logger().info("time has jumped: starting anew")
+            self._tell_jump("time has jumped: starting anew")
             self._synchronizer.reset()
             self._forget()
+
+    def _tell_jump(self, text: str) -> None:
+        self._report.reset_at = time.monotonic_ns()
+        self.get_logger().warning(text, throttle_duration_sec=_LOG_EVERY_S)
 
     def _forget(self) -> None:
         """What belongs to the time before a jump."""
@@ -348,12 +371,17 @@ class SegmenterNode(LifecycleNode):
     def _enable(self, modality: Modality, enabled: bool) -> None:
         if self._synchronizer is None or self._inputs is None:
             return
+        try:
+            if enabled:
+                self._inputs.add(modality)
+            else:
+                self._inputs.remove(modality)
+        except Exception as error:  # a QoS that is none
+            self.get_logger().error(f"{modality.label} stays out: {_reason(error)}")
+            self._inputs.remove(modality)
+            return
         self._report.enabled[modality] = enabled
         self._synchronizer.enable(modality, enabled)
-        if enabled:
-            self._inputs.add(modality)
-        else:
-            self._inputs.remove(modality)
 
 
 def _reason(error: Exception) -> str:

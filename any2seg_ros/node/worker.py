@@ -12,13 +12,14 @@ class Worker:
     """Runs `process` on a thread of its own for the newest Frame that was handed over.
 
     An exception in `process` is told to `failed` and harms nothing else. `busy` counts Frames
-    that were replaced by a newer one before their turn.
+    that were replaced by a newer one before their turn, `forgotten` those that `forget` dropped.
     """
 
     def __init__(
         self, process: Callable[[Frame], None], failed: Callable[[Exception], None]
     ) -> None:
         self.busy = 0
+        self.forgotten = 0
         self._process = process
         self._failed = failed
         self._next: Frame | None = None
@@ -42,14 +43,16 @@ class Worker:
     def forget(self) -> None:
         """Drop the Frame that waits, if one does."""
         with self._changed:
+            self.forgotten += self._next is not None
             self._next = None
 
-    def stop(self, patience: float = 10.0) -> None:
-        """End the thread after the Frame that it is at; at most `patience` seconds."""
+    def stop(self, patience: float = 10.0) -> bool:
+        """End the thread after the Frame that it is at; whether it ended in `patience` seconds."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
         self._thread.join(patience)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:

@@ -1,0 +1,64 @@
+"""Wires rclpy, the node and its executor together."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from any2seg_ros.node.segmenter_node import SegmenterNode
+
+GIL_SWITCH_S = 0.0005
+"""How long a thread that wants Python waits for one that holds it. OpenCV and the engines let go
+of Python dozens of times a frame; at the default of 5 ms the executor doubles the latency."""
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself."""
+    sys.setswitchinterval(GIL_SWITCH_S)
+    rclpy.init(args=arguments)
+    try:
+        node = SegmenterNode()
+    except ParameterException as error:
+        print(f"segmenter: a parameter cannot be: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    try:
+        executor = make_executor(node)
+        executor.add_node(node)
+        if node.get_parameter("autostart").value and not start(node):
+            return 1 if rclpy.ok() else 0
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception:
+        # A signal takes the context away from whatever is being made at that moment.
+        if rclpy.ok():
+            raise
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def make_executor(node: SegmenterNode) -> Any:
+    """The executor that the node's parameter names, as far as this rclpy has it."""
+    if node.get_parameter("executor").value == "events":
+        try:
+            from rclpy.experimental import EventsExecutor
+
+            return EventsExecutor()
+        except ImportError:
+            node.get_logger().warning("this rclpy has no events executor: single_threaded it is")
+    return SingleThreadedExecutor()
+
+
+def start(node: SegmenterNode) -> bool:
+    """Configure and activate; whether both succeeded."""
+    success = TransitionCallbackReturn.SUCCESS
+    return node.trigger_configure() == success and node.trigger_activate() == success
