@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from any2seg_ros.described import described
 from any2seg_ros.engine import EngineConfig
 from any2seg_ros.modalities import IDENTITY, Camera, Modality
 from any2seg_ros.pipeline import PipelineConfig
@@ -31,136 +32,42 @@ _TRANSPORTS = {
     _EVENT: ("raw", "compressed"),
 }
 LEAST_RATE = 1e-3
+_LIMITS = {item.name for item in fields(HealthConfig)}
 EVENT_TYPES = ("packet", "dvs", "prophesee", "image")
-
-
-def _parameter(
-    default: Any,
-    text: str,
-    low: float | None = None,
-    high: float | None = None,
-    live: bool = False,
-    only: tuple[Modality, ...] = tuple(Modality),
-) -> Any:
-    """A field; `live`: can be changed while the node runs; `only`: the sensors that have it."""
-    metadata = {"text": text, "range": (low, high), "live": live, "only": only}
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class SensorParameters:
     """One sensor's parameters; their names begin with the sensor's."""
 
-    enabled: bool = _parameter(True, "listen to the sensor", live=True)
-    transport: str = _parameter("raw", "raw, compressed or compressedDepth", only=_PICTURES)
-    type: str = _parameter(
+    enabled: bool = described(True, "listen to the sensor", live=True)
+    transport: str = described("raw", "raw, compressed or compressedDepth", only=_PICTURES)
+    type: str = described(
         "packet",
         "packet (event_camera_msgs/EventPacket), dvs or prophesee (EventArray), or image (ready "
         "event images)",
         only=(_EVENT,),
     )
-    reliable: bool = _parameter(False, "ask for reliable delivery; events rarely come so")
-    registered: bool = _parameter(
+    reliable: bool = described(False, "ask for reliable delivery; events rarely come so")
+    registered: bool = described(
         False,
         "pixels are those of the reference camera already: no camera_info and no pose are needed",
         only=(_DEPTH, _EVENT),
     )
-    extrinsics: str = _parameter(
+    extrinsics: str = described(
         "tf",
         "where the sensor stands: tf, or 'x y z qx qy qz qw' (m) of its frame in that of the "
         "reference camera",
     )
-    offset: float = _parameter(0.0, "s added to the sensor's stamps", -10.0, 10.0)
-    window: float = _parameter(
+    offset: float = described(0.0, "s added to the sensor's stamps", -10.0, 10.0)
+    window: float = described(
         Timing.window, "s between a measurement and its frame at most; of events, the slice", 0, 2
     )
-    hold: float = _parameter(
+    hold: float = described(
         0.0, "s for which an old measurement stands in for a missing one", 0.0, 10.0
     )
-    frozen_after: int = _parameter(
-        HealthConfig.frozen_after,
-        "times in a row that the same content may come; 0 turns the check off",
-        0,
-        10000,
-        True,
-        (_RGB, _DEPTH, _LIDAR),
-    )
-    black_level: float = _parameter(
-        HealthConfig.black_level, "level up to which a pixel is black", 0, 255, True, (_RGB,)
-    )
-    black_fraction: float = _parameter(
-        HealthConfig.black_fraction,
-        "share of black pixels from which an image is refused; 0 turns the check off",
-        0,
-        1,
-        True,
-        (_RGB,),
-    )
-    saturated_level: float = _parameter(
-        HealthConfig.saturated_level, "level from which a pixel is saturated", 0, 255, True, (_RGB,)
-    )
-    saturated_fraction: float = _parameter(
-        HealthConfig.saturated_fraction,
-        "share of saturated pixels from which an image is refused; 0 turns the check off",
-        0,
-        1,
-        True,
-        (_RGB,),
-    )
-    minimum_correlation: float = _parameter(
-        HealthConfig.minimum_correlation,
-        "correlation of neighbours below which an image is noise; 0 turns the check off",
-        0,
-        1,
-        True,
-        (_RGB,),
-    )
-    minimum_detail_fraction: float = _parameter(
-        HealthConfig.minimum_detail_fraction,
-        "share of its usual detail that an image must have; 0 turns the check off",
-        0,
-        1,
-        True,
-        (_RGB,),
-    )
-    minimum_depth_fraction: float = _parameter(
-        HealthConfig.minimum_depth_fraction,
-        "share of pixels that must have a depth",
-        0,
-        1,
-        True,
-        (_DEPTH,),
-    )
-    minimum_points_fraction: float = _parameter(
-        HealthConfig.minimum_points_fraction,
-        "share of its usual number of points that a cloud must have; 0 turns the check off",
-        0,
-        1,
-        True,
-        (_LIDAR,),
-    )
-    storm_rate: float = _parameter(
-        HealthConfig.storm_rate,
-        "events a second and pixel from which there is a storm; 0 turns the check off",
-        0,
-        1e6,
-        True,
-        (_EVENT,),
-    )
-    future: float = _parameter(
-        HealthConfig.future_s,
-        "s that a stamp may lie in the future; 0 turns the check off",
-        0,
-        3600,
-        True,
-    )
-    drift: float = _parameter(
-        HealthConfig.drift_s,
-        "s that the delay of the stamps may drift; 0 turns the check off",
-        0,
-        3600,
-        True,
-    )
+    health: HealthConfig = HealthConfig()
+    """Its limits are parameters of the sensor's."""
 
 
 def _sensors() -> Mapping[Modality, SensorParameters]:
@@ -178,95 +85,95 @@ def _sensors() -> Mapping[Modality, SensorParameters]:
 class NodeParameters:
     """All parameters of the node; times in seconds."""
 
-    model: str = _parameter(
+    model: str = described(
         EngineConfig.model, "weights (.safetensors); empty for those that come with the package"
     )
-    engine: str = _parameter(EngineConfig.engine, "auto, torch, openvino or onnxruntime")
-    device: str = _parameter(EngineConfig.device, "auto, cpu, cuda, or a device of OpenVINO's")
-    precision: str = _parameter(EngineConfig.precision, "auto, f32, bf16 or f16")
-    threads: int = _parameter(
+    engine: str = described(EngineConfig.engine, "auto, torch, openvino or onnxruntime")
+    device: str = described(EngineConfig.device, "auto, cpu, cuda, or a device of OpenVINO's")
+    precision: str = described(EngineConfig.precision, "auto, f32, bf16 or f16")
+    threads: int = described(
         EngineConfig.threads, "CPU threads of the engine; 0 leaves it to the engine", 0, 256
     )
-    network_width: int = _parameter(
+    network_width: int = described(
         EngineConfig.width, "px of the images that the network sees; 0 as it was trained", 0, 4096
     )
-    network_height: int = _parameter(
+    network_height: int = described(
         EngineConfig.height, "px; fewer are faster, and coarser", 0, 4096
     )
-    autostart: bool = _parameter(True, "configure and activate at the start")
-    executor: str = _parameter(
+    autostart: bool = described(True, "configure and activate at the start")
+    executor: str = described(
         "single_threaded", "single_threaded, or events where rclpy has that one"
     )
-    anchors: tuple[str, ...] = _parameter(
+    anchors: tuple[str, ...] = described(
         tuple(m.label for m in SynchronizerConfig.anchors),
         "whose measurements open frames: the first of these that lives",
     )
-    deadline: float = _parameter(
+    deadline: float = described(
         SynchronizerConfig.deadline,
         "s after its anchor's arrival at which an incomplete frame leaves",
         0.0,
         10.0,
     )
-    period: float = _parameter(
+    period: float = described(
         SynchronizerConfig.period,
         "s between frames that events open; silence is judged by it",
         0.001,
         10.0,
     )
-    maximum_rate: float = _parameter(
+    maximum_rate: float = described(
         SynchronizerConfig.maximum_rate,
         "Hz of the output at most, on the average; 0 for no limit",
         0.0,
         1000.0,
         True,
     )
-    dead_after: int = _parameter(
+    dead_after: int = described(
         SynchronizerConfig.dead_after,
         "frames that wait in vain for a sensor until none waits for it any more",
         1,
         1000,
     )
-    jump: float = _parameter(
+    jump: float = described(
         SynchronizerConfig.jump, "s that stamps step back by when a new time begins", 0.01, 3600.0
     )
-    replay: str = _parameter(
+    replay: str = described(
         "auto", "let stamps alone decide when frames leave: yes, no, or auto (with simulated time)"
     )
-    width: int = _parameter(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
-    height: int = _parameter(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
-    header_frame: str = _parameter(
+    width: int = described(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
+    height: int = described(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
+    header_frame: str = described(
         Look.header_frame,
         "whose frame_id masks have: that of the anchor (its header, unchanged) or of the reference "
         "camera, whose pixels they are",
         live=True,
     )
-    confidence_encoding: str = _parameter("mono8", "mono8 (0..255) or 32FC1 (0..1)", live=True)
-    minimum_confidence: float = _parameter(
+    confidence_encoding: str = described("mono8", "mono8 (0..255) or 32FC1 (0..1)", live=True)
+    minimum_confidence: float = described(
         0.0, "confidence below which a pixel of the mask is unlabelled (255)", 0.0, 1.0, True
     )
-    overlay_opacity: float = _parameter(
+    overlay_opacity: float = described(
         0.5, "of the colours over the camera's image", 0.0, 1.0, True
     )
-    status_period: float = _parameter(
+    status_period: float = described(
         0.2, "s after the last status at which there is another one", 0.02, 0.4
     )
-    silent_after: float = _parameter(
+    silent_after: float = described(
         0.3, "s without a message after which a sensor is silent", 0.05, 10.0
     )
-    diagnostics_period: float = _parameter(1.0, "s between diagnostics", 0.1, 60.0)
-    reference_file: str = _parameter(
+    diagnostics_period: float = described(1.0, "s between diagnostics", 0.1, 60.0)
+    reference_file: str = described(
         "", "where the reference camera is kept across restarts; empty for nowhere"
     )
-    reference_frame: str = _parameter(
+    reference_frame: str = described(
         "", "TF frame of the reference camera; empty for that of its camera_info"
     )
-    reference_width: int = _parameter(
+    reference_width: int = described(
         0, "px; 0 takes the reference camera from rgb/camera_info", 0, 32768
     )
-    reference_height: int = _parameter(0, "px", 0, 32768)
-    reference_k: str = _parameter("", "'fx fy cx cy' in px")
-    reference_d: str = _parameter("", "coefficients of the distortion, as in camera_info")
-    reference_model: str = _parameter("plumb_bob", "plumb_bob, rational_polynomial or equidistant")
+    reference_height: int = described(0, "px", 0, 32768)
+    reference_k: str = described("", "'fx fy cx cy' in px")
+    reference_d: str = described("", "coefficients of the distortion, as in camera_info")
+    reference_model: str = described("plumb_bob", "plumb_bob, rational_polynomial or equidistant")
     sensors: Mapping[Modality, SensorParameters] = field(default_factory=_sensors)
 
     @property
@@ -319,23 +226,7 @@ class NodeParameters:
 
     def pipeline_config(self) -> PipelineConfig:
         """How measurements are judged."""
-        health = {
-            m: HealthConfig(
-                frozen_after=s.frozen_after,
-                black_level=s.black_level,
-                black_fraction=s.black_fraction,
-                saturated_level=s.saturated_level,
-                saturated_fraction=s.saturated_fraction,
-                minimum_correlation=s.minimum_correlation,
-                minimum_detail_fraction=s.minimum_detail_fraction,
-                minimum_depth_fraction=s.minimum_depth_fraction,
-                minimum_points_fraction=s.minimum_points_fraction,
-                storm_rate=s.storm_rate,
-                future_s=s.future,
-                drift_s=s.drift,
-            )
-            for m, s in self.sensors.items()
-        }
+        health = {modality: sensor.health for modality, sensor in self.sensors.items()}
         offsets = {m: s.offset for m, s in self.sensors.items() if s.offset}
         size = (self.width, self.height) if self.width and self.height else None
         return PipelineConfig(health, offsets, size)
@@ -417,7 +308,10 @@ class NodeParameters:
     def get(self, name: str) -> Any:
         """The value of the parameter called `name`, such as `rgb.enabled`."""
         section, _, rest = name.rpartition(".")
-        return getattr(self.sensors[Modality.parse(section)] if section else self, rest)
+        if not section:
+            return getattr(self, rest)
+        sensor = self.sensors[Modality.parse(section)]
+        return getattr(sensor.health if rest in _LIMITS else sensor, rest)
 
 
 @dataclass(frozen=True)
@@ -438,9 +332,10 @@ def entries() -> Iterator[Entry]:
         if item.metadata:
             yield _entry(item.name, item.default, item)
     for modality, sensor in _sensors().items():
-        for item in fields(SensorParameters):
-            if modality in item.metadata["only"]:
-                yield _entry(f"{modality.label}.{item.name}", getattr(sensor, item.name), item)
+        for owner in (sensor, sensor.health):
+            for item in fields(owner):
+                if modality in item.metadata.get("only", ()):
+                    yield _entry(f"{modality.label}.{item.name}", getattr(owner, item.name), item)
 
 
 def _entry(name: str, default: Any, item: Field) -> Entry:
@@ -458,7 +353,8 @@ def from_values(values: Mapping[str, Any], together: bool = True) -> NodeParamet
     for modality in Modality:
         prefix = f"{modality.label}."
         own = {n.removeprefix(prefix): v for n, v in given.items() if n.startswith(prefix)}
-        sensors[modality] = SensorParameters(**own)
+        limits = {name: own.pop(name) for name in _LIMITS & own.keys()}
+        sensors[modality] = SensorParameters(**own, health=HealthConfig(**limits))
     top = {n: v for n, v in given.items() if "." not in n}
     top["anchors"] = tuple(top["anchors"] or ())
     parameters = NodeParameters(**top, sensors=MappingProxyType(sensors))

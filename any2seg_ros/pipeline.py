@@ -147,7 +147,7 @@ class Preparation:
         return Received(stamp, arrival, msg.header, body, now)
 
     def _check_future(self, modality: Modality, stamp: int, now: int | None) -> None:
-        limit = self.config.health.get(modality, HealthConfig()).future_s
+        limit = self.config.health.get(modality, HealthConfig()).future
         if now is None or not limit:
             return
         ahead = (stamp - now) * 1e-9 + self.config.offset_s.get(modality, 0.0)

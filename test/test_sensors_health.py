@@ -199,8 +199,8 @@ def test_every_check_can_be_turned_off():
         minimum_depth_fraction=0,
         minimum_points_fraction=0,
         storm_rate=0,
-        future_s=0,
-        drift_s=0,
+        future=0,
+        drift=0,
     )
     black = np.zeros((72, 128, 3), np.uint8)
     assert set(drive(Health(Modality.RGB, off), [black] * 40, now=lambda s: -s)) == {None}

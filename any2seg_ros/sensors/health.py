@@ -9,10 +9,12 @@ from __future__ import annotations
 import zlib
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
+from any2seg_ros.described import described
 from any2seg_ros.modalities import Events, Measurement, Modality, Unusable
 
 _BURST_S = 0.05
@@ -22,45 +24,72 @@ switched on is no storm."""
 _SAMPLES = 48
 """Lines and columns of an image that are looked at."""
 
+_USUAL_AFTER = 10
+"""Measurements after which it is known what is usual."""
+
+_DRIFT_WINDOW = 20
+"""Measurements over which the smallest delay is taken."""
+
+_RGB = (Modality.RGB,)
+_CONTENT = (Modality.RGB, Modality.DEPTH, Modality.LIDAR)
+
 _VIEW = (128, 72)
 """Width and height to which an image is averaged: what a network sees of it, roughly."""
+
+
+def _limit(
+    default: float, text: str, high: float, only: tuple[Modality, ...] = tuple(Modality)
+) -> Any:
+    return described(default, f"{text}; 0 turns the check off", 0, high, True, only)
+
+
+def _level(default: float, text: str) -> Any:
+    return described(default, text, 0, 255, True, _RGB)
 
 
 @dataclass(frozen=True)
 class HealthConfig:
     """Limits of one sensor's health checks; 0 turns a check off."""
 
-    frozen_after: int = 10
-    """Times in a row that the same content may come under new stamps."""
-    black_level: float = 6.0
-    """Level in 0..255 up to which a pixel is black."""
-    black_fraction: float = 0.995
-    """Share of black pixels from which an image is unusable."""
-    saturated_level: float = 250.0
-    """Level in 0..255 from which a pixel is saturated."""
-    saturated_fraction: float = 0.9
-    """Share of saturated pixels from which an image is unusable."""
-    minimum_correlation: float = 0.12
-    """Correlation of neighbours that an image must have, after averaging to some 100 pixels across:
-    below it is noise, whatever its contrast."""
-    minimum_detail_fraction: float = 0.15
-    """Share of its usual detail that an image must have: less is seen through a lens that is
-    covered with ice or mist. Detail is the difference of neighbours beside the contrast."""
-    minimum_depth_fraction: float = 0.01
-    """Share of pixels that must have a depth."""
-    minimum_points_fraction: float = 0.2
-    """Share of a cloud's usual number of points that it must have."""
-    usual_after: int = 10
-    """Measurements after which it is known what is usual."""
-    storm_rate: float = 60.0
-    """Events a second and sensor pixel from which there is a storm."""
-    future_s: float = 0.2
-    """How far in the future a stamp may be, in seconds."""
-    drift_s: float = 1.0
-    """How far the delay of a sensor's stamps may drift from its first delay, in seconds. A delay
-    below this is that of clocks that agree, whatever the first one was."""
-    drift_window: int = 20
-    """Measurements over which the smallest delay is taken."""
+    frozen_after: int = _limit(10, "times in a row that the same content may come", 10000, _CONTENT)
+    black_level: float = _level(6.0, "level in 0..255 up to which a pixel is black")
+    black_fraction: float = _limit(
+        0.995, "share of black pixels from which an image is refused", 1, _RGB
+    )
+    saturated_level: float = _level(250.0, "level in 0..255 from which a pixel is saturated")
+    saturated_fraction: float = _limit(
+        0.9, "share of saturated pixels from which an image is refused", 1, _RGB
+    )
+    minimum_correlation: float = _limit(
+        0.12,
+        "correlation of neighbours, the image averaged to 128 pixels across, below which it is "
+        "noise whatever its contrast",
+        1,
+        _RGB,
+    )
+    minimum_detail_fraction: float = _limit(
+        0.15,
+        "share of its usual detail that an image must have (the difference of those neighbours "
+        "beside the contrast): less is seen through ice or mist",
+        1,
+        _RGB,
+    )
+    minimum_depth_fraction: float = _limit(
+        0.01, "share of pixels that must have a depth", 1, (Modality.DEPTH,)
+    )
+    minimum_points_fraction: float = _limit(
+        0.2, "share of its usual number of points that a cloud must have", 1, (Modality.LIDAR,)
+    )
+    storm_rate: float = _limit(
+        60.0, "events a second and pixel from which there is a storm", 1e6, (Modality.EVENT,)
+    )
+    future: float = _limit(0.2, "s that a stamp may lie in the future", 3600)
+    drift: float = _limit(
+        1.0,
+        "s that the delay of the stamps may drift from the first; one below this is that of clocks "
+        "that agree, whatever the first was",
+        3600,
+    )
 
 
 class Health:
@@ -77,7 +106,7 @@ class Health:
         self._checksum: int | None = None
         self._repeats = 0
         self._usual = _Usual()
-        self._delays: deque[int] = deque(maxlen=max(1, self._config.drift_window))
+        self._delays: deque[int] = deque(maxlen=_DRIFT_WINDOW)
         self._first_delay: int | None = None
 
     def check(self, measurement: Measurement, now: int | None = None) -> None:
@@ -118,19 +147,19 @@ class Health:
         if now is None:
             return
         delay = now - stamp
-        if config.future_s and delay < -config.future_s * 1e9:
+        if config.future and delay < -config.future * 1e9:
             raise Unusable(f"stamp is in the future by {-delay * 1e-9:.2f} s")
-        if not config.drift_s:
+        if not config.drift:
             return
         if new:
             self._delays.append(delay)
-        if len(self._delays) < config.drift_window:
+        if len(self._delays) < _DRIFT_WINDOW:
             return
         smallest = min(self._delays)
-        if self._first_delay is None or abs(smallest) <= config.drift_s * 1e9:
+        if self._first_delay is None or abs(smallest) <= config.drift * 1e9:
             self._first_delay = smallest  # stamps that agree with the host's clock are right
         drift = (smallest - self._first_delay) * 1e-9
-        if abs(drift) > config.drift_s:
+        if abs(drift) > config.drift:
             raise Unusable(f"clock has drifted against the host's by {drift:.2f} s")
 
     def _check_frozen(self, sample: np.ndarray, new: bool) -> None:
@@ -179,7 +208,7 @@ class Health:
         if config.minimum_detail_fraction:
             detail = float(np.abs(right - left).mean()) / contrast
             usual = self._usual.after(detail, new)
-            if self._usual.count < config.usual_after:
+            if self._usual.count < _USUAL_AFTER:
                 return
             if detail < config.minimum_detail_fraction * usual:
                 raise Unusable(
@@ -191,7 +220,7 @@ class Health:
         if not config.minimum_points_fraction:
             return
         usual = self._usual.after(count, new)
-        if self._usual.count < config.usual_after:
+        if self._usual.count < _USUAL_AFTER:
             return
         if count < config.minimum_points_fraction * usual:
             raise Unusable(f"cloud has a fraction of its usual points: {count} of {usual:.0f}")
