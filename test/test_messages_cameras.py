@@ -65,6 +65,7 @@ def test_region_of_interest_and_binning_move_the_raster():
         ({"k": [1.0] * 4}, "not calibrated"),
         ({"k": [float("nan")] * 9}, "not calibrated"),
         ({"width": 0}, "absurd size"),
+        ({"width": 16384, "height": 16384}, "absurd size"),
         ({"binning_x": 100_000}, "absurd size"),
         ({"roi": SimpleNamespace(width=4_000_000_000, height=9, x_offset=0, y_offset=0)}, "absurd"),
         ({"distortion_model": "banana"}, "unknown distortion model"),

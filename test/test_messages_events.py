@@ -310,6 +310,7 @@ def test_a_silent_packet_has_no_events_and_is_no_fault():
         (packet(bytes(8), "mono", base=(1 << 64) - 1), "absurd time base"),
         (evt3([time_high(1), addr_x(1, 1)], stamp=0), "stamp is zero"),
         (evt3([time_high(1), addr_x(1, 1)], width=0), "absurd size"),
+        (evt3([time_high(1), addr_x(1, 1)], width=4096, height=2048), "absurd size"),
         (evt3([time_high(1), addr_x(500, 1)], width=100), "outside their sensor"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import sys
+import zlib
 from array import array
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ from any2seg_ros.messages import (
     decode_depth,
     decode_image,
     image_fields,
+    image_size,
     mask_fields,
 )
 from any2seg_ros.messages.images import decode_labels
@@ -100,6 +103,7 @@ def test_depth_of_32_bits_is_metres_in_either_byte_order(big, order):
         ({"encoding": "32FC1"}, "wrong encoding"),
         ({"width": 0}, "absurd size"),
         ({"height": 100_000}, "absurd size"),
+        ({"width": 16384, "height": 16384}, "absurd size"),
         ({"height": 3}, "truncated"),
         ({"data": b""}, "truncated"),
         ({"step": 4}, "too short"),
@@ -306,5 +310,74 @@ def test_what_holds_no_class_ids_is_unusable_as_labels(msg, reason):
 @pytest.mark.parametrize("encoding", ["bayer_rggb8", "bayer_rggb16", "yuv422"])
 def test_an_empty_image_is_refused_before_anything_reads_it(encoding):
     msg = image(encoding, b"", width=1920, height=1200, step=3840)
-    with pytest.raises(Unusable, match="image data are empty"):
+    with pytest.raises(Unusable, match="image data are truncated: 0 of"):
         decode_image(msg)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"width": 2, "height": 1 << 28}, "absurd size"),
+        ({"width": 2, "height": 1 << 12}, "lines are too short"),
+        ({"width": 2, "height": 1 << 12, "step": 2}, "truncated: 8 of"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["16UC3", "bayer_rggb8", "nv21"])
+def test_cv_bridge_sees_no_image_that_does_not_fit_its_own_fields(
+    monkeypatch, encoding, change, reason
+):
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    msg = image(encoding, bytes(8), step=0)
+    vars(msg).update(change)
+    with pytest.raises(Unusable, match=reason):
+        decode_image(msg)
+
+
+def resized_jpeg(width, height, *parts):
+    """A JPEG whose frame header says another size; `parts` stand before its first segment."""
+    packed = cv2.imencode(".jpg", SMOOTH)[1].tobytes()
+    at = packed.index(b"\xff\xc0")
+    size = struct.pack(">2H", height, width)
+    return b"".join([packed[:2], *parts, packed[2 : at + 5], size, packed[at + 9 :]])
+
+
+def resized_png(width, height, pixels):
+    packed = cv2.imencode(".png", pixels)[1].tobytes()
+    header = b"IHDR" + struct.pack(">2I", width, height) + packed[24:29]
+    return packed[:12] + header + struct.pack(">I", zlib.crc32(header)) + packed[33:]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        resized_jpeg(32000, 32000),
+        resized_jpeg(9000, 9000),
+        resized_jpeg(32000, 32000, b"garbage \xff\x00 \xff\xff\xff\x01 and \xff"),
+        resized_png(16000, 16000, SMOOTH),
+        resized_png(1 << 30, 2, SMOOTH),
+    ],
+)
+def test_a_packed_image_of_absurd_size_is_refused_before_it_is_unpacked(monkeypatch, data):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(Unusable, match="absurd size"):
+        decode_image(SimpleNamespace(format="jpeg", data=data))
+
+
+def test_packed_depth_of_absurd_size_is_refused_before_it_is_unpacked(monkeypatch):
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("unpacked"))
+    data = bytes(12) + resized_png(16000, 16000, np.zeros((4, 4), np.uint16))
+    with pytest.raises(Unusable, match="absurd size: 16000x16000"):
+        decode_depth(SimpleNamespace(format="16UC1; compressedDepth png", data=data))
+
+
+def test_the_size_of_an_image_is_what_its_header_says():
+    jpeg = cv2.imencode(".jpg", SMOOTH, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    png = cv2.imencode(".png", SMOOTH)[1].tobytes()
+    for name, data in [
+        ("jpeg", jpeg),
+        ("png", png),
+        ("16UC1; compressedDepth png", b"h" * 12 + png),
+    ]:
+        assert image_size(SimpleNamespace(format=name, data=array("B", data))) == (160, 120)
+    assert image_size(image("rgb8", b"", width=7, height=5)) == (7, 5)
+    assert image_size(SimpleNamespace(format="webp", data=b"RIFF")) is None

@@ -18,6 +18,7 @@ from any2seg_ros.messages.images import (
     mask_fields,
     unpack_labels,
 )
+from any2seg_ros.messages.sizes import image_size
 
 __all__ = [
     "EventDecoder",
@@ -33,6 +34,7 @@ __all__ = [
     "decode_labels",
     "from_array",
     "image_fields",
+    "image_size",
     "info_fields",
     "labelled_points",
     "mask_fields",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.modalities import Camera, Unusable
 from any2seg_ros.sensors.calibration import transform
 
@@ -43,8 +44,7 @@ def camera_from_info(msg: Any) -> Camera:
     across = max(1, int(getattr(msg, "binning_x", 0)))
     down = max(1, int(getattr(msg, "binning_y", 0)))
     wide, high = width // across, height // down
-    if not (0 < wide <= 32768 and 0 < high <= 32768):
-        raise Unusable(f"camera_info has an absurd size: {wide}x{high}")
+    check_area("camera_info", wide, high)
     return camera if across == down == 1 else camera.resized(wide, high)
 
 

@@ -17,11 +17,15 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, stamp_ns
+from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.messages.words import EVT3, LIBCAER_CMP, WordDecoder
 from any2seg_ros.modalities import Events, Unusable
 from any2seg_ros.sensors.events import concatenate
 
 _EVER = 1 << 62
+_LARGEST = 5_000_000
+"""Pixels of a sensor at most: as many as EVT3 can name (2048 x 2048), and no sensor has more. Of a
+registered one, a table of this size is made that nothing but its packets vouches for."""
 _SECOND = 1_000_000_000
 
 
@@ -177,8 +181,7 @@ class EventDecoder:
 def _header(msg: Any) -> tuple[int, int, int]:
     """Stamp in ns, and width and height of the sensor."""
     stamp, width, height = stamp_ns(msg.header.stamp), int(msg.width), int(msg.height)
-    if not (0 < width <= 16384 and 0 < height <= 16384):
-        raise Unusable(f"event sensor has an absurd size: {width}x{height}")
+    check_area("event sensor", width, height, _LARGEST)
     if stamp == 0:
         raise Unusable("stamp is zero")
     return stamp, width, height

@@ -9,11 +9,8 @@ import cv2
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
+from any2seg_ros.messages.sizes import check_area, jpeg_size, packed_image, packed_size
 from any2seg_ros.modalities import Unusable
-
-_LARGEST = 16384
-_HEADER = 12
-"""Bytes of compressed_depth_image_transport's ConfigHeader before the PNG."""
 
 _VIEWS: dict[str, tuple[type[np.generic], int]] = {
     "rgb8": (np.uint8, 3),
@@ -45,15 +42,7 @@ def view_image(msg: Any) -> np.ndarray:
     kind, channels = _VIEWS[name]
     dtype = np.dtype(kind)
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
-    if not (0 < height <= _LARGEST and 0 < width <= _LARGEST):
-        raise Unusable(f"image has an absurd size: {width}x{height}")
-    line = width * channels * dtype.itemsize
-    if step < line:
-        raise Unusable(f"image lines are too short for their encoding: {step} of {line} bytes")
-    data = as_bytes(msg.data)
-    needed = step * (height - 1) + line
-    if len(data) < needed:
-        raise Unusable(f"image data are truncated: {len(data)} of {needed} bytes")
+    data = _checked_bytes(msg, channels * dtype.itemsize)
     swapped = bool(msg.is_bigendian) != (sys.byteorder == "big")
     stored = dtype.newbyteorder("S") if swapped else dtype
     pixel = (channels * dtype.itemsize, dtype.itemsize)
@@ -61,6 +50,22 @@ def view_image(msg: Any) -> np.ndarray:
     if swapped and dtype.itemsize > 1:
         pixels = pixels.astype(dtype)
     return pixels[..., 0] if channels == 1 else pixels
+
+
+def _checked_bytes(msg: Any, pixel: int) -> np.ndarray:
+    """The data of an Image whose pixels take `pixel` bytes at least, uint8 (n,); Unusable if its
+    size, its `step` and its data do not go together.
+    """
+    height, width, step = int(msg.height), int(msg.width), int(msg.step)
+    check_area("image", width, height)
+    line = width * pixel
+    if step < line:
+        raise Unusable(f"image lines are too short for their encoding: {step} of {line} bytes")
+    data = as_bytes(msg.data)
+    needed = step * (height - 1) + line
+    if len(data) < needed:
+        raise Unusable(f"image data are truncated: {len(data)} of {needed} bytes")
+    return data
 
 
 def decode_image(msg: Any) -> np.ndarray:
@@ -89,8 +94,7 @@ def decode_image(msg: Any) -> np.ndarray:
 
 
 def _bridged(msg: Any) -> np.ndarray:
-    if len(as_bytes(msg.data)) == 0:
-        raise Unusable("image data are empty")
+    _checked_bytes(msg, 1)  # no encoding has less than a byte for a pixel
     try:
         from cv_bridge import CvBridge
     except Exception as error:
@@ -129,6 +133,9 @@ def decode_compressed(msg: Any, minimum: tuple[int, int] | None = None) -> np.nd
 
 
 def _unpacked(data: np.ndarray, flags: int) -> np.ndarray:
+    size = packed_size(data)
+    if size is not None:
+        check_area("compressed image", *size)
     try:
         pixels = cv2.imdecode(data, flags)
     except cv2.error:
@@ -149,20 +156,6 @@ def _reduced(data: np.ndarray, minimum: tuple[int, int], grey: bool) -> int | No
     return None
 
 
-def jpeg_size(data: np.ndarray) -> tuple[int, int] | None:
-    """(width, height) from the frame header of a JPEG (ITU-T T.81, B.2.2), None if it has none."""
-    if bytes(data[:2]) != b"\xff\xd8":
-        return None
-    at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
-        marker = int(data[at + 1])
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = (int(data[at + i]) << 8 | int(data[at + i + 1]) for i in (5, 7))
-            return width, height
-        at += 2 + (int(data[at + 2]) << 8 | int(data[at + 3]))
-    return None
-
-
 def decode_depth(msg: Any) -> np.ndarray:
     """Depth (h, w): uint16 in millimetres or float32 in metres; 0 and NaN are holes.
 
@@ -178,7 +171,7 @@ def decode_depth(msg: Any) -> np.ndarray:
     data = as_bytes(msg.data)
     if "rvl" in name:
         raise Unusable("depth is compressed with RVL: have it published as png")
-    packed = data[_HEADER:] if "compresseddepth" in name else data
+    packed = packed_image(msg)
     if len(packed) == 0:
         raise Unusable("compressed depth is empty")
     pixels = _unpacked(packed, cv2.IMREAD_UNCHANGED)
@@ -186,9 +179,9 @@ def decode_depth(msg: Any) -> np.ndarray:
         raise Unusable("compressed depth holds no 16 bit image")
     if not name.startswith("32fc1"):
         return pixels
-    if packed is data:
+    if len(packed) == len(data):
         raise Unusable("compressed depth of 32FC1 lacks its header")
-    a, b = data[4:_HEADER].view("<f4").astype(np.float64)
+    a, b = data[4:12].view("<f4").astype(np.float64)
     with np.errstate(all="ignore"):
         depth = (a / (pixels - b)).astype(np.float32)
     depth[pixels == 0] = np.nan
