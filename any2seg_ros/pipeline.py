@@ -7,7 +7,6 @@ Nothing of ROS is imported: messages are known by their attributes.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ from any2seg_ros.modalities import (
     Unusable,
 )
 from any2seg_ros.sensors import Health, HealthConfig, Placer, PlacingConfig
+from any2seg_ros.sensors.rgb import check_size
 
 
 class Received(NamedTuple):
@@ -106,6 +106,8 @@ class Preparation:
         self.reference: Camera | None = None
         self.cameras: dict[Modality, Camera] = {}
         self.poses: dict[Modality, np.ndarray] = {}
+        self.sizes: dict[Modality, tuple[int, int]] = {}
+        """(width, height) that the last message of a sensor with pixels had, as far as it says."""
         self.invalid: Counter[Modality] = Counter()
         self.reference_frame = ""
         """TF frame of the reference camera, as far as it is known."""
@@ -139,9 +141,12 @@ class Preparation:
             if stamp <= 0:
                 raise Unusable("stamp is zero")
             self._check_future(modality, stamp, now)
+            size = None if modality == Modality.LIDAR else messages.image_size(msg)
         except Unusable:
             self.invalid[modality] += 1
             raise
+        if size is not None:
+            self.sizes[modality] = size
         packet = modality == Modality.EVENT and not is_picture(msg)
         body = self._stream.add(msg) if packet else msg
         return Received(stamp, arrival, msg.header, body, now)
@@ -165,6 +170,8 @@ class Preparation:
     def warm(self) -> None:
         """Make the tables between the cameras that are known now, so that no frame waits for them.
 
+        Only for sensors that have been heard with the size of their camera: that of a camera_info
+        alone may be anything. What fails here fails for the first measurement, which says why.
         Belongs to the thread of `prepare`.
         """
         reference = self.reference
@@ -172,14 +179,16 @@ class Preparation:
             return
         placer = self._placer_for(reference)
         for modality in (Modality.DEPTH, Modality.EVENT):
-            camera = self.cameras.get(modality, reference)
+            camera = self.cameras.get(modality)
+            width, height = (camera or reference).width, (camera or reference).height
+            if self.sizes.get(modality) != (width, height):
+                continue
             pose = self.poses.get(modality, IDENTITY)
-            blank: Any = np.ones((camera.height, camera.width), np.float32)
+            blank: Any = np.ones((height, width), np.float32)
             if modality == Modality.EVENT:
                 t, zero = np.zeros(1, np.int64), np.zeros(1, np.uint16)
-                blank = Events(t, zero, zero, zero > 0, camera.width, camera.height)
-            with contextlib.suppress(Unusable):
-                placer.place_one(Measurement(modality, 0, blank, camera, pose))
+                blank = Events(t, zero, zero, zero > 0, width, height)
+            placer.place(Frame.of(Measurement(modality, 0, blank, camera, pose)))
 
     def prepare(self, frame: Frame) -> Prepared:
         """The images of a Frame of `Received`s (events: a list of them), as far as usable."""
@@ -230,6 +239,13 @@ class Preparation:
     def _measurement(self, modality: Modality, frame: Frame, newest: Received) -> Measurement:
         body, stamp = newest.body, newest.stamp
         camera = self.cameras.get(modality)
+        if camera is None and modality == Modality.RGB:
+            camera = self.reference
+        if modality != Modality.LIDAR and not isinstance(body, Packet):
+            # Before it is decoded: what is packed may unpack to anything.
+            size = messages.image_size(body)
+            if size is not None:
+                check_size(*size, camera)
         if modality == Modality.RGB:
             data: Any = messages.decode_image(body)
         elif modality == Modality.LIDAR:
@@ -244,8 +260,6 @@ class Preparation:
             data = _picture(body)
         else:
             data = messages.decode_depth(body)
-        if camera is None and modality == Modality.RGB:
-            camera = self.reference
         pose = self.poses.get(modality, IDENTITY)
         return Measurement(modality, stamp, data, camera, pose)
 

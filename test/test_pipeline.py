@@ -6,6 +6,7 @@ import struct
 from array import array
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -231,6 +232,48 @@ def test_warming_makes_no_difference_but_that_tables_are_there(pipeline, segment
     pipeline.warm()
     warm = pipeline.process(frame_of(pipeline, depth=depth(), event=packet()))
     assert np.array_equal(cold.segmentation.labels, warm.segmentation.labels)
+
+
+def test_warming_makes_tables_for_cameras_whose_sensor_was_heard_with_their_size(
+    pipeline, monkeypatch
+):
+    made = []
+    monkeypatch.setattr(
+        "any2seg_ros.pipeline.Placer.place", lambda _, frame: made.extend(frame.measurements)
+    )
+    pipeline.warm()
+    frame_of(pipeline, depth=depth(), event=packet())
+    pipeline.cameras[DEPTH] = CAMERA.resized(7000, 7000)
+    pipeline.warm()
+    assert made == [EVENT]
+    pipeline.cameras[DEPTH] = CAMERA
+    pipeline.warm()
+    assert made == [EVENT, DEPTH, EVENT]
+
+
+def test_warming_that_fails_harms_nothing(pipeline, monkeypatch):
+    def trip(*_):
+        raise MemoryError("no room for a table")
+
+    frame_of(pipeline, depth=depth(), event=packet())
+    for name in ("place_depth", "place_events"):
+        monkeypatch.setattr(f"any2seg_ros.sensors.placing.{name}", trip)
+    pipeline.warm()
+    result = pipeline.process(frame_of(pipeline, depth=depth(), rgb=rgb()))
+    assert "MemoryError: no room for a table" in result.frame.reasons[DEPTH]
+    assert result.segmentation.subset == (RGB,)
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("rgb", np.uint8), ("depth", np.uint16)])
+def test_a_packed_image_of_another_size_is_refused_before_it_is_unpacked(
+    pipeline, monkeypatch, name, pixels
+):
+    packed = cv2.imencode(".png", np.zeros((3000, 4000), pixels))[1].tobytes()
+    message = SimpleNamespace(header=header(STAMP), format="16UC1; png", data=packed)
+    frame = frame_of(pipeline, **{name: message})
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("unpacked"))
+    reasons = pipeline.process(frame).frame.reasons
+    assert "another size than its camera_info: 4000x3000" in reasons[Modality.parse(name)]
 
 
 def test_synchronizer_and_pipeline_walk_together(pipeline):

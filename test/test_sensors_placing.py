@@ -103,6 +103,13 @@ def test_an_aligned_image_of_other_proportions_is_invalid():
     assert placed.reasons[Modality.RGB].startswith("image has other proportions")
 
 
+def test_aligned_events_of_other_proportions_are_invalid():
+    data = measurements()[Modality.EVENT]
+    tall = Events(data.t, data.x, data.y, data.p, 2000, 2000)
+    placed = Placer(REFERENCE, SIZE).place(frame(event=tall))
+    assert placed.reasons[Modality.EVENT].startswith("image has other proportions")
+
+
 def test_depth_and_lidar_say_the_same_of_the_same_wall():
     # A wall at 8 m, seen by the depth camera and by a LiDAR beside it.
     matrix = transform((0.3, -0.4, 0.1), (0.5, -0.5, 0.5, -0.5))

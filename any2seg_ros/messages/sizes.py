@@ -58,7 +58,7 @@ def jpeg_size(data: np.ndarray) -> tuple[int, int] | None:
     if bytes(data[:2]) != b"\xff\xd8":
         return None
     at = 2
-    while (found := _MARKER.search(data, at)) and found.end() + 7 <= len(data):
+    while (found := _MARKER.search(data.data, at)) and found.end() + 7 <= len(data):
         at = found.end()
         marker = int(data[at - 1])
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):

@@ -41,7 +41,7 @@ def depth_in_view(measurement: Measurement, view: Camera) -> np.ndarray:
     if data.dtype != np.uint16 and data.dtype != np.float32:
         raise Unusable("depth is neither uint16 millimetres nor float32 metres")
     camera = measurement.camera
-    check_size(data, camera)
+    check_size(data.shape[1], data.shape[0], camera)
     matrix = measurement.reference_from_sensor
     if camera is None or (calibration.same_place(matrix) and calibration.same_view(camera, view)):
         return _registered(data, view)

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from any2seg_ros.modalities import Availability, Camera, Frame, Measurement, Modality, Unusable
+from any2seg_ros.modalities import (
+    Availability,
+    Camera,
+    Events,
+    Frame,
+    Measurement,
+    Modality,
+    Unusable,
+)
 from any2seg_ros.sensors.depth import place_depth
 from any2seg_ros.sensors.events import place_events
 from any2seg_ros.sensors.lidar import place_lidar
@@ -97,10 +105,8 @@ class Placer:
     def place_one(self, measurement: Measurement) -> np.ndarray:
         """The modality image of one measurement, float32 (3, H, W); Unusable if it has none."""
         modality, data, view = measurement.modality, measurement.data, self.view
-        if isinstance(data, np.ndarray) and modality != Modality.LIDAR:
-            aligned = measurement.camera is None and data.ndim >= 2 and data.size > 0
-            if aligned:
-                check_shape(data, self.reference)
+        if measurement.camera is None and modality != Modality.LIDAR:
+            self._check_shape(data)
         if modality == Modality.RGB:
             return place_rgb(measurement, view)
         if isinstance(data, np.ndarray) and data.dtype == np.uint8:
@@ -116,3 +122,10 @@ class Placer:
         return place_events(
             measurement, view, window, config.event_full_count, config.event_minimum
         )
+
+    def _check_shape(self, data: np.ndarray | Events) -> None:
+        """Unusable for data that are said to be the reference camera's and cannot be."""
+        if isinstance(data, Events):
+            check_shape(data.width, data.height, self.reference)
+        elif isinstance(data, np.ndarray) and data.ndim >= 2 and data.size > 0:
+            check_shape(data.shape[1], data.shape[0], self.reference)

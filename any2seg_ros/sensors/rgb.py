@@ -35,26 +35,25 @@ def check_picture(data: object, camera: Camera | None) -> np.ndarray:
         raise Unusable("image is not made of uint8 pixels")
     if data.ndim != 2 and not (data.ndim == 3 and data.shape[2] in (1, 3)):
         raise Unusable("image has neither one nor three channels")
-    check_size(data, camera)
+    check_size(data.shape[1], data.shape[0], camera)
     return data
 
 
-def check_size(data: np.ndarray, camera: Camera | None) -> None:
-    """Unusable unless an image (h, w, ...) has the size that its camera_info says."""
-    if camera is not None and data.shape[:2] != (camera.height, camera.width):
+def check_size(width: int, height: int, camera: Camera | None) -> None:
+    """Unusable unless an image has the size that its camera_info says."""
+    if camera is not None and (width, height) != (camera.width, camera.height):
         raise Unusable(
             "image has another size than its camera_info: "
-            f"{data.shape[1]}x{data.shape[0]}, not {camera.width}x{camera.height}"
+            f"{width}x{height}, not {camera.width}x{camera.height}"
         )
 
 
-def check_shape(data: np.ndarray, reference: Camera) -> None:
+def check_shape(width: int, height: int, reference: Camera) -> None:
     """Unusable unless an image without a camera has the proportions of the reference camera's."""
-    ratio = data.shape[1] * reference.height / (data.shape[0] * reference.width)
-    if not 0.97 < ratio < 1.03:
+    if not 0.97 < width * reference.height / (height * reference.width) < 1.03:
         raise Unusable(
             "image has other proportions than the reference camera's: "
-            f"{data.shape[1]}x{data.shape[0]}, not {reference.width}x{reference.height}"
+            f"{width}x{height}, not {reference.width}x{reference.height}"
         )
 
 
