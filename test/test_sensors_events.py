@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -69,6 +71,16 @@ def test_events_of_a_turned_camera_lie_where_far_points_are_seen():
     row, column = np.argwhere(image[0])[0]
     assert abs(column - (0.1 * VIEW.fx + VIEW.cx)) < 1
     assert abs(row - (0.05 * VIEW.fy + VIEW.cy)) < 1
+
+
+def test_a_focal_length_that_is_absurd_takes_no_memory():
+    camera = Camera(640, 360, 5e5, 5e5, 319.5, 179.5)
+    tracemalloc.start()
+    try:
+        place_events(measured(events([(STAMP, 320, 180, 1)]), camera), VIEW)
+        assert tracemalloc.get_traced_memory()[1] < 100_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_coarse_sensor_fills_the_view():

@@ -12,6 +12,9 @@ import numpy as np
 from any2seg_ros.modalities import Camera, Events, Measurement, Unusable
 from any2seg_ros.sensors import calibration
 
+_MANY = 1 << 16
+"""Events on one pixel of the view that are told apart at most, whatever a focal length says."""
+
 
 def concatenate(chunks: Sequence[Events], t0: int, t1: int) -> Events:
     """The events of `chunks` with t0 < t <= t1 (ns), in the order of the chunks.
@@ -142,5 +145,6 @@ def _image(
 
 @lru_cache(maxsize=32)
 def _counts(full: float) -> np.ndarray:
-    counts = np.arange(int(np.ceil(full)) + 1, dtype=np.float32)
+    """What 0, 1, 2, ... events are shown as; the last entry is for all that are more."""
+    counts = np.arange(min(int(np.ceil(full)), _MANY) + 1, dtype=np.float32)
     return np.minimum(np.log1p(counts) / np.log1p(np.float32(full)), 1.0).astype(np.float32)
