@@ -45,7 +45,7 @@ def test_no_distortion_is_the_same_however_it_is_said(d):
 
 def test_a_fisheye_without_coefficients_is_still_a_fisheye():
     camera = camera_from_info(info(d=[0.0] * 4, distortion_model="fisheye"))
-    assert camera.model == "equidistant"
+    assert (camera.model, camera.distortion) == ("equidistant", ())
 
 
 def test_region_of_interest_and_binning_move_the_raster():

@@ -10,9 +10,11 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not here")
 
+import numpy as np  # noqa: E402
 import ros_vehicle  # noqa: E402
 import torch  # noqa: E402
-from sensor_msgs.msg import CameraInfo  # noqa: E402
+from geometry_msgs.msg import TransformStamped  # noqa: E402
+from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from any2seg_ros.modalities import IDENTITY, Availability, Modality, Unusable  # noqa: E402
@@ -122,6 +124,190 @@ def test_a_reference_camera_without_a_frame_names_the_parameter(node) -> None:
     geometry.stop()
 
 
-def camera_info(frame: str, focal: float = 40.0) -> CameraInfo:
+@pytest.fixture
+def pipeline() -> Preparation:
+    return Preparation((96, 64), PlacingConfig())
+
+
+@pytest.fixture
+def open_geometry(node, pipeline):
+    """What makes a Geometry with some parameters; a second one is that after a restart."""
+    opened = []
+
+    def make(**values) -> Geometry:
+        pipeline.reference, pipeline.reference_frame = None, ""
+        opened.append(Geometry(node, from_values(values), pipeline))
+        return opened[-1]
+
+    yield make
+    for geometry in opened:
+        geometry.stop()
+
+
+def see(geometry: Geometry, pipeline: Preparation, width: int, height: int) -> None:
+    """An image of RGB, as the node takes it."""
+    msg = Image(header=Header(frame_id="camera"), width=width, height=height)
+    msg.header.stamp.sec = 1
+    pipeline.admit(RGB, msg, 0)
+    geometry.locate(RGB, "camera")
+
+
+def test_a_change_of_the_reference_camera_waits_for_others_that_agree(
+    open_geometry, pipeline, tmp_path
+) -> None:
+    path = tmp_path / "camera.json"
+    geometry = open_geometry(reference_file=str(path))
+    geometry.hear_info(RGB, camera_info("camera"))
+    assert pipeline.reference.width == 64  # the first one at once: LiDAR alone must live
+    for _ in range(4):
+        for absurd in ({"width": 7000, "height": 7000, "focal": 5000.0}, {"focal": 400.0}):
+            geometry.hear_info(RGB, camera_info("nowhere", **absurd))
+    assert (pipeline.reference.width, pipeline.reference.fx) == (64, 40.0)
+    assert pipeline.cameras[RGB] == pipeline.reference and geometry.reference_frame == "camera"
+    assert json.loads(path.read_text())["camera"]["width"] == 64
+    for _ in range(3):
+        geometry.hear_info(RGB, camera_info("other", width=128, height=96))
+    assert pipeline.reference.width == 128 and geometry.reference_frame == "other"
+    assert json.loads(path.read_text())["camera"]["width"] == 128
+
+
+@pytest.mark.parametrize("image_first", [True, False])
+def test_a_change_of_the_reference_camera_is_taken_with_an_image_of_its_size(
+    open_geometry, pipeline, image_first
+) -> None:
+    geometry = open_geometry(**{"rgb.extrinsics": "0 0 0 0 0 0 1"})
+    geometry.hear_info(RGB, camera_info("camera"))
+    see(geometry, pipeline, 64, 48)
+    if image_first:
+        see(geometry, pipeline, 128, 96)
+    geometry.hear_info(RGB, camera_info("camera", width=128, height=96))
+    assert (pipeline.reference.width == 128) == image_first
+    see(geometry, pipeline, 128, 96)
+    assert pipeline.reference.width == 128
+
+
+def test_a_camera_from_parameters_stays_the_reference_whatever_the_infos_say(
+    open_geometry, pipeline, tmp_path
+) -> None:
+    fixed = {"reference_width": 32, "reference_height": 24, "reference_k": "20 20 15 11"}
+    geometry = open_geometry(reference_file=str(tmp_path / "camera.json"), **fixed)
+    for _ in range(3):
+        geometry.hear_info(RGB, camera_info("camera"))
+    assert pipeline.reference.width == 32 and pipeline.cameras[RGB].width == 64
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_info_without_a_frame_leaves_it_to_the_image(open_geometry, pipeline, tmp_path) -> None:
+    path = str(tmp_path / "camera.json")
+    geometry = open_geometry(reference_file=path)
+    geometry.hear_info(RGB, camera_info(""))
+    see(geometry, pipeline, 64, 48)
+    assert geometry.reference_frame == "camera"
+    geometry.hear_info(RGB, camera_info(""))
+    assert geometry.reference_frame == "camera"
+    assert open_geometry(reference_file=path).reference_frame == "camera"
+
+
+def test_a_registered_sensor_needs_no_calibration(open_geometry, pipeline) -> None:
+    geometry = open_geometry(**{"depth.registered": True})
+    geometry.hear_info(Modality.DEPTH, camera_info("depth", focal=0.0))
+    assert Modality.DEPTH not in pipeline.cameras
+
+
+def test_a_pose_is_kept_while_tf_only_trembles(open_geometry, pipeline, monkeypatch) -> None:
+    moved = TransformStamped()
+    monkeypatch.setattr("tf2_ros.Buffer.lookup_transform", lambda *_: moved)
+    geometry = open_geometry()
+    geometry.hear_info(RGB, camera_info("camera"))
+
+    def pose(x: float, angle: float) -> np.ndarray:
+        moved.transform.translation.x = x
+        moved.transform.rotation.y, moved.transform.rotation.w = (
+            np.sin(angle / 2),
+            np.cos(angle / 2),
+        )
+        geometry.forget()
+        geometry.locate(LIDAR, "lidar")
+        return pipeline.poses[LIDAR]
+
+    first = pose(1.0, 0.2)
+    assert pose(1.0005, 0.20001) is first
+    assert pose(1.0, 0.202) is not first
+    second = pipeline.poses[LIDAR]
+    creeping = [pose(1.0 + k * 5e-4, 0.202) for k in range(1, 5)]
+    assert creeping[0] is second and abs(creeping[-1][0, 3] - 1.002) < 1e-3
+
+
+GOOD = {
+    "width": 64,
+    "height": 48,
+    "fx": 40.0,
+    "fy": 40.0,
+    "cx": 31.5,
+    "cy": 23.5,
+    "distortion": [],
+    "model": "plumb_bob",
+}
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        *(
+            {"frame": "camera", "camera": {**GOOD, **change}}
+            for change in (
+                {"width": 0},
+                {"width": "64"},
+                {"width": 64.5},
+                {"width": float("inf")},
+                {"width": 20000, "height": 20000},
+                {"fx": float("nan")},
+                {"model": "foo"},
+                {"model": None},
+                {"distortion": None},
+                {"lens": "good"},
+            )
+        ),
+        {"frame": None, "camera": GOOD},
+        {"camera": GOOD},
+        [1, 2],
+    ],
+)
+def test_a_file_with_an_impossible_camera_is_noted_and_made_anew(
+    open_geometry, pipeline, tmp_path, kept
+) -> None:
+    path = tmp_path / "camera.json"
+    path.write_text(json.dumps(kept))
+    geometry = open_geometry(reference_file=str(path))
+    assert pipeline.reference is None and not geometry.reference_frame
+    (note,) = geometry.notes
+    assert "holds no reference camera, it is made anew" in note
+    geometry.hear_info(RGB, camera_info("camera"))
+    assert json.loads(path.read_text()) == {"frame": "camera", "camera": GOOD}
+
+
+@pytest.mark.parametrize("model", ["plumb_bob", "equidistant", "rational_polynomial"])
+def test_what_was_kept_is_the_reference_camera_after_a_restart(
+    open_geometry, pipeline, tmp_path, model
+) -> None:
+    path = str(tmp_path / "camera.json")
+    msg = camera_info("camera")
+    msg.distortion_model = model
+    open_geometry(reference_file=path).hear_info(RGB, msg)
+    before = pipeline.reference
+    geometry = open_geometry(reference_file=path)
+    assert not geometry.notes and geometry.reference_frame == "camera"
+    assert pipeline.reference == before
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nobody-at-all/camera.json", "/proc/none/x.json"])
+def test_a_path_that_cannot_be_costs_a_note_and_nothing_else(open_geometry, pipeline, name) -> None:
+    geometry = open_geometry(reference_file=name)
+    geometry.hear_info(RGB, camera_info("camera"))
+    assert pipeline.reference.width == 64
+    assert any(name in note for note in geometry.notes)
+
+
+def camera_info(frame: str, focal: float = 40.0, width: int = 64, height: int = 48) -> CameraInfo:
     k = [focal, 0.0, 31.5, 0.0, focal, 23.5, 0.0, 0.0, 1.0]
-    return CameraInfo(header=Header(frame_id=frame), width=64, height=48, k=k)
+    return CameraInfo(header=Header(frame_id=frame), width=width, height=height, k=k)

@@ -59,7 +59,7 @@ def _distortion(name: str, d: tuple[float, ...]) -> tuple[str, tuple[float, ...]
     model, count = _MODELS[name.strip().lower()]
     if any(d[count:]):
         raise Unusable(f"camera_info has more coefficients than {model}: {len(d)}")
-    return model, d[:count]
+    return model, d[:count] if any(d) else ()
 
 
 def info_fields(camera: Camera) -> dict[str, Any]:

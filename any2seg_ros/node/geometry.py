@@ -6,18 +6,25 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import tf2_ros
 from rclpy.time import Time
 
 from any2seg_ros.files import write_atomically
-from any2seg_ros.messages import camera_from_info, transform_matrix
+from any2seg_ros.messages import camera_from_info, info_fields, transform_matrix
 from any2seg_ros.modalities import Camera, Modality, Unusable
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline
 
 _LOOK_AGAIN = 1_000_000_000
+"""ns after which TF is asked again."""
+_AGREEING = 3
+"""CameraInfos in a row that change the reference camera without an image of their size."""
+_STILL = 1e-3
+"""rad and m by which a pose may change and be the same: tables are made for every other one."""
 
 
 class Geometry:
@@ -32,12 +39,14 @@ class Geometry:
         self._looked: dict[Modality, int] = {}
         self._frames: dict[Modality, str] = {}
         self._fixed = parameters.reference_camera()
-        name = parameters.reference_file
-        self._file = Path(name).expanduser() if name else None
+        self._file: Path | None = None
+        self._offer: tuple[Camera, str] | None = None
+        self._offers = 0
         self._refused = "no camera_info yet"
         pipeline.reference_frame = parameters.reference_frame or pipeline.reference_frame
         pipeline.cameras.clear()
         pipeline.poses.clear()
+        pipeline.sizes.clear()
         self.notes: list[str] = []
         self.changed = False
         """A sensor has been located for the first time: tables could be made beforehand."""
@@ -47,8 +56,8 @@ class Geometry:
                 pipeline.poses[modality] = pose
         if self._fixed is not None:
             pipeline.reference = self._fixed
-        elif self._file is not None:
-            self._recall(self._file)
+        elif parameters.reference_file:
+            self._recall(parameters.reference_file)
 
     @property
     def reference_frame(self) -> str:
@@ -65,29 +74,47 @@ class Geometry:
         self._listener.unregister()
 
     def hear_info(self, modality: Modality, msg: Any) -> None:
-        """Take a CameraInfo; Unusable if it is not calibrated."""
+        """Take a CameraInfo; Unusable if it is not calibrated.
+
+        The reference camera's is taken at once if none is known. A change waits for an image of
+        its size or for others that agree: one that is broken shall not cost all sensors theirs.
+        """
+        if modality != Modality.RGB and self._parameters.sensors[modality].registered:
+            return
         try:
             camera = camera_from_info(msg)
         except Unusable as reason:
             if modality == Modality.RGB:
                 self._refused = str(reason)
             raise
-        registered = self._parameters.sensors[modality].registered
         if modality != Modality.RGB:
-            if not registered:
-                self._pipeline.cameras[modality] = camera
+            self._pipeline.cameras[modality] = camera
             return
-        self._pipeline.cameras[modality] = camera
-        if not self._parameters.reference_frame:
-            self._pipeline.reference_frame = msg.header.frame_id
-        if self._fixed is None and self._pipeline.reference != camera:
-            self._pipeline.reference = camera
-            if self._file is not None:
-                self._remember(self._file, camera)
+        offer = (camera, str(msg.header.frame_id))
+        self._offers = self._offers + 1 if offer == self._offer else 1
+        self._offer = offer
+        self._weigh(*offer)
+
+    def _weigh(self, camera: Camera, frame: str) -> None:
+        """Take what a CameraInfo of RGB said, if nothing is known or something confirms it."""
+        pipeline = self._pipeline
+        known = pipeline.cameras.get(Modality.RGB) or (None if self._fixed else pipeline.reference)
+        seen = pipeline.sizes.get(Modality.RGB) == (camera.width, camera.height)
+        if known not in (None, camera) and not seen and self._offers < _AGREEING:
+            return
+        before = (pipeline.reference, self.reference_frame)
+        pipeline.cameras[Modality.RGB] = camera
+        pipeline.reference = self._fixed or camera
+        if frame and not self._parameters.reference_frame:
+            pipeline.reference_frame = frame
+        if (pipeline.reference, self.reference_frame) != before:
+            self._remember()
 
     def locate(self, modality: Modality, frame_id: str) -> None:
         """Make sure that the pipeline knows the sensor's camera and pose; Unusable if it cannot."""
         sensor = self._parameters.sensors[modality]
+        if modality == Modality.RGB and self._offer is not None:
+            self._weigh(*self._offer)
         if self._pipeline.reference is None:
             raise Unusable(f"reference camera is unknown: {self._refused}")
         needs_camera = modality in (Modality.DEPTH, Modality.EVENT) and not sensor.registered
@@ -106,6 +133,7 @@ class Geometry:
     def _look_up(self, modality: Modality, frame_id: str) -> None:
         if modality == Modality.RGB and not self.reference_frame:
             self._pipeline.reference_frame = frame_id
+            self._remember()
         if not self.reference_frame:
             raise Unusable("frame of the reference camera is unknown: set reference_frame")
         try:
@@ -115,22 +143,47 @@ class Geometry:
                 self._pipeline.poses.pop(modality, None)
                 return
             raise Unusable(f"no transform to the reference camera: {error}") from None
-        self._pipeline.poses[modality] = transform_matrix(found.transform)
+        pose = transform_matrix(found.transform)
+        known = self._pipeline.poses.get(modality)
+        if known is None or not np.abs(pose - known).max() <= _STILL:
+            self._pipeline.poses[modality] = pose
 
-    def _remember(self, path: Path, camera: Camera) -> None:
+    def _remember(self) -> None:
+        """Keep the reference camera in `reference_file`, unless parameters give it."""
+        path, camera = self._file, self._pipeline.reference
+        if path is None or camera is None:
+            return
         text = json.dumps({"frame": self.reference_frame, "camera": asdict(camera)}, indent=2)
         try:
             write_atomically(path, text + "\n")
         except OSError as error:
             self.notes.append(f"the reference camera cannot be kept in {path}: {error}")
 
-    def _recall(self, path: Path) -> None:
-        if not path.exists():
+    def _recall(self, name: str) -> None:
+        """Take the reference camera from a file if it can be had: the node lives without it."""
+        try:
+            self._file = path = Path(name).expanduser()
+        except RuntimeError as error:
+            self.notes.append(f"reference_file is '{name}', name another path: {error}")
             return
         try:
-            values = json.loads(path.read_text())
-            camera = dict(values["camera"], distortion=tuple(values["camera"]["distortion"]))
-            self._pipeline.reference = Camera(**camera)
-            self._pipeline.reference_frame = self.reference_frame or str(values["frame"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if path.exists():
+                camera, frame = _kept(path.read_text())
+                self._pipeline.reference = camera
+                self._pipeline.reference_frame = self.reference_frame or frame
+        except Exception as error:  # whatever stands there
             self.notes.append(f"{path} holds no reference camera, it is made anew: {error}")
+
+
+def _kept(text: str) -> tuple[Camera, str]:
+    """The camera and its frame in what `Geometry` has written, as strictly as a CameraInfo."""
+    values = json.loads(text)
+    fields, frame = values["camera"], values["frame"]
+    given = Camera(**{**fields, "distortion": tuple(fields["distortion"])})
+    camera = camera_from_info(SimpleNamespace(**info_fields(given)))
+    size = (camera.width, camera.height)
+    if (given.width, given.height) != size or given.model != camera.model:
+        raise ValueError("its size is not whole, or its model is unknown")
+    if not isinstance(frame, str):
+        raise ValueError("its frame is no text")
+    return camera, frame
