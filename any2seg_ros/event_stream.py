@@ -18,6 +18,10 @@ from any2seg_ros.sensors import concatenate
 
 _MANY = 300
 """Packets that wait to be decoded at most."""
+_HEAVY = 4_000_000
+"""Bytes of packets that wait at most, but for the last of them."""
+_EVENT_BYTES = 200
+"""What an event of an EventArray takes as a message of Python, about."""
 
 
 class Packet:
@@ -46,6 +50,8 @@ class EventStream:
         self.reason = ""
         """Why the last of them could not."""
         self._decoder = EventDecoder()
+        self._heard = 0
+        """Bytes that came since `add` decoded what waited."""
         self._waiting: deque[Packet] = deque()
         self._lock = threading.Lock()
 
@@ -53,7 +59,9 @@ class EventStream:
         """Take the next message, an EventPacket or EventArray."""
         packet = Packet(message)
         self._waiting.append(packet)
-        if len(self._waiting) >= _MANY:
+        self._heard += len(message.events) * (1 if hasattr(message, "encoding") else _EVENT_BYTES)
+        if len(self._waiting) >= _MANY or self._heard >= _HEAVY:
+            self._heard = 0
             self._decode_until(packet)
         return packet
 

@@ -349,3 +349,18 @@ def test_packets_that_nobody_wants_do_not_pile_up():
     packets = [stream.add(packet(STAMP + k * MS)) for k in range(1000)]
     assert sum(not p.decoded for p in packets) <= 300
     assert all(p.message is None for p in packets if p.decoded)
+
+
+def array_of(stamp: int, count: int) -> SimpleNamespace:
+    events = [SimpleNamespace(ts=header(stamp).stamp, x=1, y=1, polarity=True)] * count
+    return SimpleNamespace(header=header(stamp), width=128, height=96, events=events)
+
+
+@pytest.mark.parametrize("make", [lambda s: array_of(s, 5_000), lambda s: packet(s, 62_500)])
+def test_what_nobody_wants_does_not_pile_up_where_it_is_heavy(make):
+    stream = EventStream()
+    waiting = []
+    for k in range(20):
+        waiting = [p for p in [*waiting, stream.add(make(STAMP + k * MS))] if not p.decoded]
+        assert len(waiting) < 8
+    assert not stream.invalid
