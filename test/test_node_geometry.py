@@ -222,10 +222,8 @@ def test_a_pose_is_kept_while_tf_only_trembles(open_geometry, pipeline, monkeypa
 
     def pose(x: float, angle: float) -> np.ndarray:
         moved.transform.translation.x = x
-        moved.transform.rotation.y, moved.transform.rotation.w = (
-            np.sin(angle / 2),
-            np.cos(angle / 2),
-        )
+        moved.transform.rotation.y = np.sin(angle / 2)
+        moved.transform.rotation.w = np.cos(angle / 2)
         geometry.forget()
         geometry.locate(LIDAR, "lidar")
         return pipeline.poses[LIDAR]
