@@ -16,7 +16,8 @@ import numpy as np
 
 from any2seg_ros.described import described
 from any2seg_ros.engine import EngineConfig
-from any2seg_ros.modalities import IDENTITY, Camera, Modality
+from any2seg_ros.messages.sizes import LARGEST, check_area
+from any2seg_ros.modalities import IDENTITY, Camera, Modality, Unusable
 from any2seg_ros.pipeline import PipelineConfig
 from any2seg_ros.rendering import Look
 from any2seg_ros.sensors import HealthConfig
@@ -64,7 +65,10 @@ class SensorParameters:
         Timing.window, "s between a measurement and its frame at most; of events, the slice", 0, 2
     )
     hold: float = described(
-        0.0, "s for which an old measurement stands in for a missing one", 0.0, 10.0
+        0.0,
+        "s for which an old measurement stands in for a missing one; of events, ready images alone",
+        0.0,
+        10.0,
     )
     health: HealthConfig = HealthConfig()
     """Its limits are parameters of the sensor's."""
@@ -235,6 +239,10 @@ class NodeParameters:
         """The reference camera, if parameters give it."""
         if not (self.reference_width and self.reference_height):
             return None
+        try:
+            check_area("reference camera", self.reference_width, self.reference_height)
+        except Unusable as error:
+            raise ValueError(f"reference_width, reference_height: {error}") from None
         fx, fy, cx, cy = _numbers("reference_k", self.reference_k, 4)
         if not (fx > 0 and fy > 0):
             raise ValueError(f"reference_k is '{self.reference_k}': fx and fy must be above 0")
@@ -297,6 +305,8 @@ class NodeParameters:
 
     def check_together(self) -> None:
         """ValueError where parameters that are good by themselves do not go together."""
+        if self.width * self.height > LARGEST:
+            raise ValueError(f"width and height: at most {LARGEST // 10**6} megapixels")
         for one, other in (("width", "height"), ("reference_width", "reference_height")):
             if bool(self.get(one)) != bool(self.get(other)):
                 raise ValueError(f"{one} and {other}: give both or none")

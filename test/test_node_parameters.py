@@ -198,6 +198,11 @@ def _used(parameters):
         ({"maximum_rate": 1e-300}, "maximum_rate is 1e-300"),
         ({"anchors": []}, "name at least one sensor"),
         ({"header_frame": "map"}, "header_frame is 'map'"),
+        ({"width": 16384, "height": 16384}, "at most 50 megapixels"),
+        (
+            {"reference_width": 32768, "reference_height": 32768, "reference_k": "9 9 9 9"},
+            "absurd size",
+        ),
     ],
 )
 def test_values_that_would_end_the_node_are_refused(values, words):

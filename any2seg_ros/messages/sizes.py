@@ -11,7 +11,8 @@ from any2seg_ros.messages.buffers import as_bytes
 from any2seg_ros.modalities import Unusable
 
 _LONGEST = 16384
-_LARGEST = 50_000_000
+LARGEST = 50_000_000
+"""Pixels of an image at most."""
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
 _ALONE = (0x01, *range(0xD0, 0xD9))
 """Markers of a JPEG without a segment."""
@@ -19,7 +20,7 @@ _HEADER = 12
 """Bytes of compressed_depth_image_transport's ConfigHeader before the PNG."""
 
 
-def check_area(what: str, width: int, height: int, largest: int = _LARGEST) -> None:
+def check_area(what: str, width: int, height: int, largest: int = LARGEST) -> None:
     """Unusable for a raster of no pixel, or of more than `largest`: that size is a fault."""
     sides = 0 < width <= _LONGEST and 0 < height <= _LONGEST
     if not sides or width * height > largest:
