@@ -359,19 +359,32 @@ def from_values(values: Mapping[str, Any], together: bool = True) -> NodeParamet
     `together`: they are all that are to come, and must go together.
     """
     sensors = {}
-    given = {entry.name: values.get(entry.name, entry.default) for entry in entries()}
+    given = {
+        entry.name: _typed(entry, values.get(entry.name, entry.default)) for entry in entries()
+    }
     for modality in Modality:
         prefix = f"{modality.label}."
         own = {n.removeprefix(prefix): v for n, v in given.items() if n.startswith(prefix)}
         limits = {name: own.pop(name) for name in _LIMITS & own.keys()}
         sensors[modality] = SensorParameters(**own, health=HealthConfig(**limits))
     top = {n: v for n, v in given.items() if "." not in n}
-    top["anchors"] = tuple(top["anchors"] or ())
     parameters = NodeParameters(**top, sensors=MappingProxyType(sensors))
     parameters.check()
     if together:
         parameters.check_together()
     return parameters
+
+
+def _typed(entry: Entry, value: Any) -> Any:
+    """A value as ROS takes it; ValueError for another type: ROS tells 1 from 1.0."""
+    wanted = type(entry.default)
+    if wanted is tuple and (value is None or isinstance(value, (list, tuple))):
+        return tuple(value or ())
+    if type(value) is not wanted:
+        names = {float: "a number such as 1.0", int: "a whole number", bool: "true or false"}
+        what = names.get(wanted, "a list of words" if wanted is tuple else "text in quotes")
+        raise ValueError(f"{entry.name} is {value!r}, but must be {what}")
+    return value
 
 
 def as_yaml() -> str:

@@ -14,6 +14,8 @@ from any2seg_ros.monitor import Monitor
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Result
 
+FIRST_S = 5.0
+"""s that sensors have to be heard for the first time before the log says that they are not."""
 FRESH = 1_000_000_000
 """ns for which the reason of a refusal is told."""
 
@@ -72,6 +74,10 @@ class Report:
     """Why the last frame has failed; empty if it has not."""
     working_since: int = 0
     """When the frame that is worked on was begun, ns of the steady clock; 0 while there is none."""
+    began: int = 0
+    """When counting began, ns of the steady clock."""
+    told_lost: dict[Modality, bool] = field(default_factory=dict)
+    """What `changes` told last."""
     reset_at: int = 0
     """When time jumped last, ns of the steady clock."""
     totals: Totals = field(default_factory=Totals)
@@ -80,8 +86,9 @@ class Report:
     mean_confidence: float = math.nan
     published_at: int = 0
 
-    def begin(self, parameters: NodeParameters) -> None:
-        """Count anew, as parameters say; nothing has been heard yet."""
+    def begin(self, parameters: NodeParameters, now: int = 0) -> None:
+        """Count anew, as parameters say; nothing has been heard yet. now: ns, steady clock."""
+        self.began, self.told_lost = now, {}
         self.totals, self.latencies = Totals(), Latencies()
         self.mean_confidence = math.nan
         self.published_at = self.judged_at = 0
@@ -127,6 +134,20 @@ class Report:
         monitor = self.monitors[modality]
         unused = now - monitor.used_at > self.patience * 1e9
         return unused or monitor.age(now) > self.silent_after
+
+    def changes(self, now: int) -> list[tuple[Modality, bool]]:
+        """Sensors that were lost (True) or used again since this was asked last.
+
+        Those that have never been used are lost once they have had their time since `began`.
+        """
+        changed = []
+        for modality, monitor in self.monitors.items():
+            lost = self.enabled[modality] and self.lost(modality, now)
+            early = not monitor.used_at and now - self.began < FIRST_S * 1e9
+            if lost != self.told_lost.get(modality, False) and not early:
+                self.told_lost[modality] = lost
+                changed.append((modality, lost))
+        return changed
 
     def idle(self, now: int) -> None:
         """Sensors that are silent have no weight any more; now: ns of the steady clock."""

@@ -268,7 +268,6 @@ GOOD = {
         ),
         {"frame": None, "camera": GOOD},
         {"camera": GOOD},
-        [1, 2],
     ],
 )
 def test_a_file_with_an_impossible_camera_is_noted_and_made_anew(
@@ -282,6 +281,16 @@ def test_a_file_with_an_impossible_camera_is_noted_and_made_anew(
     assert "holds no reference camera, it is made anew" in note
     geometry.hear_info(RGB, camera_info("camera"))
     assert json.loads(path.read_text()) == {"frame": "camera", "camera": GOOD}
+
+
+def test_another_kind_of_file_is_never_overwritten(open_geometry, pipeline, tmp_path) -> None:
+    path = tmp_path / "drive.mcap"
+    path.write_bytes(b"\x89MCAP0\r\n and a drive")
+    geometry = open_geometry(reference_file=str(path))
+    geometry.hear_info(RGB, camera_info("camera"))
+    assert pipeline.reference is not None
+    assert "is another kind of file" in geometry.notes[0]
+    assert path.read_bytes() == b"\x89MCAP0\r\n and a drive"
 
 
 @pytest.mark.parametrize("model", ["plumb_bob", "equidistant", "rational_polynomial"])

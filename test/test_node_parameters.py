@@ -196,6 +196,10 @@ def _used(parameters):
     ("values", "words"),
     [
         ({"maximum_rate": 1e-300}, "maximum_rate is 1e-300"),
+        ({"maximum_rate": 5}, "maximum_rate is 5, but must be a number such as 1.0"),
+        ({"network_width": "big"}, "network_width is 'big', but must be a whole number"),
+        ({"rgb.enabled": "no"}, "rgb.enabled is 'no', but must be true or false"),
+        ({"lidar.extrinsics": [0, 0, 0]}, "but must be text in quotes"),
         ({"anchors": []}, "name at least one sensor"),
         ({"header_frame": "map"}, "header_frame is 'map'"),
         ({"width": 16384, "height": 16384}, "at most 50 megapixels"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from array import array
 
@@ -240,6 +242,13 @@ def test_a_spoilt_measurement_is_invalid_with_a_reason_and_the_others_go_on(
     assert driving.wait(lambda: driving.uses(*ALL), 30)
 
 
+def test_the_log_says_which_sensor_is_lost_and_that_it_is_back(driving, node):
+    driving.alive = ALL - {RGB}
+    assert driving.wait(lambda: "rgb is lost: silent" in node.log.read_text(), 30)
+    driving.alive = set(ALL)
+    assert driving.wait(lambda: "rgb is used again" in node.log.read_text(), 30)
+
+
 def test_the_log_complains_of_a_sensor_once_a_second_at_most(driving, node):
     def complaints():
         return node.log.read_text().count("rgb: ")
@@ -421,3 +430,10 @@ def test_parameters_that_are_mistyped_are_said(tmp_path, given, words):
     with ros_vehicle.NodeProcess(tmp_path / "node.log", *mistyped) as node:
         assert node.process.wait(90) == 1
         assert words in node.log.read_text() and "Traceback" not in node.log.read_text()
+
+
+def test_help_is_given_and_strange_words_are_refused(tmp_path):
+    command = [sys.executable, "-m", "any2seg_ros.node.segmenter"]
+    for words, code in ((["--help"], 0), (["--params-file", "vehicle.yaml"], 2)):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == code and "--ros-args --params-file" in done.stdout

@@ -214,6 +214,14 @@ def test_parameters_may_say_where_the_lidar_stands(segmenter, tmp_path):
     assert not any("the LiDAR cannot be placed" in note for note in report["notes"])
 
 
+def test_parameters_may_tell_of_the_camera_where_the_bag_does_not(segmenter, tmp_path):
+    bag = tiny_drive.write(tmp_path / "bag", keep=lambda topic: "camera_info" not in topic)
+    camera = {"reference_width": 96, "reference_height": 64, "reference_k": "80 80 47.5 31.5"}
+    parameters = from_values({**camera, "reference_frame": "rgb_camera_optical"})
+    report = replay(segmenter, bag, tmp_path / "out", parameters=parameters)
+    assert report["masks"] >= 9 and any("lidar" in name for name in report["subsets"])
+
+
 def test_outputs_look_as_parameters_say(segmenter, drive, tmp_path, output):
     values = {"minimum_confidence": 0.06, "confidence_encoding": "32FC1"}
     outputs = ("mask", "confidence", "label_info")

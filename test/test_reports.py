@@ -129,3 +129,16 @@ def test_a_busy_network_is_not_a_lack_of_sensors(report: Report) -> None:
     report.working_since = STAMP
     _, _, reason = rows_after(report, 3.0)[0]
     assert reason == "heard, but the network is busy for 3 s"
+
+
+def test_what_is_lost_and_found_is_told_once(report: Report) -> None:
+    report.judge(half_camera(), STAMP)
+    report.began = STAMP
+    assert report.changes(STAMP) == []
+    late = STAMP + 10 * SECOND
+    assert report.changes(late) == [(m, True) for m in Modality]
+    assert report.changes(late) == []
+    for modality in (RGB, LIDAR):
+        report.monitors[modality].hear(late)
+    report.judge(half_camera(), late)
+    assert report.changes(late) == [(RGB, False), (LIDAR, False)]

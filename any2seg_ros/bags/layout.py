@@ -115,14 +115,20 @@ def _info(topic: str, topics: Mapping[str, str]) -> str | None:
 
 
 def read_calibration(
-    bag: BagReader, layout: BagLayout, poses: Mapping[Modality, np.ndarray] | None = None
+    bag: BagReader,
+    layout: BagLayout,
+    poses: Mapping[Modality, np.ndarray] | None = None,
+    reference: Camera | None = None,
+    reference_frame: str = "",
 ) -> BagCalibration:
     """Cameras from the first CameraInfo of each sensor, poses from the static transforms.
 
-    `poses` float64 (4, 4) that are known count more than the bag's. ValueError where no camera is
-    known, for then there is no view to segment.
+    `poses` float64 (4, 4), the reference camera and its frame count more than the bag's where they
+    are given. ValueError where no camera is known, for then there is no view to segment.
     """
-    result = BagCalibration(poses=dict(poses or {}))
+    result = BagCalibration(
+        poses=dict(poses or {}), reference=reference, reference_frame=reference_frame
+    )
     infos = _first_messages(bag, set(layout.infos.values()) | set(_spare_infos(bag, layout)))
     for modality, topic in layout.infos.items():
         camera = _camera(topic, infos, result)
@@ -174,14 +180,17 @@ def _choose_reference(
     for topic in (*rgb, *_spare_infos(bag, layout), *others):
         camera = _camera(topic, infos, BagCalibration())
         if camera:
-            result.reference, result.reference_frame = camera, _frame(infos[topic])
-            if topic not in rgb:
+            if topic not in rgb and result.reference is None:
                 result.notes.append(f"no camera_info of the RGB camera: the view is {topic}'s")
+            result.reference = result.reference or camera
+            result.reference_frame = result.reference_frame or _frame(infos[topic])
             return
-    raise ValueError(
-        f"no usable camera_info in {bag.path}: the view to segment is unknown; record the "
-        "camera_info of the RGB camera too"
-    )
+    if result.reference is None:
+        raise ValueError(
+            f"no usable camera_info in {bag.path}: the view to segment is unknown; record the "
+            "camera_info of the RGB camera too, or set reference_width, reference_height and "
+            "reference_k"
+        )
 
 
 def _place(

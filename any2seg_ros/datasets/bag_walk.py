@@ -149,8 +149,16 @@ class BagWalk:
             ]
             self._leave_out_silent(bag)
             poses = {m: pose for m in Modality if (pose := parameters.pose(m)) is not None}
-            self.calibration = read_calibration(bag, self.layout, poses)
-            _overrule(self.calibration, parameters)
+            self.calibration = read_calibration(
+                bag,
+                self.layout,
+                poses,
+                parameters.reference_camera(),
+                parameters.reference_frame,
+            )
+            for modality in Modality:
+                if parameters.sensors[modality].registered:
+                    self.calibration.cameras.pop(modality, None)
             self.duration = bag.duration
             if Modality.LIDAR not in self.calibration.poses:
                 self._leave_out(Modality.LIDAR)
@@ -182,12 +190,3 @@ class BagWalk:
     def _leave_out(self, modality: Modality) -> None:
         sensors = {m: topic for m, topic in self.layout.sensors.items() if m != modality}
         self.layout = replace(self.layout, sensors=sensors)
-
-
-def _overrule(calibration: BagCalibration, parameters: NodeParameters) -> None:
-    """Cameras that parameters tell of count more than the bag's, as in the node."""
-    calibration.reference = parameters.reference_camera() or calibration.reference
-    calibration.reference_frame = parameters.reference_frame or calibration.reference_frame
-    for modality in Modality:
-        if parameters.sensors[modality].registered:
-            calibration.cameras.pop(modality, None)

@@ -119,7 +119,7 @@ class Geometry:
             raise Unusable(f"reference camera is unknown: {self._refused}")
         needs_camera = modality in (Modality.DEPTH, Modality.EVENT) and not sensor.registered
         if needs_camera and modality not in self._pipeline.cameras:
-            raise Unusable("no camera_info of the sensor yet")
+            raise Unusable(f"nothing heard on {modality.label}/camera_info yet")
         now = time.monotonic_ns()
         same = self._frames.get(modality) == frame_id
         if same and now - self._looked.get(modality, 0) < _LOOK_AGAIN:
@@ -142,7 +142,10 @@ class Geometry:
             if frame_id == self.reference_frame:
                 self._pipeline.poses.pop(modality, None)
                 return
-            raise Unusable(f"no transform to the reference camera: {error}") from None
+            raise Unusable(
+                f"no transform to the reference camera, {self.reference_frame}, from {frame_id}: "
+                f"publish it, or set {modality.label}.extrinsics ({error})"
+            ) from None
         pose = transform_matrix(found.transform)
         known = self._pipeline.poses.get(modality)
         if known is None or not np.abs(pose - known).max() <= _STILL:
@@ -168,7 +171,12 @@ class Geometry:
             return
         try:
             if path.exists():
-                camera, frame = _kept(path.read_text())
+                text = path.read_bytes().lstrip()
+                if text and not text.startswith(b"{"):
+                    self._file = None
+                    self.notes.append(f"reference_file {path} is another kind of file: it is kept")
+                    return
+                camera, frame = _kept(text.decode())
                 self._pipeline.reference = camera
                 self._pipeline.reference_frame = self.reference_frame or frame
         except Exception as error:  # whatever stands there

@@ -97,6 +97,15 @@ class Inputs:
         if modality in (Modality.DEPTH, Modality.EVENT):
             made.append(self._subscribe_info(modality))
 
+    def where(self, modality: Modality) -> str:
+        """On which topic a sensor is listened to, and how many publish there, for the log."""
+        made = self._subscriptions.get(modality)
+        if not made:
+            return ""
+        topic = made[0].topic_name
+        count = self._node.count_publishers(topic)
+        return f" on {topic}, where {count} publish"
+
     def remove(self, modality: Modality) -> None:
         """Listen to a sensor no more."""
         for subscription in self._subscriptions.pop(modality, []):

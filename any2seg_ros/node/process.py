@@ -24,7 +24,8 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         node = SegmenterNode()
     except ParameterException as error:
-        print(f"segmenter: a parameter cannot be: {error}", file=sys.stderr)
+        hint = "write 1.0 for a number with a fraction, 1 for a whole one"
+        print(f"segmenter: a parameter cannot be: {error} ({hint})", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
     try:

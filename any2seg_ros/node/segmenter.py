@@ -6,9 +6,22 @@ import signal
 import sys
 from typing import Any
 
+USAGE = """usage: segmenter [--ros-args ...]
+
+Segments the scene from whatever is left of camera, depth, LiDAR and events.
+
+  segmenter --ros-args --params-file vehicle.yaml     parameters: config/any2seg.yaml has all
+  segmenter --ros-args -p device:=cpu                 one of them
+  segmenter --ros-args -r rgb/image:=/front/image_raw -r rgb/camera_info:=/front/camera_info
+  segmenter --ros-args -r __ns:=/car --log-level debug"""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself."""
+    words = sys.argv[1:] if arguments is None else arguments[1:]
+    if words and words[0] != "--ros-args":
+        print(USAGE)
+        return 0 if words[0] in ("-h", "--help") else 2
     for number in (signal.SIGINT, signal.SIGTERM):  # before rclpy's handlers, and after them
         signal.signal(number, _end)
     try:

@@ -22,7 +22,7 @@ from any2seg_ros.node.worker import Worker
 from any2seg_ros.outputs import mask_header
 from any2seg_ros.parameters import NodeParameters
 from any2seg_ros.pipeline import Pipeline, Result
-from any2seg_ros.reports import Latencies, Report, idle_status, status_of
+from any2seg_ros.reports import Latencies, Report, idle_availability, idle_status, status_of
 from any2seg_ros.synchronizer import Synchronizer
 
 _POLL_S = 0.02
@@ -106,7 +106,7 @@ class SegmenterNode(LifecycleNode):
         if self._stuck:
             raise RuntimeError("the network is still busy with a frame of before: try again")
         parameters = self.parameters
-        self._report.begin(parameters)
+        self._report.begin(parameters, time.monotonic_ns())
         self._broken_packets = self._pipeline.broken_packets[0]
         window = self._pipeline.placing.event_window_ms * 1e-3
         simulated = bool(self.get_parameter("use_sim_time").value)
@@ -318,6 +318,7 @@ class SegmenterNode(LifecycleNode):
         now = time.monotonic_ns()
         for monitor in self._report.monitors.values():
             monitor.tick(now)
+        self._tell_changes(now)
         if now - self._status_at >= self.parameters.status_period * 0.9e9 and self._outputs:
             self._report.idle(now)
             self._count()
@@ -328,6 +329,17 @@ class SegmenterNode(LifecycleNode):
             self._diagnosed_at = now
             if self._diagnostics is not None:
                 self._diagnostics.update(now)
+
+    def _tell_changes(self, now: int) -> None:
+        """A sensor that is lost, or used again, is a line in the log."""
+        for modality, lost in self._report.changes(now):
+            if not lost:
+                self.get_logger().info(f"{modality.label} is used again")
+                continue
+            _, reason = idle_availability(self._report, modality, now)
+            monitor = self._report.monitors[modality]
+            where = "" if monitor.count or self._inputs is None else self._inputs.where(modality)
+            self.get_logger().warning(f"{modality.label} is lost: {reason}{where}")
 
     def _own_header(self) -> Header:
         frame = self._geometry.reference_frame if self._geometry is not None else ""
