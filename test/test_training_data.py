@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -354,3 +355,19 @@ def test_what_a_loader_cannot_read_is_told_without_its_traceback(root, tmp_path,
     monkeypatch.setattr(batches, "_sample", lambda *_: (_ for _ in ()).throw(OSError("no disk")))
     with pytest.raises(OSError, match="^no disk$"):
         list(batches.ahead(0, 2, 1))
+
+
+def test_loaders_whose_batches_do_not_fit_into_shared_memory_are_refused(
+    root, tmp_path, monkeypatch
+):
+    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 2, SIZE, 0)
+    batch = batches.at(0)
+    needed = 5 * (batch.images.nbytes + batch.labels.nbytes)  # two ahead a loader, and one in use
+    for free, fits in ((needed, True), (needed - 1, False)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        if fits:
+            assert len(list(batches.ahead(0, 2, 2))) == 2
+        else:
+            with pytest.raises(ValueError, match="set loaders: 0, or start .* --shm-size"):
+                next(batches.ahead(0, 2, 2))
+    assert len(list(batches.ahead(0, 2))) == 2

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from any2seg_ros.modalities import Modality
 from any2seg_ros.network.adapters import company
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.config import LossConfig
 from any2seg_ros.training.placed import PlacedSet, without_errors
+
+SHARED_MEMORY = Path("/dev/shm")
+"""Where loaders put their batches; a container has 64 MB there if it is not told otherwise."""
+
+PREFETCHED = 2
+"""Batches that each loader makes ahead."""
+
+PATIENCE = 600.0
+"""Seconds after which a batch that no loader delivers is an error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +99,15 @@ class Batches(Dataset):
         By so many processes, `pinned` for a GPU if wanted; with none by a thread, one step ahead.
         """
         if loaders:
+            self._check_memory(loaders)
             yield from without_errors(
                 DataLoader(
                     self,
                     None,
                     sampler=range(first, last),
                     num_workers=loaders,
+                    prefetch_factor=PREFETCHED,
+                    timeout=PATIENCE,
                     pin_memory=pinned,
                     multiprocessing_context="fork",
                 )
@@ -106,6 +121,23 @@ class Batches(Dataset):
                     yield futures.pop(0).result()
             for future in futures:
                 yield future.result()
+
+    def _check_memory(self, loaders: int) -> None:
+        """ValueError where the batches in flight do not fit: loaders would wait for ever."""
+        if not SHARED_MEMORY.is_dir():
+            return
+        height, width = self._where[0][0].images.shape[-2:]
+        width, height = self._augmentation.size((width, height))
+        floats = len(Modality) * 3 * height * width
+        sample = 4 * floats + self._label_size[0] * self._label_size[1]
+        needed = (loaders * PREFETCHED + 1) * len(self._mine) * sample
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        if needed > free:
+            raise ValueError(
+                f"loaders: {loaders} need {needed / 1e6:.0f} MB of {SHARED_MEMORY}, which has "
+                f"{free / 1e6:.0f} MB: set loaders: 0, or start the container with "
+                f"--shm-size {-(-2 * needed // 10**6)}m"
+            )
 
     def __getitem__(self, step: int) -> Batch | Exception:
         """The batch of a step, for PyTorch's DataLoader; see `without_errors`."""
