@@ -97,19 +97,41 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(features)
         features = features.float()  # half a float holds no sum of squares
-        sums = torch.stack([features.sum((0, 2, 3)), features.square().sum((0, 2, 3))])
-        count = total(sums.new_tensor(features.numel() / features.shape[1]))
+        count, mean, variance = _moments(features)
         if not count:
             return features
-        mean, square = _Sum.apply(sums) / count
-        variance = square - mean.square()
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             self.running_mean.lerp_(mean, self.momentum or 0.1)
-            self.running_var.lerp_(variance * count / (count - 1), self.momentum or 0.1)
+            unbiased = variance * count / (count - 1).clamp(min=1)
+            self.running_var.lerp_(unbiased, self.momentum or 0.1)
         scale = self.weight / (variance + self.eps).sqrt()
         shift = self.bias - mean * scale
         return features * scale[:, None, None] + shift[:, None, None]
+
+
+def _moments(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The number of pixels (), and each channel's mean (C,) and variance (C,) over all processes.
+
+    Each process tells how far its pixels are from its own mean: a difference of mean squares would
+    be lost in rounding where the mean is large.
+    """
+    number = features.numel() // features.shape[1]
+    mean = features.sum((0, 2, 3)) / max(number, 1)
+    scatter = (features - mean[:, None, None]).square().sum((0, 2, 3))
+    own = torch.stack([torch.full_like(mean, number), mean, scatter])
+    counts, means, scatters = _gathered(own).unbind(1)
+    count = counts.sum(0)
+    mean = (counts * means).sum(0) / count
+    between = (counts * (means - mean).square()).sum(0)
+    return count[0], mean, (scatters.sum(0) + between) / count
+
+
+def _gathered(own: Tensor) -> Tensor:
+    """The tensors of all processes, one a row, with gradient."""
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    rows = [own if row == rank else torch.zeros_like(own) for row in range(world)]
+    return _Sum.apply(torch.stack(rows))
 
 
 def share_norms(network: Any2Seg) -> None:

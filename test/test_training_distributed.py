@@ -1,0 +1,48 @@
+"""Batch norms that several processes share, against torch's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from any2seg_ros.training import distributed
+from any2seg_ros.training.distributed import SharedBatchNorm2d
+
+
+def features(offset: float) -> torch.Tensor:
+    torch.manual_seed(0)
+    given = torch.randn(3, 4, 5, 6) + offset
+    given[:, 1] = offset  # a channel that tells nothing
+    return given.requires_grad_()
+
+
+@pytest.mark.parametrize("offset", [0.0, 10.0, 1e4])
+def test_a_shared_norm_is_torchs_however_large_the_mean(offset):
+    mine, reference = SharedBatchNorm2d(4), nn.BatchNorm2d(4)
+    results, gradients = [], []
+    for norm in (mine, reference):
+        given = features(offset)
+        result = norm(given)
+        (result * torch.linspace(-1, 1, result.numel()).view_as(result)).sum().backward()
+        results.append(result.detach()[:, [0, 2, 3]])
+        gradients.append(given.grad[:, [0, 2, 3]])
+        assert torch.isfinite(result).all() and torch.isfinite(given.grad).all()
+    torch.testing.assert_close(*results, atol=5e-3, rtol=1e-3)
+    torch.testing.assert_close(*gradients, atol=5e-3, rtol=1e-3)
+    torch.testing.assert_close(mine.running_mean, reference.running_mean)
+    torch.testing.assert_close(mine.running_var, reference.running_var, atol=1e-3, rtol=1e-3)
+
+
+def test_shares_of_different_size_and_mean_are_merged_to_the_moments_of_all(monkeypatch):
+    whole = features(5.0).detach() * torch.arange(1, 4)[:, None, None, None]
+    shares = [whole[:1], whole[1:], whole[:0]]
+    told = []
+    monkeypatch.setattr(distributed, "_gathered", lambda own: told.append(own) or own[None])
+    for share in shares:
+        distributed._moments(share)
+    monkeypatch.setattr(distributed, "_gathered", lambda own: torch.stack(told))
+    count, mean, variance = distributed._moments(shares[0])
+    assert count == 3 * 5 * 6
+    torch.testing.assert_close(mean, whole.mean((0, 2, 3)))
+    torch.testing.assert_close(variance, whole.var((0, 2, 3), unbiased=False))
