@@ -24,6 +24,7 @@ from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALL, ALONE, SOME
 from any2seg_ros.training.config import TrainingConfig, load_config
+from any2seg_ros.training.interrupts import noted_interrupts
 from any2seg_ros.training.trainer import Trainer
 
 SOURCE = Path(__file__).resolve().parents[1]
@@ -60,7 +61,7 @@ def written(place: Path, output: str, **changes) -> Path:
         "losses": {"class_power": 0.5, "distillation": 0.5},
     }
     for key, value in changes.items():
-        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+        content[key] = {**content.get(key, {}), **value} if isinstance(value, dict) else value
     path = place / f"{output}.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -112,6 +113,42 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(place, whole):
     for part in ("network", "average"):
         for name, tensor in reference[part].items():
             assert torch.equal(mine[part][name], tensor), name
+
+
+def test_ctrl_c_waits_for_the_step_and_loses_nothing(place):
+    changes = {"network": {"dropout": 0.3}, "steps": 4, "validate_every": 4}
+    Trainer(load_config(written(place, "at_once", **changes))).run()
+    path = written(place, "interrupted", checkpoint_every=100, **changes)
+    told = []
+
+    def press(step: int, loss: float) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(load_config(path), told.append).run(progress=press)
+    assert told[-1] == "interrupted: the same command goes on after step 3"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = Trainer(load_config(path))
+    assert again.step == 3
+    again.run()
+    assert losses(place, "interrupted") == losses(place, "at_once")
+    mine, reference = (
+        torch.load(place / name / "state.pt", weights_only=True)
+        for name in ("interrupted", "at_once")
+    )
+    for part in ("network", "average"):
+        for name, tensor in reference[part].items():
+            assert torch.equal(mine[part][name], tensor), name
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    with pytest.raises(KeyboardInterrupt), noted_interrupts() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second one was swallowed")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @NEEDS_CUDA
@@ -300,6 +337,75 @@ def test_a_damaged_state_is_one_clear_message(place, whole):
         Trainer(load_config(written(place, "damaged")))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("scaler"),
+        lambda state: state["network"].popitem(),
+        lambda state: state.update(optimizer=7),
+    ],
+)
+def test_a_state_of_another_version_is_one_clear_message(place, whole, change):
+    folder = place / "versions"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    about = json.loads((whole / "run.json").read_text())
+    about["config"]["output"] = str(folder)
+    (folder / "run.json").write_text(json.dumps(about))
+    state = torch.load(folder / "state.pt", weights_only=True)
+    change(state)
+    torch.save(state, folder / "state.pt")
+    with pytest.raises(
+        ValueError, match=r"^\S+state\.pt is another version's.*delete \S+versions to begin again"
+    ):
+        Trainer(load_config(written(place, "versions")))
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("initial", {"initial": "gone.safetensors", "blend": "gone_too.safetensors"}),
+        ("losses.teacher", {"losses": {"teacher": "gone.safetensors"}}),
+        ("losses.text_teacher", {"losses": {"intra_modal": 1.0, "text_teacher": "gone"}}),
+        ("losses.image_teacher", {"losses": {"inter_modal": 1.0, "image_teacher": "gone"}}),
+        (
+            "losses.captions",
+            {"losses": {"inter_modal": 1.0, "image_teacher": ".", "captions": "gone.json"}},
+        ),
+    ],
+)
+def test_a_missing_file_is_told_before_data_are_opened(place, key, changes):
+    changes = {"data": {"val": str(place / "nowhere")}, **changes}
+    with pytest.raises(FileNotFoundError, match=f"^{key}: there is nothing at gone"):
+        Trainer(load_config(written(place, "lacking", **changes)))
+
+
+def test_weights_to_start_from_of_another_network_name_what_differs(place, whole):
+    start = {"initial": str(whole / "weights.safetensors"), "network": {"width": 8, "refine": 2}}
+    with pytest.raises(ValueError, match="its network.width is 16, not 8; change"):
+        Trainer(load_config(written(place, "unlike", **start)))
+
+
+def test_gradients_are_clipped(place):
+    def moved(clip: float) -> float:
+        changes = {"steps": 1, "validate_every": 1, "optimizer": {"clip": clip}}
+        trainer = Trainer(load_config(written(place, f"clip_{clip}", **changes)))
+        trainer.run()
+        state = trainer.optimizer.state.values()
+        return float(torch.cat([row["exp_avg"].flatten() for row in state]).norm())
+
+    assert moved(0.01) == pytest.approx(0.1 * 0.01, rel=1e-3)  # beta of AdamW: 0.9
+    assert moved(0.0) > 0.01
+
+
+def test_a_loss_that_is_no_number_ends_the_run(place):
+    trainer = Trainer(load_config(written(place, "infinite")))
+    with torch.no_grad():
+        trainer.network.decoder.classifier.bias.fill_(torch.nan)
+    with pytest.raises(ValueError, match="the loss is nan at step 1: lower optimizer.rate"):
+        trainer.run()
+
+
 def test_it_learns(place):
     changes = {"steps": 25, "validate_every": 25, "checkpoint_every": 25, "initial": "imagenet"}
     path = written(
@@ -406,7 +512,9 @@ def test_a_folder_of_weights_is_known_by_its_file(place):
     save_file(Any2Seg(NetworkConfig("mit_b0")).encoder.state_dict(), folder / "model.safetensors")
     network = {"encoder": "mit_b0"}
     path = written(place, "folder", initial=str(folder), network=network, steps=1)
-    Trainer(load_config(path))
+    said = []
+    Trainer(load_config(path), said.append)
+    assert f"{folder} has no head of network.width 16: the decoder begins" in said[-1]
     told = json.loads((place / "folder" / "run.json").read_text())["files"]
     assert told == {str(folder / "model.safetensors"): checksum(folder / "model.safetensors")}
 
@@ -421,6 +529,13 @@ def test_a_folder_of_weights_is_known_by_its_file(place):
 def test_what_cannot_be_done_here_is_refused(place, changes, words):
     with pytest.raises(ValueError, match=words):
         Trainer(load_config(written(place, "refused", **changes)))
+
+
+def test_a_teacher_of_other_modality_images_is_refused(place, whole):
+    words = {"losses": {"teacher": str(whole / "weights.safetensors")}}
+    placing = {"placing": {"range_far": 50.0}, "data": {"cache": str(place / "other_cache")}}
+    with pytest.raises(ValueError, match=r"another 'range_far': set placing\.range_far to 100"):
+        Trainer(load_config(written(place, "wrong_placing", **words, **placing)))
 
 
 def test_a_teacher_of_other_classes_is_refused(place, whole):

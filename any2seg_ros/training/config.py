@@ -177,6 +177,20 @@ class TrainingConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     losses: LossConfig = field(default_factory=LossConfig)
 
+    def files(self) -> dict[str, Path]:
+        """The files and folders of weights and captions that it names, by key; no packages."""
+        losses = self.losses
+        named = {
+            "initial": self.initial,
+            "blend": self.blend,
+            "losses.teacher": losses.teacher,
+            "losses.text_teacher": losses.text_teacher,
+            "losses.image_teacher": losses.image_teacher,
+            "losses.captions": losses.captions,
+        }
+        packages = ("", "imagenet", "minilm")
+        return {key: Path(name) for key, name in named.items() if name not in packages}
+
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +17,24 @@ from any2seg_ros.network.pretrained import load_encoder, load_head
 from any2seg_ros.training.config import TrainingConfig
 
 
-def build(config: TrainingConfig, classes: int) -> Any2Seg:
+def check_files(config: TrainingConfig) -> None:
+    """FileNotFoundError where weights or captions that the run needs are not there."""
+    unused: set[str] = set()
+    if not config.losses.intra_modal:
+        unused |= {"losses.text_teacher"}
+    if not config.losses.inter_modal:
+        unused |= {"losses.image_teacher", "losses.captions"}
+    for key, path in config.files().items():
+        if key not in unused and not path.exists():
+            raise FileNotFoundError(
+                f"{key}: there is nothing at {path}: give the path of what is there, or make it "
+                "first (docs/training.md has the recipes' order)"
+            )
+
+
+def build(
+    config: TrainingConfig, classes: int, report: Callable[[str], None] = lambda line: None
+) -> Any2Seg:
     """The network of a run, with its initial weights; the same for the same seed."""
     torch.manual_seed(config.seed)
     network = Any2Seg(replace(config.network, classes=classes))
@@ -27,9 +44,7 @@ def build(config: TrainingConfig, classes: int) -> Any2Seg:
         raise ValueError("blend needs an Any2Seg checkpoint as initial, to be averaged with it")
     if ours:
         loaded, _ = checkpoints.load(Path(initial))
-        mine = network.config
-        if replace(loaded.config, refine=mine.refine, dropout=mine.dropout) != mine:
-            raise ValueError(f"{initial} holds another network ({loaded.config})")
+        _check_alike(loaded, network, initial)
         # Blocks that refine add to what comes in: they may be added, as nothing, and left out.
         given = loaded.state_dict()
         if config.blend:
@@ -37,8 +52,12 @@ def build(config: TrainingConfig, classes: int) -> Any2Seg:
         network.load_state_dict({n: given.get(n, t) for n, t in network.state_dict().items()})
     elif initial:
         load_encoder(network, initial)
-        if initial != "imagenet" and isinstance(network.encoders[0], MiT):
-            load_head(network, initial)
+        mit = isinstance(network.encoders[0], MiT)
+        if initial != "imagenet" and mit and not load_head(network, initial):
+            report(
+                f"{initial} has no head of network.width {network.config.width}: the decoder "
+                "begins with random weights"
+            )
     for part in frozen_parts(network, config):
         part.requires_grad_(False)
     return network
@@ -61,6 +80,17 @@ def train_mode(network: Any2Seg, config: TrainingConfig) -> None:
     network.train()
     for part in frozen_parts(network, config):
         part.eval()
+
+
+def _check_alike(loaded: Any2Seg, network: Any2Seg, initial: str) -> None:
+    """ValueError where a checkpoint's network differs in more than may change between runs."""
+    theirs, mine = asdict(loaded.config), asdict(network.config)
+    differing = [k for k in mine if k not in ("refine", "dropout") and theirs[k] != mine[k]]
+    if differing:
+        keys = ", ".join(f"network.{k} is {theirs[k]}, not {mine[k]}" for k in differing)
+        raise ValueError(
+            f"{initial} holds another network: its {keys}; change the one or the other"
+        )
 
 
 def _blended(given: Mapping[str, Tensor], path: Path, share: float) -> dict[str, Tensor]:

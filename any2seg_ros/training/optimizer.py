@@ -44,12 +44,23 @@ def set_rate(
     return config.rate * factor
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move the average towards the network; faster in the first steps."""
-    decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
-    mine, new = average.state_dict(), network.state_dict()
-    moving = [name for name, tensor in mine.items() if tensor.is_floating_point()]
-    get_ema_multi_avg_fn(decay)([mine[n] for n in moving], [new[n] for n in moving], 0)
-    for name in mine.keys() - set(moving):
-        mine[name].copy_(new[name])
+class MovingAverage:
+    """Moves the weights of `average` towards those of `network`; counts are copied.
+
+    The tensors are listed once: to list the thousand of them takes longer than to move them.
+    """
+
+    def __init__(self, average: nn.Module, network: nn.Module, decay: float) -> None:
+        mine, new = average.state_dict(), network.state_dict()
+        moving = [name for name, tensor in mine.items() if tensor.is_floating_point()]
+        self._decay = decay
+        self._moving = [mine[n] for n in moving], [new[n] for n in moving]
+        self._counts = [(mine[n], new[n]) for n in mine.keys() - set(moving)]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move on after a step; faster in the first ones."""
+        decay = min(self._decay, (1 + step) / (10 + step)) if self._decay else 0.0
+        get_ema_multi_avg_fn(decay)(*self._moving, 0)
+        for mine, new in self._counts:
+            mine.copy_(new)

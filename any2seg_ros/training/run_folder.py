@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -25,18 +26,22 @@ class RunFolder:
     a validation), board/ (the same for TensorBoard), state.pt (what is needed to go on) and
     weights.safetensors.
 
-    ValueError where the folder holds another run. Nothing is written where not `writing`: of many
-    processes, one does.
+    ValueError where the folder holds another run, or another process is training in it (`lock`).
+    Nothing is written where not `writing`: of many processes, one does.
     """
 
     def __init__(self, config: TrainingConfig, writing: bool = True) -> None:
         self.path = Path(config.output)
         self.weights = self.path / "weights.safetensors"
+        self.state_file = self.path / "state.pt"
         self._config = config
         self._writing = writing
         self._files = _checksums(config)
+        self._data: dict[str, str] = {}
         self._board: Any = None
-        self._begun = self._check()
+        self._first = 1
+        self._lock: IO[str] | None = None
+        self._check()
 
     def about(self) -> dict[str, Any]:
         """What the run is: configuration, revision, seed, and the files it is made from."""
@@ -45,11 +50,20 @@ class RunFolder:
             "revision": revision(),
             "seed": self._config.seed,
             "files": self._files,
+            "data": self._data,
         }
 
+    def check_data(self, fingerprints: Mapping[str, str]) -> None:
+        """Note the fingerprint of each set of frames; ValueError if the run began with others."""
+        self._data = dict(fingerprints)
+        self._check()
+
     def begin(self) -> None:
-        """Say what the run is, unless it has been begun before."""
-        if self._writing and not self._begun:
+        """Say what the run is, unless it has been begun before, and let no other process in."""
+        if not self._writing:
+            return
+        self._lock = self._locked()
+        if not self._check():
             write_atomically(self._about_file, json.dumps(self.about(), indent=2) + "\n")
 
     def log(self, row: dict[str, Any]) -> None:
@@ -59,40 +73,42 @@ class RunFolder:
         with self._metrics.open("a") as file:
             file.write(json.dumps(row) + "\n")
         if self._board is None:
-            self._board = _board(self.path / "board")
+            self._board = _board(self.path / "board", self._first)
         if not self._board:
             return
         for name, value in row.items():
             if isinstance(value, (int, float)) and name != "step":
                 self._board.add_scalar(name, value, row["step"])
             elif isinstance(value, dict):
-                self._board.add_scalars(name, value, row["step"])
+                for part, number in value.items():
+                    self._board.add_scalar(f"{name}/{part}", number, row["step"])
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep what is needed to go on."""
         if not self._writing:
             return
-        with replacing(self._state) as part, part.open("wb") as file:
+        with replacing(self.state_file) as part, part.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
 
     def state(self, device: torch.device) -> dict[str, Any] | None:
         """What was saved last; None of a run that has only just begun."""
-        if not self._state.is_file():
+        if not self.state_file.is_file():
             return None
         try:
-            return torch.load(self._state, map_location=device, weights_only=True)
+            return torch.load(self.state_file, map_location=device, weights_only=True)
         except UNREADABLE as error:
             raise ValueError(
-                f"{self._state} is damaged: delete {self.path} to begin again ({error})"
+                f"{self.state_file} is damaged: delete {self.path} to begin again ({error})"
             ) from None
 
     def go_on_from(self, step: int) -> None:
         """Clear away what a run that was cut off left behind after its last state."""
         if not self._writing:
             return
-        clear_parts(self._state)
+        self._first = step + 1
+        clear_parts(self.state_file)
         clear_parts(self.weights)
         if self._metrics.is_file():
             write_atomically(self._metrics, "".join(_lines_until(self._metrics, step)))
@@ -105,9 +121,19 @@ class RunFolder:
     def _metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
-    @property
-    def _state(self) -> Path:
-        return self.path / "state.pt"
+    def _locked(self) -> IO[str]:
+        """The folder's lock, ours until this process ends; its loaders do not inherit it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = (self.path / "lock").open("w")
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise ValueError(
+                f"another process is training in {self.path}: wait for its end, or give another "
+                "output"
+            ) from None
+        return lock
 
     def _check(self) -> bool:
         """Whether the folder holds this run; ValueError if it holds another."""
@@ -119,6 +145,7 @@ class RunFolder:
             about = json.loads(path.read_text())
             theirs = asdict(config_of(about["config"]))
             files = dict(about.get("files", {}))
+            data = dict(about.get("data", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is of no run that this version knows ({error}): give another output, or "
@@ -137,6 +164,15 @@ class RunFolder:
                 f"{others[0]} is not what it was when {self.path} was begun with it: put it "
                 "back, or delete the folder to begin again"
             )
+        moved = [
+            name for name in self._data if data.get(name, self._data[name]) != self._data[name]
+        ]
+        if moved:
+            raise ValueError(
+                f"the frames of {moved[0]} are not those that {self.path} was begun with: put them "
+                "back, or delete the folder to begin again; if they are but a copy, take 'data' "
+                f"out of {path}"
+            )
         self._files = files
         return True
 
@@ -153,21 +189,19 @@ def revision() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def _board(folder: Path) -> Any:
-    """TensorBoard's writer; False where it is not installed."""
+def _board(folder: Path, first: int) -> Any:
+    """TensorBoard's writer, which drops what is there of the step `first` and later; False where
+    it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return False
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=first)
 
 
 def _checksums(config: TrainingConfig) -> dict[str, str]:
     """The SHA-256 of every file of weights or captions that a run is made from, by its name."""
-    losses = config.losses
-    teachers = (losses.teacher, losses.text_teacher, losses.image_teacher)
-    given = (config.initial, config.blend, *teachers)
-    paths = [weights_file(Path(name)) for name in given] + [Path(losses.captions)]
+    paths = [weights_file(path) for path in config.files().values()]
     return {str(path): checksum(path) for path in paths if path.is_file()}
 
 
@@ -182,5 +216,5 @@ def _lines_until(path: Path, step: int) -> Iterator[str]:
         try:
             if line.endswith("\n") and json.loads(line)["step"] <= step:
                 yield line
-        except ValueError:
+        except (ValueError, KeyError, TypeError):
             continue

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +28,11 @@ from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches, companies
 from any2seg_ros.training.config import TrainingConfig
-from any2seg_ros.training.initial import build, train_mode
+from any2seg_ros.training.initial import build, check_files, train_mode
+from any2seg_ros.training.interrupts import noted_interrupts
 from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.objective import Objective
-from any2seg_ros.training.optimizer import make_optimizer, set_rate, update_average
+from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
 from any2seg_ros.training.placed import PlacedSet, open_placed
 from any2seg_ros.training.recorded import record
 from any2seg_ros.training.run_folder import RunFolder
@@ -56,13 +59,17 @@ class Trainer:
         if config.amp == "f16" and self.device.type == "cpu":
             raise ValueError("amp: f16 needs CUDA: use bf16 or none on a CPU")
         self.folder = RunFolder(config, writing=not self.rank)
+        check_files(config)
         self._open_data()
-        self.network = build(config, len(self.taxonomy)).to(self.device)
+        self.network = build(config, len(self.taxonomy), report).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.processes > 1 and config.shared_norms:
             distributed.share_norms(self.network)
         self._alike = self.network.adapters is not None and self.network.adapters.alike()
+        self._following: dict[tuple[str, ...], tuple[int, set[int]]] = {}
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self._moving = MovingAverage(self.average, self.network, config.optimizer.average)
+        self._parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
         self.objective = self._objective()
@@ -77,8 +84,21 @@ class Trainer:
         """Train up to `config.steps` (or to the step `stop_at`); tells the weights' path.
 
         None where there are no weights yet. `progress` is called with the step and its loss.
+        KeyboardInterrupt comes after a step whose state has been saved: the run goes on from there.
         """
+        with noted_interrupts() if self.processes == 1 else nullcontext() as interrupt:
+            self._run(stop_at, progress, interrupt)
+        distributed.wait()
+        return self.folder.weights if self.folder.weights.is_file() else None
+
+    def _run(
+        self,
+        stop_at: int | None,
+        progress: Callable[[int, float], None] | None,
+        interrupt: threading.Event | None,
+    ) -> None:
         config = self.config
+        train_mode(self.network, config)
         last = min(config.steps, stop_at or config.steps)
         began = time.monotonic()
         for batch in self.batches.ahead(
@@ -95,10 +115,12 @@ class Trainer:
             if self.step % config.validate_every == 0 or done:
                 self._validate(final=done)
                 began = time.monotonic()
-            if self.step % config.checkpoint_every == 0 or self.step == last:
+            interrupted = interrupt is not None and interrupt.is_set()
+            if self.step % config.checkpoint_every == 0 or self.step == last or interrupted:
                 self._save_state()
-        distributed.wait()
-        return self.folder.weights if self.folder.weights.is_file() else None
+            if interrupted:
+                self.report(f"interrupted: the same command goes on after step {self.step}")
+                raise KeyboardInterrupt
 
     def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
         """The averaged network, ready to run."""
@@ -109,7 +131,6 @@ class Trainer:
         config = self.config
         batch = batch.to(self.device)
         torch.manual_seed(config.seed * 1_000_003 + self.step * self.processes + self.rank)
-        train_mode(self.network, config)
         rate = set_rate(self.optimizer, config.optimizer, self.step, config.steps)
         kind = torch.float16 if config.amp == "f16" else torch.bfloat16
         with torch.autocast(self.device.type, kind, enabled=config.amp != "none"):
@@ -121,15 +142,14 @@ class Trainer:
         loss = torch.stack(tuple(parts.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
-        parameters = [p for p in self.network.parameters() if p.requires_grad]
-        distributed.add_gradients(parameters)
+        distributed.add_gradients(self._parameters)
         self.scaler.unscale_(self.optimizer)
         if config.optimizer.clip:
-            nn.utils.clip_grad_norm_(parameters, config.optimizer.clip)
+            nn.utils.clip_grad_norm_(self._parameters, config.optimizer.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self._let_companies_follow(batch.variants)
-        update_average(self.average, self.network, config.optimizer.average, self.step)
+        self._moving.update(self.step)
         total, *each = distributed.total(torch.stack((loss, *parts.values()))).tolist()
         told = {name: round(part, 5) for name, part in zip(parts, each, strict=True)}
         if not math.isfinite(total):
@@ -142,12 +162,18 @@ class Trainer:
         adapters = self.network.adapters
         if adapters is None or not self._alike:
             return
+        if variants not in self._following:
+            self._following[variants] = self._followers(variants)
+        adapters.follow(*self._following[variants])
+
+    def _followers(self, variants: tuple[str, ...]) -> tuple[int, set[int]]:
+        """The company that others follow, and those others."""
         counts = np.concatenate([placed.present.sum(1) for placed in self._sets])
         counts = counts[counts > 0]
         trained = companies(variants, counts.tolist())
         commonest = company(int(np.bincount(counts).argmax()))
         leader = commonest if commonest in trained else ALONE
-        adapters.follow(leader, set(range(COMPANIES)) - trained)
+        return leader, set(range(COMPANIES)) - trained
 
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
@@ -164,6 +190,9 @@ class Trainer:
             )
         target = replace(target, taxonomy=self.taxonomy)
         val = open_source(Path(data.val), target, data.val_split)
+        self.folder.check_data(
+            {f"{source.name} {source.split}": source.fingerprint for source in (*train, val)}
+        )
         if self.rank:  # the first process fills the cache
             distributed.wait()
         sets = [self._placed(source, target) for source in train]
@@ -282,14 +311,27 @@ class Trainer:
     def _resume(self) -> None:
         state = self.folder.state(self.device)
         if state is not None:
+            self._load(state)
+            self.report(f"going on at step {self.step}")
+        distributed.wait()
+        self.folder.go_on_from(self.step)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        try:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
-            self.step = state["step"]
-            self.report(f"going on at step {self.step}")
-        distributed.wait()
-        self.folder.go_on_from(self.step)
+            self.step = int(state["step"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise ValueError(
+                f"{self.folder.state_file} is another version's ({_first_line(error)}): go on with "
+                f"the any2seg_ros that wrote it, or delete {self.folder.path} to begin again"
+            ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n", 1)[0]
 
 
 def _device(name: str) -> torch.device:
