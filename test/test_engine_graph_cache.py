@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import numpy as np
 import openvino as ov
 import pytest
 import torch
 
-from any2seg_ros.engine.graph_cache import GraphCache
+from any2seg_ros.engine import graph_cache
+from any2seg_ros.engine.graph_cache import UNUSED, GraphCache
 from any2seg_ros.engine.openvino_engine import convert
 from any2seg_ros.network import Any2Seg, NetworkConfig
 
@@ -82,3 +86,42 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path, network, monkeypat
     monkeypatch.setenv("ANY2SEG_CACHE", str(tmp_path / "file" / "below"))
     make = Maker()
     assert result(GraphCache(network).model("encoder", SHAPES, make)).shape == (1, 2, 8, 8)
+
+
+def test_graphs_that_nobody_wants_any_more_are_removed(folder, network):
+    make = Maker()
+    GraphCache(network).model("encoder", SHAPES, make)
+    mine = next(folder.iterdir())
+    old, recent = folder / "0123456789abcdef", folder / ("f" * 16)
+    for other in (old, recent, folder / "somebody elses"):
+        other.mkdir()
+    long_ago = time.time() - UNUSED - 60
+    for path in (mine, old, folder / "somebody elses"):
+        os.utime(path, (long_ago, long_ago))
+    GraphCache(network).model("encoder", SHAPES, make)  # read: is wanted again
+    assert make.count == 1
+    GraphCache(network).model("decoder", SHAPES, make)  # made: others are looked at
+    assert {path.name for path in folder.iterdir()} == {mine.name, recent.name, "somebody elses"}
+
+
+def test_what_a_killed_process_left_of_a_graph_is_removed(folder, network):
+    GraphCache(network).model("encoder", SHAPES, Maker())
+    graph = next(folder.glob("*/*"))
+    left = graph.with_name(f".{graph.name}.999999999.part")
+    graph.rename(left)
+    GraphCache(network).model("encoder", SHAPES, Maker())
+    assert [path.name for path in graph.parent.iterdir()] == [graph.name]
+
+
+def test_another_torch_and_another_converter_have_graphs_of_their_own(
+    folder, network, tmp_path, monkeypatch
+):
+    make = Maker()
+    GraphCache(network).model("encoder", SHAPES, make)
+    with monkeypatch.context() as patch:
+        patch.setattr(graph_cache.torch, "__version__", "99.0")
+        GraphCache(network).model("encoder", SHAPES, make)
+    (tmp_path / "converter.py").write_text("pass")
+    monkeypatch.setattr(graph_cache, "_CONVERTER", tmp_path / "converter.py")
+    GraphCache(network).model("encoder", SHAPES, make)
+    assert make.count == 3

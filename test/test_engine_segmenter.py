@@ -154,6 +154,14 @@ def test_all_subsets_at_once_are_what_each_is_alone(name, device, model, images)
         np.testing.assert_allclose(result.confidence, alone.confidence, atol=1e-3)
 
 
+def test_one_encoder_is_made_once_for_each_number_of_images(model, images):
+    engine = Segmenter.open(EngineConfig(model, "torch", "cpu", precision="f32"))._engine
+    for subset in all_subsets():
+        engine.encode([images[m] for m in subset], subset)
+    own = not engine._network.config.shared_encoder
+    assert len(engine._halves) == (15 if own else 4)
+
+
 def test_maps_of_two_encodings_may_be_mixed(segmenter, images):
     maps = segmenter.encode(images)
     other = segmenter.encode({m: 0.5 * image for m, image in images.items()})

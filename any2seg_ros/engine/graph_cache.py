@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
-import tempfile
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import openvino as ov
+import torch
 
 from any2seg_ros.engine import halves
+from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.network import Any2Seg, adapters, any2seg, decoder, efficientnet, fusion, mit
 
 _SOURCES = (adapters, any2seg, decoder, efficientnet, fusion, halves, mit)
+_CONVERTER = Path(__file__).with_name("openvino_engine.py")
+"""What makes the graphs; it imports this module."""
+
+UNUSED = 28 * 24 * 3600.0
+"""Seconds after which graphs of a network that was not opened are removed."""
 
 
 class GraphCache:
@@ -22,8 +31,8 @@ class GraphCache:
 
     The key is all that shapes a graph: the shapes of its inputs, and the choices of a decoder.
 
-    The folder's name tells the weights, the code and OpenVINO's version. Where nothing can be
-    written, graphs are made each time.
+    The folder's name tells the weights, the code and the versions of OpenVINO and torch; its time
+    is when a graph was last wanted. Where nothing can be written, graphs are made each time.
     """
 
     def __init__(self, network: Any2Seg) -> None:
@@ -35,6 +44,7 @@ class GraphCache:
         """The graph from disk, or `make`'s, which is then kept."""
         name = "_".join("x".join(map(str, part)) for part in key)
         folder = self._folder / f"{half}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+        _touch(self._folder)
         try:
             if (folder / "graph.xml").is_file():
                 return ov.Core().read_model(folder / "graph.xml")
@@ -42,21 +52,33 @@ class GraphCache:
             shutil.rmtree(folder, ignore_errors=True)
         graph = make()
         _keep(graph, folder)
+        _prune(self._folder.parent)
         return graph
 
 
 def _keep(graph: ov.Model, folder: Path) -> None:
+    partial = part_of(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(dir=folder.parent))
-    except OSError:
-        return
-    try:
+        clear_parts(folder)
+        partial.mkdir(parents=True)
         ov.save_model(graph, partial / "graph.xml", compress_to_fp16=False)
-        partial.chmod(0o755)  # made for its owner alone: a node may be another user
         os.replace(partial, folder)
     except (OSError, RuntimeError):  # no space left, or another process was first
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _touch(folder: Path) -> None:
+    with suppress(OSError):  # not there yet, or another user's
+        os.utime(folder)
+
+
+def _prune(root: Path) -> None:
+    """Remove the graphs of networks that nobody has opened for a long time."""
+    for folder in root.glob("*"):
+        ours = re.fullmatch("[0-9a-f]{16}", folder.name)
+        with suppress(OSError):  # another process was first
+            if ours and time.time() - folder.stat().st_mtime > UNUSED:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _root() -> Path:
@@ -67,9 +89,10 @@ def _root() -> Path:
 
 
 def _digest(network: Any2Seg) -> str:
-    digest = hashlib.sha256(f"{ov.get_version()} {network.config}".encode())
-    for module in _SOURCES:
-        digest.update(Path(str(module.__file__)).read_bytes())
+    versions = f"{ov.get_version()} {torch.__version__} {network.config}"
+    digest = hashlib.sha256(versions.encode())
+    for file in (*(Path(str(module.__file__)) for module in _SOURCES), _CONVERTER):
+        digest.update(file.read_bytes())
     for tensor in network.state_dict().values():
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -59,7 +59,8 @@ class TorchEngine(GraphEngine):
     def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:
         """Encoders side by side where each modality has its own, else one for the whole batch."""
         batch = self._batch(images)
-        key = ("encoder", batch.shape, *modalities)
+        whose = () if self._network.config.shared_encoder else modalities
+        key = ("encoder", batch.shape, *whose)
         if key not in self._halves:
             encoders = Encoders(self._network, modalities, self._streams[1:])
             self._halves[key] = self._made(encoders, [batch])
