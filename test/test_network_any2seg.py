@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch.nn import functional as F
 
 from any2seg_ros.network import Any2Seg, NetworkConfig
@@ -147,19 +151,12 @@ def test_a_missing_checkpoint_names_the_file_and_the_mend(tmp_path):
 
 
 def test_a_foreign_safetensors_is_refused(tmp_path):
-    from safetensors.torch import save_file
-
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="no Any2Seg checkpoint"):
         load(tmp_path / "other.safetensors")
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(network, tmp_path):
-    import json
-
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
     save(tmp_path / "net.safetensors", network, Metadata())
     with safe_open(tmp_path / "net.safetensors", "pt") as file:
         words = file.metadata()
@@ -167,6 +164,29 @@ def test_a_checkpoint_of_another_architecture_is_refused(network, tmp_path):
     save_file(network.state_dict(), tmp_path / "net.safetensors", words)
     with pytest.raises(ValueError, match="another architecture's"):
         load(tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("temperatures", []),
+        ("temperatures", None),
+        ("temperatures", {"rgb": 0}),
+        ("temperatures", {"rgb": "warm"}),
+        ("placing", []),
+        ("network", {"classes": -1}),
+    ],
+)
+def test_a_checkpoint_that_no_frame_could_be_segmented_with_is_refused(
+    network, tmp_path, key, value
+):
+    path = tmp_path / "net.safetensors"
+    save(path, network, Metadata())
+    with safe_open(path, "pt") as file:
+        words = file.metadata()
+    save_file(network.state_dict(), path, {**words, key: json.dumps(value)})
+    with pytest.raises(ValueError, match=r"net\.safetensors needs another version"):
+        load(path)
 
 
 def test_a_pickle_that_runs_code_is_not_executed(tmp_path):

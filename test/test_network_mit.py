@@ -107,6 +107,15 @@ def test_a_bare_tensor_is_no_set_of_weights(tmp_path):
         load_encoder(Any2Seg(NetworkConfig(encoder="mit_b0")), str(tmp_path / "bare.pth"))
 
 
+def test_a_layer_that_is_missing_is_named(tmp_path):
+    network = Any2Seg(NetworkConfig(encoder="mit_b0"))
+    weights = as_nvidia(network.encoder.state_dict())
+    del weights["segformer.encoder.block.1.0.attention.self.value.weight"]
+    torch.save(weights, tmp_path / "half.pth")
+    with pytest.raises(ValueError, match=r"half\.pth .*1 tensors are missing, the first is stages"):
+        load_encoder(network, str(tmp_path / "half.pth"))
+
+
 def test_drop_path_acts_in_training_only():
     encoder = MiT(MiTConfig(channels=TINY.channels, depths=TINY.depths, heads=TINY.heads))
     images = torch.randn(1, 3, 32, 32)

@@ -73,7 +73,7 @@ def load(path: Path) -> tuple[Any2Seg, Metadata]:
         config = NetworkConfig(**json.loads(words["network"]))
         metadata = _metadata(words)
         network = Any2Seg(config)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} needs another version of any2seg_ros: {error}") from None
     _fill(network, tensors, path)
     return network.eval(), metadata
@@ -99,6 +99,12 @@ def _metadata(words: Mapping[str, str]) -> Metadata:
     values = {name: json.loads(words[name]) for name in Metadata.__dataclass_fields__}
     width, height = values.pop("size")
     taxonomy.get(values["taxonomy"])
+    for name in ("temperatures", "placing", "training"):
+        if not isinstance(values[name], dict):
+            raise ValueError(f"its {name} are {values[name]!r}, no mapping")
+    for subset, value in values["temperatures"].items():
+        if not isinstance(value, (int, float)) or not value > 0:
+            raise ValueError(f"its temperature of {subset} is {value!r}, no number above 0")
     return Metadata(size=(int(width), int(height)), **values)
 
 

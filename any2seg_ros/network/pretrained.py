@@ -178,8 +178,9 @@ def mit_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     renamed = {_mit_name(name): tensor for name, tensor in _encoder_alone(tensors).items()}
     weights = {name: t for name, t in renamed.items() if name.startswith("stages.")}
     for name in [n for n in weights if ".attention.key." in n]:
-        value = weights.pop(name.replace(".key.", ".value."))
-        weights[name.replace(".key.", ".kv.")] = torch.cat([weights.pop(name), value])
+        value = weights.pop(name.replace(".key.", ".value."), None)
+        if value is not None:  # else whoever needs it says what is missing
+            weights[name.replace(".key.", ".kv.")] = torch.cat([weights.pop(name), value])
     return {name.replace(".query.", ".q."): tensor for name, tensor in weights.items()}
 
 
