@@ -84,6 +84,27 @@ def test_a_plan_that_is_none_says_what_is_wrong(text, words, tmp_path, capsys):
     assert words in told and "plan.yaml" in told
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("recipe: recipe.yaml\noutput: OUT\nrows: {1: MFF}", "the row '1' must be a mapping"),
+        ("recipe: recipe.yaml\noutput: OUT\nchanges: [1]\nrows: {a: {}}", "changes must be a"),
+        ("recipe: 3\noutput: OUT\nrows: {a: {}}", "recipe must be a path, not 3"),
+    ],
+)
+def test_what_is_no_mapping_in_a_plan_is_named(text, words, tmp_path, capsys):
+    path = plan(tmp_path, {"good": {}})
+    path.write_text(text.replace("OUT", str(tmp_path / "out")))
+    assert main([str(path)]) == 1
+    told = capsys.readouterr().err
+    assert words in told and "plan.yaml" in told
+
+
+def test_a_row_may_be_called_by_a_number(tmp_path):
+    rows = write_configs(plan(tmp_path, {1: None}))
+    assert rows == {"1": tmp_path / "out" / "1"}
+
+
 def test_rows_are_trained_evaluated_and_kept(tmp_path):
     training_data.write(tmp_path / "data", "train", 4)
     training_data.write(tmp_path / "data", "val", 2)

@@ -61,24 +61,37 @@ def write_configs(plan: Path) -> dict[str, Path]:
         raise ValueError(f"{plan}: unknown key '{min(unknown)}': use {', '.join(KEYS)}")
     if absent or not isinstance(content["rows"], dict) or not content["rows"]:
         raise ValueError(f"{plan}: needs recipe, output and rows, at least one, by name")
-    recipe = merged(_read(plan.parent / content["recipe"]), content.get("changes") or {})
+    for key in ("recipe", "output"):
+        if not isinstance(content[key], str):
+            raise ValueError(f"{plan}: {key} must be a path, not {content[key]!r}")
+    changes = _mapping(content.get("changes"), f"{plan}: changes")
+    recipe = merged(_read(plan.parent / content["recipe"]), changes)
     folders: dict[str, Path] = {}
     for name, row in content["rows"].items():
+        name = str(name)
+        changes = _mapping(row, f"{plan}: the row '{name}'")
         folder = Path(content["output"]) / re.sub(r"\W+", "_", name).strip("_")
         if folder in folders.values():
             raise ValueError(f"{plan}: two rows have the folder {folder}: rename '{name}'")
         folder.mkdir(parents=True, exist_ok=True)
-        row = merged(recipe, {**(row or {}), "output": str(folder / "run")})
+        row = merged(recipe, {**changes, "output": str(folder / "run")})
         (folder / "config.yaml").write_text(yaml.safe_dump(row, sort_keys=False))
         load_config(folder / "config.yaml")
         folders[name] = folder
     return folders
 
 
+def _mapping(content: Any, what: str) -> dict[str, Any]:
+    """What is said in a plan of `what`; nothing where it is empty."""
+    if not isinstance(content or {}, dict):
+        raise ValueError(f"{what} must be a mapping of keys to values, not {content!r}")
+    return content or {}
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} must be a mapping of keys to values")

@@ -34,8 +34,6 @@ class AugmentationConfig:
     event_corruption: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.zoom < 1 or not 0 <= self.flip <= 1:
-            raise ValueError("zoom must be at least 1 and flip a probability")
         if len(self.crop) != 2:
             raise ValueError("crop must be a width and a height")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,45 @@ from any2seg_ros.training.augmentation import AugmentationConfig
 
 VARIANTS = ("full", "random", "single")
 
+RANGES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    (
+        "1 or more",
+        lambda value: value >= 1,
+        "steps batch size validate_every checkpoint_every network.classes network.width "
+        "augmentation.zoom losses.class_limit losses.stride",
+    ),
+    (
+        "0 or more",
+        lambda value: value >= 0,
+        "seed threads loaders frozen_stages network.refine data.val_frames augmentation.crop "
+        "optimizer.rate optimizer.encoder_factor optimizer.weight_decay optimizer.warm_up "
+        "optimizer.power optimizer.clip losses.subsets_from losses.class_power "
+        "losses.distillation losses.intra_modal losses.inter_modal",
+    ),
+    ("above 0", lambda value: value > 0, "losses.distillation_temperature"),
+    (
+        "from 0 to 1",
+        lambda value: 0 <= value <= 1,
+        "blend_share network.dropout optimizer.average losses.ohem augmentation.flip "
+        "augmentation.jitter augmentation.rgb_corruption augmentation.depth_corruption "
+        "augmentation.lidar_corruption augmentation.event_corruption",
+    ),
+)
+"""What numbers may be: in words, as a condition, and the keys that it is for."""
+
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where frames come from. train, val: root of a data set (several train roots are joined)."""
+    """Where frames come from."""
 
     train: tuple[str, ...] = ("data/benchmark",)
+    """Roots of the data sets that are trained on, joined."""
     val: str = "data/benchmark"
+    """Root of the data set that is validated on."""
     train_split: str = "train"
+    """Split of the `train` roots; a bag has none."""
     val_split: str = "val"
+    """Split of the `val` root."""
     val_frames: int = 0
     """Frames to validate on, evenly spread; 0 for all."""
     cache: str = "runs/cache"
@@ -41,11 +73,14 @@ class OptimizerConfig:
     encoder_factor: float = 0.25
     """The learning rate of encoders and adapters relative to the decoder's."""
     weight_decay: float = 0.01
+    """AdamW's; none on biases, norms and other parameters of one dimension."""
     warm_up: int = 50
     """Steps in which the rate rises from a tenth."""
     schedule: str = "cosine"
-    """cosine, or poly with `power`."""
+    """How the rate falls to 0 from the first step to the last, the warm-up's steps, too: cosine, or
+    poly: (1 - step / steps) to `power`."""
     power: float = 0.9
+    """Exponent of poly."""
     clip: float = 5.0
     """Largest norm of the gradient; 0 for no limit."""
     average: float = 0.998
@@ -74,6 +109,7 @@ class LossConfig:
     class_power: float = 0.5
     """Classes weigh their frequency to minus this; 0 for all alike."""
     class_limit: float = 5.0
+    """Largest factor by which a class may weigh more, or less, than the median class."""
     ohem: float = 1.0
     """Least share of pixels that hard example mining keeps; 1 for all."""
     distillation: float = 0.5
@@ -82,6 +118,7 @@ class LossConfig:
     """An Any2Seg checkpoint, frozen, that teaches all variants once there are several; without it
     the variant `full` teaches the others while it learns."""
     distillation_temperature: float = 1.0
+    """What teacher's and student's logits are divided by for the distillation."""
     intra_modal: float = 0.0
     """Weight of L_se (LSCD)."""
     inter_modal: float = 0.0
@@ -111,8 +148,6 @@ class LossConfig:
             raise ValueError(f"unknown variant '{', '.join(unknown)}': use {', '.join(VARIANTS)}")
         if len(set(self.variants)) < len(self.variants):
             raise ValueError("losses.variants names one twice: give it a share of 2 instead")
-        if self.stride < 1:
-            raise ValueError("losses.stride must be at least 1")
         if self.teacher and not self.distillation:
             raise ValueError("losses.teacher teaches nothing while losses.distillation is 0")
         if self.teacher and self.variants == ("full",):
@@ -136,15 +171,18 @@ class TrainingConfig:
     """A training run. On a CPU two with the same configuration, data and threads are the same."""
 
     output: str = "runs/any2seg"
+    """Folder of the run."""
     seed: int = 0
+    """Of the random weights, and of what each step draws."""
     steps: int = 2000
+    """Optimizer steps of the whole run."""
     batch: int = 8
     """Frames a step, over all processes."""
     size: tuple[int, int] = (256, 144)
     """(width, height) of the modality images."""
     initial: str = "imagenet"
-    """Weights to start from: imagenet, an encoder's file or folder, an Any2Seg checkpoint, or
-    nothing."""
+    """Weights to start from: imagenet, an encoder's file or folder, an Any2Seg checkpoint, or ""
+    for random ones."""
     blend: str = ""
     """An Any2Seg checkpoint that was trained from the same weights as `initial`, which is averaged
     with it: between the two lies what is nearly as good as each at what it does best (WiSE-FT,
@@ -160,8 +198,11 @@ class TrainingConfig:
     device: str = "auto"
     """auto, cuda or cpu; auto is the GPU where there is one."""
     validate_every: int = 200
+    """Steps from one validation, which writes the weights, to the next; the last step has one."""
     checkpoint_every: int = 50
+    """Steps from one state that a run can go on from to the next."""
     threads: int = 0
+    """CPU threads of torch; 0 for its own choice."""
     loaders: int = 0
     """Processes that make batches; 0 for a thread, which keeps up with a CPU. A GPU wants some."""
     graphs: bool = True
@@ -192,13 +233,13 @@ class TrainingConfig:
         return {key: Path(name) for key, name in named.items() if name not in packages}
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "validate_every", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
-        if self.loaders < 0:
-            raise ValueError(f"loaders is {self.loaders}: it must be 0 or more")
-        if not 0 <= self.blend_share <= 1:
-            raise ValueError(f"blend_share is {self.blend_share}: it must be from 0 to 1")
+        _check_ranges(self)
+        shorter = min(self.augmentation.size(self.size))
+        if self.losses.stride > shorter:
+            raise ValueError(
+                f"losses.stride is {self.losses.stride}: it must be {shorter} or less, the shorter "
+                "side of what is trained on"
+            )
         if self.trained not in ("all", "adapters"):
             raise ValueError(f"unknown trained '{self.trained}': use all or adapters")
         if self.trained == "adapters" and not self.network.adapters:
@@ -209,6 +250,16 @@ class TrainingConfig:
             raise ValueError(f"unknown amp '{self.amp}': use none, bf16 or f16")
 
 
+def _check_ranges(config: TrainingConfig) -> None:
+    """ValueError for the first number outside of `RANGES`."""
+    for words, fits, keys in RANGES:
+        for key in keys.split():
+            value = operator.attrgetter(key)(config)
+            if not all(map(fits, value if isinstance(value, tuple) else (value,))):
+                shown = list(value) if isinstance(value, tuple) else value
+                raise ValueError(f"{key} is {shown}: it must be {words}")
+
+
 def load_config(path: Path) -> TrainingConfig:
     """Read a YAML file; errors name the file, the key and what it could be."""
     path = Path(path)
@@ -216,7 +267,7 @@ def load_config(path: Path) -> TrainingConfig:
         raise FileNotFoundError(f"no training configuration at {path}: see config/training/")
     try:
         content = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
     try:
         return config_of(content)
