@@ -6,11 +6,14 @@ import dataclasses
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network.pretrained import load_encoder
+from any2seg_ros.training import lscd
 from any2seg_ros.training.batches import Batch
 from any2seg_ros.training.config import LossConfig
+from any2seg_ros.training.losses import cross_entropy
 from any2seg_ros.training.objective import Objective
 
 VARIANTS = ("full", "random", "single")
@@ -80,3 +83,40 @@ def test_the_full_set_teaches_the_others_only(network, batch) -> None:
     everything = dataclasses.replace(batch, subsets=torch.ones_like(batch.subsets))
     assert losses(network, everything)["distillation"] == pytest.approx(0, abs=1e-5)
     assert losses(network, batch)["distillation"] > 1e-4
+
+
+def test_class_weights_and_hard_pixels_shape_the_cross_entropy(network, batch) -> None:
+    weights = torch.linspace(0.2, 3, 25)
+    maps = network.encode(batch.images, batch.present)
+    logits = network.segment(maps, batch.subsets[0])[0]
+    prediction = F.interpolate(logits, PIXELS[::-1], mode="bilinear", align_corners=False)
+    told = []
+    for given, keep in ((None, 1.0), (weights, 1.0), (None, 0.1), (weights, 0.1)):
+        objective = Objective(LossConfig(variants=("full",), ohem=keep), PIXELS, given)
+        full = dataclasses.replace(batch, variants=("full",), subsets=batch.subsets[:1])
+        amount, count = objective.losses(network, full)["0_full"]
+        expected = cross_entropy(prediction, batch.labels, given, keep)
+        torch.testing.assert_close((amount, count), expected)
+        told.append(round(float(amount / count), 4))
+    assert len(set(told)) == 4
+
+
+def test_scenes_are_distilled_as_much_as_they_are_told_to(network, batch) -> None:
+    seen = []
+
+    def scenes(given: Batch) -> torch.Tensor:
+        seen.append(given)
+        return torch.tensor([[0.9, 0.1, 0.2, 0.3], [0.1, 0.8, 0.1, 0.5]])
+
+    def told(weight: float) -> dict:
+        config = LossConfig(variants=VARIANTS, inter_modal=weight, image_teacher="clip")
+        return Objective(config, PIXELS, scenes=scenes).losses(network, batch)
+
+    amount, count = told(1.0)["inter_modal"]
+    assert seen == [batch] and amount > 0
+    torch.testing.assert_close(told(2.0)["inter_modal"], (2 * amount, count))
+    maps = network.encode(batch.images, batch.present)
+    whole = network.fuse(maps, batch.subsets[0])[0][lscd.SCALE]
+    expected = lscd.inter_modal(maps[lscd.SCALE], whole, scenes(batch))
+    torch.testing.assert_close((amount, count), expected)
+    assert "inter_modal" not in losses(network, batch)

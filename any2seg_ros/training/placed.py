@@ -54,7 +54,7 @@ class PlacedSet:
     def __init__(self, folder: Path) -> None:
         try:
             self._open(folder)
-        except (ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise ValueError(
                 f"the placed frames in {folder} are damaged ({error}): delete the folder, they are "
                 "placed anew"
@@ -95,11 +95,24 @@ def open_placed(
         partial = part_of(folder)
         try:
             partial.mkdir(parents=True, exist_ok=True)
+            _check_space(partial, len(source), target.size)
             _place(source, target.size, partial, progress)
             _move(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return PlacedSet(folder)
+
+
+def _check_space(folder: Path, frames: int, size: tuple[int, int]) -> None:
+    """ValueError where the placed frames do not fit on the disk."""
+    pixels = size[0] * size[1]
+    needed = frames * pixels * (len(Modality) * 3 * 2 + LABEL_SIZE**2)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"{frames} placed frames need {needed / 1e9:.1f} GB, {folder.parent} has "
+            f"{free / 1e9:.1f} GB left: make room there, or set data.cache to a larger disk"
+        )
 
 
 def _code() -> str:

@@ -53,7 +53,7 @@ class MiniLM:
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         vectors = self._model(**tokens).last_hidden_state
         mask = tokens["attention_mask"][..., None]
-        return F.normalize((vectors * mask).sum(1) / mask.sum(1), dim=1).clone()
+        return F.normalize((vectors * mask).sum(1) / mask.sum(1), dim=1)
 
 
 class Clip:
@@ -229,7 +229,7 @@ def _seen(images: Tensor, size: int) -> Tensor:
 def _unit(features: Any) -> Tensor:
     """Unit vectors of what transformers gives: a tensor, or since 5 an output that has one."""
     tensor = features if isinstance(features, Tensor) else features.pooler_output
-    return F.normalize(tensor, dim=1).clone()
+    return F.normalize(tensor, dim=1)
 
 
 def _minilm_folder() -> Path:

@@ -11,18 +11,19 @@ from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.modalities import IGNORE, Modality, Subset, all_subsets, subset_name
 from any2seg_ros.training.placed import PlacedSet
 
-QUICK: tuple[Subset, ...] = (tuple(Modality), *((m,) for m in Modality))
-"""All modalities together, and each alone."""
 PIXELS = 400
 """Pixels of a frame that temperatures are fitted on."""
 BINS = 15
 
 
 def validate(
-    segmenter: Segmenter, placed: PlacedSet, frames: int = 0, subsets: Sequence[Subset] = QUICK
+    segmenter: Segmenter, placed: PlacedSet, frames: int = 0, subsets: Sequence[Subset] = ()
 ) -> dict[str, float]:
-    """mIoU in percent by subset name, over evenly spread frames (all if 0)."""
-    confusions = {subset: Confusion(segmenter.taxonomy) for subset in subsets}
+    """mIoU in percent by subset name, over evenly spread frames (all if 0).
+
+    Without `subsets`: all sensors that the data have together, and each alone.
+    """
+    confusions = {s: Confusion(segmenter.taxonomy) for s in subsets or _quick(placed)}
     for index in chosen(len(placed), frames):
         maps = encode(segmenter, placed, index)
         label = np.asarray(placed.labels[index])
@@ -39,7 +40,8 @@ def validate(
 def fit_temperatures(
     segmenter: Segmenter, placed: PlacedSet, frames: int = 0, seed: int = 0
 ) -> dict[str, float]:
-    """The temperature of every subset with the smallest expected calibration error."""
+    """The temperature with the smallest expected calibration error, of every subset that some
+    labelled frame has."""
     logits: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
     truth: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
     for index in chosen(len(placed), frames):
@@ -54,8 +56,13 @@ def fit_temperatures(
     return {
         subset_name(s): temperature(np.concatenate(logits[s]), np.concatenate(truth[s]))
         for s in logits
-        if logits[s]
+        if any(map(len, truth[s]))
     }
+
+
+def _quick(placed: PlacedSet) -> list[Subset]:
+    sensors = tuple(m for m in Modality if placed.present[:, m].any())
+    return [sensors, *((m,) for m in sensors)]
 
 
 def temperature(logits: np.ndarray, truth: np.ndarray) -> float:

@@ -1,0 +1,74 @@
+"""Validation while training: each subset is scored with its own maps, and only what there is."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from any2seg_ros.modalities import IGNORE, Modality
+from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.training.validation import fit_temperatures, validate
+
+RGB, DEPTH, LIDAR, EVENT = Modality
+
+
+class Placed:
+    """Four frames whose label is class 0 on the left, 1 on the right."""
+
+    def __init__(self, sensors: tuple[Modality, ...]) -> None:
+        self.images = np.zeros((4, 4, 3, 4, 8), np.float16)
+        self.labels = np.zeros((4, 8, 16), np.uint8)
+        self.labels[:, :, 8:] = 1
+        self.present = np.isin(np.arange(4), sensors)[None].repeat(4, 0)
+
+    def __len__(self) -> int:
+        return 4
+
+
+class Fake:
+    """Is right where RGB is among the maps, and says class 0 everywhere else."""
+
+    taxonomy = DELIVER
+
+    def encode(self, images):
+        return {m: m for m in images}
+
+    def fuse(self, maps, size):
+        labels = np.zeros(size[::-1], np.uint8)
+        if RGB in maps:
+            labels[:, size[0] // 2 :] = 1
+        return SimpleNamespace(labels=labels)
+
+    def logits(self, maps):
+        planes = np.zeros((2, 2, 4), np.float32)
+        planes[0] = 2.0
+        return planes, None
+
+
+def test_each_subset_is_scored_with_its_own_maps():
+    told = validate(Fake(), Placed(tuple(Modality)))
+    assert list(told) == ["rgb+depth+lidar+event", "rgb", "depth", "lidar", "event"]
+    assert told["rgb+depth+lidar+event"] == told["rgb"] == 100
+    assert told["depth"] == told["lidar"] == told["event"] == 25
+
+
+def test_sensors_that_the_data_lack_are_not_scored():
+    assert list(validate(Fake(), Placed((RGB, EVENT)))) == ["rgb+event", "rgb", "event"]
+    chosen = validate(Fake(), Placed((RGB, EVENT)), subsets=[(DEPTH,), (RGB,)])
+    assert chosen == {"depth": 0, "rgb": 100}
+
+
+def test_a_sensor_that_a_frame_lacks_costs_its_subset_that_frame():
+    placed = Placed((RGB, EVENT))
+    placed.present[0, RGB] = False
+    assert validate(Fake(), placed)["rgb"] == pytest.approx(75)
+
+
+def test_a_subset_without_a_labelled_pixel_has_no_temperature():
+    placed = Placed((RGB, EVENT))
+    placed.present[1:, EVENT] = False
+    assert set(fit_temperatures(Fake(), placed)) == {"rgb", "event", "rgb+event"}
+    placed.labels[0] = IGNORE
+    assert set(fit_temperatures(Fake(), placed)) == {"rgb"}
