@@ -280,6 +280,10 @@ def test_adapters_alone_are_trained_where_nothing_else_shall_be(place):
     trainer.run(stop_at=2)
     changed = {n for n, t in trainer.network.state_dict().items() if not torch.equal(t, before[n])}
     assert changed == {f"adapters.matrices.{scale}" for scale in range(4)}
+    learned, averaged = trainer.network.state_dict(), trainer.average.state_dict()
+    for name in changed:
+        assert (averaged[name] - before[name]).abs().max() > 0
+        assert (averaged[name] - learned[name]).abs().max() > 0
 
 
 def run_two_processes(path: Path) -> None:
@@ -411,7 +415,9 @@ def test_it_learns(place):
     path = written(
         place, "learns", **changes, optimizer={"rate": 2e-3}, losses={"intra_modal": 0.1}
     )
-    Trainer(load_config(path)).run()
+    trainer = Trainer(load_config(path))
+    assert trainer.objective.class_weights.std() > 0
+    trainer.run()
     curve = losses(place, "learns")
     assert np.mean(curve[-3:]) < 0.85 * np.mean(curve[:3])
     assert rows(place, "learns")[0]["intra_modal"] > 0
