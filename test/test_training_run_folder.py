@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import subprocess
@@ -53,6 +54,15 @@ def test_one_process_trains_in_a_folder(config):
     command = [sys.executable, "-c", script, str(folder.path / "lock")]
     assert subprocess.run(command, timeout=60).returncode == 3
     RunFolder(config, writing=False).begin()  # of several processes, one writes
+
+
+def test_where_files_cannot_be_locked_a_run_is_begun_all_the_same(config, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", unknown)
+    begun(config)
+    assert Path(config.output, "run.json").exists()
 
 
 def test_a_folder_in_use_is_one_clear_message(config, monkeypatch):

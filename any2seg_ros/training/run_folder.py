@@ -22,9 +22,9 @@ FREE = ("output", "threads", "loaders", "device", "graphs", "validate_every", "c
 
 
 class RunFolder:
-    """run.json (configuration, revision, seed, checksums), metrics.jsonl (a line a step and a line
-    a validation), board/ (the same for TensorBoard), state.pt (what is needed to go on) and
-    weights.safetensors.
+    """run.json (configuration, revision, seed, checksums, fingerprints), metrics.jsonl (a line a
+    step and a line a validation), board/ (the same for TensorBoard), state.pt (what is needed to go
+    on) and weights.safetensors.
 
     ValueError where the folder holds another run, or another process is training in it (`lock`).
     Nothing is written where not `writing`: of many processes, one does.
@@ -44,7 +44,7 @@ class RunFolder:
         self._check()
 
     def about(self) -> dict[str, Any]:
-        """What the run is: configuration, revision, seed, and the files it is made from."""
+        """What the run is: configuration, revision, seed, and its files and frames."""
         return {
             "config": _plain(asdict(self._config)),
             "revision": revision(),
@@ -127,12 +127,14 @@ class RunFolder:
         lock = (self.path / "lock").open("w")
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):
             lock.close()
             raise ValueError(
                 f"another process is training in {self.path}: wait for its end, or give another "
                 "output"
             ) from None
+        except OSError:  # a file system without locks
+            pass
         return lock
 
     def _check(self) -> bool:

@@ -190,8 +190,9 @@ class Trainer:
             )
         target = replace(target, taxonomy=self.taxonomy)
         val = open_source(Path(data.val), target, data.val_split)
+        sources = (*train, val)
         self.folder.check_data(
-            {f"{source.name} {source.split}": source.fingerprint for source in (*train, val)}
+            {f"{s.name} {s.split or ''}".strip(): s.fingerprint for s in sources}
         )
         if self.rank:  # the first process fills the cache
             distributed.wait()
