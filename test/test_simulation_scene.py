@@ -15,7 +15,8 @@ from any2seg_ros.sensors.placing import Placer
 from any2seg_ros.simulation import sensors
 from any2seg_ros.simulation.scene import Scene, SceneSpec, Shot
 from any2seg_ros.simulation.settings import EventSettings, SensorSettings
-from any2seg_ros.simulation.town import TEST_SETTINGS, TownSettings, build_town
+from any2seg_ros.simulation.site import TEST_SETTINGS, TownSettings
+from any2seg_ros.simulation.town import build_town
 from any2seg_ros.taxonomy import DELIVER
 
 SIZE = (256, 144)

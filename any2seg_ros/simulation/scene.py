@@ -15,8 +15,9 @@ from any2seg_ros.simulation.events import EventSensor
 from any2seg_ros.simulation.sensors import Sweep
 from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.shading import Lights
+from any2seg_ros.simulation.site import TEST_SETTINGS, TownSettings
 from any2seg_ros.simulation.stage import Snapshot, Stage
-from any2seg_ros.simulation.town import TEST_SETTINGS, TownSettings, build_town
+from any2seg_ros.simulation.town import build_town
 from any2seg_ros.simulation.weather import make_weather
 
 EPOCH = 1_700_000_000 * 10**9
