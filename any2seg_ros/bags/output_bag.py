@@ -13,6 +13,8 @@ from any2seg_ros.files import clear_parts, part_of
 
 NAME = "replay"
 """The bag's files are `replay.mcap` and `metadata.yaml`, whatever its folder is called."""
+NAMESPACE = "/segmenter"
+"""The node's, before its topics ~/."""
 
 
 class OutputBag:
@@ -21,9 +23,8 @@ class OutputBag:
     The same writes give the same bytes. FileExistsError where the folder has another bag.
     """
 
-    def __init__(self, folder: Path, namespace: str = "/segmenter") -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.namespace = namespace
         self._unfinished = part_of(folder / NAME)
         self._file: BagFile
 
@@ -56,7 +57,7 @@ class OutputBag:
         """Write a message of one of the node's topics ~/, recorded at `log_time` (ns)."""
         kind = message.__msgtype__
         data = self._file.serialized(message, kind)
-        self._file.write(f"{self.namespace}/{output}", kind, log_time, data, latched=latched)
+        self._file.write(f"{NAMESPACE}/{output}", kind, log_time, data, latched=latched)
 
 
 def check_folder(folder: Path) -> None:

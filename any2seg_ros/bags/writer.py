@@ -1,7 +1,7 @@
 """Writes sensor data as a ROS 2 bag with the standard messages, without a ROS.
 
 with BagWriter(folder) as bag:
-    bag.transforms({"rgb_camera_optical": base_from_rgb, ...})
+    bag.transforms(stamp, {"rgb_camera_optical": base_from_rgb, ...})
     bag.compressed_image("/rgb/image/compressed", stamp, "rgb_camera_optical", jpeg, "jpeg")
     bag.camera_info("/rgb/camera_info", stamp, "rgb_camera_optical", camera)
 
@@ -151,10 +151,8 @@ class BagWriter:
             is_bigendian=False, events=np.frombuffer(data, np.uint8),
         )  # fmt: skip
 
-    def transforms(
-        self, stamp: int, base_from: dict[str, np.ndarray], base: str = "base_link"
-    ) -> None:
-        """`/tf_static`: the pose float64 (4, 4) of every frame in the frame `base`."""
+    def transforms(self, stamp: int, base_from: dict[str, np.ndarray]) -> None:
+        """`/tf_static`: the pose float64 (4, 4) of every frame in the frame base_link."""
         rows = []
         for child, matrix in base_from.items():
             x, y, z = (float(v) for v in matrix[:3, 3])
@@ -167,7 +165,7 @@ class BagWriter:
             rows.append(
                 self._file.message(
                     "geometry_msgs/msg/TransformStamped",
-                    header=self._file.header(stamp, base),
+                    header=self._file.header(stamp, "base_link"),
                     child_frame_id=child,
                     transform=transform,
                 )  # fmt: skip

@@ -268,8 +268,6 @@ class Sweep:
     time: np.ndarray
     labels: np.ndarray
     """True class of each return, uint8 (n,); IGNORE for fog and rain."""
-    moving: np.ndarray
-    """Whether it came from something that moves, bool (n,)."""
 
 
 def measure_lidar(
@@ -309,14 +307,13 @@ def measure_lidar(
         len(seen.at), np.float32
     )
     labels = snapshot.faces.label[seen.face].astype(np.uint8)
-    moving = snapshot.faces.shape[seen.face, 13] > 0
     intensity = np.clip(
         reflect * (0.35 + 0.65 * seen.facing) * rng.uniform(0.9, 1.1, len(seen.at)), 0, 1
     )
-    at, distance, labels, moving = seen.at[keep], distance[keep], labels[keep], moving[keep]
+    at, distance, labels = seen.at[keep], distance[keep], labels[keep]
     intensity = intensity[keep].astype(np.float32)
-    at, distance, intensity, labels, moving = _clutter(
-        at, distance, intensity, labels, moving, beams * columns, weather, rng
+    at, distance, intensity, labels = _clutter(
+        at, distance, intensity, labels, beams * columns, weather, rng
     )
     # The driver believes the nominal angles.
     believed = local.reshape(-1, 3)[at] * distance[:, None].astype(np.float64)
@@ -328,7 +325,6 @@ def measure_lidar(
         (at // columns).astype(np.uint8),
         (fraction[column] * settings.sector / 360.0 / settings.rate).astype(np.float32),
         labels,
-        moving,
     )
 
 
@@ -395,7 +391,6 @@ def _clutter(
     distance: np.ndarray,
     intensity: np.ndarray,
     labels: np.ndarray,
-    moving: np.ndarray,
     rays: int,
     weather: Weather,
     rng: np.random.Generator,
@@ -403,7 +398,7 @@ def _clutter(
     """Returns of drops: near ones, with little power; they replace what is behind them."""
     share = 0.035 * weather.rain + (0.9 * weather.fog if weather.fog > 0.02 else 0.0)
     if share <= 0:
-        return at, distance, intensity, labels, moving
+        return at, distance, intensity, labels
     drop = np.flatnonzero(rng.random(rays) < share)
     near = (1.5 + rng.exponential(3.0 if weather.rain else 4.5, len(drop))).astype(np.float32)
     behind = np.full(rays, np.inf, np.float32)
@@ -418,5 +413,4 @@ def _clutter(
         np.concatenate([distance[keep], near]),
         np.concatenate([intensity[keep], small]),
         np.concatenate([labels[keep], none]),
-        np.concatenate([moving[keep], np.ones(len(drop), bool)]),
     )

@@ -19,7 +19,7 @@ class Faces(NamedTuple):
     """What shading needs of triangles: shape float32 (f, 16) and label, material int32 (f,).
 
     Columns of shape: uv of the first corner, the edges' uv (2 + 2), normal (3), tint (3), glow,
-    moves (0 or 1), two of padding so that a face is one cache line.
+    three of padding so that a face is one cache line.
     """
 
     shape: np.ndarray
@@ -30,13 +30,11 @@ class Faces(NamedTuple):
     def of(cls, still: Mesh, moving: Mesh) -> Faces:
         """The table of what stands, and after it of what moves, in frames of its own."""
         rows = join([still, moving]).rows
-        return cls(
-            _shapes(rows, len(still)), rows[:, 15].astype(np.int32), rows[:, 16].astype(np.int32)
-        )
+        return cls(_shapes(rows), rows[:, 15].astype(np.int32), rows[:, 16].astype(np.int32))
 
 
 @compiled
-def _shapes(rows, still):
+def _shapes(rows):
     shape = np.zeros((len(rows), 16), np.float32)
     for i in range(len(rows)):
         row = rows[i]
@@ -49,7 +47,6 @@ def _shapes(rows, still):
         length = max(sqrt(x * x + y * y + z * z), 1e-12)
         shape[i, 6], shape[i, 7], shape[i, 8] = x / length, y / length, z / length
         shape[i, 9:13] = row[17:21]
-        shape[i, 13] = 1.0 if i >= still else 0.0
     return shape
 
 

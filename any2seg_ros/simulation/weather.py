@@ -121,11 +121,8 @@ def _f(*values: float) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-def make_weather(condition: str, seed: np.random.SeedSequence, heading: float = 0.0) -> Weather:
-    """The weather of a condition: every drive has its own sun, haze and clouds.
-
-    `heading` is the road's: the sun stands anywhere but behind the vehicle's back at noon.
-    """
+def make_weather(condition: str, seed: np.random.SeedSequence) -> Weather:
+    """The weather of a condition: every drive has its own sun, haze and clouds."""
     if condition not in CONDITIONS:
         raise ValueError(f"unknown condition '{condition}': use some of {', '.join(CONDITIONS)}")
     rng = np.random.default_rng(seed)
