@@ -11,7 +11,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import PointCloud2
 
 from any2seg_ros.bags.file import BagFile
-from any2seg_ros.demo.player import header_stamp, restamp
+from any2seg_ros.bags.stamps import header_stamp, restamp
 from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus
 from any2seg_ros.demo.run import images
 from any2seg_ros.demo.schedule import Phase, schedule

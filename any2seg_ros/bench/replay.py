@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import resource
-import struct
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 
+from any2seg_ros.bags.stamps import header_stamp, restamp
 from any2seg_ros.resources import find
 
 SECTION = "replay"
@@ -53,16 +53,9 @@ def repeat(bag: Path, out: Path, times: int) -> None:
                 if one.topic == LATCHED and index:
                     continue
                 if one.topic != LATCHED:
-                    data = later(bytes(data), index * length)
+                    cdr = bytes(data)
+                    data = restamp(cdr, header_stamp(cdr) + index * length)
                 writer.write(connections[one.id], log_time + index * length, data)
-
-
-def later(cdr: bytes, shift: int) -> bytes:
-    """A serialised message whose first field is a Header, `shift` ns later."""
-    order = "<" if cdr[1] & 1 else ">"
-    seconds, nanoseconds = struct.unpack_from(order + "iI", cdr, 4)
-    stamp = seconds * 10**9 + nanoseconds + shift
-    return cdr[:4] + struct.pack(order + "iI", *divmod(stamp, 10**9)) + cdr[12:]
 
 
 def peak(bag: Path, times: int) -> dict:

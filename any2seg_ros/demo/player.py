@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,27 +11,12 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.rosbag2 import Reader
 
+from any2seg_ros.bags.stamps import header_stamp, restamp
 from any2seg_ros.demo.schedule import Phase
 from any2seg_ros.messages.kinds import TRANSFORMS, message_class
 from any2seg_ros.modalities import Modality
 
 STATIC_TOPIC = "/tf_static"
-STAMP_OFFSET = 4
-"""Bytes before header.stamp in CDR: the encapsulation (OMG DDSI-RTPS, 10.2.1.2)."""
-
-
-def restamp(cdr: bytes, stamp: int) -> bytes:
-    """The serialized message with `header.stamp` = `stamp` (ns); its first field is a Header."""
-    order = "<" if cdr[1] & 1 else ">"
-    moved = struct.pack(order + "iI", *divmod(stamp, 1_000_000_000))
-    return cdr[:STAMP_OFFSET] + moved + cdr[STAMP_OFFSET + 8 :]
-
-
-def header_stamp(cdr: bytes) -> int:
-    """`header.stamp` in ns of a serialized message whose first field is a Header."""
-    order = "<" if cdr[1] & 1 else ">"
-    seconds, nanoseconds = struct.unpack_from(order + "iI", cdr, STAMP_OFFSET)
-    return seconds * 1_000_000_000 + nanoseconds
 
 
 @dataclass(frozen=True)

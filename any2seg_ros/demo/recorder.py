@@ -17,6 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 
 from any2seg_ros.bags import BagFile
+from any2seg_ros.messages import stamp_ns
 from any2seg_ros.modalities import Availability, Modality
 from any2seg_ros.msg import SegmentationStatus
 
@@ -107,14 +108,10 @@ class Recorder:
             self.heard.statuses.append(_status(arrival, deserialize_message(cdr, kind)))
 
 
-def _nanoseconds(stamp: Any) -> int:
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
-
-
 def _image(arrival: int, message: Image) -> HeardImage:
     pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
     return HeardImage(
-        arrival, _nanoseconds(message.header.stamp), message.header.frame_id, pixels.copy()
+        arrival, stamp_ns(message.header.stamp), message.header.frame_id, pixels.copy()
     )
 
 
@@ -126,5 +123,5 @@ def _status(arrival: int, message: SegmentationStatus) -> HeardStatus:
             weights[modality] = row.weight
         if row.reason:
             reasons[modality] = row.reason
-    stamp = _nanoseconds(message.header.stamp)
+    stamp = stamp_ns(message.header.stamp)
     return HeardStatus(arrival, stamp, weights, reasons, message.mean_confidence)
