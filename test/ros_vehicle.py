@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import struct
 import subprocess
-import sys
 import threading
 import time
 from array import array
@@ -28,6 +26,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import LabelInfo
 
+from any2seg_ros.demo import process
 from any2seg_ros.messages import info_fields, stamp_ns
 from any2seg_ros.modalities import Availability, Camera, Modality
 from any2seg_ros.msg import SegmentationStatus
@@ -276,36 +275,17 @@ def _link(modality: Modality) -> TransformStamped:
     return link
 
 
-class NodeProcess:
-    """The node as a process of its own, ended on leaving the context."""
+class NodeProcess(process.NodeProcess):
+    """The demo's process of the node, on one thread, and any signal may end it."""
 
     def __init__(self, log: Path, *arguments: str) -> None:
-        self.log = log
-        with open(log, "wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "any2seg_ros.node.segmenter", "--ros-args", *arguments],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
-
-    def __enter__(self) -> NodeProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end(signal.SIGINT)
+        super().__init__(log, ["--ros-args", *arguments], {"OMP_NUM_THREADS": "1"})
 
     @property
-    def lives(self) -> bool:
-        return self.process.poll() is None
+    def process(self) -> subprocess.Popen:
+        """What the system knows of it."""
+        return self._process
 
     def end(self, number: int) -> int:
         """Send a signal; the exit code, -9 if it did not care."""
-        if self.lives:
-            self.process.send_signal(number)
-        try:
-            return self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
+        return self.stop(20.0, number)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,17 @@ if TYPE_CHECKING:
 
 
 class NodeProcess:
-    """`python -m any2seg_ros.node.segmenter`, its output in `log`; ended on leaving the context."""
+    """`python -m any2seg_ros.node.segmenter`, its output in `log`; ended on leaving the context.
 
-    def __init__(self, log: Path, arguments: Sequence[str]) -> None:
+    `variables` are added to its environment.
+    """
+
+    def __init__(
+        self, log: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> None:
         self.log = log
         self.exit_code: int | None = None
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
         self._command = [sys.executable, "-m", "any2seg_ros.node.segmenter", *arguments]
 
     def __enter__(self) -> Self:
@@ -30,7 +36,7 @@ class NodeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=self._environment,
                 start_new_session=True,
             )
         return self
@@ -38,9 +44,14 @@ class NodeProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def lives(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
     def check(self) -> None:
         """ChildProcessError with the end of the log if the node has ended by itself."""
-        if self._process.poll() is None:
+        if self.lives:
             return
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
         raise ChildProcessError(
@@ -48,10 +59,10 @@ class NodeProcess:
             f"the end of {self.log}:\n{tail}"
         )
 
-    def stop(self, patience: float = 15.0) -> int:
-        """Ctrl-C, and after `patience` seconds the axe; the exit code."""
+    def stop(self, patience: float = 15.0, number: int = signal.SIGINT) -> int:
+        """Ctrl-C or another signal, and after `patience` seconds the axe; the exit code."""
         if self.exit_code is None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(number)
             try:
                 self.exit_code = self._process.wait(patience)
             except subprocess.TimeoutExpired:
