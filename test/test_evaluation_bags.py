@@ -54,6 +54,18 @@ def test_a_bag_with_labels_is_evaluated_and_its_incomplete_frames_are_counted(
     assert report["frames"] + sum(report["left_out"].values()) >= 5
 
 
+def test_progress_never_counts_past_its_total(segmenter, drive, tmp_path, monkeypatch):
+    told = []
+    source = open_source(drive, Target.of(segmenter))
+    monkeypatch.setattr(source, "_length", 2)
+    config = EvaluationConfig(modalities=source.modalities, robustness=(), latency_frames=0)
+    evaluate(
+        segmenter, source, config, "tiny", tmp_path, progress=lambda *done: told.append(done[:2])
+    )
+    assert told[0] == (1, 2) and len(told) > 2
+    assert all(done <= total for done, total in told)
+
+
 def test_events_that_are_pictures_in_a_bag_are_no_stream_of_packets(drive):
     def sliced(topics):
         walk = BagWalk(drive, Preparation((64, 64), PlacingConfig()), topics)
@@ -150,7 +162,7 @@ def test_topics_are_given_by_role():
     assert parse_topics(["RGB=/left", "label=/truth"]) == {"rgb": "/left", "label": "/truth"}
     with pytest.raises(ValueError, match="'rgb' names no topic"):
         parse_topics(["rgb"])
-    with pytest.raises(ValueError, match="unknown modality"):
+    with pytest.raises(ValueError, match="unknown modality 'radar'.*event, or label$"):
         parse_topics(["radar=/x"])
 
 

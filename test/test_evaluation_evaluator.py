@@ -176,15 +176,6 @@ def test_a_frame_that_is_cut_short_is_in_no_table(segmenter, monkeypatch, method
     assert report_of(evaluator, partial=True) == report_of(alone, partial=True)
 
 
-def test_an_evaluation_cut_short_before_its_first_frame_says_so(segmenter):
-    evaluator = Evaluator(segmenter, QUICK)
-    with pytest.raises(ValueError, match="^interrupted before the first frame was scored$"):
-        report_of(evaluator, partial=True)
-    evaluator.leave_out("no ground truth")
-    with pytest.raises(ValueError, match=r"was scored \(1 x no ground truth\)$"):
-        report_of(evaluator, partial=True)
-
-
 def test_data_without_a_labelled_pixel_are_one_error(segmenter):
     one = sample(0)
     one.label[:] = 255
@@ -201,6 +192,17 @@ def test_a_frame_that_lacks_a_modality_is_left_out_and_the_reason_is_counted(seg
         "incomplete, no event (event: missing)": 1,
         "incomplete, no rgb (rgb: black image)": 1,
     }
+
+
+def test_of_frames_that_are_left_out_one_is_named_whoever_met_it_first(segmenter):
+    first, second = (evaluate(segmenter, [sample(i)]) for i in range(2))
+    first.tally.leave_out("a file is missing", "b.png is missing")
+    second.tally.leave_out("a file is missing", "a.png is missing")
+    second.tally.leave_out("no ground truth")
+    second.tally += first.tally
+    report = report_of(second, notes=["limited"])
+    assert report["left_out"] == {"a file is missing": 2, "no ground truth": 1}
+    assert report["notes"] == ["limited", "a file is missing, for example: a.png is missing"]
 
 
 def test_two_modalities_have_three_subsets(segmenter):
@@ -238,6 +240,14 @@ def test_a_frame_with_a_label_that_is_no_class_is_left_out(segmenter):
     report = report_of(evaluate(segmenter, [sample(0), spoiled]))
     assert report["frames"] == 1
     assert report["left_out"] == {"label 25 is no class of deliver": 1}
+
+
+def test_a_report_is_read_from_its_folder_too(segmenter, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"no report at {tmp_path}/report.json: name"):
+        summary.load(tmp_path)
+    report = report_of(evaluate(segmenter, [sample(0)]))
+    (tmp_path / "report.json").write_text(summary.dumps(report))
+    assert summary.load(tmp_path) == summary.load(tmp_path / "report.json") == report
 
 
 def test_what_is_no_report_is_said():

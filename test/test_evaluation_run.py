@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +24,7 @@ from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
 from any2seg_ros.evaluation.run import Share, _walk, evaluate
 from any2seg_ros.evaluation.tally import Tally
+from any2seg_ros.modalities import parse_subset
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
@@ -67,8 +70,16 @@ def data(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture
+def copy(data, tmp_path) -> Path:
+    """The same six frames, to be spoiled."""
+    return shutil.copytree(data, tmp_path / "data")
+
+
 def run(segmenter, data, model, out, config=QUICK, limit=0, **rest) -> dict:
-    source = open_source(data, Target.of(segmenter), "val", limit)
+    wanted = () if len(config.modalities) == 4 else config.modalities
+    target = Target.of(segmenter)
+    source = open_source(data, target, "val", limit, wanted=wanted, leave_out=True)
     return evaluate(segmenter, source, config, str(model), out, **rest)
 
 
@@ -181,16 +192,61 @@ def test_a_limit_spreads_over_the_data_and_is_noted(segmenter, data, model, tmp_
     assert report["notes"] == ["limited to 3 of 6 frames"]
 
 
-def test_a_missing_file_of_the_data_is_one_clear_error(segmenter, data, model, tmp_path):
-    missing = data / "lidar" / "sun" / "val" / "MAP_1_point1" / "000001_lidar_front.png"
-    content = missing.read_bytes()
+def file_of(data: Path, kind: str, word: str, frame: int) -> Path:
+    return data / kind / "sun" / "val" / "MAP_1_point1" / f"{frame:06d}_{word}_front.png"
+
+
+def test_a_frame_with_a_missing_or_damaged_file_is_left_out_and_named(
+    segmenter, copy, model, tmp_path
+):
+    missing, damaged = file_of(copy, "lidar", "lidar", 1), file_of(copy, "event", "event", 0)
+    unlabelled = next((copy / "semantic" / "fog").rglob("*.png"))
     missing.unlink()
-    try:
-        with pytest.raises(FileNotFoundError, match="000001_lidar_front.png is missing"):
-            run(segmenter, data, model, tmp_path)
-        assert not (tmp_path / "report.json").exists()
-    finally:
-        missing.write_bytes(content)
+    damaged.write_bytes(b"no picture")
+    unlabelled.unlink()
+    report = run(segmenter, copy, model, tmp_path)
+    assert report["frames"] == 3
+    assert report["left_out"] == {
+        "a file cannot be read": 1,
+        "a file is missing": 1,
+        "no ground truth": 1,
+    }
+    said = dict(note.split(", for example: ") for note in report["notes"])
+    for reason, path in zip(report["left_out"], (damaged, missing, unlabelled), strict=True):
+        assert said[reason].startswith(str(path))
+
+
+def test_frames_that_are_all_left_out_are_one_error_that_names_a_file(
+    segmenter, copy, model, tmp_path
+):
+    shutil.rmtree(copy / "hha")
+    with pytest.raises(ValueError, match="evaluated: 6 x a file is missing .*hha.* is missing"):
+        run(segmenter, copy, model, tmp_path)
+    assert not (tmp_path / "report.json").exists()
+    shutil.rmtree(copy / "semantic")
+    with pytest.raises(ValueError, match="evaluated: 6 x no ground truth .*semantic.* is missing"):
+        run(segmenter, copy, model, tmp_path)
+
+
+def test_files_of_sensors_that_are_not_wanted_are_not_read(segmenter, copy, model, tmp_path):
+    shutil.rmtree(copy / "hha")
+    config = replace(QUICK, modalities=parse_subset("lidar+event"), robustness=())
+    report = run(segmenter, copy, model, tmp_path, config)
+    assert report["frames"] == 6 and not report["left_out"]
+    assert list(report["subsets"]) == ["lidar", "event", "lidar+event"]
+
+
+def test_an_interrupt_before_the_first_frame_is_scored_leaves_no_report(
+    segmenter, copy, model, tmp_path
+):
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+
+    for label in (copy / "semantic").rglob("*.png"):
+        label.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run(segmenter, copy, model, tmp_path, progress=interrupt)
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_what_is_no_data_is_refused_by_name(segmenter, data, tmp_path):
@@ -198,7 +254,9 @@ def test_what_is_no_data_is_refused_by_name(segmenter, data, tmp_path):
         open_source(tmp_path / "nowhere", Target.of(segmenter))
     with pytest.raises(ValueError, match="is no data set that is known"):
         open_source(tmp_path, Target.of(segmenter))
-    with pytest.raises(FileNotFoundError, match="no frames at .*test"):
+    with pytest.raises(ValueError, match=f"and no bag; give {data}$"):
+        open_source(data / "img" / "sun", Target.of(segmenter))
+    with pytest.raises(FileNotFoundError, match="no frames at .*test.*its splits are val$"):
         open_source(data, Target.of(segmenter), "test")
 
 

@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         compare: Annotated[
             tuple[Path, Path] | None,
-            typer.Option(help="Instead: two report.json side by side."),
+            typer.Option(help="Instead: two report.json, or their folders, side by side."),
         ] = None,
     ) -> None:
         """Score a network for every subset of its sensors.
@@ -84,10 +84,14 @@ def register(app: typer.Typer) -> None:
         path = model or find(DEFAULT_MODEL)
         share = Share.from_environment()
         segmenter = Segmenter.open(EngineConfig(str(path), engine, device, threads))
-        source = open_source(data, Target.of(segmenter), split, limit, labels, topic or ())
+        wanted = parse_subset(modalities) if modalities else ()
+        target = Target.of(segmenter)
+        source = open_source(
+            data, target, split, limit, labels, topic or (), wanted, leave_out=True
+        )
         config = EvaluationConfig(
             protocol=protocol,
-            modalities=parse_subset(modalities) if modalities else source.modalities,
+            modalities=wanted or source.modalities,
             robustness=_words(robustness),
             seed=seed,
             latency_frames=latency_frames,

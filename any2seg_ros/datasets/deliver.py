@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from any2seg_ros.datasets.files import read_array, read_image, read_rgb
-from any2seg_ros.modalities import IGNORE, Camera, Events, Frame, Measurement, Modality
+from any2seg_ros.datasets.files import other_splits, read_array, read_image, read_label, read_rgb
+from any2seg_ros.modalities import IGNORE, Camera, Events, Frame, Measurement, Modality, Subset
 from any2seg_ros.taxonomy import DELIVER
 
 CONDITIONS = ("cloud", "fog", "night", "rain", "sun")
@@ -34,16 +34,18 @@ class DeliverData:
 
     taxonomy = DELIVER
 
-    def __init__(self, root: Path, split: str) -> None:
-        self.modalities: tuple[Modality, ...] = tuple(Modality)
+    def __init__(self, root: Path, split: str, wanted: Subset = ()) -> None:
+        self.modalities: tuple[Modality, ...] = wanted or tuple(Modality)
         self.notes: list[str] = []
         self.root = Path(root)
         self.split = split
         self.frames = sorted(self._find())
         if not self.frames:
-            raise FileNotFoundError(
-                f"no frames at {self.root}/img/<condition>/{split}/<scene>/*_rgb_front.png: "
+            mend = other_splits(self.root, "img/*/*") or (
                 "give the root of a data set in DELIVER's folders (any2seg simulate makes one)"
+            )
+            raise FileNotFoundError(
+                f"no frames at {self.root}/img/<condition>/{split}/<scene>/*_rgb_front.png: {mend}"
             )
 
     def __len__(self) -> int:
@@ -85,6 +87,11 @@ class DeliverData:
             measurements = self._ready(condition, scene, frame, label.shape)
         return Frame.of(*measurements, label=label, name=self.name(index))
 
+    @property
+    def _read(self) -> Subset:
+        """The sensors that are read: the wanted ones, and the camera's pictures for people."""
+        return tuple(sorted({Modality.RGB, *self.modalities}))
+
     def _find(self) -> Iterator[tuple[str, str, str]]:
         for condition in CONDITIONS:
             for path in (self.root / "img" / condition / self.split).glob("*/*_rgb_front.png"):
@@ -96,38 +103,51 @@ class DeliverData:
 
     def _label(self, index: int) -> np.ndarray:
         path = self._path("semantic", "semantic", *self.frames[index])
-        raw = read_image(path, cv2.IMREAD_UNCHANGED)
+        raw = read_label(path, cv2.IMREAD_UNCHANGED)
         # DELIVER's first channel, red, is OpenCV's third, whether alpha follows or not.
         return decode_label(raw if raw.ndim == 2 else raw[..., 2])
 
     def _ready(
         self, condition: str, scene: str, frame: str, shape: tuple[int, ...]
     ) -> Iterator[Measurement]:
-        for modality, (kind, word) in _FOLDERS.items():
+        for modality in self._read:
+            kind, word = _FOLDERS[modality]
             image = read_rgb(self._path(kind, word, condition, scene, frame))
             if image.shape[:2] != shape:
                 image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_NEAREST)
             yield Measurement(modality, 1, image)
 
     def _raw(self, condition: str, scene: str, frame: str, sensors: dict) -> Iterator[Measurement]:
-        stamp = sensors["stamps"][frame]
-        rgb = read_rgb(self._path("img", "rgb", condition, scene, frame))
-        files = self._raw_files(condition, scene, frame)
-        depth = read_image(files["depth"], cv2.IMREAD_UNCHANGED)
-        lidar = read_array(files["lidar"])
-        raw = read_array(files["event"])
-        geometry = {Modality.parse(name): sensors[name] for name in ("rgb", "depth", "event")}
-        camera = _camera(geometry[Modality.EVENT]["camera"])
-        events = Events(raw["t"], raw["x"], raw["y"], raw["p"], camera.width, camera.height)
-        for modality, data in zip(Modality, (rgb, depth, lidar, events), strict=True):
-            sensor = sensors[modality.label]
-            yield Measurement(
-                modality,
-                stamp,
-                data,
-                _camera(sensor["camera"]) if sensor["camera"] else None,
-                np.array(sensor["reference_from_sensor"], np.float64),
-            )
+        try:
+            for modality in self._read:
+                sensor = sensors[modality.label]
+                camera = _camera(sensor["camera"]) if sensor["camera"] else None
+                yield Measurement(
+                    modality,
+                    sensors["stamps"][frame],
+                    self._raw_data(modality, condition, scene, frame, camera),
+                    camera,
+                    np.array(sensor["reference_from_sensor"], np.float64),
+                )
+        except KeyError as error:
+            folder = self._calibration_file(condition, scene).parent
+            raise ValueError(
+                f"{folder} has no {error} for frame {frame}: make the data set again"
+            ) from None
+
+    def _raw_data(
+        self, modality: Modality, condition: str, scene: str, frame: str, camera: Camera | None
+    ) -> np.ndarray | Events:
+        if modality == Modality.RGB:
+            return read_rgb(self._path("img", "rgb", condition, scene, frame))
+        file = self._raw_files(condition, scene, frame)[modality.label]
+        if modality == Modality.DEPTH:
+            return read_image(file, cv2.IMREAD_UNCHANGED)
+        raw = read_array(file)
+        if modality == Modality.LIDAR:
+            return raw
+        assert camera is not None
+        return Events(raw["t"], raw["x"], raw["y"], raw["p"], camera.width, camera.height)
 
     def _raw_files(self, condition: str, scene: str, frame: str) -> dict[str, Path]:
         folder = self._calibration_file(condition, scene).parent

@@ -9,14 +9,37 @@ import cv2
 import numpy as np
 
 
-def read_image(path: Path, flags: int) -> np.ndarray:
-    """An image as OpenCV reads it; FileNotFoundError or ValueError name the file and the mend."""
+class NoLabel(FileNotFoundError):
+    """A frame has no ground truth."""
+
+
+def existing(path: Path) -> Path:
+    """The path of a file that is there; FileNotFoundError names one that is not."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the data set is not complete")
-    image = cv2.imread(str(path), flags)
+    return path
+
+
+def other_splits(root: Path, folders: str) -> str:
+    """Which splits the folders at a pattern are, as a mend; nothing where there are none."""
+    splits = sorted({folder.name for folder in root.glob(folders) if folder.is_dir()})
+    return f"its splits are {', '.join(splits)}" if splits else ""
+
+
+def read_image(path: Path, flags: int) -> np.ndarray:
+    """An image as OpenCV reads it; FileNotFoundError or ValueError name the file and the mend."""
+    image = cv2.imread(str(existing(path)), flags)
     if image is None:
         raise ValueError(f"{path} is no readable image: fetch or make it again")
     return image
+
+
+def read_label(path: Path, flags: int) -> np.ndarray:
+    """`read_image` of the ground truth; NoLabel where it is missing."""
+    try:
+        return read_image(path, flags)
+    except FileNotFoundError as error:
+        raise NoLabel(*error.args) from None
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -26,8 +49,7 @@ def read_rgb(path: Path) -> np.ndarray:
 
 def read_array(path: Path) -> Any:
     """The array of an .npy file, or those of an .npz file by name."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: the data set is not complete")
+    existing(path)
     try:
         loaded = np.load(path, allow_pickle=False)
         return dict(loaded) if path.suffix == ".npz" else loaded

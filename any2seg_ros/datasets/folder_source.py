@@ -7,18 +7,28 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from any2seg_ros.datasets.files import NoLabel
 from any2seg_ros.datasets.samples import DataSet, LeftOut, Sample, Target
 from any2seg_ros.modalities import Camera, Modality
 from any2seg_ros.sensors import Placer
 
 
 class FolderSource:
-    """See `Source`; `limit` spreads fewer frames over the whole of the data set."""
+    """See `Source`; `limit` spreads fewer frames over the whole of the data set.
+
+    A file that is missing or cannot be read is an error, or with `leave_out` costs its frame.
+    """
 
     apart = True
 
     def __init__(
-        self, data: DataSet, target: Target, name: str, split: str, limit: int = 0
+        self,
+        data: DataSet,
+        target: Target,
+        name: str,
+        split: str,
+        limit: int = 0,
+        leave_out: bool = False,
     ) -> None:
         if target.taxonomy is not None and data.taxonomy.name != target.taxonomy.name:
             raise ValueError(
@@ -32,6 +42,7 @@ class FolderSource:
         self.taxonomy = data.taxonomy
         self._data = data
         self._target = target
+        self._leave_out = leave_out
         self._placers: dict[Camera, Placer] = {}
         count = len(data)
         if limit and limit < count:
@@ -47,12 +58,19 @@ class FolderSource:
     def samples(self, rank: int, world: int) -> Iterator[Sample | LeftOut]:
         """See `Source.samples`."""
         for index in self._indices[rank::world]:
-            yield self._sample(index)
+            yield self._sample_or_not(index)
 
-    def _sample(self, index: int) -> Sample | LeftOut:
+    def _sample_or_not(self, index: int) -> Sample | LeftOut:
+        try:
+            return self._sample(index)
+        except (ValueError, OSError) as error:
+            if not self._leave_out:
+                raise
+            return LeftOut(_why(error), str(error))
+
+    def _sample(self, index: int) -> Sample:
         frame = self._data[index]
-        if frame.label is None:
-            return LeftOut("no ground truth")
+        assert frame.label is not None
         placed = self._placer(self._data.reference(index)).place(frame)
         rgb = frame.measurements.get(Modality.RGB)
         return Sample(
@@ -68,6 +86,13 @@ class FolderSource:
         if reference not in self._placers:
             self._placers[reference] = Placer(reference, self._target.size, self._target.placing)
         return self._placers[reference]
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a frame, without the file: what is counted, so that few are."""
+    if isinstance(error, NoLabel):
+        return "no ground truth"
+    return f"a file {'is missing' if isinstance(error, FileNotFoundError) else 'cannot be read'}"
 
 
 def _fingerprint(data: DataSet, indices: list[int]) -> str:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class DataSet(Protocol):
     """Frames with labels, by index; all of a split.
 
-    modalities: the sensors that the data have. notes: what a reader of results must know of them.
+    modalities: the sensors that the data have, or those of them that are wanted. notes: what a
+    reader of results must know of them.
     """
 
     taxonomy: Taxonomy
@@ -30,7 +31,10 @@ class DataSet(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Frame:
-        """The frame with its measurements and its label; errors name the file and the mend."""
+        """The frame with its label and the measurements of `modalities` and the camera.
+
+        OSError and ValueError name the file and the mend, `files.NoLabel` a label that is missing.
+        """
 
     def name(self, index: int) -> str:
         """What identifies the frame in the data set."""
@@ -82,9 +86,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A frame that cannot be scored, and why."""
+    """A frame that cannot be scored, and why; `example` is what is true of this one alone."""
 
     reason: str
+    example: str = ""
 
 
 class Source(Protocol):

@@ -12,7 +12,7 @@ from any2seg_ros.datasets.deliver import DeliverData
 from any2seg_ros.datasets.folder_source import FolderSource
 from any2seg_ros.datasets.muses import MusesData
 from any2seg_ros.datasets.samples import DataSet, Source, Target
-from any2seg_ros.modalities import Modality
+from any2seg_ros.modalities import Modality, Subset
 
 BAG_FILES = (".mcap", ".db3")
 
@@ -24,10 +24,14 @@ def open_source(
     limit: int = 0,
     labels: Path | None = None,
     topics: Sequence[str] = (),
+    wanted: Subset = (),
+    leave_out: bool = False,
 ) -> Source:
     """Open what is at `path`; FileNotFoundError or ValueError say what is wrong.
 
-    `labels` and `topics` (`rgb=/camera/image_raw`) are for bags, `split` for data sets.
+    `labels` and `topics` (`rgb=/camera/image_raw`) are for bags, the others for data sets: `split`,
+    the sensors that are `wanted` (all that there are by default), and `leave_out`, see
+    `FolderSource`.
     """
     if not path.exists():
         raise FileNotFoundError(f"no data at {path}: make some with `any2seg simulate`")
@@ -36,18 +40,26 @@ def open_source(
         return BagSource(str(path), bags, target, limit, labels, parse_topics(topics))
     if labels or topics:
         raise ValueError(f"{path} is no bag: --labels and --topic are for bags")
-    return FolderSource(open_data(path, split), target, str(path), split, limit)
+    data = open_data(path, split, wanted)
+    return FolderSource(data, target, str(path), split, limit, leave_out)
 
 
-def open_data(root: Path, split: str) -> DataSet:
-    """The split of the data set at `root`: DELIVER's folders (Streets too) or MUSES."""
-    if (root / "img").is_dir():
-        return DeliverData(root, split)
-    if (root / "frame_camera").is_dir():
-        return MusesData(root, split)
+def open_data(root: Path, split: str, wanted: Subset = ()) -> DataSet:
+    """The split of the data set at `root`: DELIVER's folders (Streets too) or MUSES.
+
+    wanted: the sensors whose files are read; all that there are by default.
+    """
+    known: dict[str, type[DeliverData] | type[MusesData]] = {
+        "img": DeliverData,
+        "frame_camera": MusesData,
+    }
+    for folder, kind in known.items():
+        if (root / folder).is_dir():
+            return kind(root, split, wanted)
+    above = next((p.parent for p in (root, *root.parents) if p.name in known), None)
     raise ValueError(
         f"{root} is no data set that is known: it has neither img/ (DELIVER, Streets) nor "
-        "frame_camera/ (MUSES), and no bag"
+        f"frame_camera/ (MUSES), and no bag{f'; give {above}' if above else ''}"
     )
 
 
@@ -76,6 +88,13 @@ def parse_topics(texts: Iterable[str]) -> dict[str, str]:
         if not equals or not topic.startswith("/"):
             raise ValueError(f"'{text}' names no topic: write rgb=/camera/image_raw")
         if role != LABEL:
-            role = Modality.parse(role).label
+            role = _sensor(role)
         topics[role] = topic
     return topics
+
+
+def _sensor(role: str) -> str:
+    try:
+        return Modality.parse(role).label
+    except ValueError as error:
+        raise ValueError(f"{error}, or {LABEL}") from None

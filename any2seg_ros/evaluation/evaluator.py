@@ -83,11 +83,11 @@ class Evaluator:
         """
         lacking = [m for m in self.config.modalities if m not in sample.images]
         if lacking:
-            self.leave_out(_why(sample, lacking))
+            self.tally.leave_out(_why(sample, lacking))
             return None
         wrong = no_class(sample.label, len(self.segmenter.taxonomy))
         if wrong is not None:
-            self.leave_out(f"label {wrong} is no class of {self.segmenter.taxonomy.name}")
+            self.tally.leave_out(f"label {wrong} is no class of {self.segmenter.taxonomy.name}")
             return None
         images = {m: sample.images[m] for m in self.config.modalities}
         size = (sample.label.shape[1], sample.label.shape[0])
@@ -109,10 +109,6 @@ class Evaluator:
         both += frame
         self.tally = both
         return miou
-
-    def leave_out(self, reason: str) -> None:
-        """Count a frame that cannot be scored, and why."""
-        self.tally.left_out[reason] += 1
 
     def _new_tally(self) -> Tally:
         return Tally(len(self.segmenter.taxonomy), self.config.modalities)

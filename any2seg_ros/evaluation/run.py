@@ -51,8 +51,8 @@ def evaluate(
     """Score the source's frames and write report.json and report.html to `out`.
 
     The report is returned by process 0, None by the others. Ctrl-C ends the walk early: the report
-    is then of the frames scored so far and marked partial; once the walk has ended it does nothing.
-    ValueError if no frame could be scored.
+    is then of the frames scored so far and marked partial; KeyboardInterrupt where that is none.
+    Once the walk has ended it does nothing. ValueError if no frame could be scored.
     """
     evaluator = Evaluator(segmenter, config)
     if share.rank == 0:
@@ -66,6 +66,8 @@ def evaluate(
         tally = gathered[0][0]
         for other, _, _ in gathered[1:]:
             tally += other
+        if context.partial and not tally.frames:
+            raise KeyboardInterrupt
         return _write(tally, context, out)
 
 
@@ -98,17 +100,17 @@ def _context(
 
 def _walk(evaluator: Evaluator, source: Source, share: Share, progress: Progress) -> bool:
     """Score this process's frames; whether Ctrl-C cut it short."""
-    total = -(-len(source) // share.world)
+    expected = -(-len(source) // share.world)
     interrupt = Interrupt()
     try:
         for done, sample in enumerate(source.samples(share.rank, share.world), start=1):
             with interrupt.held():
                 if isinstance(sample, LeftOut):
-                    evaluator.leave_out(sample.reason)
+                    evaluator.tally.leave_out(sample.reason, sample.example)
                     miou = None
                 else:
                     miou = evaluator.add(sample)
-            progress(done, total, miou)
+            progress(done, max(expected, done) if expected else 0, miou)
     except KeyboardInterrupt:
         return True
     return False

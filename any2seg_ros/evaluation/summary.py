@@ -91,7 +91,10 @@ def summarize(tally: Tally, context: Context) -> dict[str, Any]:
         "modalities": [m.label for m in tally.modalities],
         "seed": context.seed,
         "partial": context.partial,
-        "notes": list(context.notes),
+        "notes": [
+            *context.notes,
+            *(f"{why}, for example: {one}" for why, one in sorted(tally.examples.items())),
+        ],
         "frames": tally.frames,
         "left_out": dict(sorted(tally.left_out.items())),
         "subsets": {
@@ -115,10 +118,10 @@ def summarize(tally: Tally, context: Context) -> dict[str, Any]:
 
 
 def _check_counts(tally: Tally, context: Context) -> None:
-    reasons = "; ".join(f"{count} x {reason}" for reason, count in tally.left_out.items())
-    if not tally.frames and context.partial:
-        left_out = f" ({reasons})" if reasons else ""
-        raise ValueError(f"interrupted before the first frame was scored{left_out}")
+    reasons = "; ".join(
+        f"{count} x {reason}" + (f" ({tally.examples[reason]})" if reason in tally.examples else "")
+        for reason, count in tally.left_out.items()
+    )
     if not tally.frames:
         raise ValueError(f"no frame could be evaluated: {reasons or 'the data is empty'}")
     if not tally.subsets[tally.full].confusion.pixels:
@@ -200,7 +203,12 @@ def _strict(value: Any) -> Any:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a report.json; ValueError names the file and what is wrong with it."""
+    """Read a report.json, or that of a folder; OSError and ValueError name it and the mend."""
+    path = path / "report.json" if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no report at {path}: name a report.json of `any2seg evaluate` or its folder"
+        )
     try:
         report = json.loads(path.read_text())
     except json.JSONDecodeError as error:

@@ -72,6 +72,7 @@ class Tally:
 
     conditions: by condition or failure case, then by subset. rmm: by zeroed fraction, then by the
     subset that is intact. nm: by noise level, all modalities. left_out: frames by reason.
+    examples: by reason, what is true of one of these frames alone, first in alphabetical order.
     """
 
     def __init__(self, classes: int, modalities: Sequence[Modality] = tuple(Modality)) -> None:
@@ -86,6 +87,7 @@ class Tally:
         self.rmm: dict[float, dict[Subset, Confusion]] = {}
         self.nm: dict[str, Confusion] = {}
         self.left_out: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
         self.extremes = Extremes()
 
     @property
@@ -114,6 +116,12 @@ class Tally:
                     table[subset] = Confusion(self.classes, confusion.matrix)
         return alone[self.full].miou()
 
+    def leave_out(self, reason: str, example: str = "") -> None:
+        """Count a frame that cannot be scored, and why."""
+        self.left_out[reason] += 1
+        if example:
+            self.examples[reason] = min(example, self.examples.get(reason, example))
+
     def add_rmm(
         self, label: np.ndarray, fraction: float, found: Mapping[Subset, Segmentation]
     ) -> None:
@@ -131,6 +139,8 @@ class Tally:
             raise ValueError("tallies of other classes or modalities do not add up")
         self.frames += other.frames
         self.left_out += other.left_out
+        for reason, example in other.examples.items():
+            self.examples[reason] = min(example, self.examples.get(reason, example))
         self.condition_frames += other.condition_frames
         for subset, score in other.subsets.items():
             self.subsets[subset] += score
