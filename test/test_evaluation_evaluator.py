@@ -146,6 +146,25 @@ def test_nm_segments_the_noisy_images_of_all_modalities(segmenter):
     assert apart(tally.nm["mid"], segmenter.segment(one.images, (96, 72)), one.label) > 200
 
 
+def test_a_sensor_s_noise_does_not_depend_on_which_others_are_evaluated(segmenter, monkeypatch):
+    def given(*modalities: Modality) -> list[dict]:
+        calls, encode = [], segmenter.encode
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                segmenter, "encode", lambda images: calls.append(images) or encode(images)
+            )
+            config = EvaluationConfig(modalities=modalities, latency_frames=0)
+            evaluate(segmenter, [sample(0)], config)
+        return calls
+
+    few, all_four = given(Modality.DEPTH, Modality.EVENT), given(*Modality)
+    assert len(few) == len(all_four) == 7  # as it is, three times RMM, three times NM
+    for two, four in zip(few, all_four, strict=True):
+        assert set(two) == {Modality.DEPTH, Modality.EVENT}
+        for modality, image in two.items():
+            np.testing.assert_array_equal(image, four[modality])
+
+
 def test_the_deliver_convention_counts_an_absent_class_as_zero():
     tally = Tally(25, (Modality.RGB,))
     label = np.array([[0, 0, 1, 1, 255]], np.uint8)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from any2seg_ros.modalities import Events, Modality
+from any2seg_ros.sensors.rgb import IMAGENET_MEAN, IMAGENET_STD
 
 Rng = np.random.Generator
 
@@ -224,8 +225,8 @@ def generator(seed: int, *key: int) -> Rng:
 
 SALT_AND_PEPPER = {"low": 0.05, "mid": 0.1, "high": 0.2}
 GAUSSIAN = {"low": 0.1, "mid": 0.2, "high": 0.5}
-RGB_MEAN = np.array([0.485, 0.456, 0.406], np.float32).reshape(3, 1, 1)
-RGB_STD = np.array([0.229, 0.224, 0.225], np.float32).reshape(3, 1, 1)
+RGB_MEAN = IMAGENET_MEAN.reshape(3, 1, 1)
+RGB_STD = IMAGENET_STD.reshape(3, 1, 1)
 
 
 def noisy(image: np.ndarray, modality: Modality, level: str, rng: Rng) -> np.ndarray:

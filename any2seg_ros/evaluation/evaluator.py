@@ -145,7 +145,8 @@ class Evaluator:
     ) -> None:
         for index, fraction in enumerate(ZEROED_FRACTIONS):
             rng = self._generator(sample, 1, index)
-            worn = self.segmenter.encode({m: zeroed(images[m], fraction, rng) for m in images})
+            spoiled = {m: zeroed(image, fraction, rng) for m, image in _of_all(images).items()}
+            worn = self.segmenter.encode({m: spoiled[m] for m in images})
             given = {
                 subset: {m: maps[m] if m in subset else worn[m] for m in images}
                 for subset in self._subsets[:-1]
@@ -161,7 +162,8 @@ class Evaluator:
     ) -> None:
         for index, level in enumerate(NOISE_LEVELS):
             rng = self._generator(sample, 2, index)
-            worse = {m: noisy(image, m, level, rng) for m, image in images.items()}
+            spoiled = {m: noisy(image, m, level, rng) for m, image in _of_all(images).items()}
+            worse = {m: spoiled[m] for m in images}
             tally.add_nm(sample.label, level, self.segmenter.segment(worse, size))
 
     def _generator(self, sample: Sample, *key: int) -> np.random.Generator:
@@ -238,6 +240,16 @@ def cost(stopwatch: Stopwatch) -> dict[str, float]:
         "full_ms": _median_ms(alone),
         "all_subsets_vs_full": median(ratios),
     }
+
+
+def _of_all(images: Mapping[Modality, np.ndarray]) -> dict[Modality, np.ndarray]:
+    """An image of every modality, zeros where there is none.
+
+    Noise is drawn for all of them, one after the other, so that a sensor's is the same whichever
+    others are evaluated.
+    """
+    blank = np.zeros_like(next(iter(images.values())))
+    return {m: images.get(m, blank) for m in Modality}
 
 
 def _median_ms(laps: Sequence[float]) -> float:
