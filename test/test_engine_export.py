@@ -31,16 +31,23 @@ def model(request, tmp_path_factory):
     return path
 
 
+def check_told(path) -> None:
+    """Beside a graph stands in which order images go in, whatever was asked for, and what else."""
+    told = json.loads(path.with_suffix(".json").read_text())
+    assert told["modalities"] == ["depth", "event"] and told["size"] == [64, 32]
+
+
 def test_an_onnx_file_gives_the_networks_logits_and_weights(model, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     from any2seg_ros.network.checkpoints import load
 
-    path = export(model, tmp_path, "onnx", SUBSET)
+    path = export(model, tmp_path, "onnx", SUBSET[::-1])
     assert path.name == "net_depth+event.onnx"
-    assert json.loads(path.with_suffix(".json").read_text())["size"] == [64, 32]
+    check_told(path)
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 64)).astype("f4")
     session = onnxruntime.InferenceSession(path.read_bytes())
-    logits, weights = session.run(None, {session.get_inputs()[0].name: images})
+    assert session.get_modelmeta().custom_metadata_map == {"modalities": "depth+event"}
+    logits, weights = session.run(["logits", "weights"], {"images": images})
     with torch.no_grad():
         expected, expected_weights = load(model)[0](torch.from_numpy(images), SUBSET)
     assert np.abs(logits - expected.numpy()).max() <= 1e-3 * expected.abs().max()
@@ -51,14 +58,29 @@ def test_an_openvino_file_gives_the_networks_logits_and_weights(model, tmp_path)
     ov = pytest.importorskip("openvino")
     from any2seg_ros.network.checkpoints import load
 
-    path = export(model, tmp_path, "openvino", SUBSET)
+    path = export(model, tmp_path, "openvino", SUBSET[::-1])
+    check_told(path)
+    order = ov.Core().read_model(path).get_rt_info(["modalities"])
+    assert order.astype(str) == "depth+event"
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 64)).astype("f4")
     compiled = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    logits, weights = compiled([images]).values()
+    found = compiled({"images": images})
+    logits, weights = found["logits"], found["weights"]
     with torch.no_grad():
         expected, expected_weights = load(model)[0](torch.from_numpy(images), SUBSET)
     assert np.abs(logits - expected.numpy()).max() <= 1e-3 * expected.abs().max()
     np.testing.assert_allclose(weights, expected_weights, atol=1e-4)
+
+
+def test_an_export_that_fails_leaves_what_was_there(model, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    before = {f"net_depth+event.{ending}": ending.encode() for ending in ("xml", "bin", "json")}
+    for name, content in before.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr("any2seg_ros.engine.export.json.dumps", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export(model, tmp_path, "openvino", SUBSET)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_dot_in_the_models_name_does_not_cost_the_subsets(model, tmp_path):

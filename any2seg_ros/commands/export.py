@@ -16,12 +16,15 @@ def register(app: typer.Typer) -> None:
         out: str = typer.Option(..., help="Folder to write to.", metavar="DIR"),
         kind: str = typer.Option("onnx", "--format", help="onnx or openvino."),
         modalities: str = typer.Option(
-            "rgb+depth+lidar+event", help="Whose images go in, in this order.", metavar="SUBSET"
+            "rgb+depth+lidar+event",
+            help="Whose images go in; their order is always that of rgb, depth, lidar, event.",
+            metavar="SUBSET",
         ),
     ) -> None:
         """Write the whole network for a fixed set of modalities: images in, logits out.
 
-        Input: float32 (M, 3, H, W), modality images. Outputs: logits (K, H/4, W/4), weights (M,).
+        Input images: float32 (M, 3, H, W), modality images, in the order that the graph's metadata
+        and the .json beside it name as modalities. Outputs: logits (K, H/4, W/4), weights (M,).
         """
         from any2seg_ros.engine.export import export
         from any2seg_ros.modalities import parse_subset

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from any2seg_ros.engine.engines import resolve
+from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.modalities import Subset, subset_name
 from any2seg_ros.network import Any2Seg, checkpoints
 
-FORMATS = ("onnx", "openvino")
+ENDINGS = {"onnx": "onnx", "openvino": "xml"}
+"""Of the graph's file, by format."""
+INPUTS, OUTPUTS = ("images",), ("logits", "weights")
+"""What the graph's inputs and outputs are called."""
+ORDER = "modalities"
+"""Where graph and .json say whose images go in, in which order."""
 
 
 class Whole(nn.Module):
@@ -30,28 +39,53 @@ class Whole(nn.Module):
 def export(model: Path, out: Path, kind: str, subset: Subset) -> Path:
     """Write images (M, 3, H, W) of a subset -> logits, weights to `out` and tell the file's path.
 
-    Beside it a .json says taxonomy, size, placing and temperatures.
+    The images are in vocabulary order, which the graph's metadata name as `modalities`. Beside it a
+    .json says the same as a list, and taxonomy, size, placing and temperatures.
     """
-    if kind not in FORMATS:
-        raise ValueError(f"unknown format '{kind}': use one of {', '.join(FORMATS)}")
+    if kind not in ENDINGS:
+        raise ValueError(f"unknown format '{kind}': use one of {', '.join(ENDINGS)}")
     resolve("onnxruntime" if kind == "onnx" else kind, "cpu")
     network, metadata = checkpoints.load(model)
+    subset = tuple(sorted(subset))
     whole = Whole(network.folded(), subset)
     width, height = metadata.size
-    shapes = [(len(subset), 3, height, width)]
-    out.mkdir(parents=True, exist_ok=True)
+    write = _write_onnx if kind == "onnx" else _write_openvino
     name = f"{model.stem}_{subset_name(subset)}"
-    if kind == "onnx":
-        from any2seg_ros.engine.onnx_engine import convert
+    told = {ORDER: [modality.label for modality in subset], **asdict(metadata)}
+    clear_parts(out / name)
+    part = part_of(out / name)
+    part.mkdir(parents=True)
+    try:
+        write(whole, [(len(subset), 3, height, width)], part / f"{name}.{ENDINGS[kind]}")
+        (part / f"{name}.json").write_text(json.dumps(told, indent=2) + "\n")
+        for file in sorted(part.iterdir()):  # OpenVINO's .bin before the .xml that needs it
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return out / f"{name}.{ENDINGS[kind]}"
 
-        path = out / f"{name}.onnx"
-        path.write_bytes(convert(whole, shapes))
-    else:
-        import openvino
 
-        from any2seg_ros.engine.openvino_engine import convert as convert_openvino
+def _write_onnx(whole: Whole, shapes: Sequence[tuple[int, ...]], path: Path) -> None:
+    try:
+        import onnx
+    except ImportError:
+        raise ValueError("writing ONNX needs onnx: pip install onnx") from None
 
-        path = out / f"{name}.xml"
-        openvino.save_model(convert_openvino(whole, shapes), path, compress_to_fp16=False)
-    (out / f"{name}.json").write_text(json.dumps(asdict(metadata), indent=2) + "\n")
-    return path
+    from any2seg_ros.engine.onnx_engine import convert
+
+    graph = onnx.load_from_string(convert(whole, shapes, INPUTS, OUTPUTS))
+    onnx.helper.set_model_props(graph, {ORDER: subset_name(whole.subset)})
+    onnx.save(graph, path)
+
+
+def _write_openvino(whole: Whole, shapes: Sequence[tuple[int, ...]], path: Path) -> None:
+    import openvino
+
+    from any2seg_ros.engine.openvino_engine import convert
+
+    graph = convert(whole, shapes)
+    ports = zip([*graph.inputs, *graph.outputs], [*INPUTS, *OUTPUTS], strict=True)
+    for port, name in ports:
+        port.get_tensor().set_names({name})
+    graph.set_rt_info(subset_name(whole.subset), ORDER)
+    openvino.save_model(graph, path, compress_to_fp16=False)

@@ -64,8 +64,13 @@ class OnnxEngine(GraphEngine):
         return session.run(None, dict(zip(names, arrays, strict=True)))
 
 
-def convert(half: nn.Module, shapes: Sequence[tuple[int, ...]]) -> bytes:
-    """The ONNX file of a module with inputs of these shapes."""
+def convert(
+    half: nn.Module,
+    shapes: Sequence[tuple[int, ...]],
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+) -> bytes:
+    """The ONNX file of a module with inputs of these shapes; `inputs` and `outputs` name them."""
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -73,6 +78,8 @@ def convert(half: nn.Module, shapes: Sequence[tuple[int, ...]]) -> bytes:
             half,
             tuple(torch.rand(shape) for shape in shapes),
             file,  # type: ignore[arg-type]
+            input_names=list(inputs),
+            output_names=list(outputs),
             opset_version=OPSET,
             dynamo=False,
         )
