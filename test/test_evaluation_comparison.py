@@ -96,8 +96,22 @@ def test_protocols_are_never_compared_with_each_other(tally):
 def test_other_data_and_partial_reports_are_remarked_on(tally):
     other = {**report(tally, partial=True), "split": "test"}
     assert remarks(report(tally), other) == [
-        "The reports differ in their split: val, test.",
+        "The reports differ in their split: val (first), test (second).",
         "The second report is partial.",
+    ]
+
+
+def test_what_figures_depend_on_besides_the_model_is_remarked_on(tally):
+    first = report(tally, engine="a.safetensors: mit_b0 at 64x64, OpenVINO on CPU, precision bf16")
+    same = {**first, "engine": first["engine"].replace("a.", "b."), "model": "b"}
+    assert remarks(first, same) == []
+    engine = "b.safetensors: mit_b0 at 64x64, torch on cpu, float32"
+    other = {**first, "engine": engine, "seed": 3, "left_out": {}}
+    assert remarks(first, other) == [
+        "The reports differ in their seed: 0 (first), 3 (second).",
+        "The reports differ in their frames left out: 2 x no <label> (first), none (second).",
+        "The reports differ in their engine: mit_b0 at 64x64, OpenVINO on CPU, precision bf16 "
+        "(first), mit_b0 at 64x64, torch on cpu, float32 (second).",
     ]
 
 

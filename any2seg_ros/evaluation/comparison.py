@@ -52,16 +52,28 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
 
 def remarks(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """What a reader must know before trusting the differences."""
+    mine, others = _circumstances(first), _circumstances(second)
     said = [
-        f"The reports differ in their {key}: {first[key]}, {second[key]}."
-        for key in ("data", "split", "frames", "modalities")
-        if first[key] != second[key]
+        f"The reports differ in their {key}: {mine[key]} (first), {others[key]} (second)."
+        for key in mine
+        if mine[key] != others[key]
     ]
     return said + [
         f"The {word} report is partial."
         for word, report in (("first", first), ("second", second))
         if report["partial"]
     ]
+
+
+def _circumstances(report: Mapping[str, Any]) -> dict[str, str]:
+    """What figures depend on besides the model, as a reader is told it."""
+    left_out = "; ".join(f"{count} x {why}" for why, count in report["left_out"].items())
+    return {
+        **{key: str(report[key]) for key in ("data", "split", "frames", "modalities", "seed")},
+        "frames left out": left_out or "none",
+        # Without the model's name: networks differ, or there is nothing to compare.
+        "engine": report["engine"].partition(": ")[2],
+    }
 
 
 def _figures(report: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
