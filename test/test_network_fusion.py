@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from any2seg_ros.network.fusion import mean, mff, modality_weights
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.modalities import Modality
+from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
+from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.network.fusion import FUSIONS, mean, mff, modality_weights
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -131,3 +139,46 @@ def test_large_maps_in_half_precision_give_numbers(kind):
     expected, expected_cosines = mff(features.float())
     torch.testing.assert_close(fused, expected)
     torch.testing.assert_close(cosines, expected_cosines)
+
+
+@pytest.fixture
+def peak(monkeypatch):
+    """The fusion that docs/network.md shows as an example, as a fusion by that name."""
+    text = (Path(__file__).parents[1] / "docs" / "network.md").read_text()
+    code = re.search(r"^    def peak.*?(?=^    FUSIONS)", text, re.MULTILINE | re.DOTALL)
+    names = {"torch": torch, "Tensor": torch.Tensor}
+    exec(textwrap.dedent(code[0]), names)
+    monkeypatch.setitem(FUSIONS, "peak", names["peak"])
+    return names["peak"]
+
+
+def test_the_fusion_of_the_documentation_does_not_see_what_is_not_present(peak):
+    features = torch.randn(1, 3, 5, 2, 4)
+    present = torch.tensor([[True, True, False], [False, False, True]])
+    fused, counted = peak(features, present)
+    torch.testing.assert_close(fused[0], features[0, :2].amax(0))
+    torch.testing.assert_close(fused[1], features[0, 2])
+    assert counted.tolist() == present.float().tolist()
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_a_fusion_of_ones_own_runs_with_every_engine(peak, engine, tmp_path, monkeypatch):
+    pytest.importorskip(engine)
+    monkeypatch.setenv("ANY2SEG_CACHE", str(tmp_path))
+    torch.manual_seed(0)
+    network = Any2Seg(NetworkConfig(width=8, classes=25, fusion="peak")).eval()
+    checkpoints.save(tmp_path / "net.safetensors", network, Metadata(size=(64, 32)))
+    own, other = (
+        Segmenter.open(EngineConfig(str(tmp_path / "net.safetensors"), e, "cpu", precision="f32"))
+        for e in ("torch", engine)
+    )
+    images = {m: np.random.rand(3, 32, 64).astype(np.float32) for m in list(Modality)[:3]}
+    expected, weights = own.logits(own.encode(images))
+    found, same = other.logits(other.encode(images))
+    assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()
+    np.testing.assert_allclose(same, weights, atol=1e-4)
+
+
+def test_an_unknown_fusion_says_where_one_is_added():
+    with pytest.raises(ValueError, match="'max': use one of mff, mean, or add yours to FUSIONS in"):
+        NetworkConfig(fusion="max")

@@ -42,12 +42,13 @@ class NetworkConfig:
     adapters: bool = False
 
     def __post_init__(self) -> None:
-        for what, value, known in (
-            ("encoder", self.encoder, ENCODERS),
-            ("fusion", self.fusion, tuple(FUSIONS)),
-        ):
-            if value not in known:
-                raise ValueError(f"unknown {what} '{value}': use one of {', '.join(known)}")
+        if self.encoder not in ENCODERS:
+            raise ValueError(f"unknown encoder '{self.encoder}': use one of {', '.join(ENCODERS)}")
+        if self.fusion not in FUSIONS:
+            raise ValueError(
+                f"unknown fusion '{self.fusion}': use one of {', '.join(FUSIONS)}, or add yours to "
+                "FUSIONS in any2seg_ros/network/fusion.py (docs/network.md)"
+            )
 
 
 class Any2Seg(nn.Module):

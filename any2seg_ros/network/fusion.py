@@ -120,3 +120,4 @@ def _select(features: Tensor, nearness: Tensor) -> Tensor:
 
 
 FUSIONS = {"mff": mff, "mean": mean}
+"""The fusions that a configuration can name; docs/network.md says how to add one."""
