@@ -227,13 +227,3 @@ def test_an_unknown_engine_names_those_that_exist(model):
 def test_the_description_names_model_size_and_engine(segmenter):
     assert "net.safetensors" in segmenter.description
     assert "96x64" in segmenter.description and "torch" in segmenter.description
-
-
-def test_the_description_of_openvino_says_the_precision_that_auto_is(model):
-    pytest.importorskip("openvino")
-    segmenter = Segmenter.open(EngineConfig(model, "openvino", "cpu"))
-    compiled = segmenter._engine._encoder((3, *SIZE[::-1]), Modality.RGB, 1)
-    precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    assert segmenter.description.endswith(f"precision {precision}")
-    whole = Segmenter.open(EngineConfig(model, "openvino", "cpu", precision="f32"))
-    assert whole.description.endswith("precision f32")

@@ -187,3 +187,7 @@ def test_a_single_bag_is_the_folder_itself_and_is_not_made_twice(tmp_path: Path)
     assert (tmp_path / "bag/bag.mcap").is_file()
     assert counts[-1] == (2, 2)
     assert write_bags(tmp_path / "bag", plan, 5, SMALL) == 0
+    made = {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()}
+    with pytest.raises(ValueError, match="made otherwise"):
+        write_bags(tmp_path / "bag", replace(plan, seed=7), 5, SMALL)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()} == made

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,11 +38,12 @@ class BagWriter:
     """A bag in a folder of its own; use it in a `with` statement.
 
     Nothing is at its place until it is whole. FileExistsError where the folder exists. The same
-    calls give the same bytes.
+    calls give the same bytes. `beside`: text files by name that lie in the folder, too.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, beside: Mapping[str, str] | None = None) -> None:
         self.folder = Path(folder)
+        self._beside = dict(beside or {})
         self._part = part_of(self.folder)
         self._rows: list[tuple[int, int, str, str, bytes]] = []
         self._sequence = 0
@@ -67,6 +69,8 @@ class BagWriter:
                 self.flush()
             self._file.close()
             if kind is None:
+                for name, text in self._beside.items():
+                    (self._file.folder / name).write_text(text)
                 os.replace(self._file.folder, self.folder)
         finally:
             shutil.rmtree(self._part, ignore_errors=True)

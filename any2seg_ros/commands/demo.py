@@ -22,7 +22,9 @@ def register(app: typer.Typer) -> None:
         seconds: Annotated[float, typer.Option(min=1.0, help="Length of each phase.")] = 8.0,
         domain: Annotated[
             int | None,
-            typer.Option(help="ROS domain to run in, to watch in RViz; else one of its own."),
+            typer.Option(
+                min=0, max=101, help="ROS domain to run in, to watch in RViz; else one of its own."
+            ),
         ] = None,
     ) -> None:
         """Segment a drive while its sensors are taken away, and score every mask.

@@ -47,5 +47,8 @@ def _row(run: Run, index: int, camera: Mapping[int, np.ndarray], taxonomy: Taxon
 
 
 def _write(image: np.ndarray, text: str, at: tuple[int, int]) -> None:
-    for ink, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.6, ink, thickness, cv2.LINE_AA)
+    font, black, white = cv2.FONT_HERSHEY_SIMPLEX, (0, 0, 0), (255, 255, 255)
+    # A thick line would have letters of another width, and so not lie under the thin one.
+    for x, y in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        cv2.putText(image, text, (at[0] + x, at[1] + y), font, 0.6, black, 1, cv2.LINE_AA)
+    cv2.putText(image, text, at, font, 0.6, white, 1, cv2.LINE_AA)

@@ -82,7 +82,7 @@ def run(config: DemoConfig) -> dict:
         recorder.close()
         talker.destroy_node()
         listener.destroy_node()
-        rclpy.shutdown()
+        rclpy.try_shutdown()
     result = Run(phases, player.starts, player.first_published, recorder.heard, truth, exit_code)
     report = score(result, DELIVER)
     report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
@@ -121,7 +121,7 @@ def table(report: dict) -> Table:
     """The report's figures as the table that the demo prints."""
     rows = Table(title="What the node published", title_justify="left", box=box.SIMPLE_HEAD)
     rows.add_column("phase", no_wrap=True)
-    for column in ("masks", "Hz", "p50 ms", "p90 ms", "p99 ms", "mIoU %", "sure"):
+    for column in ("masks", "Hz", "p50 ms", "p90 ms", "p99 ms", "mIoU", "sure"):
         rows.add_column(column, justify="right", no_wrap=True)
     for phase in report["phases"]:
         latency = phase["latency_ms"]

@@ -47,9 +47,6 @@ class OpenVinoEngine(GraphEngine):
         self._requests: dict[tuple[Modality, int], list[ov.InferRequest]] = {}
         self._decoders: dict[tuple[tuple[int, ...], ...], ov.InferRequest] = {}
         version = ov.get_version().split("-")[0]
-        if precision == "auto":
-            hint = self._core.get_property(self._device, "INFERENCE_PRECISION_HINT")
-            precision = hint.get_type_name()
         self.description = f"OpenVINO {version} on {self._device}, precision {precision}"
 
     def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:

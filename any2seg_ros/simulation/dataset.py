@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -24,14 +24,11 @@ import cv2
 from any2seg_ros.files import write_atomically
 from any2seg_ros.sensors.placing import Placer
 from any2seg_ros.simulation import layout
-from any2seg_ros.simulation.film import write_bag
-from any2seg_ros.simulation.scene import SPLITS, Scene, SceneSpec
+from any2seg_ros.simulation.film import made_from, write_bag
+from any2seg_ros.simulation.scene import MANIFEST, SPLITS, VERSION, Scene, SceneSpec
 from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
 
-MANIFEST = "streets.json"
-VERSION = 2
-"""Changes when the same arguments give other content."""
 _PR_SET_PDEATHSIG = 1
 """Of linux/prctl.h."""
 _ELSEWHERE = "choose another folder with --out"
@@ -156,7 +153,7 @@ def write_bags(
     """
     specs = [plan.spec(index) for index in range(first, first + plan.scenes)]
     folders = [folder if len(specs) == 1 else bag_folder(folder, spec) for spec in specs]
-    _check_bags(folder, folders)
+    _check_bags(folder, dict(zip(folders, specs, strict=True)), settings)
     todo = [job for job in zip(specs, folders, strict=True) if not job[1].exists()]
     made, total = plan.frames * len(todo), plan.scenes * plan.frames
     _check_space(folder, sum(spec.frames * _bytes(spec, settings) for spec, _ in todo))
@@ -180,12 +177,21 @@ def write_bags(
     return made
 
 
-def _check_bags(folder: Path, folders: list[Path]) -> None:
+def _check_bags(folder: Path, bags: Mapping[Path, SceneSpec], settings: SensorSettings) -> None:
+    """ValueError where something else is in the place of a bag, or a bag made otherwise."""
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: choose another folder with --out")
-    for path in folders:
-        if path.exists() and not (path / "metadata.yaml").exists():
-            raise ValueError(f"{path} exists and is no bag: choose another folder with --out")
+        raise ValueError(f"{folder} is a file: {_ELSEWHERE}")
+    for path, spec in bags.items():
+        if not path.exists():
+            continue
+        if not (path / "metadata.yaml").exists():
+            raise ValueError(f"{path} exists and is no bag: {_ELSEWHERE}")
+        try:
+            found = json.loads((path / MANIFEST).read_text())
+        except (OSError, ValueError):
+            found = None
+        if found != made_from(spec, settings):
+            raise ValueError(f"{path} is a bag that was made otherwise: {_ELSEWHERE}")
 
 
 def bag_folder(folder: Path, spec: SceneSpec) -> Path:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,8 @@ from any2seg_ros.bags import BagWriter
 from any2seg_ros.modalities import Events
 from any2seg_ros.sensors.events import concatenate
 from any2seg_ros.simulation import evt3
-from any2seg_ros.simulation.scene import EPOCH, Scene, Shot
+from any2seg_ros.simulation.scene import EPOCH, MANIFEST, VERSION, Scene, SceneSpec, Shot
+from any2seg_ros.simulation.settings import SensorSettings
 
 PACKET = 10_000_000
 """Length of an event packet, ns."""
@@ -24,12 +27,22 @@ _STEPS = 64
 _RGB, _DEPTH, _LIDAR, _EVENT, _TRUTH = 8_000_000, 12_000_000, 18_000_000, 1_000_000, 20_000_000
 
 
+def made_from(spec: SceneSpec, settings: SensorSettings) -> dict:
+    """All that decides what is in a scene's bag, as JSON has it."""
+    content = {"format": "bag", "version": VERSION, "scene": asdict(spec)}
+    return json.loads(json.dumps({**content, "sensors": asdict(settings)}))
+
+
 def write_bag(
     folder: Path, scene: Scene, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """The drive of a scene as a bag. FileExistsError where the folder exists."""
+    """The drive of a scene as a bag, and what it was made from beside it, as `made_from` has it.
+
+    FileExistsError where the folder exists.
+    """
     spec, rig = scene.spec, scene.rig
-    with BagWriter(folder) as bag:
+    beside = {MANIFEST: json.dumps(made_from(spec, scene.settings), indent=2) + "\n"}
+    with BagWriter(folder, beside) as bag:
         first = scene.stamp(spec.seconds(0)) - round(1e9 / spec.rate)
         poses = {
             "rgb_camera_optical": rig.base_from_rgb,

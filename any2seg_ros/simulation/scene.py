@@ -28,6 +28,12 @@ SETTLE = 1.0
 _TOWN, _WEATHER, _DRIVE, _PATTERN, _CHANCE, _SHOT = range(6)
 
 
+MANIFEST = "streets.json"
+"""Beside what is made: what it was made from."""
+VERSION = 2
+"""Changes when the same arguments give other content."""
+
+
 @dataclass(frozen=True)
 class SceneSpec:
     """Everything that a scene is made from."""
