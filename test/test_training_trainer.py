@@ -115,6 +115,15 @@ def test_a_run_that_was_killed_goes_on_to_the_same_result(place, whole):
             assert torch.equal(mine[part][name], tensor), name
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C is not ignored, as it is in what a shell runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_waits_for_the_step_and_loses_nothing(place):
     changes = {"network": {"dropout": 0.3}, "steps": 4, "validate_every": 4}
     Trainer(load_config(written(place, "at_once", **changes))).run()
@@ -142,6 +151,7 @@ def test_ctrl_c_waits_for_the_step_and_loses_nothing(place):
             assert torch.equal(mine[part][name], tensor), name
 
 
+@pytest.mark.usefixtures("heeded")
 def test_a_second_ctrl_c_ends_at_once():
     with pytest.raises(KeyboardInterrupt), noted_interrupts() as asked:
         os.kill(os.getpid(), signal.SIGINT)
