@@ -129,20 +129,29 @@ class Report:
         """s without use after which a sensor counts as lost, and without a mask as blindness."""
         return max(self.silent_after, 1.0, 2 * self.interval)
 
-    def lost(self, modality: Modality, now: int) -> bool:
+    def working(self, now: int) -> float:
+        """s since the frame that is worked on was begun, 0 without one; now: ns, steady clock."""
+        since = self.working_since  # read once: another thread sets it
+        return (now - since) * 1e-9 if since else 0.0
+
+    def unused(self, modality: Modality, now: int) -> bool:
         """Whether no frame has used a sensor lately; now: ns of the steady clock."""
-        monitor = self.monitors[modality]
-        unused = now - monitor.used_at > self.patience * 1e9
-        return unused or monitor.age(now) > self.silent_after
+        return now - self.monitors[modality].used_at > self.patience * 1e9
+
+    def lost(self, modality: Modality, now: int) -> bool:
+        """Whether a sensor is silent, or unused; now: ns of the steady clock."""
+        silent = self.monitors[modality].age(now) > self.silent_after
+        return silent or self.unused(modality, now)
 
     def changes(self, now: int) -> list[tuple[Modality, bool]]:
         """Sensors that were lost (True) or used again since this was asked last.
 
-        Those that have never been used are lost once they have had their time since `began`.
+        One that is slow is silent again and again, and not lost while frames use it. Those that
+        have never been used are lost once they have had their time since `began`.
         """
         changed = []
         for modality, monitor in self.monitors.items():
-            lost = self.enabled[modality] and self.lost(modality, now)
+            lost = self.enabled[modality] and self.unused(modality, now)
             early = not monitor.used_at and now - self.began < FIRST_S * 1e9
             if lost != self.told_lost.get(modality, False) and not early:
                 self.told_lost[modality] = lost
@@ -157,8 +166,11 @@ class Report:
 
 
 def status_of(make: Make, report: Report, result: Result, header: Any) -> Any:
-    """The SegmentationStatus that belongs to a Result; `header` is that of the mask."""
-    segmentation, weights = result.segmentation, _weights(result)
+    """The SegmentationStatus that belongs to the Result that was counted last.
+
+    `header` is that of the mask.
+    """
+    weights = _weights(result)
     rows = []
     for modality, monitor in report.monitors.items():
         received = result.received.get(modality)
@@ -170,7 +182,7 @@ def status_of(make: Make, report: Report, result: Result, header: Any) -> Any:
         judged = result.frame.availability[modality], result.frame.reasons.get(modality, "")
         weight = weights.get(modality, 0.0)
         rows.append(_row(make, modality, judged, stamp, age, monitor.rate, weight))
-    confidence = float(segmentation.confidence.mean()) if segmentation is not None else math.nan
+    confidence = report.mean_confidence if result.segmentation is not None else math.nan
     return _status(make, report, header, rows, confidence)
 
 
@@ -203,9 +215,9 @@ def idle_availability(report: Report, modality: Modality, now: int) -> tuple[Ava
         return report.judged[modality]
     if monitor.reason and now - monitor.reason_at < FRESH:
         return Availability.INVALID, monitor.reason
-    busy = now - report.working_since if report.working_since else 0
-    if busy > FRESH:
-        return Availability.MISSING, f"heard, but the network is busy for {busy * 1e-9:.0f} s"
+    busy = report.working(now)
+    if busy > FRESH * 1e-9:
+        return Availability.MISSING, f"heard, but the network is busy for {busy:.0f} s"
     if report.failure:
         return Availability.INVALID, f"heard, but its frame has failed: {report.failure}"
     return Availability.MISSING, "heard, waiting for its frame"

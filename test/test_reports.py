@@ -82,6 +82,7 @@ def test_a_frame_that_fails_is_the_reason(report: Report) -> None:
 
 def test_a_status_has_every_number_in_its_place(report: Report) -> None:
     names = [field.name for field in fields(Totals) if field.name != "waiting"]
+    report.count(half_camera(), STAMP)
     report.totals = Totals(**{name: 10 + i for i, name in enumerate(names)})
     report.latencies = Latencies(0.1, 0.2, 0.3, 0.4, 1.0)
     for modality, monitor in report.monitors.items():
@@ -142,3 +143,4 @@ def test_what_is_lost_and_found_is_told_once(report: Report) -> None:
         report.monitors[modality].hear(late)
     report.judge(half_camera(), late)
     assert report.changes(late) == [(RGB, False), (LIDAR, False)]
+    assert report.lost(RGB, late + SECOND // 2) and report.changes(late + SECOND // 2) == []

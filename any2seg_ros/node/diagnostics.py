@@ -63,7 +63,7 @@ class Diagnostics:
     def _segmentation(self, stat: Any) -> Any:
         report, now = self._report, self._now
         lost = [m.label for m in Modality if report.enabled[m] and report.lost(m, now)]
-        working = (now - report.working_since) * 1e-9 if report.working_since else 0.0
+        working = report.working(now)
         if now - report.published_at > report.patience * 1e9:
             busy = f"the network is busy for {working:.0f} s"
             why = busy if working > report.patience else "nothing to segment"
