@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any
@@ -37,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _end(number: int, frame: Any) -> None:
-    sys.exit(0)
+    """Nothing is to be cleaned up then; an exception amid torch's import aborts the process."""
+    os._exit(0)
 
 
 if __name__ == "__main__":
