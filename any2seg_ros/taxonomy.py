@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from any2seg_ros.modalities import IGNORE
+from any2seg_ros.types import IGNORE
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from any2seg_ros.launching import INFOS, TOPICS, remappings, shown
+from any2seg_ros.node.launching import INFOS, TOPICS, remappings, shown
 from any2seg_ros.resources import find
 from launch import LaunchDescription
 

@@ -28,8 +28,8 @@ from vision_msgs.msg import LabelInfo
 
 from any2seg_ros.demo import process
 from any2seg_ros.messages import info_fields, stamp_ns
-from any2seg_ros.modalities import Availability, Camera, Modality
 from any2seg_ros.msg import SegmentationStatus
+from any2seg_ros.types import Availability, Camera, Modality
 
 CAMERA = Camera(64, 48, 50.0, 50.0, 31.5, 23.5)
 PERIOD = 0.25

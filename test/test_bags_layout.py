@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from any2seg_ros.bags.layout import StaticTransforms, find_layout
-from any2seg_ros.modalities import Modality
+from any2seg_ros.types import Modality
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CLOUD, INFO = "sensor_msgs/msg/PointCloud2", "sensor_msgs/msg/CameraInfo"

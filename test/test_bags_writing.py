@@ -12,8 +12,8 @@ from rosbags.rosbag2 import Reader
 
 from any2seg_ros.bags import BagWriter, typestore
 from any2seg_ros.bags.writer import quaternion
-from any2seg_ros.modalities import Camera
 from any2seg_ros.simulation.drive import rotation
+from any2seg_ros.types import Camera
 
 STAMP = 1_700_000_000_123_456_789
 CAMERA = Camera(64, 48, 50.0, 51.0, 31.5, 23.5, (0.1, -0.05, 0.0, 0.0, 0.01))

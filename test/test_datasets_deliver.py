@@ -8,7 +8,7 @@ import pytest
 import training_data
 
 from any2seg_ros.datasets import open_data
-from any2seg_ros.modalities import Modality
+from any2seg_ros.types import Modality
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import pytest
 from any2seg_ros.datasets import Target, open_data, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
-from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
-from any2seg_ros.sensors import Placer, PlacingConfig
+from any2seg_ros.preprocessing import PreprocessingConfig, Preprocessor
+from any2seg_ros.types import Modality
 
 LIDAR_TO_RGB = [[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
 
@@ -101,7 +101,7 @@ def test_frames_have_camera_lidar_and_label(root):
 
 def test_lidar_falls_where_the_calibration_says(root):
     data = open_data(root, "train")
-    image = Placer(data.reference(0), (100, 60)).place(data[0]).images[Modality.LIDAR]
+    image = Preprocessor(data.reference(0), (100, 60)).preprocess(data[0]).images[Modality.LIDAR]
     # x = 12 m ahead, 1 m left, 1 m down: u = 50 - 80 / 12, v = 30 + 80 / 12
     assert image[0, 36:38, 42:45].any() and image[0, 29:31, 49:51].any()
 
@@ -116,7 +116,7 @@ def test_the_frames_are_evaluated_with_the_sensors_that_muses_has(root, tmp_path
     network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32)).eval()
     checkpoints.save(tmp_path / "tiny.safetensors", network, Metadata(size=(64, 64)))
     engine = EngineConfig(str(tmp_path / "tiny.safetensors"), "torch", "cpu", threads=1)
-    source = open_source(root, Target((64, 64), PlacingConfig()), "train")
+    source = open_source(root, Target((64, 64), PreprocessingConfig()), "train")
     assert source.modalities == (Modality.RGB, Modality.LIDAR)
     assert source.notes == ["events of MUSES need h5py: pip install h5py hdf5plugin"]
     config = EvaluationConfig(modalities=source.modalities, robustness=(), latency_frames=0)
@@ -142,7 +142,7 @@ def test_events_are_the_last_30_ms_in_a_camera_without_distortion(root, h5py):
     assert measurement.stamp == 60_000_000
     assert (camera.width, camera.height, camera.fx, camera.cx) == (1280, 720, 900, 640)
     assert camera.distortion == ()
-    placed = Placer(data.reference(0), (100, 60)).place(data[0])
+    placed = Preprocessor(data.reference(0), (100, 60)).preprocess(data[0])
     assert placed.images[Modality.EVENT].any()
 
 
@@ -184,7 +184,7 @@ def test_a_split_that_does_not_exist_names_those_that_do(root):
 def test_frames_without_labels_have_no_ground_truth(root):
     next(root.rglob("*_gt_labelTrainIds.png")).unlink()
     with pytest.raises(FileNotFoundError, match="gt_labelTrainIds.png is missing"):
-        list(open_source(root, Target((64, 64), PlacingConfig()), "train").samples(0, 1))
-    target = Target((64, 64), PlacingConfig())
+        list(open_source(root, Target((64, 64), PreprocessingConfig()), "train").samples(0, 1))
+    target = Target((64, 64), PreprocessingConfig())
     [left_out] = open_source(root, target, "train", leave_out=True).samples(0, 1)
     assert left_out.reason == "no ground truth"

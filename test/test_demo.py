@@ -18,8 +18,8 @@ from any2seg_ros.demo.schedule import Phase, schedule
 from any2seg_ros.demo.scoring import Run, score
 from any2seg_ros.messages import decode_labels
 from any2seg_ros.messages.kinds import IMAGE
-from any2seg_ros.modalities import Modality
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import Modality
 
 SECOND = 1_000_000_000
 PERIOD = SECOND // 10

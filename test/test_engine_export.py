@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from any2seg_ros.engine.export import export
-from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata, save
+from any2seg_ros.types import Modality
 
 SUBSET = (Modality.DEPTH, Modality.EVENT)
 NETWORKS = {

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from any2seg_ros.engine import EngineConfig, Segmenter
-from any2seg_ros.modalities import Modality, all_subsets
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata, save
 from any2seg_ros.network.pretrained import load_encoder
+from any2seg_ros.types import Modality, all_subsets
 
 SIZE = (96, 64)
 

@@ -12,17 +12,17 @@ import torch
 
 from any2seg_ros.datasets import Target, find_bags, open_source, parse_topics
 from any2seg_ros.datasets.bag_source import BagSource
-from any2seg_ros.datasets.bag_walk import BagWalk
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation.evaluator import EvaluationConfig
 from any2seg_ros.evaluation.run import Share, evaluate
-from any2seg_ros.evaluation.timeline import Timeline
-from any2seg_ros.modalities import Modality, Segmentation
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
-from any2seg_ros.pipeline import Preparation
-from any2seg_ros.sensors import PlacingConfig
+from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.replay.timeline import Timeline
+from any2seg_ros.runtime.bag_player import BagPlayer
+from any2seg_ros.runtime.pipeline import Preparation
+from any2seg_ros.types import Modality, Segmentation
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_progress_never_counts_past_its_total(segmenter, drive, tmp_path, monkey
 
 def test_events_that_are_pictures_in_a_bag_are_no_stream_of_packets(drive):
     def sliced(topics):
-        walk = BagWalk(drive, Preparation((64, 64), PlacingConfig()), topics)
+        walk = BagPlayer(drive, Preparation((64, 64), PreprocessingConfig()), topics)
         return walk.synchronizer.config.timing[Modality.EVENT].sliced
 
     assert sliced({}) and not sliced({"event": "/ground_truth/label/compressed"})

@@ -6,15 +6,15 @@ import copy
 
 import numpy as np
 import pytest
-from test_evaluation_report import Reader
+from test_html_elements import Reader
 
 from any2seg_ros.commands.evaluate import _signed, show, show_comparison
 from any2seg_ros.evaluation.comparison import compare, comparison_page, remarks
-from any2seg_ros.evaluation.evaluation_page import evaluation_page
+from any2seg_ros.evaluation.page import evaluation_page
 from any2seg_ros.evaluation.summary import Context, dumps, summarize
 from any2seg_ros.evaluation.tally import Extremes, Shown, Tally
-from any2seg_ros.modalities import Segmentation, all_subsets
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import Segmentation, all_subsets
 
 
 @pytest.fixture(scope="module")

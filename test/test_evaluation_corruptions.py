@@ -13,7 +13,7 @@ from any2seg_ros.evaluation.corruptions import (
     noisy,
     zeroed,
 )
-from any2seg_ros.modalities import Events, Modality
+from any2seg_ros.types import Events, Modality
 
 NAMES = [(modality, name) for modality, table in CORRUPTIONS.items() for name in table]
 

@@ -22,14 +22,14 @@ from any2seg_ros.evaluation.evaluator import (
     Stopwatch,
     cost,
 )
-from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.evaluation.summary import Context, summarize
 from any2seg_ros.evaluation.tally import Tally
-from any2seg_ros.modalities import Modality, Segmentation, all_subsets, parse_subset, subset_name
+from any2seg_ros.metrics import Confusion
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import Modality, Segmentation, all_subsets, parse_subset, subset_name
 
 SIZE = (64, 64)
 QUICK = EvaluationConfig(latency_frames=0, robustness=())

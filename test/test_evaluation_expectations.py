@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from any2seg_ros.evaluation.expectations import expectations, expected_miou
-from any2seg_ros.modalities import Modality, all_subsets
+from any2seg_ros.types import Modality, all_subsets
 
 RGB, DEPTH = Modality.RGB, Modality.DEPTH
 

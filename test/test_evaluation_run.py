@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from test_evaluation_report import Reader
+from test_html_elements import Reader
 
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
@@ -24,10 +24,10 @@ from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
 from any2seg_ros.evaluation.run import Share, _walk, evaluate
 from any2seg_ros.evaluation.tally import Tally
-from any2seg_ros.modalities import parse_subset
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.types import parse_subset
 
 QUICK = EvaluationConfig(latency_frames=0, robustness=("nm",))
 SCENES = [("sun", "MAP_1_point1"), ("night", "MAP_1_point2"), ("fog", "MAP_2_point3_motionblur")]

@@ -8,9 +8,9 @@ import json
 import pytest
 import yaml
 
-from any2seg_ros.launching import INFOS, TOPICS, remappings, shown
-from any2seg_ros.modalities import Modality
+from any2seg_ros.node.launching import INFOS, TOPICS, remappings, shown
 from any2seg_ros.resources import find
+from any2seg_ros.types import Modality
 
 FILES = ("any2seg.launch.py", "replay.launch.py")
 OUTPUTS = {"mask", "confidence", "color", "overlay", "points", "camera_info", "status"}
@@ -87,8 +87,8 @@ def test_launch_files_are_python_that_compiles(name):
 
 def test_the_topics_that_are_remapped_are_those_of_the_node():
     pytest.importorskip("rclpy", reason="ROS 2 is not here")
-    from any2seg_ros.node.inputs import topic_of
-    from any2seg_ros.parameters import NodeParameters
+    from any2seg_ros.node.subscriptions import topic_of
+    from any2seg_ros.runtime.parameters import NodeParameters
 
     ours = {topic for topic, _ in TOPICS.values()}
     assert ours == {topic_of(modality, NodeParameters()) for modality in Modality}

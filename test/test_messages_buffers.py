@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from any2seg_ros.messages import as_bytes, from_array, stamp_ns
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 KINDS = [bytes, bytearray, list, lambda b: array("B", b), lambda b: np.frombuffer(b, np.uint8)]
 
@@ -29,7 +29,7 @@ def test_bytes_are_not_copied():
 
 @pytest.mark.parametrize("data", [None, "text", 3.5, [300]])
 def test_what_are_no_bytes_is_unusable(data):
-    with pytest.raises(Unusable, match="not bytes"):
+    with pytest.raises(InvalidMeasurement, match="not bytes"):
         as_bytes(data)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from any2seg_ros.messages import camera_from_info, info_fields, transform_matrix
-from any2seg_ros.modalities import Camera, Unusable
+from any2seg_ros.types import Camera, InvalidMeasurement
 
 
 def info(**change):
@@ -74,7 +74,7 @@ def test_region_of_interest_and_binning_move_the_raster():
     ],
 )
 def test_an_info_without_a_usable_calibration_is_unusable(change, reason):
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(InvalidMeasurement, match=reason):
         camera_from_info(info(**change))
 
 
@@ -106,5 +106,5 @@ def test_a_rotation_of_no_length_is_refused():
 @pytest.mark.parametrize("focal", [1e-9, 0.6, 1e7])
 def test_an_absurd_focal_length_is_refused(focal):
     k = [focal, 0.0, 320.0, 0.0, focal, 240.0, 0.0, 0.0, 1.0]
-    with pytest.raises(Unusable, match="absurd focal length"):
+    with pytest.raises(InvalidMeasurement, match="absurd focal length"):
         camera_from_info(info(k=k))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any2seg_ros.messages import cloud_fields, decode_cloud, labelled_points, view_cloud
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 # PointField.datatype and struct's letter
 LETTERS = {1: "b", 2: "B", 3: "h", 4: "H", 5: "i", 6: "I", 7: "f", 8: "d"}
@@ -129,13 +129,13 @@ def test_infinities_that_cancel_are_dropped_too():
 def test_a_cloud_that_does_not_fit_its_own_fields_is_unusable(change, reason):
     msg = cloud(POINTS, XYZ, 12)
     vars(msg).update(change)
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(InvalidMeasurement, match=reason):
         decode_cloud(msg)
 
 
 def test_a_cloud_of_nan_alone_is_unusable():
     nowhere = [dict.fromkeys("xyz", float("nan"))] * 4
-    with pytest.raises(Unusable, match="no point with finite coordinates"):
+    with pytest.raises(InvalidMeasurement, match="no point with finite coordinates"):
         decode_cloud(cloud(nowhere, XYZ, 12))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from any2seg_ros.messages import EventDecoder, EventDecoderConfig
 from any2seg_ros.messages.events import SensorClock
 from any2seg_ros.messages.words import EVT3, WordDecoder
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 SECOND = 1_000_000_000
 
@@ -315,7 +315,7 @@ def test_a_silent_packet_has_no_events_and_is_no_fault():
     ],
 )
 def test_a_packet_that_cannot_be_decoded_is_unusable(msg, reason):
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(InvalidMeasurement, match=reason):
         EventDecoder().decode(msg)
 
 
@@ -327,7 +327,7 @@ def test_events_outside_the_sensor_are_left_out():
 def test_a_bad_packet_does_not_spoil_the_next_one():
     decoder = EventDecoder()
     decoder.decode(evt3([time_high(1), time_low(1), addr_y(5), addr_x(1, 1)]))
-    with pytest.raises(Unusable):
+    with pytest.raises(InvalidMeasurement):
         decoder.decode(packet(b"abc", "evt3"))
     events = decoder.decode(evt3([addr_x(9, 0)], stamp=5 * SECOND + 1))
     assert (events.x.tolist(), events.y.tolist()) == ([9], [5])
@@ -350,7 +350,7 @@ def test_a_message_of_rclpy_is_decoded():
 def test_any_bytes_are_decoded_or_refused(data, encoding, big):
     try:
         events = EventDecoder().decode(packet(data, encoding, big=big, base=5 * SECOND))
-    except Unusable:
+    except InvalidMeasurement:
         return
     assert events.t.dtype == np.int64 and events.p.dtype == bool
     assert events.x.dtype == events.y.dtype == np.uint16

@@ -22,7 +22,7 @@ from any2seg_ros.messages import (
     mask_fields,
 )
 from any2seg_ros.messages.images import decode_labels
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 ROWS = [[(10, 20, 30), (40, 50, 60), (70, 80, 90)], [(1, 2, 3), (4, 5, 6), (255, 0, 128)]]
 
@@ -113,7 +113,7 @@ def test_depth_of_32_bits_is_metres_in_either_byte_order(big, order):
 def test_an_image_that_does_not_fit_its_own_fields_is_unusable(change, reason):
     msg = image("rgb8", packed(ROWS, (0, 1, 2), "3B"))
     vars(msg).update(change)
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(InvalidMeasurement, match=reason):
         decode_image(msg)
 
 
@@ -124,7 +124,7 @@ def test_the_last_line_may_lack_its_padding():
 
 
 def test_a_colour_image_is_no_depth():
-    with pytest.raises(Unusable, match="wrong encoding for depth"):
+    with pytest.raises(InvalidMeasurement, match="wrong encoding for depth"):
         decode_depth(image("rgb8", packed(ROWS, (0, 1, 2), "3B")))
 
 
@@ -176,16 +176,16 @@ def test_a_jpeg_may_be_unpacked_smaller_but_not_below_the_minimum():
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xe0 no image", b"\x89PNG"])
 def test_bytes_that_are_no_picture_are_unusable(data):
     msg = SimpleNamespace(format="jpeg", data=data)
-    with pytest.raises(Unusable, match="compressed image"):
+    with pytest.raises(InvalidMeasurement, match="compressed image"):
         decode_image(msg)
-    with pytest.raises(Unusable, match="compressed image"):
+    with pytest.raises(InvalidMeasurement, match="compressed image"):
         decode_compressed(msg, (4, 4))
 
 
 def test_a_truncated_png_is_unusable():
     msg = compressed(".png", SMOOTH, "png")
     msg.data = msg.data[:20]
-    with pytest.raises(Unusable, match="unpacked"):
+    with pytest.raises(InvalidMeasurement, match="unpacked"):
         decode_image(msg)
 
 
@@ -224,7 +224,7 @@ def test_compressed_depth_of_32_bits_is_quantised_inverse_depth():
     ],
 )
 def test_compressed_depth_that_holds_no_depth_is_unusable(name, data, reason):
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(InvalidMeasurement, match=reason):
         decode_depth(SimpleNamespace(format=name, data=data))
 
 
@@ -303,14 +303,14 @@ def test_labels_are_class_ids_whatever_holds_them(msg):
     ],
 )
 def test_what_holds_no_class_ids_is_unusable_as_labels(msg, reason):
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(InvalidMeasurement, match=reason):
         decode_labels(msg)
 
 
 @pytest.mark.parametrize("encoding", ["bayer_rggb8", "bayer_rggb16", "yuv422"])
 def test_an_empty_image_is_refused_before_anything_reads_it(encoding):
     msg = image(encoding, b"", width=1920, height=1200, step=3840)
-    with pytest.raises(Unusable, match="image data are truncated: 0 of"):
+    with pytest.raises(InvalidMeasurement, match="image data are truncated: 0 of"):
         decode_image(msg)
 
 
@@ -329,7 +329,7 @@ def test_cv_bridge_sees_no_image_that_does_not_fit_its_own_fields(
     monkeypatch.setitem(sys.modules, "cv_bridge", None)
     msg = image(encoding, bytes(8), step=0)
     vars(msg).update(change)
-    with pytest.raises(Unusable, match=reason):
+    with pytest.raises(InvalidMeasurement, match=reason):
         decode_image(msg)
 
 
@@ -359,14 +359,14 @@ def resized_png(width, height, pixels):
 )
 def test_a_packed_image_of_absurd_size_is_refused_before_it_is_unpacked(monkeypatch, data):
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("unpacked"))
-    with pytest.raises(Unusable, match="absurd size"):
+    with pytest.raises(InvalidMeasurement, match="absurd size"):
         decode_image(SimpleNamespace(format="jpeg", data=data))
 
 
 def test_packed_depth_of_absurd_size_is_refused_before_it_is_unpacked(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("unpacked"))
     data = bytes(12) + resized_png(16000, 16000, np.zeros((4, 4), np.uint16))
-    with pytest.raises(Unusable, match="absurd size: 16000x16000"):
+    with pytest.raises(InvalidMeasurement, match="absurd size: 16000x16000"):
         decode_depth(SimpleNamespace(format="16UC1; compressedDepth png", data=data))
 
 

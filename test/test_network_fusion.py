@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from any2seg_ros.engine import EngineConfig, Segmenter
-from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.fusion import FUSIONS, mean, mff, modality_weights
+from any2seg_ros.types import Modality
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from any2seg_ros.modalities import Modality, all_subsets
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata, load, save
 from any2seg_ros.network.pretrained import load_encoder
 from any2seg_ros.training.distributed import share_norms
+from any2seg_ros.types import Modality, all_subsets
 
 CONFIG = NetworkConfig(classes=7, width=16, shared_encoder=False, adapters=True)
 

@@ -14,10 +14,10 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 import ros_vehicle  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 
-from any2seg_ros.modalities import Frame, Measurement, Modality, Segmentation  # noqa: E402
 from any2seg_ros.node.diagnostics import Diagnostics  # noqa: E402
-from any2seg_ros.pipeline import Result  # noqa: E402
-from any2seg_ros.reports import Report  # noqa: E402
+from any2seg_ros.runtime.pipeline import Result  # noqa: E402
+from any2seg_ros.runtime.status import Report  # noqa: E402
+from any2seg_ros.types import Frame, Measurement, Modality, Segmentation  # noqa: E402
 
 RGB, DEPTH, LIDAR, EVENT = Modality
 SECOND = 1_000_000_000

@@ -14,10 +14,10 @@ import ros_vehicle  # noqa: E402
 import torch  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from any2seg_ros.modalities import Modality  # noqa: E402
 from any2seg_ros.network import Any2Seg, NetworkConfig  # noqa: E402
 from any2seg_ros.network.checkpoints import Metadata, save  # noqa: E402
 from any2seg_ros.resources import find  # noqa: E402
+from any2seg_ros.types import Modality  # noqa: E402
 
 EVENT = Modality.EVENT
 COUNT = 200

@@ -21,10 +21,10 @@ from any2seg_ros.demo.player import Player, Tape  # noqa: E402
 from any2seg_ros.demo.recorder import Recorder  # noqa: E402
 from any2seg_ros.demo.schedule import Phase  # noqa: E402
 from any2seg_ros.engine import Segmenter  # noqa: E402
-from any2seg_ros.evaluation.replay import Replay, ReplayConfig  # noqa: E402
 from any2seg_ros.messages import decode_image, stamp_ns  # noqa: E402
-from any2seg_ros.modalities import Modality  # noqa: E402
+from any2seg_ros.replay.run import Replay, ReplayConfig  # noqa: E402
 from any2seg_ros.resources import find  # noqa: E402
+from any2seg_ros.types import Modality  # noqa: E402
 
 SECONDS = 4.0
 Masks = dict[int, tuple[dict[str, int], np.ndarray]]

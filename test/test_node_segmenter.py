@@ -22,11 +22,11 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa:
 from rcl_interfaces.srv import DescribeParameters, SetParameters  # noqa: E402
 
 from any2seg_ros.messages import decode_cloud, stamp_ns  # noqa: E402
-from any2seg_ros.modalities import Availability, Modality  # noqa: E402
 from any2seg_ros.network import Any2Seg, NetworkConfig  # noqa: E402
 from any2seg_ros.network.checkpoints import Metadata, save  # noqa: E402
 from any2seg_ros.resources import find  # noqa: E402
 from any2seg_ros.taxonomy import DELIVER  # noqa: E402
+from any2seg_ros.types import Availability, Modality  # noqa: E402
 
 RGB, DEPTH, LIDAR, EVENT = Modality
 ALL = set(Modality)

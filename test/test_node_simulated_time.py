@@ -13,10 +13,10 @@ import ros_vehicle  # noqa: E402
 import torch  # noqa: E402
 
 from any2seg_ros.messages import stamp_ns  # noqa: E402
-from any2seg_ros.modalities import Modality  # noqa: E402
 from any2seg_ros.network import Any2Seg, NetworkConfig  # noqa: E402
 from any2seg_ros.network.checkpoints import Metadata, save  # noqa: E402
 from any2seg_ros.resources import find  # noqa: E402
+from any2seg_ros.types import Modality  # noqa: E402
 
 RECORDED = 1_600_000_000_000_000_000
 """When the bag was recorded, ns: years before the wall clock."""

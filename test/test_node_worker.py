@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from any2seg_ros.modalities import Availability, Frame, Modality
 from any2seg_ros.node.worker import Worker
+from any2seg_ros.types import Availability, Frame, Modality
 
 
 def _frame(stamp):

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from any2seg_ros.modalities import Camera
 from any2seg_ros.simulation import layout
 from any2seg_ros.simulation.dataset import MANIFEST, Plan, _alone, _run, write_bags, write_plans
 from any2seg_ros.simulation.recipe import checksums
 from any2seg_ros.simulation.settings import EventSettings, SensorSettings
+from any2seg_ros.types import Camera
 
 SMALL = SensorSettings(event=EventSettings(width=64, height=36, window=0.02, step=0.02))
 PLAN = Plan("val", scenes=2, frames=2, conditions=("night", "rain"), size=(96, 64))

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from any2seg_ros.messages.events import EventDecoder
-from any2seg_ros.modalities import Events
 from any2seg_ros.simulation import evt3
+from any2seg_ros.types import Events
 
 ZERO = 1_700_000_000 * 10**9
 MS = 1_000_000

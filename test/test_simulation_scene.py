@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
-from any2seg_ros.modalities import IGNORE, Availability
-from any2seg_ros.sensors.placing import Placer
+from any2seg_ros.preprocessing.preprocessor import Preprocessor
 from any2seg_ros.simulation import sensors
 from any2seg_ros.simulation.scene import Scene, SceneSpec, Shot
 from any2seg_ros.simulation.settings import EventSettings, SensorSettings
 from any2seg_ros.simulation.site import TEST_SETTINGS, TownSettings
 from any2seg_ros.simulation.town import build_town
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import IGNORE, Availability
 
 SIZE = (256, 144)
 SETTINGS = SensorSettings(event=EventSettings(width=128, height=72))
@@ -165,7 +165,7 @@ def test_every_class_is_built_in_a_few_towns(settings: TownSettings) -> None:
 
 
 def test_a_frame_is_placed_by_the_vehicles_own_code(scene: Scene, shot: Shot) -> None:
-    placed = Placer(scene.rig.rgb, SIZE).place(scene.frame(shot))
+    placed = Preprocessor(scene.rig.rgb, SIZE).preprocess(scene.frame(shot))
     assert set(placed.availability.values()) == {Availability.OK}
     assert all(image.shape == (3, SIZE[1], SIZE[0]) for image in placed.images.values())
 

@@ -15,18 +15,18 @@ import training_data
 
 from any2seg_ros.datasets import Target, open_data, open_source
 from any2seg_ros.datasets.deliver import decode_label
-from any2seg_ros.modalities import IGNORE, Events, Modality
 from any2seg_ros.network.adapters import ALL, ALONE, SOME
-from any2seg_ros.sensors import Placer, PlacingConfig
+from any2seg_ros.preprocessing import PreprocessingConfig, Preprocessor
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.training import placed as placed_module
+from any2seg_ros.training import cached_dataset as placed_module
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.batches import Batches, companies, draw
+from any2seg_ros.training.cached_dataset import open_placed
 from any2seg_ros.training.config import LossConfig
-from any2seg_ros.training.placed import open_placed
+from any2seg_ros.types import IGNORE, Events, Modality
 
 SIZE = (48, 32)
-TARGET = Target(SIZE, PlacingConfig())
+TARGET = Target(SIZE, PreprocessingConfig())
 CALM = AugmentationConfig((0, 0), 0, 1, 0, 0, 0, 0, 0)
 
 
@@ -120,7 +120,7 @@ def test_placed_frames_are_kept_and_are_what_the_placer_gives(root, tmp_path):
     data = open_data(root / "raw", "train")
     source = open_source(root / "raw", TARGET, "train")
     placed = open_placed(source, "raw", TARGET, tmp_path, lambda i, n: told.append((i, n)))
-    images = Placer(data.reference(2), SIZE).place(data[2]).images
+    images = Preprocessor(data.reference(2), SIZE).preprocess(data[2]).images
     assert told[-1] == (3, 3) and placed.present.all() and len(placed) == 3
     for modality, image in images.items():
         np.testing.assert_allclose(placed.images[2, modality], image, atol=2e-3)
@@ -158,7 +158,7 @@ def test_what_a_process_cannot_read_is_named_as_if_there_were_one(root, tmp_path
 
 
 def test_another_placing_is_placed_again(root, tmp_path):
-    for placing in (PlacingConfig(), PlacingConfig(range_far=50)):
+    for placing in (PreprocessingConfig(), PreprocessingConfig(range_far=50)):
         target = Target(SIZE, placing)
         open_placed(open_source(root / "ready", target, "train"), "ready", target, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from any2seg_ros.modalities import IGNORE, Modality
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training import lscd
 from any2seg_ros.training.batches import Batch
@@ -22,6 +21,7 @@ from any2seg_ros.training.teachers import (
     spoken,
 )
 from any2seg_ros.training.validation import calibration_error, temperature
+from any2seg_ros.types import IGNORE, Modality
 
 
 def test_cross_entropy_is_torchs_and_ignores_255():

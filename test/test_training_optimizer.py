@@ -10,7 +10,7 @@ from torch import nn
 
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.training.config import OptimizerConfig, TrainingConfig
-from any2seg_ros.training.initial import frozen_parts, train_mode
+from any2seg_ros.training.initialization import frozen_parts, train_mode
 from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
 
 

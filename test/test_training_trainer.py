@@ -20,12 +20,12 @@ from safetensors.torch import save_file
 
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum
-from any2seg_ros.modalities import Modality
+from any2seg_ros.interrupts import noted_interrupts
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALL, ALONE, SOME
 from any2seg_ros.training.config import TrainingConfig, load_config
-from any2seg_ros.training.interrupts import noted_interrupts
 from any2seg_ros.training.trainer import Trainer
+from any2seg_ros.types import Modality
 
 SOURCE = Path(__file__).resolve().parents[1]
 NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from any2seg_ros.modalities import IGNORE, Modality
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.validation import fit_temperatures, validate
+from any2seg_ros.types import IGNORE, Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
 
 
-class Placed:
+class Preprocessed:
     """Four frames whose label is class 0 on the left, 1 on the right."""
 
     def __init__(self, sensors: tuple[Modality, ...]) -> None:
@@ -48,26 +48,26 @@ class Fake:
 
 
 def test_each_subset_is_scored_with_its_own_maps():
-    told = validate(Fake(), Placed(tuple(Modality)))
+    told = validate(Fake(), Preprocessed(tuple(Modality)))
     assert list(told) == ["rgb+depth+lidar+event", "rgb", "depth", "lidar", "event"]
     assert told["rgb+depth+lidar+event"] == told["rgb"] == 100
     assert told["depth"] == told["lidar"] == told["event"] == 25
 
 
 def test_sensors_that_the_data_lack_are_not_scored():
-    assert list(validate(Fake(), Placed((RGB, EVENT)))) == ["rgb+event", "rgb", "event"]
-    chosen = validate(Fake(), Placed((RGB, EVENT)), subsets=[(DEPTH,), (RGB,)])
+    assert list(validate(Fake(), Preprocessed((RGB, EVENT)))) == ["rgb+event", "rgb", "event"]
+    chosen = validate(Fake(), Preprocessed((RGB, EVENT)), subsets=[(DEPTH,), (RGB,)])
     assert chosen == {"depth": 0, "rgb": 100}
 
 
 def test_a_sensor_that_a_frame_lacks_costs_its_subset_that_frame():
-    placed = Placed((RGB, EVENT))
+    placed = Preprocessed((RGB, EVENT))
     placed.present[0, RGB] = False
     assert validate(Fake(), placed)["rgb"] == pytest.approx(75)
 
 
 def test_a_subset_without_a_labelled_pixel_has_no_temperature():
-    placed = Placed((RGB, EVENT))
+    placed = Preprocessed((RGB, EVENT))
     placed.present[1:, EVENT] = False
     assert set(fit_temperatures(Fake(), placed)) == {"rgb", "event", "rgb+event"}
     placed.labels[0] = IGNORE

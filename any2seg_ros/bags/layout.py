@@ -11,7 +11,7 @@ import numpy as np
 from any2seg_ros.bags.reader import BagReader
 from any2seg_ros.messages import camera_from_info, transform_matrix
 from any2seg_ros.messages.kinds import CAMERA_INFO
-from any2seg_ros.modalities import Camera, Modality, Unusable
+from any2seg_ros.types import Camera, InvalidMeasurement, Modality
 
 TF_STATIC = "/tf_static"
 LABEL = "label"
@@ -167,7 +167,7 @@ def _camera(topic: str, infos: Mapping[str, Any], result: BagCalibration) -> Cam
         return None
     try:
         return camera_from_info(infos[topic])
-    except Unusable as reason:
+    except InvalidMeasurement as reason:
         result.notes.append(f"{topic}: {reason}")
         return None
 

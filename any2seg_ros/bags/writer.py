@@ -31,7 +31,7 @@ from any2seg_ros.messages.kinds import (
     TRANSFORMS,
 )
 from any2seg_ros.messages.making import camera_info_message
-from any2seg_ros.modalities import Camera
+from any2seg_ros.types import Camera
 
 
 class BagWriter:

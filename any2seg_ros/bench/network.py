@@ -33,7 +33,7 @@ def run() -> dict:
 def shipped() -> dict:
     """The weights that come with the package, from modality images to 512 x 288 masks."""
     from any2seg_ros.engine import Segmenter
-    from any2seg_ros.modalities import Modality
+    from any2seg_ros.types import Modality
 
     try:
         segmenter = Segmenter.open()
@@ -58,9 +58,9 @@ def against_segformer(name: str) -> dict:
     from transformers import SegformerForSemanticSegmentation
 
     from any2seg_ros.engine import engines
-    from any2seg_ros.modalities import Modality
     from any2seg_ros.network import Any2Seg, NetworkConfig
     from any2seg_ros.network.mit import MIT_CONFIGS
+    from any2seg_ros.types import Modality
 
     width = 256 if name == "mit_b0" else 768
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from any2seg_ros import messages
-from any2seg_ros.modalities import Camera, Events, Measurement, Modality
-from any2seg_ros.sensors import Placer, concatenate
-from any2seg_ros.sensors.calibration import transform
+from any2seg_ros.preprocessing import Preprocessor, concatenate
+from any2seg_ros.preprocessing.camera_models import transform
+from any2seg_ros.types import Camera, Events, Measurement, Modality
 
 SECTION = "place"
 
@@ -90,7 +90,7 @@ def _steps() -> dict[str, tuple[Callable[[], object], np.ndarray]]:
     rgb, depth, cloud, packets = _rgb(random), _depth(random), _cloud(random), _packets(random)
     decoded = messages.decode_cloud(cloud)
     chunks = _chunks(packets)
-    placer = Placer(_RGB, _SIZE)
+    placer = Preprocessor(_RGB, _SIZE)
     placed = {
         "rgb": Measurement(Modality.RGB, _STAMP, messages.decode_image(rgb), _RGB),
         "depth": Measurement(
@@ -105,14 +105,14 @@ def _steps() -> dict[str, tuple[Callable[[], object], np.ndarray]]:
     points, words = messages.as_bytes(cloud.data), np.concatenate([p.events for p in packets])
     return {
         "decode rgb": (lambda: messages.decode_image(rgb), raw["rgb"]),
-        "place rgb": (lambda: placer.place_one(placed["rgb"]), raw["rgb"]),
+        "place rgb": (lambda: placer.preprocess_one(placed["rgb"]), raw["rgb"]),
         "decode depth": (lambda: messages.decode_depth(depth), raw["depth"]),
-        "place depth": (lambda: placer.place_one(placed["depth"]), raw["depth"]),
+        "place depth": (lambda: placer.preprocess_one(placed["depth"]), raw["depth"]),
         "decode lidar": (lambda: messages.decode_cloud(cloud), points),
-        "place lidar": (lambda: placer.place_one(placed["lidar"]), decoded),
+        "place lidar": (lambda: placer.preprocess_one(placed["lidar"]), decoded),
         "decode events": (lambda: _chunks(packets), words),
         "slice events": (lambda: _slice(chunks), words),
-        "place events": (lambda: placer.place_one(placed["event"]), words),
+        "place events": (lambda: placer.preprocess_one(placed["event"]), words),
         "beside: decode events, packet by packet": (lambda: _chunks(packets, 1), words),
         "beside: decode rgb, JPEG": (
             lambda: messages.decode_compressed(jpeg),
@@ -123,7 +123,7 @@ def _steps() -> dict[str, tuple[Callable[[], object], np.ndarray]]:
             messages.as_bytes(jpeg.data),
         ),
         "beside: place depth, registered": (
-            lambda: placer.place_one(placed["registered"]),
+            lambda: placer.preprocess_one(placed["registered"]),
             raw["depth"],
         ),
     }

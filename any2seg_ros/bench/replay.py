@@ -61,10 +61,10 @@ def repeat(bag: Path, out: Path, times: int) -> None:
 def peak(bag: Path, times: int) -> dict:
     """Replay a bag `times` times over with a small random network; peak memory of the process."""
     from any2seg_ros.engine import EngineConfig, Segmenter
-    from any2seg_ros.evaluation.replay import Replay, ReplayConfig
     from any2seg_ros.network import Any2Seg, checkpoints
     from any2seg_ros.network.any2seg import NetworkConfig
     from any2seg_ros.network.checkpoints import Metadata
+    from any2seg_ros.replay.run import Replay, ReplayConfig
 
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "random.safetensors"

@@ -69,7 +69,7 @@ def _steps() -> dict[str, float]:
     """CPU ms of building a town and of the parts of one frame under the sun."""
     import numpy as np
 
-    from any2seg_ros.sensors.placing import Placer
+    from any2seg_ros.preprocessing.preprocessor import Preprocessor
     from any2seg_ros.simulation import layout, sensors
     from any2seg_ros.simulation.scene import Scene, SceneSpec
 
@@ -97,7 +97,7 @@ def _steps() -> dict[str, float]:
     )
     step("lidar", lambda: scene._sweep(snapshot, seconds, rng))
     shot = step("whole shot with events", lambda: scene.shot(1))
-    placer = Placer(scene.rig.rgb, spec.size)
+    placer = Preprocessor(scene.rig.rgb, spec.size)
     with tempfile.TemporaryDirectory() as folder:
         step("files", lambda: layout.write_shot(Path(folder), scene, 1, shot, placer))  # type: ignore[arg-type]
     return steps

@@ -6,8 +6,8 @@ import random
 import time
 from typing import Any
 
-from any2seg_ros.modalities import Modality
-from any2seg_ros.synchronizer import Synchronizer, SynchronizerConfig
+from any2seg_ros.runtime.synchronizer import Synchronizer, SynchronizerConfig
+from any2seg_ros.types import Modality
 
 SECTION = "synchronizer"
 

@@ -78,8 +78,8 @@ def register(app: typer.Typer) -> None:
         from any2seg_ros.evaluation.evaluator import EvaluationConfig
         from any2seg_ros.evaluation.run import Share
         from any2seg_ros.evaluation.run import evaluate as run
-        from any2seg_ros.modalities import parse_subset
         from any2seg_ros.resources import find
+        from any2seg_ros.types import parse_subset
 
         path = model or find(DEFAULT_MODEL)
         share = Share.from_environment()

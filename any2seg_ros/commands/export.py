@@ -27,6 +27,6 @@ def register(app: typer.Typer) -> None:
         and the .json beside it name as modalities. Outputs: logits (K, H/4, W/4), weights (M,).
         """
         from any2seg_ros.engine.export import export
-        from any2seg_ros.modalities import parse_subset
+        from any2seg_ros.types import parse_subset
 
         print(export(Path(model), Path(out), kind, parse_subset(modalities)))

@@ -66,10 +66,10 @@ def register(app: typer.Typer) -> None:
         from any2seg_ros.datasets import parse_topics
         from any2seg_ros.engine import Segmenter
         from any2seg_ros.engine.segmenter import DEFAULT_MODEL
-        from any2seg_ros.evaluation.replay import Replay, ReplayConfig
-        from any2seg_ros.evaluation.schedules import parse_corruptions, parse_drops
-        from any2seg_ros.outputs import TOPICS
+        from any2seg_ros.replay.fault_schedule import parse_corruptions, parse_drops
+        from any2seg_ros.replay.run import Replay, ReplayConfig
         from any2seg_ros.resources import find
+        from any2seg_ros.runtime.outputs import TOPICS
 
         config = ReplayConfig(
             failures=parse_drops(",".join(drop or ())) + parse_corruptions(",".join(corrupt or ())),
@@ -99,7 +99,7 @@ def _set(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(path: Path | None) -> Any:
-    from any2seg_ros.parameters import NodeParameters, entries, from_values
+    from any2seg_ros.runtime.parameters import NodeParameters, entries, from_values
 
     if path is None:
         return NodeParameters()

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from any2seg_ros.datasets.bag_walk import BagWalk
 from any2seg_ros.datasets.ground_truth import open_ground_truth
 from any2seg_ros.datasets.samples import LeftOut, Sample, Target
-from any2seg_ros.modalities import Modality
-from any2seg_ros.pipeline import Preparation, Prepared
+from any2seg_ros.runtime.bag_player import BagPlayer
+from any2seg_ros.runtime.pipeline import Preparation, Prepared
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import Modality
 
 PERIOD = 100_000_000
 """What is expected between frames (ns), for the time left to show."""
@@ -115,8 +115,8 @@ class BagSource:
         if not self.modalities:
             raise ValueError(f"the bags of {self.name} have no sensor in common")
 
-    def _open_walk(self, bag: Path) -> BagWalk:
-        return BagWalk(bag, Preparation(self._target.size, self._target.placing), self._topics)
+    def _open_walk(self, bag: Path) -> BagPlayer:
+        return BagPlayer(bag, Preparation(self._target.size, self._target.placing), self._topics)
 
 
 def _fingerprint(bags: list[Path]) -> str:

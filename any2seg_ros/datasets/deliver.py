@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from any2seg_ros.datasets.files import other_splits, read_array, read_image, read_label, read_rgb
-from any2seg_ros.modalities import IGNORE, Camera, Events, Frame, Measurement, Modality, Subset
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import IGNORE, Camera, Events, Frame, Measurement, Modality, Subset
 
 CONDITIONS = ("cloud", "fog", "night", "rain", "sun")
 CASES = ("motionblur", "overexposure", "underexposure", "lidarjitter", "eventlowres")

@@ -9,8 +9,8 @@ import numpy as np
 
 from any2seg_ros.datasets.files import NoLabel
 from any2seg_ros.datasets.samples import DataSet, LeftOut, Sample, Target
-from any2seg_ros.modalities import Camera, Modality
-from any2seg_ros.sensors import Placer
+from any2seg_ros.preprocessing import Preprocessor
+from any2seg_ros.types import Camera, Modality
 
 
 class FolderSource:
@@ -43,7 +43,7 @@ class FolderSource:
         self._data = data
         self._target = target
         self._leave_out = leave_out
-        self._placers: dict[Camera, Placer] = {}
+        self._placers: dict[Camera, Preprocessor] = {}
         count = len(data)
         if limit and limit < count:
             self._indices = np.unique(np.linspace(0, count - 1, limit).round().astype(int)).tolist()
@@ -71,7 +71,7 @@ class FolderSource:
     def _sample(self, index: int) -> Sample:
         frame = self._data[index]
         assert frame.label is not None
-        placed = self._placer(self._data.reference(index)).place(frame)
+        placed = self._placer(self._data.reference(index)).preprocess(frame)
         rgb = frame.measurements.get(Modality.RGB)
         return Sample(
             self._data.name(index),
@@ -82,9 +82,11 @@ class FolderSource:
             placed.reasons,
         )
 
-    def _placer(self, reference: Camera) -> Placer:
+    def _placer(self, reference: Camera) -> Preprocessor:
         if reference not in self._placers:
-            self._placers[reference] = Placer(reference, self._target.size, self._target.placing)
+            self._placers[reference] = Preprocessor(
+                reference, self._target.size, self._target.placing
+            )
         return self._placers[reference]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from any2seg_ros.bags import BagReader
 from any2seg_ros.messages import decode_labels, stamp_ns, unpack_labels
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 TOLERANCE = 50_000_000
 """A label belongs to a mask if their stamps differ by at most this (ns): half a period at 10 Hz."""
@@ -68,7 +68,7 @@ class LabelTopic:
     def _decode(self, message: object) -> np.ndarray | None:
         try:
             return decode_labels(message)
-        except Unusable as reason:
+        except InvalidMeasurement as reason:
             self.lacking = f"a label on {self._topic} cannot be used: {reason}"
             if self.lacking not in self.notes:
                 self.notes.append(self.lacking)
@@ -104,7 +104,7 @@ class LabelFolder:
             return None
         try:
             return unpack_labels(self._files[best].read_bytes())
-        except Unusable as reason:
+        except InvalidMeasurement as reason:
             raise ValueError(f"{self._files[best]} cannot be used: {reason}") from None
 
 

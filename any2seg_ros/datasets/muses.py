@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from any2seg_ros.datasets.files import existing, other_splits, read_image, read_label, read_rgb
-from any2seg_ros.modalities import (
+from any2seg_ros.taxonomy import CITYSCAPES
+from any2seg_ros.types import (
     Camera,
     Events,
     Frame,
@@ -22,7 +23,6 @@ from any2seg_ros.modalities import (
     Subset,
     subset_name,
 )
-from any2seg_ros.taxonomy import CITYSCAPES
 
 EVENT_WINDOW = 30_000_000
 """Nanoseconds of events before the last one of a recording that are used."""

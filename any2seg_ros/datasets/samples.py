@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from any2seg_ros.modalities import Camera, Frame, Modality
-from any2seg_ros.sensors import PlacingConfig
+from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.types import Camera, Frame, Modality
 
 if TYPE_CHECKING:
     from any2seg_ros.engine import Segmenter
@@ -57,13 +57,13 @@ class Target:
     """
 
     size: tuple[int, int]
-    placing: PlacingConfig
+    placing: PreprocessingConfig
     taxonomy: Taxonomy | None = None
 
     @classmethod
     def of(cls, segmenter: Segmenter) -> Target:
         """The images that a network was trained with."""
-        placing = PlacingConfig(**segmenter.metadata.placing)
+        placing = PreprocessingConfig(**segmenter.metadata.placing)
         return cls(segmenter.size, placing, segmenter.taxonomy)
 
 

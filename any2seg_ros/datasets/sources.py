@@ -12,7 +12,7 @@ from any2seg_ros.datasets.deliver import DeliverData
 from any2seg_ros.datasets.folder_source import FolderSource
 from any2seg_ros.datasets.muses import MusesData
 from any2seg_ros.datasets.samples import DataSet, Source, Target
-from any2seg_ros.modalities import Modality, Subset
+from any2seg_ros.types import Modality, Subset
 
 BAG_FILES = (".mcap", ".db3")
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from any2seg_ros.demo.report import nearest, pictured_mask
 from any2seg_ros.demo.scoring import Run
-from any2seg_ros.evaluation.report import overlay_image
-from any2seg_ros.modalities import Modality
+from any2seg_ros.html.elements import overlay_image
 from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.types import Modality
 
 CELL = (384, 216)
 DARK = 0.35

@@ -14,7 +14,7 @@ from rosbags.rosbag2 import Reader
 from any2seg_ros.bags.stamps import header_stamp, restamp
 from any2seg_ros.demo.schedule import Phase
 from any2seg_ros.messages.kinds import TRANSFORMS, message_class
-from any2seg_ros.modalities import Modality
+from any2seg_ros.types import Modality
 
 STATIC_TOPIC = "/tf_static"
 

@@ -19,8 +19,8 @@ from vision_msgs.msg import LabelInfo
 
 from any2seg_ros.bags import BagFile
 from any2seg_ros.messages import stamp_ns
-from any2seg_ros.modalities import Availability, Modality
 from any2seg_ros.msg import SegmentationStatus
+from any2seg_ros.types import Availability, Modality
 
 NODE_NAME = "segmenter"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

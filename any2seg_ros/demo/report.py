@@ -10,11 +10,11 @@ import numpy as np
 
 from any2seg_ros.demo.recorder import HeardImage
 from any2seg_ros.demo.scoring import Run, masks_of, mean_iou, status_by_stamp, truth_of
-from any2seg_ros.evaluation import report as html
-from any2seg_ros.evaluation.metrics import Confusion
 from any2seg_ros.files import write_atomically
-from any2seg_ros.modalities import Modality
+from any2seg_ros.html import elements as html
+from any2seg_ros.metrics import Confusion
 from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.types import Modality
 
 MODALITY_COLORS = {modality.label: html.SERIES[modality] for modality in Modality}
 

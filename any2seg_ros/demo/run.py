@@ -24,8 +24,8 @@ from any2seg_ros.demo.schedule import Phase, schedule
 from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.files import write_atomically
 from any2seg_ros.messages import decode_image, decode_labels, stamp_ns
-from any2seg_ros.modalities import Modality
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import Modality
 
 START_SECONDS = 300.0
 """The longest that a first start may take: it loads torch and compiles the network."""

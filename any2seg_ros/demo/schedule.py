@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from any2seg_ros.modalities import Modality, Subset
+from any2seg_ros.types import Modality, Subset
 
 ALL = tuple(Modality)
 

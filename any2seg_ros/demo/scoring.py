@@ -11,9 +11,9 @@ import numpy as np
 
 from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus
 from any2seg_ros.demo.schedule import Phase
-from any2seg_ros.evaluation.metrics import Confusion
-from any2seg_ros.modalities import Modality, subset_name
+from any2seg_ros.metrics import Confusion
 from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.types import Modality, subset_name
 
 REFERENCE_RATE_HZ = 10.0
 STAMP_TOLERANCE = 1_000_000

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from any2seg_ros.engine.halves import Choices, Maps
-from any2seg_ros.modalities import Modality
+from any2seg_ros.engine.graphs import Choices, Maps
 from any2seg_ros.network import Any2Seg
+from any2seg_ros.types import Modality
 
 PRECISIONS = {
     "torch": ("auto", "f32", "bf16", "f16"),

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from any2seg_ros.engine.engines import resolve
 from any2seg_ros.files import clear_parts, part_of
-from any2seg_ros.modalities import Subset, subset_name
 from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.types import Subset, subset_name
 
 ENDINGS = {"onnx": "onnx", "openvino": "xml"}
 """Of the graph's file, by format."""

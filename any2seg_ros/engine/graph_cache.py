@@ -14,11 +14,11 @@ from pathlib import Path
 import openvino as ov
 import torch
 
-from any2seg_ros.engine import halves
+from any2seg_ros.engine import graphs
 from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.network import Any2Seg, adapters, any2seg, decoder, efficientnet, fusion, mit
 
-_SOURCES = (adapters, any2seg, decoder, efficientnet, fusion, halves, mit)
+_SOURCES = (adapters, any2seg, decoder, efficientnet, fusion, graphs, mit)
 _CONVERTER = Path(__file__).with_name("openvino_engine.py")
 """What makes the graphs; it imports this module."""
 

@@ -11,9 +11,16 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine, Maps, stacked
-from any2seg_ros.modalities import Modality
+from any2seg_ros.engine.graphs import (
+    Choices,
+    DecoderGraph,
+    EncoderGraph,
+    GraphEngine,
+    Maps,
+    stacked,
+)
 from any2seg_ros.network import Any2Seg
+from any2seg_ros.types import Modality
 
 OPSET = 17
 
@@ -38,13 +45,13 @@ class OnnxEngine(GraphEngine):
     def _decode(
         self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        half = lambda: DecoderHalf(self._network, len(maps), choices)  # noqa: E731
+        half = lambda: DecoderGraph(self._network, len(maps), choices)  # noqa: E731
         matrices = [matrix.numpy() for matrix in self._matrices(mixing)]
         logits, weights = self._run(half, [*stacked(maps), *matrices], choices)
         return logits, weights
 
     def _encode(self, images: np.ndarray, modality: Modality) -> list[np.ndarray]:
-        half = lambda: EncoderHalf(self._network, modality)  # noqa: E731
+        half = lambda: EncoderGraph(self._network, modality)  # noqa: E731
         return self._run(half, [images], ((modality,),))
 
     def _run(

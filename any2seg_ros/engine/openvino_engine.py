@@ -12,9 +12,16 @@ import torch
 from torch import nn
 
 from any2seg_ros.engine.graph_cache import GraphCache
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine, Maps, stacked
-from any2seg_ros.modalities import Modality
+from any2seg_ros.engine.graphs import (
+    Choices,
+    DecoderGraph,
+    EncoderGraph,
+    GraphEngine,
+    Maps,
+    stacked,
+)
 from any2seg_ros.network import Any2Seg
+from any2seg_ros.types import Modality
 
 
 class OpenVinoEngine(GraphEngine):
@@ -73,7 +80,7 @@ class OpenVinoEngine(GraphEngine):
     def _decoder(
         self, shapes: tuple[tuple[int, ...], ...], choices: Choices, mixing: tuple[int, ...]
     ) -> ov.InferRequest:
-        half = DecoderHalf(self._network, shapes[0][0], choices)
+        half = DecoderGraph(self._network, shapes[0][0], choices)
         matrices = [matrix.numpy() for matrix in self._matrices(mixing)]
         inputs = (*shapes, *(array.shape for array in matrices))
         graph = self._cache.model("decoder", (*inputs, *choices), lambda: convert(half, inputs))
@@ -117,7 +124,7 @@ class OpenVinoEngine(GraphEngine):
         key = modality, streams
         if key not in self._encoders:
             if modality not in self._graphs:
-                half = EncoderHalf(self._network, modality)
+                half = EncoderGraph(self._network, modality)
                 shapes = [(1, *shape)]
                 self._graphs[modality] = self._cache.model(
                     f"encoder{modality}", shapes, lambda: convert(half, shapes)

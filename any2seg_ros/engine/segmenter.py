@@ -14,12 +14,12 @@ import numpy as np
 
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
-from any2seg_ros.engine.halves import Maps
-from any2seg_ros.modalities import Modality, Segmentation, Subset, all_subsets, subset_name
+from any2seg_ros.engine.graphs import Maps
 from any2seg_ros.network import checkpoints
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.resources import find
 from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets, subset_name
 
 DEFAULT_MODEL = "models/any2seg_streets.safetensors"
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from any2seg_ros.engine.halves import Choices, DecoderHalf, EncoderHalf, GraphEngine, Maps
+from any2seg_ros.engine.graphs import Choices, DecoderGraph, EncoderGraph, GraphEngine, Maps
 from any2seg_ros.engine.masks import masks
-from any2seg_ros.modalities import Modality
 from any2seg_ros.network import Any2Seg
+from any2seg_ros.types import Modality
 
 Half = Callable[..., Sequence[Tensor]]
 
@@ -77,7 +77,7 @@ class TorchEngine(GraphEngine):
         inputs = [torch.stack(tuple(scale)) for scale in zip(*maps, strict=True)]
         key = (*(stack.shape for stack in inputs), choices, mixing)
         if key not in self._halves:
-            half = DecoderHalf(self._network, len(maps), choices).to(self.device)
+            half = DecoderGraph(self._network, len(maps), choices).to(self.device)
             matrices = self._matrices(mixing)
             self._halves[key] = self._made(lambda *maps: half(*maps, *matrices), inputs)
         with self._context():
@@ -145,7 +145,7 @@ class Encoders(nn.Module):
         super().__init__()
         self._streams = streams
         whose = modalities[:1] if network.config.shared_encoder else modalities
-        self.halves = nn.ModuleList(EncoderHalf(network, modality) for modality in whose)
+        self.halves = nn.ModuleList(EncoderGraph(network, modality) for modality in whose)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         parts = images.chunk(len(self.halves))

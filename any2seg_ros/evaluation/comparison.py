@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from any2seg_ros.evaluation import report as html
+from any2seg_ros.html import elements as html
 
 ECE = "subsets, ECE in points"
 """The table whose figures are better the lower they are."""

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-from any2seg_ros.modalities import Events, Modality
-from any2seg_ros.sensors.rgb import IMAGENET_MEAN, IMAGENET_STD
+from any2seg_ros.preprocessing.rgb import IMAGENET_MEAN, IMAGENET_STD
+from any2seg_ros.types import Events, Modality
 
 Rng = np.random.Generator
 

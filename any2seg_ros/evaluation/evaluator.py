@@ -16,10 +16,10 @@ from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import Maps, Segmenter
 from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
-from any2seg_ros.evaluation.metrics import no_class
-from any2seg_ros.evaluation.report import confidence_image, overlay_image
 from any2seg_ros.evaluation.tally import Shown, Tally
-from any2seg_ros.modalities import (
+from any2seg_ros.html.elements import confidence_image, overlay_image
+from any2seg_ros.metrics import no_class
+from any2seg_ros.types import (
     Modality,
     Segmentation,
     Subset,

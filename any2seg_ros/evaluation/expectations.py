@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from any2seg_ros.modalities import Subset
+from any2seg_ros.types import Subset
 
 MISSING_PROBABILITIES = (0.2, 0.1, 0.05)
 ZEROED_FRACTIONS = (0.25, 0.5, 0.75)

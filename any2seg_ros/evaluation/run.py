@@ -12,12 +12,12 @@ from typing import Any
 from any2seg_ros.datasets import LeftOut, Source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation import summary
-from any2seg_ros.evaluation.evaluation_page import evaluation_page
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator, cost
-from any2seg_ros.evaluation.interrupt import Interrupt, ignored
+from any2seg_ros.evaluation.page import evaluation_page
 from any2seg_ros.evaluation.summary import Context
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.files import checksum, write_atomically
+from any2seg_ros.interrupts import Interrupt, ignored
 
 PATIENCE = timedelta(days=2)
 """How long a process that is done waits for the others."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, expectations
-from any2seg_ros.evaluation.metrics import mean_and_worst
 from any2seg_ros.evaluation.tally import Score, Tally
-from any2seg_ros.modalities import IGNORE, Subset, subset_name
+from any2seg_ros.metrics import mean_and_worst
 from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.types import IGNORE, Subset, subset_name
 
 NUMBER = (int, float)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from any2seg_ros.evaluation.metrics import Calibration, Confusion
-from any2seg_ros.modalities import Modality, Segmentation, Subset, all_subsets
+from any2seg_ros.metrics import Calibration, Confusion
+from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets
 
 
 @dataclass

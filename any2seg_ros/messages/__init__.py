@@ -1,7 +1,7 @@
 """ROS messages to measurements and back, by their attributes: nothing of ROS is imported.
 
 Messages may come from rclpy, from rosbags or be made by hand; bytes may be array('B'), bytes,
-memoryview or ndarray. Whatever cannot be used raises `Unusable` with the reason.
+memoryview or ndarray. Whatever cannot be used raises `InvalidMeasurement` with the reason.
 """
 
 from any2seg_ros.messages.buffers import as_bytes, from_array, stamp_ns

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 
 def as_bytes(data: Any) -> np.ndarray:
@@ -22,7 +22,7 @@ def as_bytes(data: Any) -> np.ndarray:
     try:
         return np.frombuffer(bytes(data), np.uint8)
     except (TypeError, ValueError) as error:
-        raise Unusable("message data are not bytes") from error
+        raise InvalidMeasurement("message data are not bytes") from error
 
 
 def from_array(values: np.ndarray) -> array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 # PointField.datatype
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -20,20 +20,21 @@ def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
     """The fields of a PointCloud2 as a structured array (height, width) on the message's bytes.
 
     Only the fields in `names` that the cloud has; None takes all. Fields of several elements are
-    sub-arrays. Any order of fields and bytes, any padding. Unusable for data that do not fit.
+    sub-arrays. Any order of fields and bytes, any padding.
+    InvalidMeasurement for data that do not fit.
     """
     height, width = int(msg.height), int(msg.width)
     point_step, row_step = int(msg.point_step), int(msg.row_step)
     if height * width > _LARGEST or height < 0 or width < 0:
-        raise Unusable(f"cloud has an absurd size: {width}x{height}")
+        raise InvalidMeasurement(f"cloud has an absurd size: {width}x{height}")
     if height * width == 0:
-        raise Unusable("cloud is empty")
+        raise InvalidMeasurement("cloud is empty")
     if point_step <= 0 or row_step < point_step * width:
-        raise Unusable("cloud rows are too short for their points")
+        raise InvalidMeasurement("cloud rows are too short for their points")
     data = as_bytes(msg.data)
     needed = row_step * (height - 1) + point_step * width
     if len(data) < needed:
-        raise Unusable(f"cloud data are truncated: {len(data)} of {needed} bytes")
+        raise InvalidMeasurement(f"cloud data are truncated: {len(data)} of {needed} bytes")
     dtype = _dtype(msg, names, point_step)
     return np.ndarray((height, width), dtype, data, 0, (row_step, point_step))
 
@@ -45,11 +46,11 @@ def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype
         if names is not None and field.name not in names:
             continue
         if int(field.datatype) not in _TYPES:
-            raise Unusable(f"cloud field '{field.name}' has an unknown type")
+            raise InvalidMeasurement(f"cloud field '{field.name}' has an unknown type")
         plain = np.dtype(order + _TYPES[int(field.datatype)])
         count = max(1, int(field.count))
         if not 0 <= int(field.offset) <= point_step - plain.itemsize * count:
-            raise Unusable(f"cloud field '{field.name}' lies outside its point")
+            raise InvalidMeasurement(f"cloud field '{field.name}' lies outside its point")
         fields[field.name] = (plain if count == 1 else (plain, (count,)), int(field.offset))
     return np.dtype(
         {
@@ -67,18 +68,18 @@ def decode_cloud(msg: Any) -> np.ndarray:
     Points with a coordinate that is not finite are dropped. Intensity is looked for under the names
     intensity, intensities, reflectivity and i, and is 0 where there is none. Its scale: unsigned
     integers of 8 and 16 bits by their largest value; any other type as it is if no value in the
-    cloud is above 1, otherwise as 0..255; what lies outside 0..1 then is cut off. Unusable for
-    clouds without x, y, z and for clouds without a point.
+    cloud is above 1, otherwise as 0..255; what lies outside 0..1 then is cut off.
+    InvalidMeasurement for clouds without x, y, z and for clouds without a point.
     """
     points = view_cloud(msg, ("x", "y", "z", *_INTENSITIES))
     given = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(given):
-        raise Unusable("cloud lacks one of the fields x, y and z")
+        raise InvalidMeasurement("cloud lacks one of the fields x, y and z")
     cloud = np.empty((points.shape[0], points.shape[1], 4), np.float32)
     with np.errstate(all="ignore"):
         for column, name in enumerate("xyz"):
             if points.dtype[name].shape:
-                raise Unusable(f"cloud field '{name}' has several elements")
+                raise InvalidMeasurement(f"cloud field '{name}' has several elements")
             cloud[..., column] = points[name]
     intensity = next((name for name in _INTENSITIES if name in given), None)
     if intensity is None or points.dtype[intensity].shape:
@@ -114,7 +115,7 @@ def _finite(cloud: np.ndarray) -> np.ndarray:
         return cloud
     cloud = cloud[finite]
     if len(cloud) == 0:
-        raise Unusable("cloud has no point with finite coordinates")
+        raise InvalidMeasurement("cloud has no point with finite coordinates")
     return cloud
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from any2seg_ros.messages.buffers import as_bytes, stamp_ns
 from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.messages.words import EVT3, LIBCAER_CMP, WordDecoder
-from any2seg_ros.modalities import Events, Unusable
-from any2seg_ros.sensors.events import concatenate
+from any2seg_ros.preprocessing.events import concatenate
+from any2seg_ros.types import Events, InvalidMeasurement
 
 _EVER = 1 << 62
 _LARGEST = 5_000_000
@@ -104,7 +104,7 @@ class EventDecoder:
     def decode(self, msg: Any) -> Events:
         """The events of a message, their times in ns of the host's clock.
 
-        Unusable for truncated data, unknown encodings, a size of zero and a stamp of zero.
+        InvalidMeasurement for truncated data, unknown encodings, a size or a stamp of zero.
         """
         if not hasattr(msg, "encoding"):
             return self._placed(msg, _array(msg), synchronised=True)
@@ -154,7 +154,7 @@ class EventDecoder:
     def _packet(self, msg: Any, data: np.ndarray) -> tuple[np.ndarray, ...]:
         encoding = str(msg.encoding)
         if int(msg.time_base) > _EVER:
-            raise Unusable("event packet has an absurd time base")
+            raise InvalidMeasurement("event packet has an absurd time base")
         order = ">" if msg.is_bigendian else "<"
         if encoding in ("evt3", "libcaer_cmp"):
             return self._word_packet(encoding, _whole(data, 2).view(order + "u2"), msg)
@@ -162,7 +162,7 @@ class EventDecoder:
             return _mono(_whole(data, 8).view(order + "u8"), int(msg.time_base))
         if encoding == "libcaer":
             return _libcaer(_whole(data, 8).view(order + "u4"), int(msg.time_base))
-        raise Unusable(f"unknown event encoding '{encoding}'")
+        raise InvalidMeasurement(f"unknown event encoding '{encoding}'")
 
     def _decoder(self, encoding: str) -> WordDecoder:
         if encoding not in self._words:
@@ -183,13 +183,13 @@ def _header(msg: Any) -> tuple[int, int, int]:
     stamp, width, height = stamp_ns(msg.header.stamp), int(msg.width), int(msg.height)
     check_area("event sensor", width, height, _LARGEST)
     if stamp == 0:
-        raise Unusable("stamp is zero")
+        raise InvalidMeasurement("stamp is zero")
     return stamp, width, height
 
 
 def _whole(data: np.ndarray, size: int) -> np.ndarray:
     if len(data) % size:
-        raise Unusable(f"event data are truncated: no whole number of {size} bytes")
+        raise InvalidMeasurement(f"event data are truncated: no whole number of {size} bytes")
     return data
 
 
@@ -209,7 +209,7 @@ def _within(events: Events) -> Events:
         return events
     inside = (x < events.width) & (y < events.height)
     if not inside.any():
-        raise Unusable("events lie outside their sensor")
+        raise InvalidMeasurement("events lie outside their sensor")
     return Events(
         events.t[inside], x[inside], y[inside], events.p[inside], events.width, events.height
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
 from any2seg_ros.messages.sizes import check_area, jpeg_size, packed_image, packed_size
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 _VIEWS: dict[str, tuple[type[np.generic], int]] = {
     "rgb8": (np.uint8, 3),
@@ -33,12 +33,13 @@ _OUTGOING = {"mono8": 1, "mono16": 2, "rgb8": 3, "bgr8": 3, "32FC1": 4}
 def view_image(msg: Any) -> np.ndarray:
     """The pixels of a sensor_msgs/Image as they are: (h, w) or (h, w, c), little endian.
 
-    A view of the message's bytes where their order is the machine's; `step` is respected. Unusable
+    A view of the message's bytes where their order is the machine's; `step` is respected.
+    InvalidMeasurement
     for sizes that do not fit the data and for encodings that are no plain array.
     """
     name = str(msg.encoding).strip().lower()
     if name not in _VIEWS:
-        raise Unusable(f"unknown image encoding '{msg.encoding}'")
+        raise InvalidMeasurement(f"unknown image encoding '{msg.encoding}'")
     kind, channels = _VIEWS[name]
     dtype = np.dtype(kind)
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
@@ -53,18 +54,21 @@ def view_image(msg: Any) -> np.ndarray:
 
 
 def _checked_bytes(msg: Any, pixel: int) -> np.ndarray:
-    """The data of an Image whose pixels take `pixel` bytes at least, uint8 (n,); Unusable if its
-    size, its `step` and its data do not go together.
+    """The data of an Image whose pixels take `pixel` bytes at least, uint8 (n,).
+
+    InvalidMeasurement if its size, its `step` and its data do not go together.
     """
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
     check_area("image", width, height)
     line = width * pixel
     if step < line:
-        raise Unusable(f"image lines are too short for their encoding: {step} of {line} bytes")
+        raise InvalidMeasurement(
+            f"image lines are too short for their encoding: {step} of {line} bytes"
+        )
     data = as_bytes(msg.data)
     needed = step * (height - 1) + line
     if len(data) < needed:
-        raise Unusable(f"image data are truncated: {len(data)} of {needed} bytes")
+        raise InvalidMeasurement(f"image data are truncated: {len(data)} of {needed} bytes")
     return data
 
 
@@ -73,13 +77,13 @@ def decode_image(msg: Any) -> np.ndarray:
 
     Takes sensor_msgs/Image and CompressedImage. Pictures that come as BGR are views with their
     channels turned round. 16-bit grey keeps its upper byte. Other encodings (Bayer, YUV, ...) go
-    through cv_bridge; Unusable if that is not installed.
+    through cv_bridge; InvalidMeasurement if that is not installed.
     """
     if not hasattr(msg, "encoding"):
         return decode_compressed(msg)
     name = str(msg.encoding).strip().lower()
     if name in _DEPTHS - _PICTURES:
-        raise Unusable(f"wrong encoding for a picture: '{msg.encoding}'")
+        raise InvalidMeasurement(f"wrong encoding for a picture: '{msg.encoding}'")
     if name not in _PICTURES:
         return _bridged(msg)
     pixels = view_image(msg)
@@ -98,19 +102,19 @@ def _bridged(msg: Any) -> np.ndarray:
     try:
         from cv_bridge import CvBridge
     except Exception as error:
-        raise Unusable(
+        raise InvalidMeasurement(
             f"unknown image encoding '{msg.encoding}', and cv_bridge, which may know it, "
             "cannot be imported"
         ) from error
     try:
         pixels = CvBridge().imgmsg_to_cv2(msg, desired_encoding="rgb8")
     except Exception as error:
-        raise Unusable(
+        raise InvalidMeasurement(
             f"unknown image encoding '{msg.encoding}', or data that do not fit it: "
             "cv_bridge cannot convert them"
         ) from error
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise Unusable(f"cv_bridge made no picture of the encoding '{msg.encoding}'")
+        raise InvalidMeasurement(f"cv_bridge made no picture of the encoding '{msg.encoding}'")
     return pixels
 
 
@@ -123,7 +127,7 @@ def decode_compressed(msg: Any, minimum: tuple[int, int] | None = None) -> np.nd
     """
     data = as_bytes(msg.data)
     if len(data) == 0:
-        raise Unusable("compressed image is empty")
+        raise InvalidMeasurement("compressed image is empty")
     grey = str(msg.format).strip().lower().startswith(("mono", "8uc1", "16uc1"))
     flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
     if minimum is not None:
@@ -141,7 +145,7 @@ def _unpacked(data: np.ndarray, flags: int) -> np.ndarray:
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise Unusable("compressed image cannot be unpacked")
+        raise InvalidMeasurement("compressed image cannot be unpacked")
     return pixels
 
 
@@ -165,22 +169,22 @@ def decode_depth(msg: Any) -> np.ndarray:
     """
     if hasattr(msg, "encoding"):
         if str(msg.encoding).strip().lower() not in _DEPTHS:
-            raise Unusable(f"wrong encoding for depth: '{msg.encoding}'")
+            raise InvalidMeasurement(f"wrong encoding for depth: '{msg.encoding}'")
         return np.ascontiguousarray(view_image(msg))
     name = str(msg.format).lower()
     data = as_bytes(msg.data)
     if "rvl" in name:
-        raise Unusable("depth is compressed with RVL: have it published as png")
+        raise InvalidMeasurement("depth is compressed with RVL: have it published as png")
     packed = packed_image(msg)
     if len(packed) == 0:
-        raise Unusable("compressed depth is empty")
+        raise InvalidMeasurement("compressed depth is empty")
     pixels = _unpacked(packed, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 2 or pixels.dtype != np.uint16:
-        raise Unusable("compressed depth holds no 16 bit image")
+        raise InvalidMeasurement("compressed depth holds no 16 bit image")
     if not name.startswith("32fc1"):
         return pixels
     if len(packed) == len(data):
-        raise Unusable("compressed depth of 32FC1 lacks its header")
+        raise InvalidMeasurement("compressed depth of 32FC1 lacks its header")
     a, b = data[4:12].view("<f4").astype(np.float64)
     with np.errstate(all="ignore"):
         depth = (a / (pixels - b)).astype(np.float32)
@@ -191,18 +195,20 @@ def decode_depth(msg: Any) -> np.ndarray:
 def decode_labels(msg: Any) -> np.ndarray:
     """Class ids uint8 (h, w) of a sensor_msgs/Image or CompressedImage; 255 has no class.
 
-    Unusable as in `class_ids`, and for JPEG.
+    InvalidMeasurement as in `class_ids`, and for JPEG.
     """
     return class_ids(view_image(msg)) if hasattr(msg, "encoding") else unpack_labels(msg.data)
 
 
 def unpack_labels(data: Any) -> np.ndarray:
-    """Class ids uint8 (h, w) of the bytes of a packed image (PNG, ...); Unusable for JPEG."""
+    """Class ids uint8 (h, w) of an encoded image (PNG, ...); InvalidMeasurement for JPEG."""
     packed = as_bytes(data)
     if len(packed) == 0:
-        raise Unusable("compressed image is empty")
+        raise InvalidMeasurement("compressed image is empty")
     if bytes(packed[:2]) == b"\xff\xd8":
-        raise Unusable("labels are packed as JPEG, which alters class ids: pack them as PNG")
+        raise InvalidMeasurement(
+            "labels are packed as JPEG, which alters class ids: pack them as PNG"
+        )
     return class_ids(_unpacked(packed, cv2.IMREAD_UNCHANGED))
 
 
@@ -210,15 +216,17 @@ def class_ids(pixels: np.ndarray) -> np.ndarray:
     """Pixels of a label image (h, w) or (h, w, 3 or 4) as class ids uint8 (h, w), contiguous.
 
     uint8, or uint16 in which 65535 means 255. Colour channels must be equal; alpha is ignored.
-    Unusable for everything else.
+    InvalidMeasurement for everything else.
     """
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise Unusable(f"labels are {pixels.dtype}: store class ids in 8 or 16 bits")
+        raise InvalidMeasurement(f"labels are {pixels.dtype}: store class ids in 8 or 16 bits")
     ids = pixels if pixels.ndim == 2 else pixels[..., 0]
     if pixels.ndim == 3 and any((pixels[..., i] != ids).any() for i in (1, 2)):
-        raise Unusable("labels are colours: store class ids in one channel")
+        raise InvalidMeasurement("labels are colours: store class ids in one channel")
     if ids.dtype == np.uint16 and ((ids > 255) & (ids != 65535)).any():
-        raise Unusable("labels of 16 bits exceed 255: class ids are 0 to 255, and 65535 for none")
+        raise InvalidMeasurement(
+            "labels of 16 bits exceed 255: class ids are 0 to 255, and 65535 for none"
+        )
     # The lower byte of 65535 is 255.
     return np.ascontiguousarray(ids.astype(np.uint8, copy=False))
 

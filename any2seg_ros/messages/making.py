@@ -7,7 +7,7 @@ from typing import Any
 
 from any2seg_ros.messages.cameras import info_fields
 from any2seg_ros.messages.kinds import CAMERA_INFO, HEADER, REGION, TIME
-from any2seg_ros.modalities import Camera
+from any2seg_ros.types import Camera
 
 Make = Callable[..., Any]
 """Makes a message: called with its type and, by name, all of its fields."""

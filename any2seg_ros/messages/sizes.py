@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes
-from any2seg_ros.modalities import Unusable
+from any2seg_ros.types import InvalidMeasurement
 
 _LONGEST = 16384
 LARGEST = 50_000_000
@@ -24,7 +24,7 @@ def check_area(what: str, width: int, height: int, largest: int = LARGEST) -> No
     """Unusable for a raster of no pixel, or of more than `largest`: that size is a fault."""
     sides = 0 < width <= _LONGEST and 0 < height <= _LONGEST
     if not sides or width * height > largest:
-        raise Unusable(f"{what} has an absurd size: {width}x{height}")
+        raise InvalidMeasurement(f"{what} has an absurd size: {width}x{height}")
 
 
 def image_size(msg: Any) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from any2seg_ros.modalities import Modality
+from any2seg_ros.types import Modality
 
 COMPANIES = 3
 ALONE, SOME, ALL = range(COMPANIES)

@@ -9,12 +9,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from any2seg_ros.modalities import Modality
 from any2seg_ros.network.adapters import Adapters, by_company, company, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.fusion import FUSIONS, modality_weights
 from any2seg_ros.network.mit import MIT_CONFIGS, MiT
+from any2seg_ros.types import Modality
 
 ENCODERS = (*MIT_CONFIGS, "efficientnet_lite0")
 

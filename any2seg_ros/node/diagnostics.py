@@ -9,8 +9,8 @@ from typing import Any
 import diagnostic_updater
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from any2seg_ros.modalities import Availability, Modality
-from any2seg_ros.reports import FRESH, Report, idle_availability
+from any2seg_ros.runtime.status import FRESH, Report, idle_availability
+from any2seg_ros.types import Availability, Modality
 
 RECENT = 3_000_000_000
 """ns for which a jump of time is told."""

@@ -12,18 +12,18 @@ from std_msgs.msg import Header
 
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.messages.kinds import ros_message
-from any2seg_ros.modalities import Frame, Modality, Unusable
-from any2seg_ros.node.declaration import Declaration
+from any2seg_ros.node.calibration_listener import CalibrationListener
 from any2seg_ros.node.diagnostics import Diagnostics
-from any2seg_ros.node.geometry import Geometry
-from any2seg_ros.node.inputs import Inputs
-from any2seg_ros.node.outputs import Outputs
+from any2seg_ros.node.publishers import Publishers
+from any2seg_ros.node.ros_parameters import RosParameters
+from any2seg_ros.node.subscriptions import Subscriptions
 from any2seg_ros.node.worker import Worker
-from any2seg_ros.outputs import mask_header
-from any2seg_ros.parameters import NodeParameters
-from any2seg_ros.pipeline import Pipeline, Result
-from any2seg_ros.reports import Latencies, Report, idle_availability, idle_status, status_of
-from any2seg_ros.synchronizer import Synchronizer
+from any2seg_ros.runtime.outputs import mask_header
+from any2seg_ros.runtime.parameters import NodeParameters
+from any2seg_ros.runtime.pipeline import Pipeline, Result
+from any2seg_ros.runtime.status import Latencies, Report, idle_availability, idle_status, status_of
+from any2seg_ros.runtime.synchronizer import Synchronizer
+from any2seg_ros.types import Frame, InvalidMeasurement, Modality
 
 _POLL_S = 0.02
 _LOG_EVERY_S = 1.0
@@ -37,14 +37,14 @@ class SegmenterNode(LifecycleNode):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__("segmenter", **arguments)
-        self._declaration = Declaration(self)
+        self._declaration = RosParameters(self)
         self._report = Report()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._pipeline: Pipeline | None = None
         self._synchronizer: Synchronizer | None = None
-        self._geometry: Geometry | None = None
-        self._inputs: Inputs | None = None
-        self._outputs: Outputs | None = None
+        self._geometry: CalibrationListener | None = None
+        self._inputs: Subscriptions | None = None
+        self._outputs: Publishers | None = None
         self._worker: Worker | None = None
         self._stuck: list[Worker] = []
         """Workers that were stopped and are not at the end of their frame yet."""
@@ -76,7 +76,7 @@ class SegmenterNode(LifecycleNode):
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
             segmenter.prepare(m for m, sensor in parameters.sensors.items() if sensor.enabled)
-            self._outputs = Outputs(self, segmenter.taxonomy, self.parameters.look())
+            self._outputs = Publishers(self, segmenter.taxonomy, self.parameters.look())
             if self._diagnostics is None:
                 self._diagnostics = Diagnostics(self, self._report, parameters.diagnostics_period)
         except Exception as error:  # whatever a model's file, an engine or a QoS trips over
@@ -112,11 +112,11 @@ class SegmenterNode(LifecycleNode):
         simulated = bool(self.get_parameter("use_sim_time").value)
         self._pipeline.reset()
         self._synchronizer = Synchronizer(parameters.synchronizer_config(window, simulated))
-        self._geometry = Geometry(self, parameters, self._pipeline)
+        self._geometry = CalibrationListener(self, parameters, self._pipeline)
         self._tell_notes()
         self._outputs.publish_classes(self._own_header())
         self._worker = Worker(self._segment, self._tell_failure)
-        self._inputs = Inputs(self, parameters, self._hear, self._hear_info)
+        self._inputs = Subscriptions(self, parameters, self._hear, self._hear_info)
         self._inputs.start()
         self._timers = [
             self.create_timer(_POLL_S, self._poll, clock=self._steady),
@@ -191,7 +191,7 @@ class SegmenterNode(LifecycleNode):
         try:
             received = pipeline.admit(modality, msg, arrival, self._now())
             self._geometry.locate(modality, msg.header.frame_id)
-        except Unusable as reason:
+        except InvalidMeasurement as reason:
             synchronizer.refuse(modality, str(reason))
             self._note_refusal(modality, str(reason), arrival)
             return
@@ -215,7 +215,7 @@ class SegmenterNode(LifecycleNode):
         try:
             self._geometry.hear_info(modality, msg)
             self._tell_notes()
-        except Unusable as reason:
+        except InvalidMeasurement as reason:
             self._note_refusal(modality, str(reason), time.monotonic_ns())
 
     def _tell_notes(self) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 from message_filters import SimpleFilter
 
 from any2seg_ros.messages import stamp_ns
-from any2seg_ros.modalities import Frame, Modality
-from any2seg_ros.synchronizer import Synchronizer, SynchronizerConfig
+from any2seg_ros.runtime.synchronizer import Synchronizer, SynchronizerConfig
+from any2seg_ros.types import Frame, Modality
 
 _POLL_S = 0.01
 

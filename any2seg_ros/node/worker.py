@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from any2seg_ros.modalities import Frame
+from any2seg_ros.types import Frame
 
 
 class Worker:

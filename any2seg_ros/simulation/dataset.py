@@ -22,7 +22,7 @@ from typing import TypeVar
 import cv2
 
 from any2seg_ros.files import write_atomically
-from any2seg_ros.sensors.placing import Placer
+from any2seg_ros.preprocessing.preprocessor import Preprocessor
 from any2seg_ros.simulation import layout
 from any2seg_ros.simulation.film import made_from, write_bag
 from any2seg_ros.simulation.scene import MANIFEST, SPLITS, VERSION, Scene, SceneSpec
@@ -278,7 +278,7 @@ def one_thread() -> None:
 def _write_scene(root: Path, settings: SensorSettings, job: tuple[SceneSpec, list[int]]) -> int:
     spec, numbers = job
     scene = Scene(spec, settings)
-    placer = Placer(scene.rig.rgb, spec.size)
+    placer = Preprocessor(scene.rig.rgb, spec.size)
     layout.clear_parts(root, spec)
     layout.write_calibration(root, scene)
     for number in numbers:

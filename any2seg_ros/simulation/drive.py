@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from any2seg_ros.modalities import Camera
 from any2seg_ros.simulation.settings import SensorSettings
 from any2seg_ros.simulation.town import Town
+from any2seg_ros.types import Camera
 
 OPTICAL = np.array(
     [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0, 0, 0, 1]]

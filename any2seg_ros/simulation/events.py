@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from any2seg_ros.modalities import Events
 from any2seg_ros.simulation.settings import EventSettings
+from any2seg_ros.types import Events
 
 
 class EventSensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from any2seg_ros.modalities import Events
+from any2seg_ros.types import Events
 
 _ADDRESS_Y, _ADDRESS_X, _BASE_X, _VECTOR_12 = 0x0000, 0x2000, 0x3000, 0x4000
 _TIME_LOW, _TIME_HIGH = 0x6000, 0x8000

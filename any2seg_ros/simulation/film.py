@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from any2seg_ros.bags import BagWriter
-from any2seg_ros.modalities import Events
-from any2seg_ros.sensors.events import concatenate
+from any2seg_ros.preprocessing.events import concatenate
 from any2seg_ros.simulation import evt3
 from any2seg_ros.simulation.scene import EPOCH, MANIFEST, VERSION, Scene, SceneSpec, Shot
 from any2seg_ros.simulation.settings import SensorSettings
+from any2seg_ros.types import Events
 
 PACKET = 10_000_000
 """Length of an event packet, ns."""

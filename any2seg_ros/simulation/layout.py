@@ -13,11 +13,11 @@ import numpy as np
 
 from any2seg_ros.files import write_atomically
 from any2seg_ros.loops import compiled
-from any2seg_ros.modalities import Camera, Frame, Measurement, Modality, Unusable
-from any2seg_ros.sensors.depth import depth_in_view
-from any2seg_ros.sensors.placing import Placer
+from any2seg_ros.preprocessing.depth import depth_in_view
+from any2seg_ros.preprocessing.preprocessor import Preprocessor
 from any2seg_ros.simulation.drive import Rig
 from any2seg_ros.simulation.scene import Scene, SceneSpec, Shot
+from any2seg_ros.types import Camera, Frame, InvalidMeasurement, Measurement, Modality
 
 PICTURES = {
     "img": "rgb_front.png",
@@ -79,7 +79,7 @@ def _sensors(rig: Rig) -> dict[str, object]:
     }
 
 
-def write_shot(root: Path, scene: Scene, number: int, shot: Shot, placer: Placer) -> None:
+def write_shot(root: Path, scene: Scene, number: int, shot: Shot, placer: Preprocessor) -> None:
     """All files of one frame. `placer` shows the RGB camera in its own size."""
     spec, name = scene.spec, frame_name(number)
     frame = scene.frame(shot)
@@ -138,7 +138,9 @@ def _npz(**arrays: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _pictures(scene: Scene, frame: Frame, shot: Shot, placer: Placer) -> dict[str, np.ndarray]:
+def _pictures(
+    scene: Scene, frame: Frame, shot: Shot, placer: Preprocessor
+) -> dict[str, np.ndarray]:
     raw = shot.labels + np.uint8(1)
     depth = depth_in_view(frame.measurements[Modality.DEPTH], placer.view)
     event = _placed(placer, frame.measurements[Modality.EVENT])
@@ -156,11 +158,11 @@ def _pictures(scene: Scene, frame: Frame, shot: Shot, placer: Placer) -> dict[st
     }
 
 
-def _placed(placer: Placer, measurement: Measurement) -> np.ndarray:
+def _placed(placer: Preprocessor, measurement: Measurement) -> np.ndarray:
     """The modality image of a measurement, uint8 (h, w, 3); black where nothing can be used."""
     try:
-        planes = placer.place_one(measurement)
-    except Unusable:
+        planes = placer.preprocess_one(measurement)
+    except InvalidMeasurement:
         planes = np.zeros((3, placer.view.height, placer.view.width), np.float32)
     return np.rint(planes.transpose(1, 2, 0) * 255).astype(np.uint8)
 
@@ -174,8 +176,8 @@ def coded_depth(depth: np.ndarray) -> np.ndarray:
 def hha(depth: np.ndarray, view: Camera, placed: np.ndarray) -> np.ndarray:
     """Horizontal disparity, height, angle to gravity, uint8 (h, w, 3); 0 in holes.
 
-    After Gupta et al. (ECCV 2014). Disparity and height are channels 1 and 2 of the Placer's depth
-    image `placed`; the angle is that between the surface's normal and up, 255 for 180 degrees.
+    After Gupta et al. (ECCV 2014). Disparity and height are channels 1 and 2 of depth's image
+    `placed`; the angle is that between the surface's normal and up, 255 for 180 degrees.
     """
     valid = (depth > 0).astype(np.float32)
     v, u = np.mgrid[: view.height, : view.width].astype(np.float32)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from any2seg_ros.modalities import Events, Frame, Measurement, Modality
-from any2seg_ros.sensors.events import concatenate
+from any2seg_ros.preprocessing.events import concatenate
 from any2seg_ros.simulation import sensors
 from any2seg_ros.simulation.drive import Drive, Rig
 from any2seg_ros.simulation.events import EventSensor
@@ -19,6 +18,7 @@ from any2seg_ros.simulation.site import TEST_SETTINGS, TownSettings
 from any2seg_ros.simulation.stage import Snapshot, Stage
 from any2seg_ros.simulation.town import build_town
 from any2seg_ros.simulation.weather import make_weather
+from any2seg_ros.types import Events, Frame, Measurement, Modality
 
 EPOCH = 1_700_000_000 * 10**9
 """Stamp of second 0 of every drive, ns."""

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from any2seg_ros.loops import compiled
-from any2seg_ros.modalities import IGNORE, Camera
 from any2seg_ros.simulation.materials import M, atlas
 from any2seg_ros.simulation.mesh import vector
 from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings
@@ -18,6 +17,7 @@ from any2seg_ros.simulation.shading import Lights, radiance, surfaces
 from any2seg_ros.simulation.stage import Hits, Snapshot
 from any2seg_ros.simulation.weather import Weather
 from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import IGNORE, Camera
 
 _SKY = np.uint8(DELIVER.id("Sky"))
 LUMINANCE = vector(0.2126, 0.7152, 0.0722)

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from any2seg_ros.modalities import Modality
 from any2seg_ros.network.adapters import company
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
+from any2seg_ros.training.cached_dataset import CachedDataset, without_errors
 from any2seg_ros.training.config import LossConfig
-from any2seg_ros.training.placed import PlacedSet, without_errors
+from any2seg_ros.types import Modality
 
 SHARED_MEMORY = Path("/dev/shm")
 """Where loaders put their batches; a container has 64 MB there if it is not told otherwise."""
@@ -62,7 +62,7 @@ class Batches(Dataset):
 
     def __init__(
         self,
-        sets: Sequence[PlacedSet],
+        sets: Sequence[CachedDataset],
         augmentation: AugmentationConfig,
         losses: LossConfig,
         batch: int,

@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from any2seg_ros.modalities import Modality
 from any2seg_ros.network import NetworkConfig
-from any2seg_ros.sensors import PlacingConfig
+from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.training.augmentation import AugmentationConfig
+from any2seg_ros.types import Modality
 
 VARIANTS = ("full", "random", "single")
 
@@ -213,7 +213,7 @@ class TrainingConfig:
     wait for each other once a step only; the first one's statistics are kept."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    placing: PlacingConfig = field(default_factory=PlacingConfig)
+    placing: PreprocessingConfig = field(default_factory=PreprocessingConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     losses: LossConfig = field(default_factory=LossConfig)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from any2seg_ros.modalities import IGNORE
+from any2seg_ros.types import IGNORE
 
 
 def class_weights(labels: np.ndarray, classes: int, power: float, limit: float) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from any2seg_ros.modalities import IGNORE
+from any2seg_ros.types import IGNORE
 
 SCALE = 2
 """Which of the four fused maps is pooled."""

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from any2seg_ros.modalities import IGNORE, Modality
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.training.augmentation import MEAN, STD
 from any2seg_ros.training.batches import Batch
+from any2seg_ros.types import IGNORE, Modality
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)

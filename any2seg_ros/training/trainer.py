@@ -21,22 +21,22 @@ from torch import nn
 from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
-from any2seg_ros.modalities import Modality
+from any2seg_ros.interrupts import noted_interrupts
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALONE, COMPANIES, company
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches, companies
+from any2seg_ros.training.cached_dataset import CachedDataset, open_placed
 from any2seg_ros.training.config import TrainingConfig
-from any2seg_ros.training.initial import build, check_files, train_mode
-from any2seg_ros.training.interrupts import noted_interrupts
+from any2seg_ros.training.cuda_graphs import record
+from any2seg_ros.training.initialization import build, check_files, train_mode
 from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
-from any2seg_ros.training.placed import PlacedSet, open_placed
-from any2seg_ros.training.recorded import record
 from any2seg_ros.training.run_folder import RunFolder
 from any2seg_ros.training.validation import chosen, fit_temperatures, validate
+from any2seg_ros.types import Modality
 
 
 class Trainer:
@@ -212,7 +212,7 @@ class Trainer:
         )
         self._sets = sets
 
-    def _placed(self, source: Source, target: Target) -> PlacedSet:
+    def _placed(self, source: Source, target: Target) -> CachedDataset:
         def progress(done: int, total: int) -> None:
             if done % 100 == 0 or done == total:
                 self.report(f"placed {done} of {total} frames of {source.name} {source.split}")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from any2seg_ros.engine import Maps, Segmenter
-from any2seg_ros.evaluation.metrics import Confusion
-from any2seg_ros.modalities import IGNORE, Modality, Subset, all_subsets, subset_name
-from any2seg_ros.training.placed import PlacedSet
+from any2seg_ros.metrics import Confusion
+from any2seg_ros.training.cached_dataset import CachedDataset
+from any2seg_ros.types import IGNORE, Modality, Subset, all_subsets, subset_name
 
 PIXELS = 400
 """Pixels of a frame that temperatures are fitted on."""
@@ -17,7 +17,7 @@ BINS = 15
 
 
 def validate(
-    segmenter: Segmenter, placed: PlacedSet, frames: int = 0, subsets: Sequence[Subset] = ()
+    segmenter: Segmenter, placed: CachedDataset, frames: int = 0, subsets: Sequence[Subset] = ()
 ) -> dict[str, float]:
     """mIoU in percent by subset name, over evenly spread frames (all if 0).
 
@@ -38,7 +38,7 @@ def validate(
 
 
 def fit_temperatures(
-    segmenter: Segmenter, placed: PlacedSet, frames: int = 0, seed: int = 0
+    segmenter: Segmenter, placed: CachedDataset, frames: int = 0, seed: int = 0
 ) -> dict[str, float]:
     """The temperature with the smallest expected calibration error, of every subset that some
     labelled frame has."""
@@ -60,7 +60,7 @@ def fit_temperatures(
     }
 
 
-def _quick(placed: PlacedSet) -> list[Subset]:
+def _quick(placed: CachedDataset) -> list[Subset]:
     sensors = tuple(m for m in Modality if placed.present[:, m].any())
     return [sensors, *((m,) for m in sensors)]
 
@@ -81,7 +81,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def encode(segmenter: Segmenter, placed: PlacedSet, index: int) -> dict[Modality, Maps]:
+def encode(segmenter: Segmenter, placed: CachedDataset, index: int) -> dict[Modality, Maps]:
     """The maps of every modality that a placed frame has."""
     images = placed.images[index].astype(np.float32)
     return segmenter.encode({m: images[m] for m in Modality if placed.present[index, m]})

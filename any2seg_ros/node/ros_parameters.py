@@ -1,0 +1,99 @@
+"""NodeParameters as ROS parameters: declared, read, and judged when somebody sets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import ParameterUninitializedException
+
+from any2seg_ros.node.subscriptions import type_of
+from any2seg_ros.runtime.parameters import Entry, NodeParameters, entries, from_values
+
+
+class RosParameters:
+    """Declares every parameter of NodeParameters on a node and keeps their values."""
+
+    def __init__(self, node: Any) -> None:
+        self._node = node
+        self._entries = {entry.name: entry for entry in entries()}
+        for entry in self._entries.values():
+            value = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+            node.declare_parameter(entry.name, value, _descriptor(entry))
+        self.parameters = NodeParameters()
+        given = getattr(node, "_parameter_overrides", {})  # rclpy has no public name for them
+        strange = [name for name in given if not node.has_parameter(name) and _ours(name)]
+        if strange:
+            node.get_logger().warning(f"there are no parameters {', '.join(sorted(strange))}")
+
+    def read(self) -> NodeParameters:
+        """Take the values that the node has now; ValueError says which is wrong."""
+        self.parameters = from_values(self._values())
+        return self.parameters
+
+    def judge(self, changes: list[Any]) -> SetParametersResult:
+        """Refuse, with the reason, values that are wrong and those that a running node cannot take.
+
+        Before the node is configured everything can be set, one after another.
+        """
+        ours = [change for change in changes if change.name in self._entries]
+        running = self._node.running
+        for change in ours:
+            if running and not self._entries[change.name].live:
+                return _refused(
+                    f"{change.name} cannot be changed while the node runs: "
+                    "set it after cleanup, then configure again"
+                )
+        try:
+            changed = {change.name: change.value for change in ours}
+            wanted = from_values(self._values() | changed, together=running)
+            for modality, sensor in wanted.sensors.items():
+                if running and sensor.enabled:
+                    type_of(modality, wanted)
+        except (ValueError, ImportError) as error:
+            return _refused(str(error))
+        return SetParametersResult(successful=True)
+
+    def accept(self, changes: list[Any]) -> tuple[NodeParameters, NodeParameters]:
+        """The parameters before and after changes that were judged good."""
+        before = self.parameters
+        ours = {change.name: change.value for change in changes if change.name in self._entries}
+        self.parameters = from_values(self._values() | ours, together=False)
+        return before, self.parameters
+
+    def _values(self) -> dict[str, Any]:
+        return {name: self._value(name) for name in self._entries}
+
+    def _value(self, name: str) -> Any:
+        try:
+            return self._node.get_parameter(name).value
+        except ParameterUninitializedException:  # an empty list in a file has no type
+            return None
+
+
+def _ours(name: str) -> bool:
+    return not name.startswith("qos_overrides.")
+
+
+def _descriptor(entry: Entry) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(name=entry.name, description=entry.text)
+    if entry.low is None or entry.high is None:
+        return descriptor
+    if isinstance(entry.default, int):
+        limits = IntegerRange(from_value=int(entry.low), to_value=int(entry.high), step=0)
+        descriptor.integer_range = [limits]
+    else:
+        bounds = FloatingPointRange(
+            from_value=float(entry.low), to_value=float(entry.high), step=0.0
+        )
+        descriptor.floating_point_range = [bounds]
+    return descriptor
+
+
+def _refused(reason: str) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason=reason)

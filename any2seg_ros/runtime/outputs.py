@@ -1,0 +1,103 @@
+"""What the node publishes of a Result, made with rclpy's message classes or with a bag's alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from any2seg_ros.messages import (
+    cloud_fields,
+    confidence_fields,
+    image_fields,
+    mask_fields,
+)
+from any2seg_ros.messages.kinds import (
+    CAMERA_INFO,
+    CLOUD,
+    IMAGE,
+    LABEL_INFO,
+    POINT_FIELD,
+    STATUS,
+    VISION_CLASS,
+)
+from any2seg_ros.messages.making import Make, camera_info_message, header_message
+from any2seg_ros.runtime.pipeline import Result
+from any2seg_ros.runtime.rendering import Look, overlay, semantic_points, sure_labels
+from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.types import Camera
+
+TOPICS = {
+    "mask": IMAGE,
+    "confidence": IMAGE,
+    "label_info": LABEL_INFO,
+    "color": IMAGE,
+    "overlay": IMAGE,
+    "points": CLOUD,
+    "status": STATUS,
+    "camera_info": CAMERA_INFO,
+}
+"""Message type by output: the node's topic is ~/ and its name."""
+
+LATCHED = ("label_info",)
+"""Outputs that those get, too, who begin to listen later."""
+
+
+def label_info(make: Make, taxonomy: Taxonomy, header: Any, threshold: float) -> Any:
+    """The class table; `threshold` is the confidence below which a pixel has no class."""
+    classes = [
+        make(VISION_CLASS, class_id=index, class_name=name)
+        for index, name in enumerate(taxonomy.classes)
+    ]
+    return make(LABEL_INFO, header=header, class_map=classes, threshold=float(threshold))
+
+
+def mask_header(make: Make, result: Result, look: Look, reference_frame: str) -> Any:
+    """The header of a Result's mask: the anchor's, or with the frame of the reference camera."""
+    anchor = result.anchor
+    assert anchor is not None
+    of_anchor = look.header_frame == "anchor" or not reference_frame
+    frame_id = anchor.header.frame_id if of_anchor else reference_frame
+    return header_message(make, anchor.stamp, frame_id)
+
+
+def outputs(
+    make: Make,
+    result: Result,
+    look: Look,
+    taxonomy: Taxonomy,
+    reference: Camera,
+    reference_frame: str,
+) -> dict[str, Callable[[], Any]]:
+    """What makes each output of a Result with a segmentation; nothing is made before it is called.
+
+    Headers are as `mask_header` has them, but points and camera_info are in `reference_frame`.
+    """
+    segmentation, anchor = result.segmentation, result.anchor
+    assert segmentation is not None and anchor is not None
+    labels = sure_labels(segmentation, look.minimum_confidence)
+    height, width = labels.shape
+    own = mask_header(make, result, look, reference_frame)
+    placed = header_message(make, anchor.stamp, reference_frame)
+    color = cache(partial(taxonomy.colorize, labels))
+
+    def image(fields: dict[str, Any]) -> Any:
+        return make(IMAGE, header=own, **fields)
+
+    def points() -> Any:
+        found = semantic_points(result, labels, reference, taxonomy)
+        return make(CLOUD, header=placed, **cloud_fields(found, partial(make, POINT_FIELD)))
+
+    def laid() -> Any:
+        return overlay(result, color(), look.overlay_opacity, reference)
+
+    return {
+        "confidence": lambda: image(
+            confidence_fields(segmentation.confidence, look.confidence_encoding)
+        ),
+        "camera_info": lambda: camera_info_message(make, placed, reference.resized(width, height)),
+        "mask": lambda: image(mask_fields(labels)),
+        "color": lambda: image(image_fields(color(), "rgb8")),
+        "overlay": lambda: image(image_fields(laid(), "rgb8")),
+        "points": points,
+    }

@@ -1,0 +1,273 @@
+"""What the node says of itself, and what its SegmentationStatus messages are made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from any2seg_ros.messages.kinds import MODALITY_STATUS, STATUS
+from any2seg_ros.messages.making import Make, time_message
+from any2seg_ros.runtime.monitor import Monitor
+from any2seg_ros.runtime.parameters import NodeParameters
+from any2seg_ros.runtime.pipeline import Result
+from any2seg_ros.types import Availability, Modality
+
+FIRST_S = 5.0
+"""s that sensors have to be heard for the first time before the log says that they are not."""
+FRESH = 1_000_000_000
+"""ns for which the reason of a refusal is told."""
+
+
+@dataclass
+class Totals:
+    """Counted since activation; `waiting` are frames that wait for the network now.
+
+    Each of `frames_in` ends as published, unusable, failed, reset or busy, or is under way.
+    """
+
+    waiting: int = 0
+    frames_in: int = 0
+    published: int = 0
+    unusable: int = 0
+    failed: int = 0
+    reset: int = 0
+    busy: int = 0
+    incomplete: int = 0
+    late: int = 0
+    resets: int = 0
+
+
+@dataclass
+class Latencies:
+    """Seconds by stage, of the last frame."""
+
+    wait: float = 0.0
+    decode: float = 0.0
+    infer: float = 0.0
+    publish: float = 0.0
+    total: float = 0.0
+
+
+@dataclass
+class Report:
+    """The state that statuses and diagnostics are made from."""
+
+    monitors: Mapping[Modality, Monitor] = field(
+        default_factory=lambda: {modality: Monitor() for modality in Modality}
+    )
+    enabled: dict[Modality, bool] = field(default_factory=lambda: dict.fromkeys(Modality, True))
+    silent_after: float = 0.3
+    """s without a message after which a sensor is silent."""
+    interval: float = 0.1
+    """s between frames, as far as it is known: their period, or longer with a maximum rate."""
+    offset_s: Mapping[Modality, float] = field(default_factory=dict)
+    """Added to a sensor's stamps."""
+    judged: Mapping[Modality, tuple[Availability, str]] = field(default_factory=dict)
+    """What the last frame had of each modality, and why not more."""
+    judged_at: int = 0
+    """When that was, ns of the steady clock."""
+    gap: float = 0.0
+    """s between the last two frames, at most 1."""
+    failure: str = ""
+    """Why the last frame has failed; empty if it has not."""
+    working_since: int = 0
+    """When the frame that is worked on was begun, ns of the steady clock; 0 while there is none."""
+    began: int = 0
+    """When counting began, ns of the steady clock."""
+    told_lost: dict[Modality, bool] = field(default_factory=dict)
+    """What `changes` told last."""
+    reset_at: int = 0
+    """When time jumped last, ns of the steady clock."""
+    totals: Totals = field(default_factory=Totals)
+    latencies: Latencies = field(default_factory=Latencies)
+    engine: str = ""
+    mean_confidence: float = math.nan
+    published_at: int = 0
+
+    def begin(self, parameters: NodeParameters, now: int = 0) -> None:
+        """Count anew, as parameters say; nothing has been heard yet. now: ns, steady clock."""
+        self.began, self.told_lost = now, {}
+        self.totals, self.latencies = Totals(), Latencies()
+        self.mean_confidence = math.nan
+        self.published_at = self.judged_at = 0
+        self.failure, self.working_since, self.reset_at = "", 0, 0
+        self.silent_after = parameters.silent_after
+        self.interval = parameters.interval
+        self.offset_s = parameters.pipeline_config().offset_s
+        for modality, monitor in self.monitors.items():
+            monitor.reset()
+            self.enabled[modality] = parameters.sensors[modality].enabled
+
+    def judge(self, result: Result, now: int) -> None:
+        """Note what a frame had of each modality; now: ns of the steady clock."""
+        frame, weights = result.frame, _weights(result)
+        self.gap = min(1.0, (now - self.judged_at) * 1e-9)
+        self.judged = {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}
+        self.judged_at, self.failure = now, ""
+        for modality, monitor in self.monitors.items():
+            monitor.weight = float(weights.get(modality, 0.0))
+            if modality in weights:
+                monitor.used_at = now
+
+    def count(self, result: Result, now: int) -> None:
+        """Note that a frame has had its outputs, if it gave any; now: ns of the steady clock."""
+        segmentation = result.segmentation
+        if segmentation is None:
+            self.totals.unusable += 1
+            return
+        self.totals.published += 1
+        self.totals.incomplete += any(
+            self.enabled[m] and m not in segmentation.weights for m in Modality
+        )
+        self.mean_confidence = float(segmentation.confidence.mean())
+        self.published_at = now
+
+    @property
+    def patience(self) -> float:
+        """s without use after which a sensor counts as lost, and without a mask as blindness."""
+        return max(self.silent_after, 1.0, 2 * self.interval)
+
+    def working(self, now: int) -> float:
+        """s since the frame that is worked on was begun, 0 without one; now: ns, steady clock."""
+        since = self.working_since  # read once: another thread sets it
+        return (now - since) * 1e-9 if since else 0.0
+
+    def unused(self, modality: Modality, now: int) -> bool:
+        """Whether no frame has used a sensor lately; now: ns of the steady clock."""
+        return now - self.monitors[modality].used_at > self.patience * 1e9
+
+    def lost(self, modality: Modality, now: int) -> bool:
+        """Whether a sensor is silent, or unused; now: ns of the steady clock."""
+        silent = self.monitors[modality].age(now) > self.silent_after
+        return silent or self.unused(modality, now)
+
+    def changes(self, now: int) -> list[tuple[Modality, bool]]:
+        """Sensors that were lost (True) or used again since this was asked last.
+
+        One that is slow is silent again and again, and not lost while frames use it. Those that
+        have never been used are lost once they have had their time since `began`.
+        """
+        changed = []
+        for modality, monitor in self.monitors.items():
+            lost = self.enabled[modality] and self.unused(modality, now)
+            early = not monitor.used_at and now - self.began < FIRST_S * 1e9
+            if lost != self.told_lost.get(modality, False) and not early:
+                self.told_lost[modality] = lost
+                changed.append((modality, lost))
+        return changed
+
+    def idle(self, now: int) -> None:
+        """Sensors that are silent have no weight any more; now: ns of the steady clock."""
+        for monitor in self.monitors.values():
+            if monitor.age(now) > self.silent_after:
+                monitor.weight = 0.0
+
+
+def status_of(make: Make, report: Report, result: Result, header: Any) -> Any:
+    """The SegmentationStatus that belongs to the Result that was counted last.
+
+    `header` is that of the mask.
+    """
+    weights = _weights(result)
+    rows = []
+    for modality, monitor in report.monitors.items():
+        received = result.received.get(modality)
+        stamp = received.stamp if received is not None else monitor.stamp
+        measured = result.frame.measurements.get(modality)
+        at = measured.stamp if measured is not None else stamp
+        at += round(report.offset_s.get(modality, 0.0) * 1e9)
+        age = (result.frame.stamp - at) * 1e-9 if stamp else math.nan
+        judged = result.frame.availability[modality], result.frame.reasons.get(modality, "")
+        weight = weights.get(modality, 0.0)
+        rows.append(_row(make, modality, judged, stamp, age, monitor.rate, weight))
+    confidence = report.mean_confidence if result.segmentation is not None else math.nan
+    return _status(make, report, header, rows, confidence)
+
+
+def idle_status(make: Make, report: Report, header: Any, now: int) -> Any:
+    """The SegmentationStatus between frames: who is silent, and why others are not used.
+
+    While the next frame may still be on its way, sensors that are heard are what they were.
+    now: ns of the steady clock.
+    """
+    rows = []
+    for modality, monitor in report.monitors.items():
+        judged = idle_availability(report, modality, now)
+        age = monitor.age(now) if monitor.stamp else math.nan
+        weight = monitor.weight if judged[0].usable else 0.0
+        rows.append(_row(make, modality, judged, monitor.stamp, age, monitor.rate, weight))
+    return _status(make, report, header, rows, math.nan)
+
+
+def idle_availability(report: Report, modality: Modality, now: int) -> tuple[Availability, str]:
+    """What can be said of a sensor while there is no frame."""
+    monitor = report.monitors[modality]
+    if not report.enabled[modality]:
+        return Availability.DISABLED, "taken out by configuration"
+    if not monitor.count:
+        return Availability.MISSING, "nothing heard yet"
+    if monitor.age(now) > report.silent_after:
+        return Availability.MISSING, "silent"
+    due = 1.5 * max(report.interval, report.gap)
+    if modality in report.judged and now - report.judged_at < due * 1e9:
+        return report.judged[modality]
+    if monitor.reason and now - monitor.reason_at < FRESH:
+        return Availability.INVALID, monitor.reason
+    busy = report.working(now)
+    if busy > FRESH * 1e-9:
+        return Availability.MISSING, f"heard, but the network is busy for {busy:.0f} s"
+    if report.failure:
+        return Availability.INVALID, f"heard, but its frame has failed: {report.failure}"
+    return Availability.MISSING, "heard, waiting for its frame"
+
+
+def _weights(result: Result) -> Mapping[Modality, float]:
+    return result.segmentation.weights if result.segmentation is not None else {}
+
+
+def _row(
+    make: Make,
+    modality: Modality,
+    judged: tuple[Availability, str],
+    stamp: int,
+    age: float,
+    rate: float,
+    weight: float,
+) -> Any:
+    availability, reason = judged
+    return make(
+        MODALITY_STATUS,
+        modality=modality.label,
+        availability=int(availability),
+        stamp=time_message(make, stamp),
+        age=float(age),
+        rate=float(rate),
+        weight=float(weight),
+        reason=reason,
+    )
+
+
+def _status(make: Make, report: Report, header: Any, rows: list[Any], confidence: float) -> Any:
+    totals, latencies = report.totals, report.latencies
+    return make(
+        STATUS,
+        header=header,
+        modalities=rows,
+        mean_confidence=confidence,
+        latency_wait=float(latencies.wait),
+        latency_decode=float(latencies.decode),
+        latency_infer=float(latencies.infer),
+        latency_publish=float(latencies.publish),
+        latency_total=float(latencies.total),
+        frames_in=int(totals.frames_in),
+        frames_published=int(totals.published),
+        frames_unusable=int(totals.unusable),
+        frames_failed=int(totals.failed),
+        frames_reset=int(totals.reset),
+        dropped_busy=int(totals.busy),
+        frames_incomplete=int(totals.incomplete),
+        dropped_late=int(totals.late),
+        resets=int(totals.resets),
+    )

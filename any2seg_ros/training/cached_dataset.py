@@ -1,0 +1,227 @@
+"""Placed frames on disk: placing costs more than reading back, and every epoch wants them again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from any2seg_ros import bags, datasets, messages, preprocessing, runtime
+from any2seg_ros.datasets import LeftOut, Sample, Source, Target
+from any2seg_ros.files import clear_parts, part_of
+from any2seg_ros.types import Modality
+
+LABEL_SIZE = 2
+"""Labels are kept at this many times the size of the modality images."""
+
+PLACING_ROOMS = (bags, datasets, messages, preprocessing, runtime)
+"""What places frames, together."""
+
+FRAMES_A_PROCESS = 20
+"""Frames for which it pays to start a process that places them."""
+
+INDEX, IMAGES, LABELS = "index.json", "images.f16", "labels.u8"
+
+
+class CachedDataset:
+    """The modality images of a split, in files that are mapped to memory.
+
+    images float16 (N, M, 3, H, W) in vocabulary order, zero where a modality has none; present
+    bool (N, M); labels uint8 (N, 2H, 2W), nearest neighbour; names and conditions by frame;
+    reasons: how often what was wrong with a measurement, or why frames were left out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._open(folder)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise ValueError(
+                f"the placed frames in {folder} are damaged ({error}): delete the folder, they are "
+                "placed anew"
+            ) from None
+
+    def _open(self, folder: Path) -> None:
+        index = json.loads((folder / INDEX).read_text())
+        self.names: list[str] = index["names"]
+        self.conditions: list[list[str]] = index["conditions"]
+        self.reasons: dict[str, int] = index["reasons"]
+        self.present = np.array(index["present"], bool)
+        count, (width, height) = len(self.names), index["size"]
+        shape = (count, len(Modality), 3, height, width)
+        self.images = np.memmap(folder / IMAGES, np.float16, "r", shape=shape)
+        raster = (count, LABEL_SIZE * height, LABEL_SIZE * width)
+        self.labels = np.memmap(folder / LABELS, np.uint8, "r", shape=raster)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def open_placed(
+    source: Source,
+    identity: str,
+    target: Target,
+    cache: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CachedDataset:
+    """The placed frames of `source`, from the cache or placed now; ValueError if there are none.
+
+    `identity` tells data apart that have the same fingerprint. A cache that was cut off while it
+    was made is made again; two processes may make it at once.
+    """
+    key = json.dumps([identity, source.fingerprint, target.size, asdict(target.placing), _code()])
+    folder = Path(cache) / hashlib.sha256(key.encode()).hexdigest()[:16]
+    if not (folder / INDEX).is_file():
+        clear_parts(folder)
+        partial = part_of(folder)
+        try:
+            partial.mkdir(parents=True, exist_ok=True)
+            _check_space(partial, len(source), target.size)
+            _place(source, target.size, partial, progress)
+            _move(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return CachedDataset(folder)
+
+
+def _check_space(folder: Path, frames: int, size: tuple[int, int]) -> None:
+    """ValueError where the placed frames do not fit on the disk."""
+    pixels = size[0] * size[1]
+    needed = frames * pixels * (len(Modality) * 3 * 2 + LABEL_SIZE**2)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"{frames} placed frames need {needed / 1e9:.1f} GB, {folder.parent} has "
+            f"{free / 1e9:.1f} GB left: make room there, or set data.cache to a larger disk"
+        )
+
+
+def _code() -> str:
+    """A digest of what places frames: images that it placed otherwise before are placed anew."""
+    digest = hashlib.sha256()
+    files = [Path(__file__)]
+    for room in PLACING_ROOMS:
+        files += sorted(Path(str(room.__file__)).parent.glob("*.py"))
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """A sample as it is kept; see `CachedDataset`."""
+
+    name: str
+    conditions: list[str]
+    images: np.ndarray
+    label: np.ndarray
+    present: list[bool]
+    reasons: list[str]
+
+
+class _Samples(IterableDataset):
+    """The samples of a source, each DataLoader worker's share of them; see `without_errors`."""
+
+    def __init__(self, source: Source, size: tuple[int, int]) -> None:
+        self._source = source
+        self._size = size
+
+    def __iter__(self) -> Iterator[_Stored | LeftOut | Exception]:
+        worker = get_worker_info()
+        rank, world = (worker.id, worker.num_workers) if worker else (0, 1)
+        try:
+            for sample in self._source.samples(rank, world):
+                yield sample if isinstance(sample, LeftOut) else _stored(sample, self._size)
+        except (ValueError, OSError) as error:
+            yield error
+
+
+def _stored(sample: Sample, size: tuple[int, int]) -> _Stored:
+    width, height = size
+    images = np.zeros((len(Modality), 3, height, width), np.float16)
+    for modality, image in sample.images.items():
+        images[modality] = image
+    raster = (LABEL_SIZE * width, LABEL_SIZE * height)
+    label = cv2.resize(sample.label, raster, interpolation=cv2.INTER_NEAREST)
+    return _Stored(
+        sample.name,
+        list(sample.conditions),
+        images,
+        np.ascontiguousarray(label),
+        [m in sample.images for m in Modality],
+        [f"{m.label}: {reason}" for m, reason in sample.reasons.items()],
+    )
+
+
+def _samples(source: Source, size: tuple[int, int]) -> DataLoader:
+    """The samples of a source in order, made by as many processes as there are cores."""
+    jobs = min(len(os.sched_getaffinity(0)), len(source) // FRAMES_A_PROCESS)
+    workers = jobs if source.apart and jobs > 1 else 0
+    return DataLoader(
+        _Samples(source, size),
+        None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        multiprocessing_context="fork" if workers else None,
+    )
+
+
+def without_errors(items: Iterable[Any]) -> Iterator[Any]:
+    """What a DataLoader gives, with errors raised that its workers handed over as items: raised
+    there, they would come with the worker's traceback in their text."""
+    for item in items:
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
+def _as_it_is(sample: Any) -> Any:
+    return sample
+
+
+def _place(
+    source: Source, size: tuple[int, int], folder: Path, progress: Callable[[int, int], None]
+) -> None:
+    names, conditions, present = [], [], []
+    reasons: Counter[str] = Counter()
+    with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
+        for sample in without_errors(_samples(source, size)):
+            if isinstance(sample, LeftOut):
+                reasons[f"frame left out: {sample.reason}"] += 1
+                continue
+            images.write(sample.images.data)
+            labels.write(sample.label.data)
+            reasons.update(sample.reasons)
+            names.append(sample.name)
+            conditions.append(sample.conditions)
+            present.append(sample.present)
+            progress(len(names), max(len(source), len(names)))
+    if not names:
+        raise ValueError(f"{source.name} has no frame with a label: training needs ground truth")
+    index = {
+        "size": size,
+        "names": names,
+        "conditions": conditions,
+        "present": present,
+        "reasons": reasons,
+    }
+    (folder / INDEX).write_text(json.dumps(index))
+
+
+def _move(partial: Path, folder: Path) -> None:
+    try:
+        os.replace(partial, folder)
+    except OSError:
+        if (folder / INDEX).is_file():  # another process was first
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)

@@ -1,0 +1,120 @@
+"""The synchronizer as a filter of message_filters: how it composes, and what callbacks may do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+message_filters = pytest.importorskip("message_filters", reason="message_filters is not here")
+
+from any2seg_ros.node.synchronizer_filter import SynchronizerFilter  # noqa: E402
+from any2seg_ros.runtime.synchronizer import SynchronizerConfig  # noqa: E402
+from any2seg_ros.types import Availability, Frame, Modality  # noqa: E402
+
+RGB, DEPTH, LIDAR, EVENT = Modality
+
+
+def message(ms: int) -> SimpleNamespace:
+    stamp = SimpleNamespace(sec=1000 + ms // 1000, nanosec=ms % 1000 * 1_000_000)
+    return SimpleNamespace(header=SimpleNamespace(stamp=stamp), ms=ms)
+
+
+@pytest.fixture
+def inputs():
+    return {RGB: message_filters.SimpleFilter(), DEPTH: message_filters.SimpleFilter()}
+
+
+def test_messages_of_other_filters_become_frames(inputs):
+    frames: list[Frame] = []
+    joined = SynchronizerFilter(inputs)
+    joined.registerCallback(frames.append)
+    for k in range(5):
+        inputs[DEPTH].signalMessage(message(100 * k))
+        inputs[RGB].signalMessage(message(100 * k + 1))
+    assert [f.measurements[RGB].ms for f in frames[1:]] == [101, 201, 301, 401]
+    assert [f.measurements[DEPTH].ms for f in frames[1:]] == [100, 200, 300, 400]
+
+
+def test_a_callback_gets_the_arguments_that_it_was_registered_with(inputs):
+    heard = []
+    joined = SynchronizerFilter(inputs)
+    joined.registerCallback(lambda frame, *rest: heard.append(rest), "a", 2)
+    inputs[RGB].signalMessage(message(0))
+    assert heard == [("a", 2)]
+
+
+def test_an_exception_in_a_callback_harms_nothing(inputs):
+    frames, failures = [], []
+    joined = SynchronizerFilter(inputs, failed=failures.append)
+
+    def fail(frame):
+        raise RuntimeError("not today")
+
+    joined.registerCallback(fail)
+    joined.registerCallback(frames.append)
+    for k in range(3):
+        inputs[RGB].signalMessage(message(100 * k))
+    assert len(frames) == 3
+    assert [str(failure) for failure in failures] == ["not today"] * 3
+
+
+def test_callbacks_run_outside_the_lock(inputs):
+    joined = SynchronizerFilter(inputs)
+    entered = []
+
+    def wait_for_another_thread(frame):
+        other = threading.Thread(target=inputs[DEPTH].signalMessage, args=(message(0),))
+        other.start()
+        other.join(5.0)
+        entered.append(not other.is_alive())
+
+    joined.registerCallback(wait_for_another_thread)
+    inputs[RGB].signalMessage(message(0))
+    assert entered == [True]
+
+
+def test_a_deadline_passes_without_a_message(inputs):
+    frames: list[Frame] = []
+    joined = SynchronizerFilter(inputs, SynchronizerConfig(deadline=0.0))
+    joined.registerCallback(frames.append)
+    inputs[DEPTH].signalMessage(message(0))
+    inputs[RGB].signalMessage(message(100))
+    time.sleep(0.001)
+    joined.poll()
+    assert frames[-1].measurements[RGB].ms == 100
+
+
+def test_one_filter_that_is_silent_does_not_silence_the_others(inputs):
+    frames: list[Frame] = []
+    joined = SynchronizerFilter(inputs)
+    joined.registerCallback(frames.append)
+    for k in range(10):
+        inputs[RGB].signalMessage(message(100 * k))
+    assert len(frames) == 10
+
+
+def test_a_node_s_timer_lets_frames_go_whose_time_is_up(inputs, monkeypatch):
+    rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    import ros_vehicle
+
+    ros_vehicle.isolate(monkeypatch)
+    rclpy.init()
+    node = rclpy.create_node("mine")
+    frames: list[Frame] = []
+    SynchronizerFilter(inputs, node=node).registerCallback(frames.append)
+    for k in range(5):
+        inputs[DEPTH].signalMessage(message(100 * k))
+        inputs[RGB].signalMessage(message(100 * k + 1))
+    inputs[RGB].signalMessage(message(501))  # and depth is silent
+    assert frames[-1].measurements[RGB].ms < 501
+    for _ in range(500):
+        rclpy.spin_once(node, timeout_sec=0.02)
+        if frames[-1].measurements[RGB].ms == 501:
+            break
+    node.destroy_node()
+    rclpy.try_shutdown()
+    assert frames[-1].measurements[RGB].ms == 501
+    assert frames[-1].availability[DEPTH] != Availability.OK
