@@ -257,7 +257,7 @@ def test_warming_that_fails_harms_nothing(pipeline, monkeypatch):
         raise MemoryError("no room for a table")
 
     frame_of(pipeline, depth=depth(), event=packet())
-    for name in ("place_depth", "place_events"):
+    for name in ("preprocess_depth", "preprocess_events"):
         monkeypatch.setattr(f"any2seg_ros.preprocessing.preprocessor.{name}", trip)
     pipeline.warm()
     result = pipeline.process(frame_of(pipeline, depth=depth(), rgb=rgb()))
