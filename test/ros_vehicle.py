@@ -14,10 +14,12 @@ from typing import Any
 import cv2
 import numpy as np
 import rclpy
+import torch
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from event_camera_msgs.msg import EventPacket
 from geometry_msgs.msg import TransformStamped
+from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -29,6 +31,11 @@ from vision_msgs.msg import LabelInfo
 from any2seg_ros.demo import process
 from any2seg_ros.messages import info_fields, stamp_ns
 from any2seg_ros.msg import SegmentationStatus
+from any2seg_ros.network import Any2Seg, NetworkConfig
+from any2seg_ros.network.checkpoints import Metadata, save
+from any2seg_ros.node.process import start
+from any2seg_ros.node.segmenter_node import SegmenterNode
+from any2seg_ros.resources import find
 from any2seg_ros.types import Availability, Camera, Modality
 
 CAMERA = Camera(64, 48, 50.0, 50.0, 31.5, 23.5)
@@ -63,6 +70,22 @@ def bytes_of(data: bytes) -> array:
     filled = array("B")
     filled.frombytes(data)
     return filled
+
+
+def tiny_model(folder: Path) -> Path:
+    """Weights of a network that any machine keeps up with."""
+    torch.manual_seed(0)
+    save(folder / "tiny.safetensors", Any2Seg(NetworkConfig(width=32)), Metadata(size=(96, 64)))
+    return folder / "tiny.safetensors"
+
+
+def arguments_of(**values: Any) -> list[str]:
+    """Arguments of the executable: the demo's parameters, and these for a shared machine."""
+    usual = {"engine": "torch", "device": "cpu", "threads": 1, "deadline": 1.0, "period": PERIOD}
+    # A busy machine must not look like sensors whose clocks drift.
+    usual |= {f"{modality.label}.drift": 0.0 for modality in Modality}
+    given = [word for n, v in {**usual, **values}.items() for word in ("-p", f"{n}:={v}")]
+    return ["--params-file", str(find("config/demo.yaml")), *given]
 
 
 class Vehicle:
@@ -273,6 +296,70 @@ def _link(modality: Modality) -> TransformStamped:
     link.header.frame_id = "base_link"
     link.transform.rotation.w = 1.0
     return link
+
+
+class NodeInProcess:
+    """The node with an executor of its own on a thread of this process; its log is what it says
+    on /rosout.
+
+    arguments: those of the executable, without `--ros-args`.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self._log: list[str] = []
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context)
+        self._listener = rclpy.create_node("log_listener")
+        self._listener.create_subscription(Log, "/rosout", self._keep, 100)
+        self._listening = SingleThreadedExecutor()
+        self._listening.add_node(self._listener)
+        self.node = SegmenterNode(context=self._context, cli_args=["--ros-args", *arguments])
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._listen, daemon=True),
+            threading.Thread(target=self._spin, daemon=True),
+        ]
+
+    def __enter__(self) -> NodeInProcess:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(30)
+        self.node.close()
+        self.node.destroy_node()
+        self._executor.shutdown()
+        self._context.try_shutdown()
+        self._listening.shutdown()
+        self._listener.destroy_node()
+
+    @property
+    def log(self) -> str:
+        """What the node has said so far, a line each."""
+        return "\n".join(self._log)
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs."""
+        return self._threads[1].is_alive()
+
+    def _keep(self, msg: Log) -> None:
+        if msg.name.endswith(self.node.get_name()):
+            self._log.append(msg.msg)
+
+    def _listen(self) -> None:
+        while not self._ended.is_set():
+            self._listening.spin_once(timeout_sec=0.05)
+
+    def _spin(self) -> None:
+        start(self.node)
+        while not self._ended.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
 
 
 class NodeProcess(process.NodeProcess):
