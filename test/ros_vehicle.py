@@ -19,8 +19,8 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from event_camera_msgs.msg import EventPacket
 from geometry_msgs.msg import TransformStamped
-from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl import rcutils_logger
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
@@ -299,62 +299,59 @@ def _link(modality: Modality) -> TransformStamped:
 
 
 class NodeInProcess:
-    """The node with an executor of its own on a thread of this process; its log is what it says
-    on /rosout.
+    """The node with an executor of its own on a thread of this process.
 
     arguments: those of the executable, without `--ros-args`.
     """
 
     def __init__(self, *arguments: str) -> None:
-        self._log: list[str] = []
+        self._arguments = arguments
+        self._lines: list[str] = []
         self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context)
-        self._listener = rclpy.create_node("log_listener")
-        self._listener.create_subscription(Log, "/rosout", self._keep, 100)
-        self._listening = SingleThreadedExecutor()
-        self._listening.add_node(self._listener)
-        self.node = SegmenterNode(context=self._context, cli_args=["--ros-args", *arguments])
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
         self._ended = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._listen, daemon=True),
-            threading.Thread(target=self._spin, daemon=True),
-        ]
+        self._thread = threading.Thread(target=self._spin, daemon=True)
 
     def __enter__(self) -> NodeInProcess:
-        for thread in self._threads:
-            thread.start()
+        rclpy.init(args=[], context=self._context)
+        given = ["--ros-args", *self._arguments]
+        self.node = SegmenterNode(context=self._context, cli_args=given)
+        self._listen_to(self.node.get_logger())
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        for thread in self._threads:
-            thread.join(30)
+        self._thread.join(30)
         self.node.close()
         self.node.destroy_node()
         self._executor.shutdown()
         self._context.try_shutdown()
-        self._listening.shutdown()
-        self._listener.destroy_node()
 
     @property
     def log(self) -> str:
-        """What the node has said so far, a line each."""
-        return "\n".join(self._log)
+        """What has been logged so far."""
+        return "\n".join(self._lines)
 
     @property
     def lives(self) -> bool:
         """Whether it still runs."""
-        return self._threads[1].is_alive()
+        return self._thread.is_alive()
 
-    def _keep(self, msg: Log) -> None:
-        if msg.name.endswith(self.node.get_name()):
-            self._log.append(msg.msg)
+    def _listen_to(self, logger: Any) -> None:
+        """Keep the lines that are really logged, beside their usual way."""
+        log = logger.log
+        # Filters such as the throttle are known by the caller, which is not this method.
+        rcutils_logger._internal_callers.append(os.path.realpath(__file__))
 
-    def _listen(self) -> None:
-        while not self._ended.is_set():
-            self._listening.spin_once(timeout_sec=0.05)
+        def keeping(message: str, *arguments: Any, **options: Any) -> bool:
+            logged = log(message, *arguments, **options)
+            if logged:
+                self._lines.append(message)
+            return logged
+
+        logger.log = keeping
 
     def _spin(self) -> None:
         start(self.node)

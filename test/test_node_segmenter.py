@@ -348,28 +348,3 @@ def test_deactivating_stops_masks_and_the_way_back_starts_them_again(driving):
     driving.clear()
     assert _change(driving, Transition.TRANSITION_ACTIVATE)
     assert driving.wait(lambda: driving.uses(*ALL), 30)
-
-
-@pytest.mark.parametrize(
-    ("topic", "words"),
-    [
-        ("/segmenter/mask.publisher", "cannot configure: "),
-        ("/event/packets.subscription", "cannot activate: "),
-    ],
-)
-def test_a_node_whose_topics_cannot_be_says_so(vehicle, arguments, topic, words):
-    wrong = ("-p", f"qos_overrides.{topic}.reliability:=morse", "-r", "__node:=other")
-    with ros_vehicle.NodeInProcess(*arguments, *wrong) as node:
-        assert vehicle.wait(lambda: words in node.log, 60), node.log
-
-
-def test_a_sensor_that_cannot_be_listened_to_stays_disabled_and_the_node_lives(vehicle, arguments):
-    topic = "qos_overrides./event/packets.subscription.reliability:=morse"
-    out = ("-p", "event.enabled:=false", "-p", topic, "-r", "__node:=other")
-    with ros_vehicle.NodeInProcess(*arguments, *out) as node:
-        assert vehicle.wait(lambda: "ready after" in node.log, 60), node.log
-        value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True)
-        request = SetParameters.Request(parameters=[Parameter(name="event.enabled", value=value)])
-        vehicle.ask("/other/set_parameters", SetParameters, request)
-        assert vehicle.wait(lambda: "event stays disabled" in node.log, 30), node.log
-        assert node.lives
