@@ -388,6 +388,6 @@ def test_loaders_whose_batches_do_not_fit_into_shared_memory_are_refused(
         if fits:
             assert len(list(batches.ahead(0, 2, 2))) == 2
         else:
-            with pytest.raises(ValueError, match="set loaders: 0, or start .* --shm-size"):
+            with pytest.raises(ValueError, match="set num_workers: 0, or start .* --shm-size"):
                 next(batches.ahead(0, 2, 2))
     assert len(list(batches.ahead(0, 2))) == 2

@@ -116,7 +116,9 @@ class BagSource:
             raise ValueError(f"the bags of {self.name} have no sensor in common")
 
     def _open_walk(self, bag: Path) -> BagPlayer:
-        return BagPlayer(bag, Preparation(self._target.size, self._target.placing), self._topics)
+        return BagPlayer(
+            bag, Preparation(self._target.size, self._target.preprocessing), self._topics
+        )
 
 
 def _fingerprint(bags: list[Path]) -> str:
