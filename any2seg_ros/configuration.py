@@ -192,8 +192,8 @@ def check_keys(
             raise ValueError(f"'{where}{key}' is called '{where}{renamed[key]}' now: rename it")
         if key not in known:
             near = difflib.get_close_matches(str(key)[:80], known, 1)
-            mend = f"did you mean '{where}{near[0]}'?" if near else f"use one of {', '.join(known)}"
-            raise ValueError(f"unknown key '{where}{str(key)[:80]}': {mend}")
+            hint = f"did you mean '{where}{near[0]}'?" if near else f"use one of {', '.join(known)}"
+            raise ValueError(f"unknown key '{where}{str(key)[:80]}': {hint}")
 
 
 def convert(hint: Any, value: Any, key: str, ros: bool = False) -> Any:

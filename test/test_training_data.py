@@ -15,13 +15,13 @@ import training_data
 
 from any2seg_ros.datasets import Target, open_data, open_source
 from any2seg_ros.datasets.deliver import decode_label
-from any2seg_ros.network.adapters import ALL, ALONE, SOME
+from any2seg_ros.network.adapters import ALL, ONE, SEVERAL
 from any2seg_ros.preprocessing import PreprocessingConfig, Preprocessor
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.training import cached_dataset as placed_module
+from any2seg_ros.training import cached_dataset
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
-from any2seg_ros.training.batches import Batches, companies, draw
-from any2seg_ros.training.cached_dataset import open_placed
+from any2seg_ros.training.batches import Batches, draw, trained_groups
+from any2seg_ros.training.cached_dataset import open_cached
 from any2seg_ros.training.config import LossConfig
 from any2seg_ros.types import IGNORE, Events, Modality
 
@@ -38,8 +38,8 @@ def root(tmp_path_factory):
     return root
 
 
-def placed_of(root, cache):
-    return open_placed(open_source(root / "ready", TARGET, "train"), "ready", TARGET, cache)
+def cached_of(root, cache):
+    return open_cached(open_source(root / "ready", TARGET, "train"), "ready", TARGET, cache)
 
 
 def test_labels_are_decoded_as_deliver_writes_them():
@@ -115,28 +115,28 @@ def test_an_empty_split_and_a_strange_folder_say_what_they_lack(root, tmp_path):
         open_source(tmp_path, TARGET, "train")
 
 
-def test_placed_frames_are_kept_and_are_what_the_placer_gives(root, tmp_path):
+def test_cached_frames_are_kept_and_are_what_the_preprocessor_gives(root, tmp_path):
     told = []
     data = open_data(root / "raw", "train")
     source = open_source(root / "raw", TARGET, "train")
-    placed = open_placed(source, "raw", TARGET, tmp_path, lambda i, n: told.append((i, n)))
+    cached = open_cached(source, "raw", TARGET, tmp_path, lambda i, n: told.append((i, n)))
     images = Preprocessor(data.reference(2), SIZE).preprocess(data[2]).images
-    assert told[-1] == (3, 3) and placed.present.all() and len(placed) == 3
+    assert told[-1] == (3, 3) and cached.present.all() and len(cached) == 3
     for modality, image in images.items():
-        np.testing.assert_allclose(placed.images[2, modality], image, atol=2e-3)
-    assert placed.labels.shape == (3, 64, 96)
-    again = open_placed(source, "raw", TARGET, tmp_path, lambda i, n: pytest.fail("placed twice"))
-    assert again.names == placed.names
+        np.testing.assert_allclose(cached.images[2, modality], image, atol=2e-3)
+    assert cached.labels.shape == (3, 64, 96)
+    again = open_cached(source, "raw", TARGET, tmp_path, lambda i, n: pytest.fail("cached twice"))
+    assert again.names == cached.names
 
 
-def test_several_processes_place_what_one_does_in_the_same_order(root, tmp_path, monkeypatch):
-    alone = placed_of(root, tmp_path / "alone")
-    monkeypatch.setattr(placed_module, "FRAMES_A_PROCESS", 1)
-    monkeypatch.setattr(placed_module.os, "sched_getaffinity", lambda _: range(3))
+def test_several_processes_cache_what_one_does_in_the_same_order(root, tmp_path, monkeypatch):
+    alone = cached_of(root, tmp_path / "alone")
+    monkeypatch.setattr(cached_dataset, "FRAMES_PER_PROCESS", 1)
+    monkeypatch.setattr(cached_dataset.os, "sched_getaffinity", lambda _: range(3))
     told = []
     source = open_source(root / "ready", TARGET, "train")
-    assert placed_module._samples(source, SIZE).num_workers == 3
-    together = open_placed(source, "r", TARGET, tmp_path, lambda i, n: told.append((i, n)))
+    assert cached_dataset._samples(source, SIZE).num_workers == 3
+    together = open_cached(source, "r", TARGET, tmp_path, lambda i, n: told.append((i, n)))
     assert told == [(i, len(alone)) for i in range(1, len(alone) + 1)]
     assert together.names == alone.names and together.conditions == alone.conditions
     assert np.array_equal(together.images, alone.images)
@@ -144,65 +144,65 @@ def test_several_processes_place_what_one_does_in_the_same_order(root, tmp_path,
 
 
 def test_what_a_process_cannot_read_is_named_as_if_there_were_one(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(placed_module, "FRAMES_A_PROCESS", 1)
-    monkeypatch.setattr(placed_module.os, "sched_getaffinity", lambda _: range(2))
+    monkeypatch.setattr(cached_dataset, "FRAMES_PER_PROCESS", 1)
+    monkeypatch.setattr(cached_dataset.os, "sched_getaffinity", lambda _: range(2))
     shutil.copytree(root / "ready", tmp_path / "data")
     source = open_source(tmp_path / "data", TARGET, "train")
-    assert placed_module._samples(source, SIZE).num_workers == 2
+    assert cached_dataset._samples(source, SIZE).num_workers == 2
     path = sorted((tmp_path / "data").rglob("*_semantic_front.png"))[3]
     path.write_bytes(b"no picture")
     with pytest.raises(ValueError, match=path.name) as told:
-        open_placed(source, "data", TARGET, tmp_path / "cache")
+        open_cached(source, "data", TARGET, tmp_path / "cache")
     assert "Traceback" not in str(told.value)
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_another_placing_is_placed_again(root, tmp_path):
-    for placing in (PreprocessingConfig(), PreprocessingConfig(range_far=50)):
-        target = Target(SIZE, placing)
-        open_placed(open_source(root / "ready", target, "train"), "ready", target, tmp_path)
+def test_other_preprocessing_is_cached_apart(root, tmp_path):
+    for preprocessing in (PreprocessingConfig(), PreprocessingConfig(range_far=50)):
+        target = Target(SIZE, preprocessing)
+        open_cached(open_source(root / "ready", target, "train"), "ready", target, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_label_made_again_is_placed_again(root, tmp_path):
+def test_a_label_made_again_is_cached_again(root, tmp_path):
     shutil.copytree(root / "ready", tmp_path / "data")
     for _ in range(2):
         source = open_source(tmp_path / "data", TARGET, "train")
-        open_placed(source, "data", TARGET, tmp_path / "cache")
+        open_cached(source, "data", TARGET, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 1
     label = next((tmp_path / "data").rglob("*_semantic_front.png"))
     os.utime(label, ns=(1, 1))
-    open_placed(open_source(tmp_path / "data", TARGET, "train"), "data", TARGET, tmp_path / "cache")
+    open_cached(open_source(tmp_path / "data", TARGET, "train"), "data", TARGET, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_damaged_placed_frames_name_their_folder_and_the_mend(root, tmp_path):
+def test_a_damaged_cache_names_its_folder_and_the_fix(root, tmp_path):
     source = open_source(root / "ready", TARGET, "train")
-    open_placed(source, "ready", TARGET, tmp_path)
+    open_cached(source, "ready", TARGET, tmp_path)
     images = next(tmp_path.glob("*/images.f16"))
     os.truncate(images, 100)
-    with pytest.raises(ValueError, match=f"{images.parent.name} are damaged.*delete"):
-        open_placed(source, "ready", TARGET, tmp_path)
+    with pytest.raises(ValueError, match=f"{images.parent.name} is damaged.*delete"):
+        open_cached(source, "ready", TARGET, tmp_path)
 
 
-def test_an_index_of_placed_frames_that_is_none_names_the_folder(root, tmp_path):
-    placed_of(root, tmp_path)
+def test_an_index_that_is_none_names_the_folder(root, tmp_path):
+    cached_of(root, tmp_path)
     index = next(tmp_path.glob("*/index.json"))
     index.write_text("[]")
-    with pytest.raises(ValueError, match=f"{index.parent.name} are damaged.*delete"):
-        placed_of(root, tmp_path)
+    with pytest.raises(ValueError, match=f"{index.parent.name} is damaged.*delete"):
+        cached_of(root, tmp_path)
 
 
-def test_frames_that_do_not_fit_on_the_disk_are_not_placed(root, tmp_path, monkeypatch):
-    expected = placed_of(root, tmp_path / "measured")
+def test_frames_that_do_not_fit_on_the_disk_are_not_cached(root, tmp_path, monkeypatch):
+    expected = cached_of(root, tmp_path / "measured")
     needed = expected.images.nbytes + expected.labels.nbytes
     for free in (needed, needed - 1):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         if free == needed:
-            assert len(placed_of(root, tmp_path / "enough")) == 5
+            assert len(cached_of(root, tmp_path / "enough")) == 5
         else:
-            with pytest.raises(ValueError, match="5 placed frames need .*set data.cache to"):
-                placed_of(root, tmp_path / "scarce")
+            with pytest.raises(ValueError, match="5 cached frames need .*set data.cache to"):
+                cached_of(root, tmp_path / "scarce")
             assert not list((tmp_path / "scarce").iterdir())
 
 
@@ -262,11 +262,11 @@ def test_every_corruption_gives_numbers():
 
 
 def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
-    placed = placed_of(root, tmp_path)
+    cached = cached_of(root, tmp_path)
 
     def batches(seed=0, rank=0, processes=1):
         losses = LossConfig(variants=("full", "random", "single"))
-        return Batches([placed], AugmentationConfig(), losses, 4, SIZE, seed, rank, processes)
+        return Batches([cached], AugmentationConfig(), losses, 4, SIZE, seed, rank, processes)
 
     first, again = batches().at(3), batches().at(3)
     assert torch.equal(first.images, again.images) and torch.equal(first.subsets, again.subsets)
@@ -274,10 +274,10 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
     halves = [batches(rank=r, processes=2).at(3) for r in range(2)]
     assert torch.equal(torch.cat([h.images for h in halves]), first.images)
     assert torch.equal(torch.cat([h.subsets for h in halves], 1), first.subsets)
-    for loaders in (0, 2):
-        coming = batches().ahead(2, 5, loaders)
+    for workers in (0, 2):
+        coming = batches().ahead(2, 5, workers)
         ahead = [next(coming)]
-        assert len(multiprocessing.active_children()) == loaders
+        assert len(multiprocessing.active_children()) == workers
         ahead += coming
         assert len(ahead) == 3 and torch.equal(ahead[1].images, first.images)
         assert ahead[1].names == first.names and ahead[1].variants == first.variants
@@ -285,18 +285,18 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
 
 def test_subsets_are_trained_from_a_step_on(root, tmp_path):
     losses = LossConfig(variants=("full", "random", "single"), subsets_from=2)
-    batches = Batches([placed_of(root, tmp_path)], CALM, losses, 4, SIZE, 0)
+    batches = Batches([cached_of(root, tmp_path)], CALM, losses, 4, SIZE, 0)
     before, after = batches.at(1), batches.at(2)
     assert before.variants == ("full",) and before.subsets.shape[0] == 1
     assert after.variants == losses.variants and after.subsets.shape[0] == 3
-    full_only = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 4, SIZE, 0)
+    full_only = Batches([cached_of(root, tmp_path)], CALM, LossConfig(("full",)), 4, SIZE, 0)
     assert torch.equal(before.images, full_only.at(1).images)
     with pytest.raises(ValueError, match="subsets_from"):
         LossConfig(variants=("random",), subsets_from=2)
 
 
 def test_an_epoch_sees_every_frame_once(root, tmp_path):
-    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(variants=("full",)), 1, SIZE, 0)
+    batches = Batches([cached_of(root, tmp_path)], CALM, LossConfig(variants=("full",)), 1, SIZE, 0)
     names = [batches.at(step).names[0] for step in range(5)]
     assert len(set(names)) == 5
 
@@ -315,12 +315,12 @@ def test_subsets_are_drawn_from_what_is_present():
     assert np.array_equal(draw("full", present, generator), present)
 
 
-def test_companies_of_variants() -> None:
-    assert companies(["full"], [4]) == {ALL}
-    assert companies(["full"], [3, 4]) == {SOME, ALL}
-    assert companies(["full", "single"], [4]) == {ALL, ALONE}
-    assert companies(["random"], [4]) == {ALONE, SOME, ALL}
-    assert companies(["random"], [1]) == companies(["single"], [4]) == {ALONE}
+def test_groups_that_variants_train() -> None:
+    assert trained_groups(["full"], [4]) == {ALL}
+    assert trained_groups(["full"], [3, 4]) == {SEVERAL, ALL}
+    assert trained_groups(["full", "single"], [4]) == {ALL, ONE}
+    assert trained_groups(["random"], [4]) == {ONE, SEVERAL, ALL}
+    assert trained_groups(["random"], [1]) == trained_groups(["single"], [4]) == {ONE}
 
 
 def test_a_bag_with_ground_truth_is_a_data_set(tmp_path):
@@ -329,11 +329,11 @@ def test_a_bag_with_ground_truth_is_a_data_set(tmp_path):
     bag = tmp_path / "drive"
     tiny_drive.write(bag)
     source = open_source(bag, TARGET)
-    placed = open_placed(source, "bag", TARGET, tmp_path / "cache")
-    assert source.taxonomy is DELIVER and len(placed) == 10 and len(set(placed.names)) == 10
-    assert placed.present[-1].all() and placed.images[-1, Modality.RGB].any()
+    cached = open_cached(source, "bag", TARGET, tmp_path / "cache")
+    assert source.taxonomy is DELIVER and len(cached) == 10 and len(set(cached.names)) == 10
+    assert cached.present[-1].all() and cached.images[-1, Modality.RGB].any()
     expected = cv2.resize(tiny_drive.label(9), (96, 64), interpolation=cv2.INTER_NEAREST)
-    assert np.array_equal(placed.labels[9], expected)
+    assert np.array_equal(cached.labels[9], expected)
 
 
 def test_variants_share_the_loss_as_they_are_told_to():
@@ -359,30 +359,30 @@ def test_losses_that_make_no_sense_are_refused(values, words):
 
 
 def test_frames_without_any_usable_sensor_are_not_drawn(root, tmp_path):
-    placed = placed_of(root, tmp_path)
-    placed.present[1:] = False
-    batches = Batches([placed], CALM, LossConfig(variants=("full", "single")), 1, SIZE, 0)
+    cached = cached_of(root, tmp_path)
+    cached.present[1:] = False
+    batches = Batches([cached], CALM, LossConfig(variants=("full", "single")), 1, SIZE, 0)
     assert batches.frames == 1 and {batches.at(step).names for step in range(3)} == {
-        (placed.names[0],)
+        (cached.names[0],)
     }
-    placed.present[:] = False
-    with pytest.raises(ValueError, match="no frame of the train set"):
-        Batches([placed], CALM, LossConfig(), 1, SIZE, 0)
+    cached.present[:] = False
+    with pytest.raises(ValueError, match="no training frame has a usable"):
+        Batches([cached], CALM, LossConfig(), 1, SIZE, 0)
 
 
-def test_what_a_loader_cannot_read_is_told_without_its_traceback(root, tmp_path, monkeypatch):
-    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 1, SIZE, 0)
+def test_what_a_worker_cannot_read_is_told_without_its_traceback(root, tmp_path, monkeypatch):
+    batches = Batches([cached_of(root, tmp_path)], CALM, LossConfig(("full",)), 1, SIZE, 0)
     monkeypatch.setattr(batches, "_sample", lambda *_: (_ for _ in ()).throw(OSError("no disk")))
     with pytest.raises(OSError, match="^no disk$"):
         list(batches.ahead(0, 2, 1))
 
 
-def test_loaders_whose_batches_do_not_fit_into_shared_memory_are_refused(
+def test_workers_whose_batches_do_not_fit_into_shared_memory_are_refused(
     root, tmp_path, monkeypatch
 ):
-    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 2, SIZE, 0)
+    batches = Batches([cached_of(root, tmp_path)], CALM, LossConfig(("full",)), 2, SIZE, 0)
     batch = batches.at(0)
-    needed = 5 * (batch.images.nbytes + batch.labels.nbytes)  # two ahead a loader, and one in use
+    needed = 5 * (batch.images.nbytes + batch.labels.nbytes)  # two ahead a worker, and one in use
     for free, fits in ((needed, True), (needed - 1, False)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         if fits:

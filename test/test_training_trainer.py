@@ -22,7 +22,7 @@ from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum
 from any2seg_ros.interrupts import noted_interrupts
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
-from any2seg_ros.network.adapters import ALL, ALONE, SOME
+from any2seg_ros.network.adapters import ALL, ONE, SEVERAL
 from any2seg_ros.training.config import load_config
 from any2seg_ros.training.trainer import Trainer
 from any2seg_ros.types import Modality
@@ -136,7 +136,7 @@ def test_ctrl_c_waits_for_the_step_and_loses_nothing(place):
 
     with pytest.raises(KeyboardInterrupt):
         Trainer(load_config(path), told.append).run(progress=press)
-    assert told[-1] == "interrupted: the same command goes on after step 3"
+    assert told[-1] == "interrupted: the same command resumes after step 3"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     again = Trainer(load_config(path))
     assert again.step == 3
@@ -223,44 +223,44 @@ def test_two_processes_learn_as_one_with_an_encoder_for_each_modality(place):
     np.testing.assert_allclose(losses(place, "own_two"), losses(place, "own_alone"), rtol=2e-3)
 
 
-def test_companies_that_are_not_trained_yet_have_the_adapters_of_the_full_set(place):
+def test_groups_that_are_not_trained_yet_have_the_adapters_of_the_full_set(place):
     own = {"network": {"shared_encoder": False, "adapters": True}, "losses": {"subsets_from": 4}}
-    trainer = Trainer(load_config(written(place, "companies", **own)))
+    trainer = Trainer(load_config(written(place, "groups", **own)))
     matrices = trainer.network.adapters.matrices[0]
     trainer.run(stop_at=4)
     assert matrices[ALL].abs().max() > 0
-    assert all(torch.equal(matrices[company], matrices[ALL]) for company in (ALONE, SOME))
+    assert all(torch.equal(matrices[group], matrices[ALL]) for group in (ONE, SEVERAL))
     trainer.run()
-    assert not torch.equal(matrices[ALONE], matrices[ALL])
+    assert not torch.equal(matrices[ONE], matrices[ALL])
 
 
 OWN = {"shared_encoder": False, "adapters": True}
 
 
-def test_where_most_frames_lack_a_sensor_their_company_is_followed(place):
+def test_where_most_frames_lack_a_sensor_their_group_is_followed(place):
     changes = {"network": OWN, "losses": {"variants": ["full"]}, "steps": 3, "validate_every": 3}
     trainer = Trainer(load_config(written(place, "three", **changes)))
     for placed in trainer._sets:
         placed.present[1:, Modality.LIDAR] = False
     trainer.run(stop_at=3)
     matrices = trainer.network.adapters.matrices[0]
-    assert matrices[SOME, Modality.DEPTH].abs().max() > 0
-    assert torch.equal(matrices[ALONE], matrices[SOME])
-    assert not torch.equal(matrices[ALL], matrices[SOME])
+    assert matrices[SEVERAL, Modality.DEPTH].abs().max() > 0
+    assert torch.equal(matrices[ONE], matrices[SEVERAL])
+    assert not torch.equal(matrices[ALL], matrices[SEVERAL])
 
 
 def test_adapters_that_were_trained_apart_are_not_overwritten(place):
     start = str(place / "apart.safetensors")
     first = Trainer(load_config(written(place, "first", network=OWN)))
     with torch.no_grad():
-        first.average.adapters.matrices[0][ALONE] += 0.1
+        first.average.adapters.matrices[0][ONE] += 0.1
     checkpoints.save(Path(start), first.average, first._metadata({}))
     changes = {"network": OWN, "losses": {"variants": ["full"]}, "init_from": start}
     trainer = Trainer(load_config(written(place, "second", **changes)))
     trainer.run(stop_at=2)
     torch.testing.assert_close(
-        trainer.network.adapters.matrices[0][ALONE],
-        first.average.adapters.matrices[0][ALONE],
+        trainer.network.adapters.matrices[0][ONE],
+        first.average.adapters.matrices[0][ONE],
         atol=1e-5,
         rtol=0,
     )
@@ -370,7 +370,7 @@ def test_a_state_of_another_version_is_one_clear_message(place, whole, change):
     change(state)
     torch.save(state, folder / "state.pt")
     with pytest.raises(
-        ValueError, match=r"^\S+state\.pt is another version's.*delete \S+versions to begin again"
+        ValueError, match=r"^\S+state\.pt is of another version.*delete \S+versions to start over"
     ):
         Trainer(load_config(written(place, "versions")))
 
@@ -494,7 +494,7 @@ def test_a_run_does_not_go_on_with_another_teacher_of_the_same_name(place, whole
     assert Trainer(load_config(path)).step == 2
     network, metadata = checkpoints.load(teacher)
     checkpoints.save(teacher, network, dataclasses.replace(metadata, training={}))
-    with pytest.raises(ValueError, match=r"teacher\.safetensors is not what it was"):
+    with pytest.raises(ValueError, match=r"teacher\.safetensors has changed since"):
         Trainer(load_config(path))
 
 

@@ -99,8 +99,8 @@ def _crop(
     smallest = max(size[0] / width, size[1] / height)
     scale = generator.uniform(smallest, max(zoom, smallest))
     shares = size[1] / scale / height, size[0] / scale / width
-    place = generator.random(2)
-    rows, columns = _window((height, width), shares, place)
+    position = generator.random(2)
+    rows, columns = _window((height, width), shares, position)
     cropped = np.empty((*images.shape[:2], size[1], size[0]), np.float32)
     for m, image in enumerate(images):
         kind = cv2.INTER_NEAREST if m in _SPARSE else cv2.INTER_LINEAR
@@ -108,16 +108,16 @@ def _crop(
             part = plane[rows, columns].astype(np.float32)
             cv2.resize(part, size, cropped[m, channel], interpolation=kind)
     fine = label.shape[0] * size[1] // height, label.shape[1] * size[0] // width
-    part = np.ascontiguousarray(label[_window(label.shape, shares, place)])
+    part = np.ascontiguousarray(label[_window(label.shape, shares, position)])
     return cropped, cv2.resize(part, fine[::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def _window(
-    shape: tuple[int, ...], shares: tuple[float, float], place: np.ndarray
+    shape: tuple[int, ...], shares: tuple[float, float], position: np.ndarray
 ) -> tuple[slice, slice]:
-    """Rows and columns of a window of these shares of the image; `place` 0..1 says where."""
+    """Rows and columns of a window of these shares of the image; `position` 0..1 says where."""
     slices = []
-    for length, share, where in zip(shape, shares, place, strict=True):
+    for length, share, where in zip(shape, shares, position, strict=True):
         extent = min(length, round(length * share))
         start = round(where * (length - extent))
         slices.append(slice(start, start + extent))
