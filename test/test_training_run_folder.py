@@ -35,7 +35,9 @@ def test_a_run_does_not_go_on_with_other_frames(config):
     begun(config)
     begun(config)
     other = {**DATA, "data/streets val": "changed"}
-    with pytest.raises(ValueError, match=r"the frames of data/streets val have changed .*put them back"):
+    with pytest.raises(
+        ValueError, match=r"frames of data/streets val have changed .*put them back"
+    ):
         begun(config, other)
     about = Path(config.output, "run.json")
     content = json.loads(about.read_text())

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import training_data
-import yaml
 from safetensors.torch import save_file
+from training_run import losses, rows, write_data, written
 
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum
@@ -33,47 +32,7 @@ NEEDS_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    root = tmp_path_factory.mktemp("training")
-    training_data.write(root / "data", "train", 12)
-    training_data.write(root / "data", "val", 4)
-    return root
-
-
-def written(place: Path, output: str, **changes) -> Path:
-    content = {
-        "output": str(place / output),
-        "steps": 6,
-        "batch_size": 4,
-        "image_size": [64, 32],
-        "device": "cpu",
-        "init_from": "",
-        "frozen_stages": 0,
-        "validate_every": 6,
-        "checkpoint_every": 2,
-        "threads": 1,
-        "network": {"width": 16, "dropout": 0.0},
-        "data": {
-            "train": [str(place / "data")],
-            "val": str(place / "data"),
-            "cache": str(place / "cache"),
-        },
-        "optimizer": {"lr": 1e-4, "encoder_lr_mult": 1.0, "warmup_steps": 2},
-        "losses": {"class_power": 0.5, "distillation": 0.5},
-    }
-    for key, value in changes.items():
-        content[key] = {**content.get(key, {}), **value} if isinstance(value, dict) else value
-    path = place / f"{output}.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def rows(place: Path, output: str) -> list[dict]:
-    text = (place / output / "metrics.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def losses(place: Path, output: str) -> list[float]:
-    return [row["loss"] for row in rows(place, output) if "loss" in row]
+    return write_data(tmp_path_factory.mktemp("training"))
 
 
 @pytest.fixture(scope="module")
@@ -162,36 +121,6 @@ def test_a_second_ctrl_c_ends_at_once():
 
 
 @NEEDS_CUDA
-@pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("frozen", [0, 2])
-def test_recorded_encoders_learn_what_plain_ones_do(place, shared, frozen):
-    changes = {"device": "cuda", "steps": 1, "validate_every": 1, "frozen_stages": frozen}
-    changes["network"] = {"shared_encoder": shared, "adapters": not shared}
-    learned = {}
-    for name, graphs in (("recorded", True), ("plain", False)):
-        output = f"{name}_{shared}_{frozen}"
-        trainer = Trainer(load_config(written(place, output, cuda_graphs=graphs, **changes)))
-        used = [counted(encoder.forward) for encoder in trainer.network.encoders if graphs]
-        trainer.run()
-        assert all(used)
-        parameters = [p for p in trainer.network.encoder.parameters() if p.requires_grad]
-        state = trainer.optimizer.state
-        gradients = torch.cat([state[p]["exp_avg"].flatten() for p in parameters])
-        learned[name] = gradients, dict(trainer.network.encoder.named_buffers())
-    mine, reference = learned["recorded"][0], learned["plain"][0]
-    assert (mine - reference).norm() <= 0.2 * reference.norm()
-    for name, statistics in learned["plain"][1].items():
-        torch.testing.assert_close(learned["recorded"][1][name], statistics, rtol=2e-2, atol=1e-2)
-
-
-def counted(either) -> list[int]:
-    """Counts in the list the uses of a recorded pass."""
-    used, recorded = [], either._recorded
-    either._recorded = lambda images: used.append(len(images)) or recorded(images)
-    return used
-
-
-@NEEDS_CUDA
 @pytest.mark.parametrize("amp", ["none", "f16", "bf16"])
 def test_a_gpu_learns_from_a_teacher_and_goes_on(place, whole, amp):
     teacher = str(whole / "weights.safetensors")
@@ -264,36 +193,6 @@ def test_adapters_that_were_trained_apart_are_not_overwritten(place):
         atol=1e-5,
         rtol=0,
     )
-
-
-def test_weights_to_start_from_are_averaged_with_a_share_of_others(place, whole):
-    one = checkpoints.load(whole / "weights.safetensors")[0]
-    other, metadata = checkpoints.load(whole / "weights.safetensors")
-    with torch.no_grad():
-        other.decoder.classifier.weight.add_(1)
-    path = place / "blend.safetensors"
-    checkpoints.save(path, other, metadata)
-    start = {"init_from": str(whole / "weights.safetensors"), "blend": str(path)}
-    trainer = Trainer(load_config(written(place, "blended", **start)))
-    moved = trainer.network.decoder.classifier.weight - one.decoder.classifier.weight
-    torch.testing.assert_close(moved, torch.full_like(moved, 0.25))
-    told = json.loads((place / "blended" / "run.json").read_text())["files"]
-    assert told[str(path)] == checksum(path)
-    with pytest.raises(ValueError, match="blend needs an Any2Seg checkpoint as init_from"):
-        Trainer(load_config(written(place, "alone", blend=str(path))))
-
-
-def test_adapters_alone_are_trained_where_nothing_else_shall_be(place):
-    network = {"shared_encoder": False, "adapters": True}
-    trainer = Trainer(load_config(written(place, "only", network=network, trainable="adapters")))
-    before = {n: t.clone() for n, t in trainer.network.state_dict().items()}
-    trainer.run(stop_at=2)
-    changed = {n for n, t in trainer.network.state_dict().items() if not torch.equal(t, before[n])}
-    assert changed == {f"adapters.matrices.{scale}" for scale in range(4)}
-    learned, averaged = trainer.network.state_dict(), trainer.average.state_dict()
-    for name in changed:
-        assert (averaged[name] - before[name]).abs().max() > 0
-        assert (averaged[name] - learned[name]).abs().max() > 0
 
 
 def run_two_processes(path: Path) -> None:
@@ -375,31 +274,6 @@ def test_a_state_of_another_version_is_one_clear_message(place, whole, change):
         Trainer(load_config(written(place, "versions")))
 
 
-@pytest.mark.parametrize(
-    ("key", "changes"),
-    [
-        ("init_from", {"init_from": "gone.safetensors", "blend": "gone_too.safetensors"}),
-        ("losses.teacher", {"losses": {"teacher": "gone.safetensors"}}),
-        ("losses.text_teacher", {"losses": {"intra_modal": 1.0, "text_teacher": "gone"}}),
-        ("losses.image_teacher", {"losses": {"inter_modal": 1.0, "image_teacher": "gone"}}),
-        (
-            "losses.captions",
-            {"losses": {"inter_modal": 1.0, "image_teacher": ".", "captions": "gone.json"}},
-        ),
-    ],
-)
-def test_a_missing_file_is_told_before_data_are_opened(place, key, changes):
-    changes = {"data": {"val": str(place / "nowhere")}, **changes}
-    with pytest.raises(FileNotFoundError, match=f"^{key}: there is nothing at gone"):
-        Trainer(load_config(written(place, "lacking", **changes)))
-
-
-def test_weights_to_start_from_of_another_network_name_what_differs(place, whole):
-    start = {"init_from": str(whole / "weights.safetensors"), "network": {"width": 8, "refine": 2}}
-    with pytest.raises(ValueError, match="its network.width is 16, not 8; change"):
-        Trainer(load_config(written(place, "unlike", **start)))
-
-
 def test_gradients_are_clipped(place):
     def moved(clip: float) -> float:
         changes = {"steps": 1, "validate_every": 1, "optimizer": {"grad_clip_norm": clip}}
@@ -441,23 +315,6 @@ def test_a_run_that_is_done_stays_as_it_is(place, whole):
     before = (whole / "weights.safetensors").read_bytes()
     Trainer(load_config(place / "whole.yaml")).run()
     assert (whole / "weights.safetensors").read_bytes() == before
-
-
-def test_blocks_that_refine_are_added_to_and_left_out_of_weights_to_start_from(place):
-    weights = {}
-    for name, refine, initial in (
-        ("refine2", 2, ""),
-        ("refine1", 1, "refine2"),
-        ("refine3", 3, "refine1"),
-    ):
-        start = str(place / initial / "weights.safetensors") if initial else ""
-        network = {"width": 16, "dropout": 0.0, "refine": refine}
-        path = written(place, name, steps=1, validate_every=1, init_from=start, network=network)
-        weights[name] = checkpoints.load(Trainer(load_config(path)).run())[0]
-        assert len(weights[name].decoder.refine) == refine
-    near = weights["refine2"].decoder.fuse.weight
-    for name in ("refine1", "refine3"):
-        torch.testing.assert_close(weights[name].decoder.fuse.weight, near, atol=1e-3, rtol=0)
 
 
 def test_a_frozen_teacher_teaches_every_variant_and_stays_as_it_is(place, whole):
