@@ -1,4 +1,4 @@
-"""The words of `any2seg simulate` become plans, and recipes are made and verified."""
+"""Options become plans; recipes are rendered, recorded and verified."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_recipe_is_made_recorded_verified_and_found_changed(
     with pytest.raises(ValueError, match="val of"):
         job.run(job.Options(out=out, recipe=recipe, verify=True))
     job.run(job.Options(out=out, recipe=recipe))  # other processors round differently: said, done
-    assert "is not what" in " ".join(capsys.readouterr().err.split())
+    assert "does not match" in " ".join(capsys.readouterr().err.split())
     label.unlink()
     with pytest.raises(FileNotFoundError, match="missing"):
         job.run(job.Options(out=out, recipe=recipe, verify=True))

@@ -84,7 +84,7 @@ def _steps() -> dict[str, float]:
 
     scene = Scene(spec)
     step("town", lambda: Scene(spec))
-    scene.shot(0)
+    scene.capture(0)
     seconds = spec.seconds(1)
     snapshot, base = scene.snapshot(seconds), scene.drive.world_from_base(seconds)
     rng = np.random.default_rng(0)
@@ -96,8 +96,8 @@ def _steps() -> dict[str, float]:
         lambda: sensors.measure_depth(snapshot, scene.rig.depth, pose, weather, depth, rng),
     )
     step("lidar", lambda: scene._sweep(snapshot, seconds, rng))
-    shot = step("whole shot with events", lambda: scene.shot(1))
-    placer = Preprocessor(scene.rig.rgb, spec.size)
+    capture = step("whole capture with events", lambda: scene.capture(1))
+    preprocessor = Preprocessor(scene.rig.rgb, spec.size)
     with tempfile.TemporaryDirectory() as folder:
-        step("files", lambda: layout.write_shot(Path(folder), scene, 1, shot, placer))  # type: ignore[arg-type]
+        step("files", lambda: layout.write_capture(Path(folder), scene, 1, capture, preprocessor))  # type: ignore[arg-type]
     return steps
