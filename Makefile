@@ -22,7 +22,7 @@ help:  ## this text
 	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or wheels from PyPI)"
 	@echo "  make weights  make the shipped weights again: data, the full set, then any (minutes with a GPU, else three hours; goes on where it was cut off)"
 	@echo "  make lint     ruff and mypy"
-	@echo "  make format   let ruff mend what it can"
+	@echo "  make format   let ruff fix what it can"
 	@echo "  make clean    remove .venv and everything built; models, runs and data stay"
 	@echo
 	@echo "Needs git, make, a C++ compiler, cmake and Python 3.10 to 3.13 with venv. PYTHON=... chooses one."

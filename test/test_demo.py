@@ -1,4 +1,4 @@
-"""The demo's own parts: stamps moved in serialized messages, and the scoring of what was heard."""
+"""Scoring of a recorded run: rate, latency, mIoU, loss of all sensors and recovery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensor_msgs.msg import PointCloud2
 
 from any2seg_ros.bags.file import BagFile
 from any2seg_ros.bags.stamps import header_stamp, restamp
-from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus
+from any2seg_ros.demo.recorder import RecordedImage, RecordedStatus, Recording
 from any2seg_ros.demo.run import images
 from any2seg_ros.demo.schedule import Phase, schedule
 from any2seg_ros.demo.scoring import Run, score
@@ -50,25 +50,25 @@ PHASES = (
 TRUTH = {k * PERIOD: np.full((4, 6), k % 3, np.uint8) for k in range(10)}
 
 
-def heard_run(wrong_labels: bool = False, name: tuple[Modality, ...] = tuple(Modality)) -> Run:
+def recorded_run(wrong_labels: bool = False, name: tuple[Modality, ...] = tuple(Modality)) -> Run:
     """Ten masks in the first and five in the last phase, each LATENCY after its stamp."""
-    heard = Heard()
+    recording = Recording()
     for phase, frames in ((0, range(10)), (2, range(5, 10))):
         for k in frames:
             stamp = START + phase * SECOND + k * PERIOD
             label = TRUTH[k * PERIOD]
             pixels = (label + 1) % 3 if wrong_labels else label
-            heard.masks.append(HeardImage(stamp + LATENCY, stamp, "camera", pixels))
+            recording.masks.append(RecordedImage(stamp + LATENCY, stamp, "camera", pixels))
             weights = {m: 1 / len(name) for m in name}
-            heard.statuses.append(HeardStatus(stamp + LATENCY, stamp, weights, {}, 0.8))
-    heard.statuses.append(HeardStatus(START + SECOND + 300_000_000, 0, {}, {}, 0.0))
+            recording.statuses.append(RecordedStatus(stamp + LATENCY, stamp, weights, {}, 0.8))
+    recording.statuses.append(RecordedStatus(START + SECOND + 300_000_000, 0, {}, {}, 0.0))
     starts = [START + k * SECOND for k in range(3)]
     first = {(2, modality): START + 2 * SECOND for modality in Modality}
-    return Run(PHASES, starts, first, heard, TRUTH, 0)
+    return Run(PHASES, starts, first, recording, TRUTH, 0)
 
 
 def test_rate_latency_and_miou_are_counted_by_phase():
-    report = score(heard_run(), DELIVER)
+    report = score(recorded_run(), DELIVER)
     first, blind, back = report["phases"]
     assert (first["frames_published"], first["frames_expected"]) == (10, 10)
     assert first["latency_ms"]["p90"] == pytest.approx(40)
@@ -79,29 +79,29 @@ def test_rate_latency_and_miou_are_counted_by_phase():
 
 
 def test_wrong_masks_score_nothing():
-    assert score(heard_run(wrong_labels=True), DELIVER)["phases"][0]["miou"] == pytest.approx(0)
+    assert score(recorded_run(wrong_labels=True), DELIVER)["phases"][0]["miou"] == pytest.approx(0)
 
 
 def test_recovery_runs_from_the_first_message_to_the_first_mask_that_used_the_sensor():
-    assert score(heard_run(), DELIVER)["recovery_s"] == pytest.approx(0.54)
+    assert score(recorded_run(), DELIVER)["recovery_s"] == pytest.approx(0.54)
 
 
 def test_a_sensor_that_is_never_used_again_has_not_recovered():
-    report = score(heard_run(name=(Modality.RGB,)), DELIVER)
+    report = score(recorded_run(name=(Modality.RGB,)), DELIVER)
     assert report["recovery_by_sensor_s"]["rgb"] == pytest.approx(0.54)
     assert report["recovery_by_sensor_s"]["lidar"] is None
     assert report["recovery_s"] is None
 
 
 def test_blindness_is_timed_from_the_last_sensors_silence():
-    assert score(heard_run(), DELIVER)["blind_said_after_s"] == pytest.approx(0.3)
+    assert score(recorded_run(), DELIVER)["loss_reported_after_s"] == pytest.approx(0.3)
 
 
 def test_a_mask_without_a_status_of_its_own_is_counted_as_misnamed():
-    run = heard_run()
-    assert score(run, DELIVER)["masks_misnamed"] == 0
-    run.heard.statuses.pop(0)
-    assert score(run, DELIVER)["masks_misnamed"] == 1
+    run = recorded_run()
+    assert score(run, DELIVER)["masks_with_wrong_status"] == 0
+    run.recording.statuses.pop(0)
+    assert score(run, DELIVER)["masks_with_wrong_status"] == 1
 
 
 def test_labels_of_16_bits_are_class_ids(tmp_path):

@@ -17,7 +17,7 @@ import yaml  # noqa: E402
 
 from any2seg_ros.bags.reader import BagReader  # noqa: E402
 from any2seg_ros.commands.replay import _parameters  # noqa: E402
-from any2seg_ros.demo.player import Player, Tape  # noqa: E402
+from any2seg_ros.demo.player import Player, SensorLog  # noqa: E402
 from any2seg_ros.demo.recorder import Recorder  # noqa: E402
 from any2seg_ros.demo.schedule import Phase  # noqa: E402
 from any2seg_ros.engine import Segmenter  # noqa: E402
@@ -60,15 +60,15 @@ def lived(parameters, bag, tmp_path_factory) -> Masks:
         rclpy.init()
         talker, listener = rclpy.create_node("player"), rclpy.create_node("listener")
         recorder = Recorder(listener, out / "bag")
-        player = Player(talker, Tape(bag))
+        player = Player(talker, SensorLog(bag))
         try:
             with ros_vehicle.NodeProcess(
                 out / "node.log", "--params-file", str(parameters)
             ) as node:
                 end = time.monotonic() + 90
-                while not recorder.heard.statuses and time.monotonic() < end and node.lives:
+                while not recorder.recording.statuses and time.monotonic() < end and node.lives:
                     time.sleep(0.1)
-                assert recorder.heard.statuses, node.log.read_text()
+                assert recorder.recording.statuses, node.log.read_text()
                 player.play([Phase("all four", tuple(Modality), SECONDS)], lambda *_: None)
                 time.sleep(1.0)
         finally:
@@ -87,7 +87,7 @@ def replayed(parameters, bag, tmp_path_factory) -> Masks:
     segmenter = Segmenter.open(config.engine_config())
     replay = Replay(bag, segmenter, ReplayConfig(outputs=("mask", "status"), parameters=config))
     replay.run(out, "shipped")
-    return published(out, Tape(bag).start)
+    return published(out, SensorLog(bag).start)
 
 
 def published(bag: Path, start: int) -> Masks:
