@@ -55,12 +55,6 @@ def test_labels_are_raw_ids_in_channel_0(made: Path) -> None:
     assert (raw[..., 0] == raw[..., 2]).all()
 
 
-def test_coded_depth_decodes_to_metres(made: Path) -> None:
-    depth = np.float32([[0.0, 1.5], [42.42, 999.0]])
-    r, g, b = (layout.coded_depth(depth)[..., k].astype(int) for k in range(3))
-    assert np.allclose((r + 256 * g + 65536 * b) / (2**24 - 1) * 1000, depth, atol=1e-4)
-
-
 def test_calibration_says_what_a_loader_needs(made: Path) -> None:
     text = (made / "raw/rain/val/MAP_1_point2/calibration.json").read_text()
     content = json.loads(text)
