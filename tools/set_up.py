@@ -293,7 +293,7 @@ def run(command: list, place: Place, log_name: str) -> None:
 
 
 def _watch(process: subprocess.Popen, log: Path) -> None:
-    begin, said = time.monotonic(), 0.0
+    begin, printed = time.monotonic(), 0.0
     while True:
         try:
             process.wait(timeout=0.5)
@@ -303,8 +303,8 @@ def _watch(process: subprocess.Popen, log: Path) -> None:
         line = _last_line(log)
         if sys.stdout.isatty():
             print(f"\r\033[K      {waited:4.0f} s  {line}"[:100], end="", flush=True)
-        elif waited - said >= 30:
-            said = waited
+        elif waited - printed >= 30:
+            printed = waited
             print(f"      {waited:4.0f} s  {line}"[:100], flush=True)
     if sys.stdout.isatty():
         print("\r\033[K", end="", flush=True)

@@ -83,14 +83,14 @@ def _compare(options: Options, recipe: Recipe, found: dict[str, str], console: C
             wrong.append(split)
         console.print(f"{split}: {value} ({verdict.get(known, 'differs from the recipe')})")
     if wrong:
-        said = (
+        text = (
             f"{', '.join(wrong)} of {options.out} does not match the checksums of "
             f"{options.recipe}: files were changed, or this processor or these versions of numpy, "
             "opencv or embreex round differently"
         )
         if options.verify:
-            raise ValueError(said)
-        console.print(f"[yellow]{said}[/yellow]")
+            raise ValueError(text)
+        console.print(f"[yellow]{text}[/yellow]")
     if options.verify and not recipe.checksums:
         raise ValueError(f"{options.recipe} has no checksums to compare with: --record adds them")
 

@@ -24,11 +24,11 @@ from pathlib import Path
 
 GUARD = "_ANY2SEG_ENVIRONMENT"
 if os.environ.get(GUARD) != sys.prefix:
-    told = json.loads(Path(__file__).with_suffix(".json").read_text())
-    for name, places in told["lists"].items():
+    saved = json.loads(Path(__file__).with_suffix(".json").read_text())
+    for name, places in saved["lists"].items():
         before = os.environ.get(name, "").split(os.pathsep)
         os.environ[name] = os.pathsep.join(dict.fromkeys([*places, *filter(None, before)]))
-    for name, word in told["words"].items():
+    for name, word in saved["words"].items():
         os.environ.setdefault(name, word)
     os.environ[GUARD] = sys.prefix
     os.execve(sys.executable, sys.orig_argv, os.environ)
