@@ -76,12 +76,7 @@ NO_TEST_MODULE = {
 }
 """Modules that need no test module of their own, and why."""
 UNTESTED = {
-    "bags/file.py",
-    "bags/output_bag.py",
-    "bags/reader.py",
     "bags/salvage.py",
-    "bags/typestore.py",
-    "bags/writer.py",
     "commands/bench.py",
     "commands/demo.py",
     "commands/doctor.py",
@@ -106,7 +101,6 @@ UNTESTED = {
     "evaluation/summary.py",
     "evaluation/tally.py",
     "interrupts.py",
-    "messages/making.py",
     "messages/sizes.py",
     "messages/words.py",
     "network/adapters.py",
@@ -120,7 +114,6 @@ UNTESTED = {
     "replay/page.py",
     "replay/recording.py",
     "replay/timeline.py",
-    "resources.py",
     "runtime/event_stream.py",
     "runtime/outputs.py",
     "runtime/parameters.py",
