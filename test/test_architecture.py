@@ -102,7 +102,6 @@ UNTESTED = {
     "evaluation/tally.py",
     "interrupts.py",
     "messages/sizes.py",
-    "messages/words.py",
     "network/adapters.py",
     "network/checkpoints.py",
     "network/decoder.py",
