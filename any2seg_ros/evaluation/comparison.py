@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from any2seg_ros.html import elements as html
+from any2seg_ros.html.templating import render
 
 ECE = "subsets, ECE in points"
 """The table whose figures are better the lower they are."""
@@ -28,6 +28,12 @@ class Row:
         if self.first is None or self.second is None:
             return None
         return self.second - self.first
+
+    @property
+    def gain(self) -> float:
+        """How much better the second is: the difference, or its negative for errors."""
+        difference = self.difference or 0.0
+        return -difference if self.lower_is_better else difference
 
 
 def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
@@ -107,22 +113,14 @@ def tables(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def comparison_page(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """The differences as a page."""
-    rows = compare(first, second)
-    notes = "".join(html.note(remark) for remark in remarks(first, second))
-    sections = [html.Section("The two", _heads(first, second) + notes)]
-    for title, part in tables(rows):
-        cells = [(row.name, row.first, row.second, _difference(row)) for row in part]
-        sections.append(html.Section(title, html.table(("", "A", "B", "B − A"), cells)))
-    return html.page("Comparison", sections, f"A: {first['model']}, B: {second['model']}")
-
-
-def _difference(row: Row) -> html.Raw:
-    if row.difference is None:
-        return html.Raw("–")
-    return html.difference(row.difference, 2, row.lower_is_better)
-
-
-def _heads(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    keys = ("model", "engine", "data", "split", "protocol", "frames")
-    return html.table(("", "A", "B"), [(key, str(first[key]), str(second[key])) for key in keys])
+    """The differences as a page; ValueError as `compare` has it."""
+    return render(
+        "comparison.html.j2",
+        title="Comparison",
+        subtitle=f"A: {first['model']}, B: {second['model']}",
+        footer="",
+        first=first,
+        second=second,
+        remarks=remarks(first, second),
+        tables=list(tables(compare(first, second))),
+    )

@@ -16,8 +16,9 @@ from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import Maps, Segmenter
 from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
-from any2seg_ros.evaluation.tally import Shown, Tally
-from any2seg_ros.html.elements import confidence_image, overlay_image
+from any2seg_ros.evaluation.tally import Tally
+from any2seg_ros.html.gallery import ShownFrame
+from any2seg_ros.html.pictures import confidence_image, overlay_image, shrunk
 from any2seg_ros.metrics import no_class
 from any2seg_ros.types import (
     Modality,
@@ -101,9 +102,9 @@ class Evaluator:
             self._add_rmm(frame, sample, images, maps, size)
         if "nm" in self.config.robustness:
             self._add_nm(frame, sample, images, size)
-        if self.tally.extremes.wanted(miou, sample.name):
+        if self.tally.gallery.wants(miou, sample.name):
             full = found[self._subsets[-1]]
-            frame.extremes.add(Shown(miou, sample.name, self._pictures(sample, full)))
+            frame.gallery.add(ShownFrame(miou, sample.name, self._pictures(sample, full)))
         both = self._new_tally()
         both += self.tally
         both += frame
@@ -201,7 +202,7 @@ class Evaluator:
             camera = cv2.resize(sample.picture, (width, height), interpolation=cv2.INTER_AREA)
             pictures = {"camera": camera, **pictures, "overlay": overlay_image(camera, colors)}
         pictures["confidence"] = confidence_image(full.confidence)
-        return {name: _shrunk(picture) for name, picture in pictures.items()}
+        return {name: shrunk(picture) for name, picture in pictures.items()}
 
 
 class Stopwatch:
@@ -261,10 +262,3 @@ def _why(sample: Sample, lacking: Sequence[Modality]) -> str:
         {f"{m.label}: {unmeasured(sample.reasons.get(m, 'missing'))}" for m in lacking}
     )
     return f"incomplete, no {subset_name(lacking)} ({'; '.join(reasons)})"
-
-
-def _shrunk(picture: np.ndarray, width: int = 512) -> np.ndarray:
-    if picture.shape[1] <= width:
-        return picture
-    height = round(picture.shape[0] * width / picture.shape[1])
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)

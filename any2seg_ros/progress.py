@@ -1,0 +1,70 @@
+"""The progress bar of all commands."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class ProgressBar:
+    """A bar on stderr with what is done of what there is, and the time left.
+
+        with ProgressBar("evaluating", "frames") as bar:
+            bar.update(12, 40, "mIoU 51.2")
+
+    Several labels are several bars, one below the other, known by their numbers. Nothing is drawn
+    where `shown` is false, as in all processes but the first.
+    """
+
+    def __init__(self, *labels: str, unit: str = "", shown: bool = True, digits: int = 0) -> None:
+        width = max((len(label) for label in labels), default=0)
+        self._unit, self._digits = unit, digits
+        self._bars = Progress(
+            TextColumn(f"{{task.description:<{width}}}"),
+            BarColumn(20 if len(labels) > 1 else 40),
+            TextColumn("{task.fields[amount]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not shown,
+        )
+        self._rows = [
+            self._bars.add_task(label, total=None, start=len(labels) == 1, amount="", detail="")
+            for label in labels
+        ]
+
+    @property
+    def console(self) -> Console:
+        """Where lines may be printed while the bar is shown."""
+        return self._bars.console
+
+    def update(
+        self, done: float, total: float | None = None, detail: str = "", row: int = 0
+    ) -> None:
+        """Show what is done and, where it is known, of how much; `detail` is what to say beside."""
+        task = self._rows[row]
+        if not self._bars.tasks[row].started:
+            self._bars.start_task(task)
+        of = f"/{total:.{self._digits}f}" if total else ""
+        amount = f"{done:.{self._digits}f}{of} {self._unit}".rstrip()
+        # A bag's end may be known too early: never more than all.
+        length = max(total, done) if total else None
+        self._bars.update(task, completed=done, total=length, amount=amount, detail=detail)
+        if length is not None and done >= length:
+            self._bars.stop_task(task)
+
+    def __enter__(self) -> ProgressBar:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
