@@ -241,7 +241,7 @@ def test_shards_merge_to_the_very_report_of_one_process(segmenter):
     second.tally += first.tally
     assert report_of(second) == report_of(whole)
     shown = [
-        [s.name for s in t.extremes.best + t.extremes.worst] for t in (second.tally, whole.tally)
+        [s.name for s in t.gallery.best + t.gallery.worst] for t in (second.tally, whole.tally)
     ]
     assert shown[0] == shown[1] and len(shown[0]) == 6
 

@@ -16,7 +16,7 @@ import ros_vehicle  # noqa: E402
 import yaml  # noqa: E402
 
 from any2seg_ros.bags.reader import BagReader  # noqa: E402
-from any2seg_ros.commands.replay import _parameters  # noqa: E402
+from any2seg_ros.commands.replay import node_parameters  # noqa: E402
 from any2seg_ros.demo.player import Player, Tape  # noqa: E402
 from any2seg_ros.demo.recorder import Recorder  # noqa: E402
 from any2seg_ros.demo.schedule import Phase  # noqa: E402
@@ -83,7 +83,7 @@ def lived(parameters, bag, tmp_path_factory) -> Masks:
 def replayed(parameters, bag, tmp_path_factory) -> Masks:
     """What replay writes for the same bag with the same parameters."""
     out = tmp_path_factory.mktemp("replayed") / "bag"
-    config = _parameters(parameters)
+    config = node_parameters(parameters)
     segmenter = Segmenter.open(config.engine_config())
     replay = Replay(bag, segmenter, ReplayConfig(outputs=("mask", "status"), parameters=config))
     replay.run(out, "shipped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from any2seg_ros.types import Camera, Modality, Segmentation, subset_name
 
 STRIP_WIDTH = 320
 """px of the film strip's pictures."""
+STRIP_OPACITY, OPACITY = 0.65, 0.5
+"""Of masks over camera images: small ones need more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +29,12 @@ class View:
     """What a set of sensors made of a moment: the mask over the camera image, uint8 (h, w, 3).
 
     confidence: mean, in 0..1. agreement: percent of the pixels with the class that all sensors
-    together gave. miou: in percent, None without ground truth.
+    together gave, None for that of all. miou: in percent, None without ground truth.
     """
 
     overlay: np.ndarray
     confidence: float
-    agreement: float
+    agreement: float | None
     miou: float | None
 
 
@@ -58,11 +61,13 @@ class _Alone:
 class ReplayGallery:
     """The best and the worst frames, and a film strip of about one frame a second.
 
-    Frames rank by mIoU, without ground truth by mean confidence; one a second at most is among
-    them. For each frame of the strip the network runs once more on every sensor alone.
+    With ground truth, frames rank by mIoU, and those without a label are not ranked; without it,
+    they rank by mean confidence. At most one frame of each second is among them. For each frame of
+    the strip the network also runs on every sensor alone.
     """
 
-    def __init__(self, segmenter: Segmenter) -> None:
+    def __init__(self, segmenter: Segmenter, ground_truth: bool) -> None:
+        self.ground_truth = ground_truth
         self.frames = BestAndWorst()
         self.strip: FilmStrip[Moment] = FilmStrip()
         self._segmenter = segmenter
@@ -82,7 +87,10 @@ class ReplayGallery:
         """
         found = result.segmentation
         assert found is not None
-        score = float(found.confidence.mean()) if confusion is None else confusion.miou()
+        if self.ground_truth:
+            score = math.nan if confusion is None else confusion.miou()
+        else:
+            score = float(found.confidence.mean())
         name, second = f"{seconds:07.2f} s, {subset_name(found.subset)}", f"{int(seconds)} s"
         if self.frames.wants(score, name, second):
             pictures = self._pictures(result, reference, label)
@@ -108,7 +116,7 @@ class ReplayGallery:
         taxonomy, found = self._segmenter.taxonomy, result.segmentation
         assert found is not None
         colors = taxonomy.colorize(found.labels)
-        pictures = {"overlay": overlay(result, colors, 0.5, reference), "mask": colors}
+        pictures = {"overlay": overlay(result, colors, OPACITY, reference), "mask": colors}
         camera = _camera(result)
         if camera is not None:
             pictures = {"camera": camera, **pictures}
@@ -126,7 +134,7 @@ class ReplayGallery:
         for modality, found in self._each_alone(result, together):
             scored = None if label is None else self._confusion(found, label)
             views[modality] = self._view(result, reference, found, scored)
-            if len(together.subset) > 1:
+            if found is not together:
                 self._count(modality, views[modality], scored)
         scored = None if label is None else self._confusion(together, label)
         view = self._view(result, reference, together, scored)
@@ -146,12 +154,15 @@ class ReplayGallery:
         self, result: Result, reference: Camera, found: Segmentation, scored: Confusion | None
     ) -> View:
         assert result.segmentation is not None
-        agreeing = found.labels == result.segmentation.labels
+        together = result.segmentation
+        agreeing = (
+            None if found is together else 100.0 * float(np.mean(found.labels == together.labels))
+        )
         colors = self._segmenter.taxonomy.colorize(found.labels)
         return View(
-            shrunk(overlay(result, colors, 0.5, reference), STRIP_WIDTH),
+            shrunk(overlay(result, colors, STRIP_OPACITY, reference), STRIP_WIDTH),
             float(found.confidence.mean()),
-            100.0 * float(agreeing.mean()),
+            agreeing,
             None if scored is None else scored.miou(),
         )
 
@@ -162,7 +173,7 @@ class ReplayGallery:
         one = self._alone.setdefault(modality, _Alone())
         one.frames += 1
         one.confidence += view.confidence
-        one.agreement += view.agreement
+        one.agreement += view.agreement or 0.0
         if scored is not None:
             one.confusion = scored if one.confusion is None else one.confusion + scored
 

@@ -32,6 +32,7 @@ def replay_page(report: Mapping[str, Any], gallery: ReplayGallery) -> str:
         intervals=[{**one, "time": _time(one)} for one in report["stretches"]],
         parsed={name: parse_subset(name) for name in (*report["subsets"], *report["alone"])},
         class_bars=bar_chart(report["classes"], taxonomy.css_colors),
+        ground_truth=gallery.ground_truth,
         best=gallery.frames.best,
         worst=gallery.frames.worst,
         strip=gallery.strip,

@@ -46,7 +46,7 @@ class Replay:
         self.injector = FaultInjector(config.faults, self.player.start, config.seed)
         self.truth = open_ground_truth(bag, self.player.layout.label, config.labels)
         self.tally = ReplayTally(segmenter.taxonomy, config.faults)
-        self.gallery = ReplayGallery(segmenter)
+        self.gallery = ReplayGallery(segmenter, self.truth is not None)
         self.seconds = {"decode": 0.0, "infer": 0.0, "write": 0.0}
 
     def run(
