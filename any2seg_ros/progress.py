@@ -5,36 +5,41 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class ProgressBar:
     """A bar on stderr with what is done of what there is, and the time left.
 
-        with ProgressBar("evaluating", "frames") as bar:
+        with ProgressBar("evaluating", unit="frames") as bar:
             bar.update(12, 40, "mIoU 51.2")
 
-    Several labels are several bars, one below the other, known by their numbers. Nothing is drawn
-    where `shown` is false, as in all processes but the first.
+    Several labels are several short bars, one below the other, known by their numbers. Nothing is
+    drawn where `shown` is false, as in all processes but the first.
     """
 
-    def __init__(self, *labels: str, unit: str = "", shown: bool = True, digits: int = 0) -> None:
-        width = max((len(label) for label in labels), default=0)
+    def __init__(self, *labels: str, unit: str = "", digits: int = 0, shown: bool = True) -> None:
+        several = len(labels) > 1
         self._unit, self._digits = unit, digits
-        self._bars = Progress(
-            TextColumn(f"{{task.description:<{width}}}"),
-            BarColumn(20 if len(labels) > 1 else 40),
-            TextColumn("{task.fields[amount]}"),
-            TextColumn("{task.fields[detail]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not shown,
-        )
+        label, detail = TextColumn("{task.description}"), TextColumn("{task.fields[detail]}")
+        label.markup = detail.markup = False
+        columns: list[ProgressColumn] = [label, BarColumn(10), detail]
+        if not several:
+            amount = TextColumn("{task.fields[amount]}")
+            left = TextColumn("left")
+            columns = [label, BarColumn(), amount, detail, TimeElapsedColumn()]
+            columns += [left, TimeRemainingColumn()]
+        self._bars = Progress(*columns, console=Console(stderr=True), disable=not shown)
         self._rows = [
-            self._bars.add_task(label, total=None, start=len(labels) == 1, amount="", detail="")
-            for label in labels
+            self._bars.add_task(name, total=None, start=not several, amount="", detail="")
+            for name in labels
         ]
 
     @property
@@ -51,7 +56,7 @@ class ProgressBar:
             self._bars.start_task(task)
         of = f"/{total:.{self._digits}f}" if total else ""
         amount = f"{done:.{self._digits}f}{of} {self._unit}".rstrip()
-        # A bag's end may be known too early: never more than all.
+        # A total may be an estimate, as of a bag's frames: a bar never goes beyond its end.
         length = max(total, done) if total else None
         self._bars.update(task, completed=done, total=length, amount=amount, detail=detail)
         if length is not None and done >= length:

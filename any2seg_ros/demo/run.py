@@ -145,7 +145,7 @@ def table(report: dict) -> Table:
 
 def _play(node: NodeProcess, player: Any, recorder: Any, phases: tuple[Phase, ...]) -> None:
     names = [phase.name for phase in phases]
-    with ProgressBar(*names, unit="s") as bars:
+    with ProgressBar(*names) as bars:
 
         def tick(index: int, seconds: float) -> None:
             node.check()
