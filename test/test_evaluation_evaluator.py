@@ -335,7 +335,7 @@ def test_unknown_protocols_and_tables_are_refused():
 def test_a_file_that_is_no_report_is_refused_by_name(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("{")
-    with pytest.raises(ValueError, match="report.json is no JSON"):
+    with pytest.raises(ValueError, match="report.json is not JSON"):
         summary.load(path)
     path.write_text("{}")
     with pytest.raises(ValueError, match="'kind' is missing"):

@@ -1,4 +1,4 @@
-"""Two evaluations side by side, with the differences."""
+"""Compares two evaluations."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from any2seg_ros.html.templating import render
 
 ECE = "subsets, ECE in points"
-"""The table whose figures are better the lower they are."""
+"""The table in which lower is better."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of both reports, in percent unless the name says otherwise."""
+    """One figure of both reports, in percent unless the table says otherwise."""
 
     table: str
     name: str
@@ -24,7 +24,7 @@ class Row:
 
     @property
     def difference(self) -> float | None:
-        """Second minus first; None where either has no figure."""
+        """Second minus first; None if either is unknown."""
         if self.first is None or self.second is None:
             return None
         return self.second - self.first
@@ -37,15 +37,15 @@ class Row:
 
 
 def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
-    """Every figure that either report has.
+    """Every figure of either report.
 
-    ValueError for reports of two protocols or class tables: their figures mean different things.
+    ValueError for reports of different protocols or class tables: they cannot be compared.
     """
     for key in ("protocol", "taxonomy"):
         if first[key] != second[key]:
             raise ValueError(
                 f"the reports differ in their {key} ({first[key]}, {second[key]}): "
-                "evaluate both in one before comparing them"
+                "evaluate both with the same before comparing"
             )
     tables = zip(_figures(first).items(), _figures(second).values(), strict=True)
     rows = []
@@ -57,7 +57,7 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
 
 
 def remarks(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """What a reader must know before trusting the differences."""
+    """Other differences between the reports that a reader must know of."""
     mine, others = _circumstances(first), _circumstances(second)
     said = [
         f"The reports differ in their {key}: {mine[key]} (first), {others[key]} (second)."
@@ -72,7 +72,7 @@ def remarks(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 
 
 def _circumstances(report: Mapping[str, Any]) -> dict[str, str]:
-    """What figures depend on besides the model, as a reader is told it."""
+    """What figures depend on besides the model, in words."""
     left_out = "; ".join(f"{count} x {why}" for why, count in report["left_out"].items())
     return {
         **{key: str(report[key]) for key in ("data", "split", "frames", "modalities", "seed")},

@@ -1,4 +1,4 @@
-"""Scores every subset of the sensors of a frame with one pass of the encoder a modality."""
+"""Scores every subset of a frame's sensors; each modality is encoded only once."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from any2seg_ros.types import (
 )
 
 COST_LAPS = 3
-"""Times that all subsets and the full set are timed on a frame, one after the other."""
+"""Repetitions of timing, in turns, the full set and all subsets on one frame."""
 TOGETHER, ALONE = "all subsets", "full set"
-"""What is timed: from the modality images to the masks of every subset, or of the full set."""
+"""What is timed: from the modality images to the masks, of all subsets or of the full set."""
 
 PROTOCOLS = ("drop", "zero")
 ROBUSTNESS = ("rmm", "nm")
@@ -65,7 +65,7 @@ class EvaluationConfig:
 
 
 class Evaluator:
-    """Adds frames to a `Tally`: all subsets in one protocol, RMM and NM besides."""
+    """Scores frames into a `Tally`: all subsets under one protocol, and the robustness tables."""
 
     def __init__(self, segmenter: Segmenter, config: EvaluationConfig = EvaluationConfig()) -> None:
         self.segmenter = segmenter
@@ -77,14 +77,14 @@ class Evaluator:
         self._zero_maps: dict[Modality, Maps] = {}
 
     def add(self, sample: Sample) -> float | None:
-        """Score one frame; its mIoU with all modalities, None where it had to be left out.
+        """Score one frame; returns its mIoU (percent) with all modalities, None if left out.
 
-        The tally changes in one step at the end: whatever interrupts this finds the frame in all
-        tables or in none.
+        The tally changes in one step at the end: after an interrupt, a frame is in all tables or
+        in none.
         """
         lacking = [m for m in self.config.modalities if m not in sample.images]
         if lacking:
-            self.tally.leave_out(_why(sample, lacking))
+            self.tally.leave_out(_incomplete(sample, lacking))
             return None
         wrong = no_class(sample.label, len(self.segmenter.taxonomy))
         if wrong is not None:
@@ -115,7 +115,7 @@ class Evaluator:
         return Tally(len(self.segmenter.taxonomy), self.config.modalities)
 
     def _given(self, maps: Mapping[Modality, Maps], subset: Subset) -> Mapping[Modality, Maps]:
-        """What the fusion gets for a subset, by protocol."""
+        """The input of the fusion for a subset, by protocol."""
         if self.config.protocol == "drop":
             return {m: maps[m] for m in subset}
         zeros = self._zeros()
@@ -171,7 +171,7 @@ class Evaluator:
         return generator(self.config.seed, zlib.crc32(sample.name.encode()), *key)
 
     def _time(self, images: Mapping[Modality, np.ndarray], size: tuple[int, int]) -> None:
-        """Time each subset alone, as a node would run it, and all of them together."""
+        """Time each subset alone, as the node runs it, and all of them as one batch."""
         self._timed_frames += 1
         if self._timed_frames == 1:
             self._run_all(images, size)
@@ -206,7 +206,7 @@ class Evaluator:
 
 
 class Stopwatch:
-    """Times by key, a subset or what a cost is made of; their figure is the median of the laps."""
+    """Lap times by key: a subset, or a part of the cost. Figures are medians over the laps."""
 
     def __init__(self) -> None:
         self.laps: dict[Subset | str, list[float]] = {}
@@ -226,10 +226,10 @@ class Stopwatch:
 
 
 def cost(stopwatch: Stopwatch) -> dict[str, float]:
-    """What all subsets of a frame cost beside the full set alone; empty where nothing was timed.
+    """Cost of all subsets of a frame relative to the full set; empty if nothing was timed.
 
-    The ratio is the median over pairs of laps that follow each other: whatever else a machine
-    does meanwhile makes both longer.
+    The ratio is the median over pairs of consecutive laps, so that other load on the machine
+    affects both alike.
     """
     if TOGETHER not in stopwatch.laps:
         return {}
@@ -244,9 +244,9 @@ def cost(stopwatch: Stopwatch) -> dict[str, float]:
 
 
 def _of_all(images: Mapping[Modality, np.ndarray]) -> dict[Modality, np.ndarray]:
-    """An image of every modality, zeros where there is none.
+    """An image for every modality, zeros for those that are absent.
 
-    Noise is drawn for all of them, one after the other, so that a sensor's is the same whichever
+    Noise is drawn for all of them in order, so that a sensor's noise does not depend on which
     others are evaluated.
     """
     blank = np.zeros_like(next(iter(images.values())))
@@ -257,7 +257,7 @@ def _median_ms(laps: Sequence[float]) -> float:
     return 1000.0 * median(laps)
 
 
-def _why(sample: Sample, lacking: Sequence[Modality]) -> str:
+def _incomplete(sample: Sample, lacking: Sequence[Modality]) -> str:
     reasons = sorted(
         {f"{m.label}: {unmeasured(sample.reasons.get(m, 'missing'))}" for m in lacking}
     )
