@@ -262,7 +262,7 @@ def test_a_frame_with_a_label_that_is_no_class_is_left_out(segmenter):
 
 
 def test_a_report_is_read_from_its_folder_too(segmenter, tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"no report at {tmp_path}/report.json: name"):
+    with pytest.raises(FileNotFoundError, match=f"no report at {tmp_path}/report.json: give"):
         summary.load(tmp_path)
     report = report_of(evaluate(segmenter, [sample(0)]))
     (tmp_path / "report.json").write_text(summary.dumps(report))
