@@ -16,7 +16,7 @@ from any2seg_ros.html.pictures import confidence_image, shrunk
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.runtime.pipeline import Result
 from any2seg_ros.runtime.rendering import overlay
-from any2seg_ros.types import Camera, Modality, Segmentation, subset_name
+from any2seg_ros.types import Modality, Segmentation, subset_name
 
 STRIP_WIDTH = 320
 """px of the film strip's pictures."""
@@ -76,7 +76,6 @@ class ReplayGallery:
     def add(
         self,
         result: Result,
-        reference: Camera,
         seconds: float,
         label: np.ndarray | None,
         confusion: Confusion | None,
@@ -93,10 +92,10 @@ class ReplayGallery:
             score = float(found.confidence.mean())
         name, second = f"{seconds:07.2f} s, {subset_name(found.subset)}", f"{int(seconds)} s"
         if self.frames.wants(score, name, second):
-            pictures = self._pictures(result, reference, label)
+            pictures = self._pictures(result, label)
             self.frames.add(ShownFrame(score, name, pictures, second))
         if self.strip.wants(seconds):
-            self.strip.add(seconds, self._moment(result, reference, name, label))
+            self.strip.add(seconds, self._moment(result, name, label))
 
     def alone(self) -> dict[str, dict[str, Any]]:
         """Of each sensor alone, by name: means over the frames of the strip."""
@@ -111,12 +110,12 @@ class ReplayGallery:
         }
 
     def _pictures(
-        self, result: Result, reference: Camera, label: np.ndarray | None
+        self, result: Result, label: np.ndarray | None
     ) -> dict[str, np.ndarray]:
         taxonomy, found = self._segmenter.taxonomy, result.segmentation
         assert found is not None
         colors = taxonomy.colorize(found.labels)
-        pictures = {"overlay": overlay(result, colors, OPACITY, reference), "mask": colors}
+        pictures = {"overlay": overlay(result, colors, OPACITY), "mask": colors}
         camera = _camera(result)
         if camera is not None:
             pictures = {"camera": camera, **pictures}
@@ -126,18 +125,18 @@ class ReplayGallery:
         return {what: shrunk(picture) for what, picture in pictures.items()}
 
     def _moment(
-        self, result: Result, reference: Camera, name: str, label: np.ndarray | None
+        self, result: Result, name: str, label: np.ndarray | None
     ) -> Moment:
         together, camera = result.segmentation, _camera(result)
         assert together is not None
         views = {}
         for modality, found in self._each_alone(result, together):
             scored = None if label is None else self._confusion(found, label)
-            views[modality] = self._view(result, reference, found, scored)
+            views[modality] = self._view(result, found, scored)
             if found is not together:
                 self._count(modality, views[modality], scored)
         scored = None if label is None else self._confusion(together, label)
-        view = self._view(result, reference, together, scored)
+        view = self._view(result, together, scored)
         return Moment(name, None if camera is None else shrunk(camera, STRIP_WIDTH), view, views)
 
     def _each_alone(
@@ -151,7 +150,7 @@ class ReplayGallery:
                 yield modality, self._segmenter.segment({modality: image}, (width, height))
 
     def _view(
-        self, result: Result, reference: Camera, found: Segmentation, scored: Confusion | None
+        self, result: Result, found: Segmentation, scored: Confusion | None
     ) -> View:
         assert result.segmentation is not None
         together = result.segmentation
@@ -160,7 +159,7 @@ class ReplayGallery:
         )
         colors = self._segmenter.taxonomy.colorize(found.labels)
         return View(
-            shrunk(overlay(result, colors, STRIP_OPACITY, reference), STRIP_WIDTH),
+            shrunk(overlay(result, colors, STRIP_OPACITY), STRIP_WIDTH),
             float(found.confidence.mean()),
             agreeing,
             None if scored is None else scored.miou(),

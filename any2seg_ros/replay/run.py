@@ -28,7 +28,7 @@ from any2seg_ros.replay.page import replay_page
 from any2seg_ros.replay.recording import OutputRecorder
 from any2seg_ros.replay.summary import Context, summarize
 from any2seg_ros.replay.tally import ReplayTally
-from any2seg_ros.runtime.bag_player import BagPlayer, Heard
+from any2seg_ros.runtime.bag_player import BagPlayer, Step
 from any2seg_ros.runtime.pipeline import Pipeline, Result
 
 Progress = Callable[[float, float], None]
@@ -84,34 +84,33 @@ class Replay:
     def _play(self, recorder: OutputRecorder, progress: Progress) -> bool:
         """Play the bag; whether Ctrl-C cut it short."""
         try:
-            for heard in self.player.frames(self.injector.apply):
+            for step in self.player.frames(self.injector.apply):
                 with uninterrupted():
-                    self._process(heard, recorder)
-                done = heard.log_time - self.player.start
+                    self._process(step, recorder)
+                done = step.log_time - self.player.start
                 progress(done / 1e9, self.player.duration / 1e9)
         except KeyboardInterrupt:
             return True
         return False
 
-    def _process(self, heard: Heard, recorder: OutputRecorder) -> None:
-        if heard.frame is None:
-            recorder.write_idle(heard.log_time)
+    def _process(self, step: Step, recorder: OutputRecorder) -> None:
+        if step.frame is None:
+            recorder.write_idle(step.log_time)
             return
-        result = self.pipeline.process(heard.frame)
+        result = self.pipeline.process(step.frame)
         began = time.perf_counter()
-        recorder.write(result, heard.log_time)
+        recorder.write(result, step.log_time)
         self.seconds["decode"] += result.decode_s
         self.seconds["infer"] += result.infer_s
         self.seconds["write"] += time.perf_counter() - began
-        self._count(result, heard.log_time)
+        self._count(result, step.log_time)
 
     def _count(self, result: Result, log_time: int) -> None:
         seconds = (result.frame.stamp - self.player.start) / 1e9
         label = self._label(result, log_time)
         confusion = self.tally.add(result, seconds, label)
-        reference = self.player.calibration.reference
-        if result.segmentation is not None and reference is not None:
-            self.gallery.add(result, reference, seconds, label, confusion)
+        if result.segmentation is not None:
+            self.gallery.add(result, seconds, label, confusion)
 
     def _label(self, result: Result, log_time: int) -> np.ndarray | None:
         """The ground truth of a mask, uint8 (h, w); ValueError where it has another size."""
