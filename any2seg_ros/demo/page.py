@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
-from any2seg_ros.demo.recorder import HeardImage
+from any2seg_ros.demo.recorder import RecordedImage
 from any2seg_ros.demo.scoring import Run, masks_of, mean_iou, status_by_stamp, truth_of
 from any2seg_ros.html.charts import Axes, Curve, Span, line_chart
 from any2seg_ros.html.pictures import confidence_image, overlay_image
@@ -58,8 +58,8 @@ def _figures(report: Mapping[str, Any]) -> dict[str, str]:
         "masks of those expected": f"{published} / {expected}",
         "mIoU, all four sensors": f"{number(full['miou'])} %",
         "p90 latency, all four": f"{number(full['latency_ms']['p90'], 0)} ms",
-        "masks while blind": str(report["masks_while_blind"]),
-        "blindness said after": f"{number(report['blind_said_after_s'], 2)} s",
+        "masks without any sensor": str(report["masks_without_sensors"]),
+        "loss of all sensors reported": f"{number(report['loss_reported_after_s'], 2)} s",
         "recovery": f"{number(report['recovery_s'], 2)} s",
     }
 
@@ -95,7 +95,7 @@ def _seconds(run: Run) -> np.ndarray:
 
 def _rate_over_time(run: Run) -> Curve:
     centres = _seconds(run)
-    stamps = np.array([(mask.stamp - run.starts[0]) / 1e9 + 1e-3 for mask in run.heard.masks])
+    stamps = np.array([(mask.stamp - run.starts[0]) / 1e9 + 1e-3 for mask in run.recording.masks])
     counts, _ = np.histogram(stamps, bins=len(centres), range=(0, len(centres)))
     return centres.tolist(), counts.astype(float).tolist()
 
@@ -143,7 +143,7 @@ def _pictures(
         "mask": colors,
         "overlay": overlay_image(image, colors),
     }
-    confidence = {heard.stamp: heard for heard in run.heard.confidences}.get(mask.stamp)
+    confidence = {image.stamp: image for image in run.recording.confidences}.get(mask.stamp)
     if confidence is not None:
         scaled = confidence.pixels.astype(np.float32) / 255.0
         pictures["confidence (dark: unsure)"] = confidence_image(scaled)
@@ -155,7 +155,7 @@ def _moment(run: Run) -> int:
     return int(min(phase.seconds for phase in run.phases) * 0.5e9)
 
 
-def pictured_mask(run: Run, index: int) -> HeardImage | None:
+def pictured_mask(run: Run, index: int) -> RecordedImage | None:
     """The mask of phase `index` nearest to the pictured moment, if it has one."""
     moment = run.starts[index] + _moment(run)
     return min(masks_of(run, index), key=lambda m: abs(m.stamp - moment), default=None)
