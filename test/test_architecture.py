@@ -67,7 +67,6 @@ TOO_TALL: dict[str, set[str]] = {}
 """Functions still above a limit, by file. Take names out; put none in."""
 
 NO_TEST_MODULE = {
-    "html/style.py": "constants: what the pages show",
     "messages/kinds.py": "a table of type names, walked by the tests of bags and node",
 }
 """Modules that need no test module of their own, and why."""
