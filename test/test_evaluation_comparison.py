@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,7 +39,29 @@ def tally() -> Tally:
 
 def report(tally: Tally, **rest) -> dict:
     options = {"protocol": "drop", "notes": ["topic lidar/points is missing"], **rest}
+    options |= {"backbone": "mit_b0", "image_size": (1024, 1024)}
     return summarize(tally, Context("net", "data", "val", taxonomy=DELIVER, **options))
+
+
+CARD_TABLES = Path(__file__).parents[1] / "tools/card_tables.py"
+HEAD = "data, split val, mit_b0 at 1024x1024, protocol drop"
+
+
+def test_the_head_of_every_table_names_split_and_backbone(tally, tmp_path, capsys):
+    told = report(tally)
+    assert told["split"] == "val" and told["backbone"] == "mit_b0"
+    page = evaluation_page(told)
+    sections = page.split("<section")[1:]
+    with_tables = [part for part in sections if "<table" in part and "At a glance" not in part]
+    assert len(with_tables) >= 4
+    assert all(HEAD in part for part in with_tables)
+    (tmp_path / "report.json").write_text(dumps(told))
+    show(told, tmp_path)
+    assert HEAD in " ".join(capsys.readouterr().out.split())
+    runpy.run_path(str(CARD_TABLES))["main"]([str(tmp_path)])
+    tables = [part for part in capsys.readouterr().out.split("\n\n") if part.startswith("|")]
+    assert len(tables) == 3
+    assert all("val, mit_b0 at 1024x1024, drop" in part.splitlines()[0] for part in tables)
 
 
 def test_the_page_says_what_was_left_out_and_has_every_subset(tally):

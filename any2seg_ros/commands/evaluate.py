@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="Only these sensors and their subsets, such as rgb+lidar.")
         ] = "",
         robustness: Annotated[
-            str, typer.Option(help="Noise tables besides the subsets: rmm,nm, one of them or none.")
+            str, typer.Option(help="Tables besides the subsets: some of rmm,nm,noise, or none.")
         ] = "rmm,nm",
         engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
         device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
@@ -62,8 +62,9 @@ def register(app: typer.Typer) -> None:
         """Score a network for every subset of its sensors.
 
         Writes report.json and report.html: mIoU, calibration and latency by subset, by condition
-        and class, when sensors fail at random (EMM, RMM) and under noise (NM). Ctrl-C keeps what
-        was scored so far. Many processes share the work:
+        and class, when sensors fail at random (EMM, RMM) and under noise (NM as published, or
+        clipped to a sensor's range). Ctrl-C keeps what was scored so far. Many processes share the
+        work:
 
         torchrun --nproc-per-node 4 -m any2seg_ros.cli evaluate --data D --out DIR
         """
@@ -154,11 +155,10 @@ def show(report: Mapping[str, Any], out: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from any2seg_ros.evaluation.summary import head
+
     console = Console()
-    split = f", {report['split']}" if report["split"] else ""
-    table = Table(
-        title=f"{report['data']}{split}: {report['frames']} frames, protocol {report['protocol']}"
-    )
+    table = Table(title=f"{head(report)}: {report['frames']} frames")
     table.add_column("sensors")
     for name in ("mIoU %", "ECE", "latency ms"):
         table.add_column(name, justify="right")
@@ -170,10 +170,11 @@ def show(report: Mapping[str, Any], out: Path) -> None:
     table.add_row("mean", _digits(report["mean"]))
     worst = report["worst"]
     table.add_row(f"worst: {worst['subset']}", _digits(worst["miou"]))
-    for name in ("emm", "rmm", "nm"):
+    titles = {"emm": "EMM", "rmm": "RMM", "nm": "NM", "noise": "clipped noise"}
+    for name, title in titles.items():
         if report[name]:
             values = ", ".join(f"{key}: {_digits(v)}" for key, v in report[name].items())
-            table.add_row(name.upper(), values)
+            table.add_row(title, values)
     console.print(table)
     if report["cost"]:
         console.print(f"all subsets cost {report['cost']['all_subsets_vs_full']:.2f} full sets")
@@ -193,7 +194,7 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
     from rich.table import Table
 
     from any2seg_ros.evaluation.comparison import compare, comparison_page, remarks, tables
-    from any2seg_ros.evaluation.summary import load
+    from any2seg_ros.evaluation.summary import head, load
     from any2seg_ros.files import write_atomically
 
     a, b = load(first), load(second)
@@ -201,7 +202,7 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
     for title, rows in tables(compare(a, b)):
         table = Table(title=title, title_justify="left")
         table.add_column("")
-        for name in (str(first), str(second), "difference"):
+        for name in (f"{first}: {head(a)}", f"{second}: {head(b)}", "difference"):
             table.add_column(name, justify="right", overflow="fold")
         for row in rows:
             table.add_row(row.name, _digits(row.first, 2), _digits(row.second, 2), _signed(row))

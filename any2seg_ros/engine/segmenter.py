@@ -47,13 +47,21 @@ class EngineConfig:
 class Segmenter:
     """A network that is ready to run. Not thread-safe: one thread at a time."""
 
-    def __init__(self, engine: engines.Engine, metadata: Metadata, description: str = "") -> None:
+    def __init__(
+        self,
+        engine: engines.Engine,
+        metadata: Metadata,
+        description: str = "",
+        backbone: str = "",
+    ) -> None:
         self._engine = engine
         self.metadata = metadata
         self.taxonomy: Taxonomy = taxonomy.get(metadata.taxonomy)
         self.size = metadata.size
         """(width, height) that modality images must have."""
         self.description = description or engine.description
+        self.backbone = backbone
+        """What encodes the images, as tables name it."""
 
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
@@ -69,6 +77,7 @@ class Segmenter:
             engine,
             metadata,
             f"{path.name}: {network.config.encoder} at {width}x{height}, {engine.description}",
+            network.config.encoder,
         )
 
     def prepare(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:

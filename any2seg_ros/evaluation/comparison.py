@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from any2seg_ros.evaluation.summary import head
 from any2seg_ros.html import elements as html
 
 ECE = "subsets, ECE in points"
@@ -83,6 +84,7 @@ def _figures(report: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     overall |= {f"EMM {key}": value for key, value in report["emm"].items()}
     overall |= {f"RMM {key}": value for key, value in (report["rmm"] or {}).items()}
     overall |= {f"NM {key}": value for key, value in (report["nm"] or {}).items()}
+    overall |= {f"clipped noise {key}": v for key, v in (report["noise"] or {}).items()}
     full = list(subsets)[-1]
     conditions = {
         f"{name}, {key}": value
@@ -113,7 +115,8 @@ def comparison_page(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     sections = [html.Section("The two", _heads(first, second) + notes)]
     for title, part in tables(rows):
         cells = [(row.name, row.first, row.second, _difference(row)) for row in part]
-        sections.append(html.Section(title, html.table(("", "A", "B", "B − A"), cells)))
+        table = html.table(("", "A", "B", "B − A"), cells)
+        sections.append(html.Section(title, table, f"A: {head(first)}. B: {head(second)}."))
     return html.page("Comparison", sections, f"A: {first['model']}, B: {second['model']}")
 
 
@@ -124,5 +127,5 @@ def _difference(row: Row) -> html.Raw:
 
 
 def _heads(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    keys = ("model", "engine", "data", "split", "protocol", "frames")
+    keys = ("model", "backbone", "engine", "data", "split", "protocol", "frames")
     return html.table(("", "A", "B"), [(key, str(first[key]), str(second[key])) for key in keys])

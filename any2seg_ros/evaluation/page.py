@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from any2seg_ros.evaluation.summary import head
 from any2seg_ros.evaluation.tally import Extremes, Shown
 from any2seg_ros.html import elements as html
 from any2seg_ros.taxonomy import Taxonomy, get
@@ -15,35 +16,46 @@ PROTOCOL_TEXT = {
     "zero": "Protocol zero: the network gets a zero image for an absent sensor.",
 }
 
+ROBUSTNESS_TEXT = (
+    "EMM: each sensor missing with probability p. RMM: it stays, with a part of its values zeroed. "
+    "Average: plain mean over the subsets. NM: noise on all sensors, as published; clipped noise "
+    "stays in a sensor's range. docs/evaluation.md has the definitions."
+)
+CONFIDENCE_TEXT = (
+    "Reliability: how often a pixel is right (bar) at the confidence it claims (across); the "
+    "darker a bar, the more pixels. On the dotted line, confidence is honest."
+)
+
 
 def evaluation_page(report: Mapping[str, Any], extremes: Extremes | None = None) -> str:
     """The page of a report.json, with pictures of the best and the worst frames if given."""
     taxonomy = get(report["taxonomy"])
+    told = f"{head(report)}."
     sections = [
         html.Section("At a glance", _facts(report) + _notes(report)),
         html.Section(
             "Every subset of the sensors",
             _subsets(report) + html.subset_key(),
-            f"mIoU in percent over the classes present in the labels. "
+            f"{told} mIoU in percent over the classes present in the labels. "
             f"{PROTOCOL_TEXT[report['protocol']]}",
         ),
         html.Section(
             "When sensors fail at random",
             _robustness(report),
-            "EMM: each sensor missing with probability p. RMM: it stays, with a part of its values "
-            "zeroed. NM: noise on all sensors. docs/evaluation.md has the definitions.",
+            f"{told} {ROBUSTNESS_TEXT}",
         ),
     ]
     if report["conditions"]:
-        lead = "mIoU in percent by condition and failure case; darker is better."
+        lead = f"{told} mIoU in percent by condition and failure case; darker is better."
         sections.append(html.Section("Conditions", _conditions(report), lead))
     sections += [
-        html.Section("Classes", _classes(report, taxonomy), "IoU in percent; a dash: no label."),
+        html.Section(
+            "Classes", _classes(report, taxonomy), f"{told} IoU in percent; a dash: no label."
+        ),
         html.Section(
             "Does confidence mean what it says?",
             _confidence(report),
-            "Reliability: how often a pixel is right (bar) at the confidence it claims (across); "
-            "the darker a bar, the more pixels. On the dotted line, confidence is honest.",
+            f"{told} {CONFIDENCE_TEXT}",
         ),
     ]
     if extremes and extremes.best:
@@ -52,12 +64,8 @@ def evaluation_page(report: Mapping[str, Any], extremes: Extremes | None = None)
             html.Section("Best frames", _frames(extremes.best), "All sensors, by mIoU of the frame")
         )
         sections.append(html.Section("Worst frames", _frames(extremes.worst) + legend))
-    subtitle = f"{report['model']} on {_data(report)}"
+    subtitle = f"{report['model']} on {head(report)}"
     return html.page("Evaluation", sections, subtitle, f"{report['engine']}")
-
-
-def _data(report: Mapping[str, Any]) -> str:
-    return report["data"] + (f", split {report['split']}" if report["split"] else "")
 
 
 def _facts(report: Mapping[str, Any]) -> str:
@@ -123,10 +131,11 @@ def _robustness(report: Mapping[str, Any]) -> str:
             (f"{fraction} zeroed", *values.values())
             for fraction, values in report["rmm_by_probability"].items()
         ]
-        tables["RMM"] = html.table(("part", *(f"p {key}" for key in emm)), rows)
-    if report["nm"]:
-        rows = [(level, value) for level, value in report["nm"].items()]
-        tables["NM"] = html.table(("noise", "mIoU %"), rows)
+        names = (key if key == "average" else f"p {key}" for key in emm)
+        tables["RMM"] = html.table(("part", *names), rows)
+    for key, title in (("nm", "NM"), ("noise", "Clipped noise")):
+        if report[key]:
+            tables[title] = html.table(("noise", "mIoU %"), list(report[key].items()))
     return html.grid(tables)
 
 

@@ -71,7 +71,8 @@ class Tally:
     """The counts of one evaluation, in one protocol, for every subset of the modalities.
 
     conditions: by condition or failure case, then by subset. rmm: by zeroed fraction, then by the
-    subset that is intact. nm: by noise level, all modalities. left_out: frames by reason.
+    subset that is intact. nm: by noise level, all modalities; noise: the clipped noise alike.
+    left_out: frames by reason.
     examples: by reason, what is true of one of these frames alone, first in alphabetical order.
     """
 
@@ -86,6 +87,7 @@ class Tally:
         self.conditions: dict[str, dict[Subset, Confusion]] = {}
         self.rmm: dict[float, dict[Subset, Confusion]] = {}
         self.nm: dict[str, Confusion] = {}
+        self.noise: dict[str, Confusion] = {}
         self.left_out: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.extremes = Extremes()
@@ -134,6 +136,10 @@ class Tally:
         """Count one frame with noise of a level on all modalities."""
         self.nm.setdefault(level, Confusion(self.classes)).add(label, found.labels)
 
+    def add_noise(self, label: np.ndarray, level: str, found: Segmentation) -> None:
+        """Count one frame with clipped noise of a level on all modalities."""
+        self.noise.setdefault(level, Confusion(self.classes)).add(label, found.labels)
+
     def __iadd__(self, other: Tally) -> Tally:
         if (self.classes, self.modalities) != (other.classes, other.modalities):
             raise ValueError("tallies of other classes or modalities do not add up")
@@ -149,6 +155,7 @@ class Tally:
         for fraction, table in other.rmm.items():
             _merge(self.rmm.setdefault(fraction, {}), table)
         _merge(self.nm, other.nm)
+        _merge(self.noise, other.noise)
         self.extremes += other.extremes
         return self
 
