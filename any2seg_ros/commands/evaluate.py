@@ -22,15 +22,22 @@ def register(app: typer.Typer) -> None:
         ] = None,
         model: Annotated[
             Path | None,
-            typer.Option(help="Weights (.safetensors); without it, those of the package."),
+            typer.Option(
+                help="Weights: .safetensors, or a published .pth (AnySeg, RobustSeg, CMNeXt, "
+                "StitchFusion); without it, those of the package."
+            ),
         ] = None,
         out: Annotated[Path, typer.Option(help="Folder for report.json and report.html.")] = Path(
             "evaluation"
         ),
         split: Annotated[str, typer.Option(help="train, val or test; bags have none.")] = "val",
         protocol: Annotated[
-            str, typer.Option(help="drop: an absent sensor is left out; zero: it is a zero image.")
-        ] = "drop",
+            str,
+            typer.Option(
+                help="drop: an absent sensor is left out; zero: it is a zero image. By default "
+                "drop, where the network can leave one out."
+            ),
+        ] = "",
         modalities: Annotated[
             str, typer.Option(help="Only these sensors and their subsets, such as rgb+lidar.")
         ] = "",
@@ -42,6 +49,10 @@ def register(app: typer.Typer) -> None:
         threads: Annotated[
             int, typer.Option(min=0, help="CPU threads; 0 leaves it to the engine.")
         ] = 0,
+        image_size: Annotated[
+            tuple[int, int],
+            typer.Option(help="Width and height of the images; 0 0 for the network's own."),
+        ] = (0, 0),
         limit: Annotated[int, typer.Option(min=0, help="At most this many frames; 0 is all.")] = 0,
         latency_frames: Annotated[
             int, typer.Option(min=0, help="Frames on which every subset is timed.")
@@ -80,18 +91,22 @@ def register(app: typer.Typer) -> None:
         from any2seg_ros.evaluation.run import Share
         from any2seg_ros.evaluation.run import evaluate as run
         from any2seg_ros.resources import find
-        from any2seg_ros.types import parse_subset
+        from any2seg_ros.types import Modality, parse_subset
 
         path = model or find(DEFAULT_MODEL)
         share = Share.from_environment()
-        segmenter = Segmenter.open(EngineConfig(str(path), engine, device, threads))
-        wanted = parse_subset(modalities) if modalities else ()
+        width, height = image_size
+        segmenter = Segmenter.open(
+            EngineConfig(str(path), engine, device, threads, width=width, height=height)
+        )
+        known = () if segmenter.modalities == tuple(Modality) else segmenter.modalities
+        wanted = parse_subset(modalities) if modalities else known
         target = Target.of(segmenter)
         source = open_source(
             data, target, split, limit, labels, topic or (), wanted, leave_out=True
         )
         config = EvaluationConfig(
-            protocol=protocol,
+            protocol=protocol or ("drop" if segmenter.leaves_out else "zero"),
             modalities=wanted or source.modalities,
             robustness=_words(robustness),
             seed=seed,

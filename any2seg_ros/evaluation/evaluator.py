@@ -69,6 +69,11 @@ class Evaluator:
     """Adds frames to a `Tally`: all subsets in one protocol, RMM and NM besides."""
 
     def __init__(self, segmenter: Segmenter, config: EvaluationConfig = EvaluationConfig()) -> None:
+        if config.protocol == "drop" and not segmenter.leaves_out:
+            raise ValueError(
+                f"{segmenter.backbone} of {segmenter.description} cannot leave a sensor out: use "
+                "--protocol zero"
+            )
         self.segmenter = segmenter
         self.config = config
         self.tally = self._new_tally()
