@@ -29,4 +29,5 @@ def small_tally() -> Tally:
 
 def report(tally: Tally, **rest) -> dict:
     options = {"protocol": "drop", "notes": ["topic lidar/points is missing"], **rest}
+    options |= {"backbone": "mit_b0", "image_size": (1024, 1024)}
     return summarize(tally, Context("net", "data", "val", taxonomy=DELIVER, **options))

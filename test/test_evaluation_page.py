@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from evaluation_reports import report, small_tally
 from html_reader import HOSTILE, Reader, check_escaped
 
+from any2seg_ros.commands.evaluate import show
 from any2seg_ros.evaluation.page import evaluation_page
+from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.html.gallery import BestAndWorst, ShownFrame
 from any2seg_ros.taxonomy import DELIVER, Taxonomy
@@ -16,6 +21,27 @@ from any2seg_ros.taxonomy import DELIVER, Taxonomy
 @pytest.fixture(scope="module")
 def tally() -> Tally:
     return small_tally()
+
+
+CARD_TABLES = Path(__file__).parents[1] / "tools/card_tables.py"
+HEAD = "data, split val, mit_b0 at 1024x1024, protocol drop"
+
+
+def test_the_head_of_every_table_names_split_and_backbone(tally, tmp_path, capsys):
+    told = report(tally)
+    assert told["split"] == "val" and told["backbone"] == "mit_b0"
+    page = evaluation_page(told)
+    sections = page.split("<section")[1:]
+    with_tables = [part for part in sections if "<table" in part and "At a glance" not in part]
+    assert len(with_tables) >= 4
+    assert all(HEAD in part for part in with_tables)
+    (tmp_path / "report.json").write_text(dumps(told))
+    show(told, tmp_path)
+    assert HEAD in " ".join(capsys.readouterr().out.split())
+    runpy.run_path(str(CARD_TABLES))["main"]([str(tmp_path)])
+    tables = [part for part in capsys.readouterr().out.split("\n\n") if part.startswith("|")]
+    assert len(tables) == 3
+    assert all("val, mit_b0 at 1024x1024, drop" in part.splitlines()[0] for part in tables)
 
 
 def test_the_page_says_what_was_left_out_and_has_every_subset(tally):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from any2seg_ros.commands.options import (
+    ENGINE,
     Device,
     Engine,
     Labels,
-    Model,
     Threads,
     Topic,
     words,
@@ -39,15 +39,16 @@ class EvaluateOptions:
     protocol: Annotated[
         str,
         typer.Option(
-            help="What stands for an absent sensor. drop: nothing, as in the node; "
-            "zero: an image of zeros."
+            help="What stands for an absent sensor. drop: nothing, as in the node; zero: an image "
+            "of zeros. (default: drop, if the network can leave a sensor out)",
+            show_default=False,
         ),
-    ] = "drop"
+    ] = ""
     modalities: Annotated[
         str, typer.Option(help="Evaluate only these sensors and their subsets, such as rgb+lidar.")
     ] = ""
     robustness: Annotated[
-        str, typer.Option(help="Noise tables besides the subsets: rmm,nm, one of them, or none.")
+        str, typer.Option(help="Tables besides the subsets: some of rmm,nm,noise, or none.")
     ] = "rmm,nm"
     latency_frames: Annotated[
         int, typer.Option(min=0, help="Number of frames to time every subset on.")
@@ -59,18 +60,35 @@ class EvaluateOptions:
     ] = None
     labels: Labels = None
     topic: Topic = None
-    model: Model = None
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights: .safetensors, or a published .pth (AnySeg, RobustSeg, CMNeXt, "
+            "StitchFusion). (default: those of the package)",
+            show_default=False,
+            rich_help_panel=ENGINE,
+        ),
+    ] = None
     engine: Engine = "auto"
     device: Device = "auto"
     threads: Threads = 0
+    image_size: Annotated[
+        tuple[int, int],
+        typer.Option(
+            help="Width and height (px) of the network's input. (default: as trained)",
+            show_default=False,
+            rich_help_panel=ENGINE,
+        ),
+    ] = (0, 0)
 
 
 def evaluate(options: EvaluateOptions) -> None:
     """Score a network on every subset of its sensors.
 
     Writes report.json and report.html: mIoU, calibration and latency by subset, by condition and
-    by class, when sensors fail at random (EMM, RMM) and under noise (NM). Ctrl-C stops early and
-    reports on the frames scored so far. Several processes share the work:
+    by class, when sensors fail at random (EMM, RMM) and under noise (NM as published, or clipped
+    to a sensor's range). Ctrl-C stops early and reports on the frames scored so far. Several
+    processes share the work:
 
     torchrun --nproc-per-node 4 -m any2seg_ros.cli evaluate --data D --out DIR
     """
@@ -97,12 +115,18 @@ def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
     from any2seg_ros.evaluation.run import evaluate as run
     from any2seg_ros.progress import ProgressBar
     from any2seg_ros.resources import find
-    from any2seg_ros.types import parse_subset
+    from any2seg_ros.types import Modality, parse_subset
 
     model = options.model or find(DEFAULT_MODEL)
     engine, device = options.engine or "auto", options.device or "auto"
-    segmenter = Segmenter.open(EngineConfig(str(model), engine, device, options.threads or 0))
-    wanted = parse_subset(options.modalities) if options.modalities else ()
+    width, height = options.image_size
+    segmenter = Segmenter.open(
+        EngineConfig(
+            str(model), engine, device, options.threads or 0, width=width, height=height
+        )
+    )
+    known = () if segmenter.modalities == tuple(Modality) else segmenter.modalities
+    wanted = parse_subset(options.modalities) if options.modalities else known
     source = open_source(
         data,
         Target.of(segmenter),
@@ -114,7 +138,7 @@ def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
         leave_out=True,
     )
     config = EvaluationConfig(
-        protocol=options.protocol,
+        protocol=options.protocol or ("drop" if segmenter.leaves_out else "zero"),
         modalities=wanted or source.modalities,
         robustness=words(options.robustness),
         seed=options.seed,
@@ -152,8 +176,9 @@ def _table(report: Mapping[str, Any]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    data = report["data"] + (f", {report['split']}" if report["split"] else "")
-    table = Table(title=escape(f"{data}: {report['frames']} frames, protocol {report['protocol']}"))
+    from any2seg_ros.evaluation.summary import head
+
+    table = Table(title=escape(f"{head(report)}: {report['frames']} frames"))
     table.add_column("sensors")
     for name in ("mIoU %", "ECE", "latency ms"):
         table.add_column(name, justify="right")
@@ -165,10 +190,11 @@ def _table(report: Mapping[str, Any]) -> Any:
     table.add_row("mean", _digits(report["mean"]))
     worst = report["worst"]
     table.add_row(f"worst: {worst['subset']}", _digits(worst["miou"]))
-    for name in ("emm", "rmm", "nm"):
+    titles = {"emm": "EMM", "rmm": "RMM", "nm": "NM", "noise": "clipped noise"}
+    for name, title in titles.items():
         if report[name]:
             values = ", ".join(f"{key}: {_digits(v)}" for key, v in report[name].items())
-            table.add_row(name.upper(), values)
+            table.add_row(title, values)
     return table
 
 
@@ -179,7 +205,7 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
     from rich.table import Table
 
     from any2seg_ros.evaluation.comparison import compare, comparison_page, remarks, tables
-    from any2seg_ros.evaluation.summary import load
+    from any2seg_ros.evaluation.summary import head, load
     from any2seg_ros.files import write_atomically
 
     a, b = load(first), load(second)
@@ -187,7 +213,7 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
     for title, rows in tables(compare(a, b)):
         table = Table(title=title, title_justify="left")
         table.add_column("")
-        for name in (str(first), str(second), "difference"):
+        for name in (f"{first}: {head(a)}", f"{second}: {head(b)}", "difference"):
             table.add_column(escape(name), justify="right", overflow="fold")
         for row in rows:
             name = escape(row.name)

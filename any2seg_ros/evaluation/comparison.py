@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from any2seg_ros.evaluation.summary import head
 from any2seg_ros.html.templating import render
 
 ECE = "subsets, ECE in points"
@@ -89,6 +90,7 @@ def _figures(report: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     overall |= {f"EMM {key}": value for key, value in report["emm"].items()}
     overall |= {f"RMM {key}": value for key, value in (report["rmm"] or {}).items()}
     overall |= {f"NM {key}": value for key, value in (report["nm"] or {}).items()}
+    overall |= {f"clipped noise {key}": v for key, v in (report["noise"] or {}).items()}
     full = list(subsets)[-1]
     conditions = {
         f"{name}, {key}": value
@@ -119,6 +121,7 @@ def comparison_page(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
         title="Comparison",
         subtitle=f"A: {first['model']}, B: {second['model']}",
         footer="",
+        heads=f"A: {head(first)}. B: {head(second)}.",
         first=first,
         second=second,
         remarks=remarks(first, second),

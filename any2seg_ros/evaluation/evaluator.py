@@ -14,8 +14,9 @@ import numpy as np
 
 from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import Maps, Segmenter
-from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
+from any2seg_ros.evaluation.corruptions import generator
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
+from any2seg_ros.evaluation.noise import clipped_noise, nm, rmm, torch_generator
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.html.gallery import ShownFrame
 from any2seg_ros.html.pictures import confidence_image, overlay_image, shrunk
@@ -35,7 +36,7 @@ TOGETHER, ALONE = "all subsets", "full set"
 """What is timed: from the modality images to the masks, of all subsets or of the full set."""
 
 PROTOCOLS = ("drop", "zero")
-ROBUSTNESS = ("rmm", "nm")
+ROBUSTNESS = ("rmm", "nm", "noise")
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class EvaluationConfig:
 
     protocol: drop leaves an absent modality out; zero gives the network a zero image for it, as
     the published tables of that name do. modalities: those that are combined; frames that lack one
-    of them are left out. robustness: which of rmm and nm are computed besides the subsets. seed:
-    of the noise. latency_frames: how many frames every subset is timed on.
+    of them are left out. robustness: which tables are computed besides the subsets: rmm and nm as
+    published, and noise, which is clipped to a sensor's range. seed: of the noise. latency_frames:
+    how many frames every subset is timed on.
     """
 
     protocol: str = "drop"
     modalities: tuple[Modality, ...] = tuple(Modality)
-    robustness: tuple[str, ...] = ROBUSTNESS
+    robustness: tuple[str, ...] = ("rmm", "nm")
     seed: int = 0
     latency_frames: int = 5
 
@@ -61,13 +63,18 @@ class EvaluationConfig:
             raise ValueError("no modality to evaluate: name at least one")
         for word in self.robustness:
             if word not in ROBUSTNESS:
-                raise ValueError(f"unknown robustness table '{word}': use rmm, nm or none")
+                raise ValueError(f"unknown robustness table '{word}': use rmm, nm, noise or none")
 
 
 class Evaluator:
     """Scores frames into a `Tally`: all subsets under one protocol, and the robustness tables."""
 
     def __init__(self, segmenter: Segmenter, config: EvaluationConfig = EvaluationConfig()) -> None:
+        if config.protocol == "drop" and not segmenter.leaves_out:
+            raise ValueError(
+                f"{segmenter.backbone} of {segmenter.description} cannot leave a sensor out: use "
+                "--protocol zero"
+            )
         self.segmenter = segmenter
         self.config = config
         self.tally = self._new_tally()
@@ -102,6 +109,8 @@ class Evaluator:
             self._add_rmm(frame, sample, images, maps, size)
         if "nm" in self.config.robustness:
             self._add_nm(frame, sample, images, size)
+        if "noise" in self.config.robustness:
+            self._add_noise(frame, sample, images, size)
         if self.tally.gallery.wants(miou, sample.name):
             full = found[self._subsets[-1]]
             frame.gallery.add(ShownFrame(miou, sample.name, self._pictures(sample, full)))
@@ -145,8 +154,7 @@ class Evaluator:
         size: tuple[int, int],
     ) -> None:
         for index, fraction in enumerate(ZEROED_FRACTIONS):
-            rng = self._generator(sample, 1, index)
-            spoiled = {m: zeroed(image, fraction, rng) for m, image in _of_all(images).items()}
+            spoiled = rmm(_of_all(images), fraction, torch_generator(*self._key(sample, 1, index)))
             worn = self.segmenter.encode({m: spoiled[m] for m in images})
             given = {
                 subset: {m: maps[m] if m in subset else worn[m] for m in images}
@@ -162,13 +170,28 @@ class Evaluator:
         size: tuple[int, int],
     ) -> None:
         for index, level in enumerate(NOISE_LEVELS):
-            rng = self._generator(sample, 2, index)
-            spoiled = {m: noisy(image, m, level, rng) for m, image in _of_all(images).items()}
+            spoiled = nm(_of_all(images), level, torch_generator(*self._key(sample, 2, index)))
             worse = {m: spoiled[m] for m in images}
             tally.add_nm(sample.label, level, self.segmenter.segment(worse, size))
 
-    def _generator(self, sample: Sample, *key: int) -> np.random.Generator:
-        return generator(self.config.seed, zlib.crc32(sample.name.encode()), *key)
+    def _add_noise(
+        self,
+        tally: Tally,
+        sample: Sample,
+        images: Mapping[Modality, np.ndarray],
+        size: tuple[int, int],
+    ) -> None:
+        for index, level in enumerate(NOISE_LEVELS):
+            rng = generator(*self._key(sample, 2, index))
+            spoiled = {
+                m: clipped_noise(image, m, level, rng) for m, image in _of_all(images).items()
+            }
+            worse = {m: spoiled[m] for m in images}
+            tally.add_noise(sample.label, level, self.segmenter.segment(worse, size))
+
+    def _key(self, sample: Sample, *key: int) -> tuple[int, ...]:
+        """What a frame's noise depends on."""
+        return (self.config.seed, zlib.crc32(sample.name.encode()), *key)
 
     def _time(self, images: Mapping[Modality, np.ndarray], size: tuple[int, int]) -> None:
         """Time each subset alone, as the node runs it, and all of them as one batch."""

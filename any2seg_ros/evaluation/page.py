@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from any2seg_ros.evaluation.summary import head
 from any2seg_ros.html.charts import Axes, bar_chart, line_chart, reliability_diagram
 from any2seg_ros.html.gallery import BestAndWorst
 from any2seg_ros.html.templating import number, render
@@ -26,9 +27,10 @@ def evaluation_page(report: Mapping[str, Any], gallery: BestAndWorst | None = No
     return render(
         "evaluation.html.j2",
         title="Evaluation",
-        subtitle=f"{report['model']} on {_data(report)}",
+        subtitle=f"{report['model']} on {head(report)}",
         footer=report["engine"],
         report=report,
+        head=head(report),
         figures=_figures(report),
         notes=_notes(report),
         protocol=PROTOCOL_TEXT[report["protocol"]],
@@ -51,10 +53,6 @@ def evaluation_page(report: Mapping[str, Any], gallery: BestAndWorst | None = No
         worst=gallery.worst if gallery else [],
         taxonomy=taxonomy,
     )
-
-
-def _data(report: Mapping[str, Any]) -> str:
-    return report["data"] + (f", split {report['split']}" if report["split"] else "")
 
 
 def _figures(report: Mapping[str, Any]) -> dict[str, str]:

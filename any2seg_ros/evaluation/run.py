@@ -90,6 +90,8 @@ def _context(
         protocol=evaluator.config.protocol,
         taxonomy=segmenter.taxonomy,
         engine=segmenter.description,
+        backbone=segmenter.backbone,
+        image_size=segmenter.size,
         model_sha256=checksum(Path(model)),
         seed=evaluator.config.seed,
         partial=any(cut for _, _, cut in gathered),

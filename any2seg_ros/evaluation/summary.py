@@ -13,7 +13,7 @@ import numpy as np
 
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, expectations
 from any2seg_ros.evaluation.tally import Score, Tally
-from any2seg_ros.metrics import mean_and_worst
+from any2seg_ros.metrics import Confusion, mean_and_worst
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import IGNORE, Subset, subset_name
 
@@ -24,6 +24,8 @@ SCHEMA: dict[str, tuple[type, ...]] = {
     "model": (str,),
     "model_sha256": (str,),
     "engine": (str,),
+    "backbone": (str,),
+    "image_size": (list,),
     "data": (str,),
     "split": (str, type(None)),
     "protocol": (str,),
@@ -42,6 +44,7 @@ SCHEMA: dict[str, tuple[type, ...]] = {
     "rmm": (dict, type(None)),
     "rmm_by_probability": (dict, type(None)),
     "nm": (dict, type(None)),
+    "noise": (dict, type(None)),
     "conditions": (dict,),
     "classes": (dict,),
     "cost": (dict,),
@@ -61,6 +64,8 @@ class Context:
     protocol: str
     taxonomy: Taxonomy
     engine: str = ""
+    backbone: str = ""
+    image_size: tuple[int, int] = (0, 0)
     model_sha256: str = ""
     seed: int = 0
     partial: bool = False
@@ -84,6 +89,8 @@ def summarize(tally: Tally, context: Context) -> dict[str, Any]:
         "model": context.model,
         "model_sha256": context.model_sha256,
         "engine": context.engine,
+        "backbone": context.backbone,
+        "image_size": list(context.image_size),
         "data": context.data,
         "split": context.split,
         "protocol": context.protocol,
@@ -108,9 +115,10 @@ def summarize(tally: Tally, context: Context) -> dict[str, Any]:
             "mean": float(np.mean(list(published.values()))),
         },
         "emm": expectations(miou),
-        "rmm": {f: values["mean"] for f, values in rmm.items()} if rmm else None,
+        "rmm": {f: values["average"] for f, values in rmm.items()} if rmm else None,
         "rmm_by_probability": rmm or None,
-        "nm": {level: tally.nm[level].miou() for level in NOISE_LEVELS} if tally.nm else None,
+        "nm": _by_level(tally.nm),
+        "noise": _by_level(tally.noise),
         "conditions": _conditions(tally),
         "classes": _classes(tally, context.taxonomy),
         "cost": dict(context.cost),
@@ -147,8 +155,20 @@ def _subset(score: Score, latency_ms: float | None) -> dict[str, Any]:
     }
 
 
+def head(report: Mapping[str, Any]) -> str:
+    """What a reader of any table of the report must know: data, split, backbone, protocol."""
+    width, height = report["image_size"]
+    parts = [report["data"], f"split {report['split']}" if report["split"] else ""]
+    parts += [f"{report['backbone']} at {width}x{height}", f"protocol {report['protocol']}"]
+    return ", ".join(part for part in parts if part)
+
+
+def _by_level(tables: Mapping[str, Confusion]) -> dict[str, float] | None:
+    return {level: tables[level].miou() for level in NOISE_LEVELS} if tables else None
+
+
 def _rmm(tally: Tally, miou: Mapping[Subset, float]) -> dict[str, dict[str, float]]:
-    """E(p) by zeroed fraction: with nothing zeroed it is the full set of the ordinary table."""
+    """Average and E(p) by zeroed fraction; of the full set nothing is zeroed."""
     full = tally.full
     return {
         f"{fraction:g}": expectations({**{s: c.miou() for s, c in table.items()}, full: miou[full]})
@@ -215,7 +235,10 @@ def load(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not JSON: {error}") from None
     problems = check(report)
     if problems:
-        raise ValueError(f"{path} is not a report of `any2seg evaluate`: {problems[0]}")
+        raise ValueError(
+            f"{path} is not a report of this version's `any2seg evaluate` ({problems[0]}): "
+            "evaluate again"
+        )
     return report
 
 

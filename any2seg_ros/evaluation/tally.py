@@ -30,8 +30,8 @@ class Tally:
     """The counts of one evaluation, in one protocol, for every subset of the modalities.
 
     conditions: by condition or failure case, then by subset. rmm: by zeroed fraction, then by the
-    subset that is left intact. nm: by noise level, with all modalities. left_out: number of skipped
-    frames by reason. examples: by reason, details of one such frame, the alphabetically first.
+    subset that is left intact. nm: by noise level, with all modalities; noise: likewise, with clipped noise.
+    left_out: number of skipped frames by reason. examples: by reason, details of one such frame, the alphabetically first.
     gallery: the best and the worst frames by mIoU with all modalities.
     """
 
@@ -46,6 +46,7 @@ class Tally:
         self.conditions: dict[str, dict[Subset, Confusion]] = {}
         self.rmm: dict[float, dict[Subset, Confusion]] = {}
         self.nm: dict[str, Confusion] = {}
+        self.noise: dict[str, Confusion] = {}
         self.left_out: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.gallery = BestAndWorst()
@@ -97,6 +98,10 @@ class Tally:
         """Count one frame with noise of one level on all modalities."""
         self.nm.setdefault(level, Confusion(self.classes)).add(label, found.labels)
 
+    def add_noise(self, label: np.ndarray, level: str, found: Segmentation) -> None:
+        """Count one frame with clipped noise of a level on all modalities."""
+        self.noise.setdefault(level, Confusion(self.classes)).add(label, found.labels)
+
     def __iadd__(self, other: Tally) -> Tally:
         if (self.classes, self.modalities) != (other.classes, other.modalities):
             raise ValueError("cannot add tallies of different classes or modalities")
@@ -112,6 +117,7 @@ class Tally:
         for fraction, table in other.rmm.items():
             _merge(self.rmm.setdefault(fraction, {}), table)
         _merge(self.nm, other.nm)
+        _merge(self.noise, other.noise)
         self.gallery += other.gallery
         return self
 

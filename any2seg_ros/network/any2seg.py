@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -30,6 +30,7 @@ class NetworkConfig:
     shared_encoder: the same weights encode all modalities, as in the authors' code; otherwise each
     has its own, as in the paper's figure. adapters: maps go through a linear layer of their
     modality's before the fusion, another one alone, with some other modalities and with all.
+    norm_eps: of MiT's norms; the published networks differ in it.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -40,6 +41,7 @@ class NetworkConfig:
     refine: int = 0
     shared_encoder: bool = True
     adapters: bool = False
+    norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
@@ -61,7 +63,8 @@ class Any2Seg(nn.Module):
     def __init__(self, config: NetworkConfig = NetworkConfig()) -> None:
         super().__init__()
         self.config = config
-        made = [make_encoder(config.encoder) for _ in range(1 if config.shared_encoder else 4)]
+        count = 1 if config.shared_encoder else len(Modality)
+        made = [make_encoder(config.encoder, config.norm_eps) for _ in range(count)]
         self.encoder: Encoder | nn.ModuleList = (
             made[0] if config.shared_encoder else nn.ModuleList(made)
         )
@@ -218,6 +221,8 @@ def _in_order(parts: Sequence[Sequence[Tensor]], order: Sequence[int]) -> list[T
     return _rows(whole, torch.tensor(order).argsort().tolist())
 
 
-def make_encoder(name: str) -> Encoder:
+def make_encoder(name: str, norm_eps: float = 1e-5) -> Encoder:
     """The encoder called so, with random weights."""
-    return MiT(MIT_CONFIGS[name]) if name in MIT_CONFIGS else EfficientNetLite0()
+    if name not in MIT_CONFIGS:
+        return EfficientNetLite0()
+    return MiT(replace(MIT_CONFIGS[name], norm_eps=norm_eps))
