@@ -121,9 +121,7 @@ def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
     engine, device = options.engine or "auto", options.device or "auto"
     width, height = options.image_size
     segmenter = Segmenter.open(
-        EngineConfig(
-            str(model), engine, device, options.threads or 0, width=width, height=height
-        )
+        EngineConfig(str(model), engine, device, options.threads or 0, width=width, height=height)
     )
     known = () if segmenter.modalities == tuple(Modality) else segmenter.modalities
     wanted = parse_subset(options.modalities) if options.modalities else known

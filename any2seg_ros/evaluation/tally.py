@@ -30,9 +30,10 @@ class Tally:
     """The counts of one evaluation, in one protocol, for every subset of the modalities.
 
     conditions: by condition or failure case, then by subset. rmm: by zeroed fraction, then by the
-    subset that is left intact. nm: by noise level, with all modalities; noise: likewise, with clipped noise.
-    left_out: number of skipped frames by reason. examples: by reason, details of one such frame, the alphabetically first.
-    gallery: the best and the worst frames by mIoU with all modalities.
+    subset that is left intact. nm: by noise level, with all modalities; noise: likewise, with
+    clipped noise. left_out: number of skipped frames by reason. examples: by reason, details of one
+    such frame, the alphabetically first. gallery: the best and the worst frames by mIoU with all
+    modalities.
     """
 
     def __init__(self, classes: int, modalities: Sequence[Modality] = tuple(Modality)) -> None:

@@ -109,9 +109,7 @@ class ReplayGallery:
             for modality, one in sorted(self._alone.items())
         }
 
-    def _pictures(
-        self, result: Result, label: np.ndarray | None
-    ) -> dict[str, np.ndarray]:
+    def _pictures(self, result: Result, label: np.ndarray | None) -> dict[str, np.ndarray]:
         taxonomy, found = self._segmenter.taxonomy, result.segmentation
         assert found is not None
         colors = taxonomy.colorize(found.labels)
@@ -124,9 +122,7 @@ class ReplayGallery:
         pictures["confidence"] = confidence_image(found.confidence)
         return {what: shrunk(picture) for what, picture in pictures.items()}
 
-    def _moment(
-        self, result: Result, name: str, label: np.ndarray | None
-    ) -> Moment:
+    def _moment(self, result: Result, name: str, label: np.ndarray | None) -> Moment:
         together, camera = result.segmentation, _camera(result)
         assert together is not None
         views = {}
@@ -149,9 +145,7 @@ class ReplayGallery:
             else:
                 yield modality, self._segmenter.segment({modality: image}, (width, height))
 
-    def _view(
-        self, result: Result, found: Segmentation, scored: Confusion | None
-    ) -> View:
+    def _view(self, result: Result, found: Segmentation, scored: Confusion | None) -> View:
         assert result.segmentation is not None
         together = result.segmentation
         agreeing = (
