@@ -1,29 +1,13 @@
-"""`any2seg replay`: its options, and the node's parameters from a file."""
+"""`any2seg replay`: its options, and what it prints."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
-import yaml
 
 from any2seg_ros.cli import main
-from any2seg_ros.commands.replay import node_parameters, show
-from any2seg_ros.types import Modality
-
-
-def test_parameters_come_from_all_sections_of_the_node_and_later_ones_win(tmp_path):
-    path = tmp_path / "parameters.yaml"
-    sections = {
-        "/**": {"ros__parameters": {"lidar": {"offset": 0.02}, "minimum_confidence": 0.1}},
-        "segmenter": {"ros__parameters": {"minimum_confidence": 0.3}},
-        "camera_driver": {"ros__parameters": {"rate": 5}},
-    }
-    path.write_text(yaml.safe_dump(sections))
-    parameters = node_parameters(path)
-    assert parameters.minimum_confidence == 0.3
-    assert parameters.sensors[Modality.LIDAR].offset == 0.02
-    assert node_parameters(None).minimum_confidence == 0.0
+from any2seg_ros.commands.replay import show
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,9 +18,6 @@ from any2seg_ros.commands.options import (
     Topic,
     words,
 )
-
-SECTIONS = ("/**", "segmenter", "/segmenter")
-"""What a file of parameters may call the node; later ones win."""
 
 FAULTS = "Faults"
 
@@ -89,7 +86,7 @@ def replay(options: ReplayOptions) -> None:
         topics=parse_topics(options.topic or ()),
         labels=options.labels,
         seed=options.seed,
-        parameters=node_parameters(options.params_file),
+        parameters=_parameters(options.params_file),
     )
     engine = replace(config.parameters.engine_config(), **_engine_options(options))
     work = Replay(options.bag, Segmenter.open(engine), config)
@@ -111,35 +108,10 @@ def _engine_options(options: ReplayOptions) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def node_parameters(path: Path | None) -> Any:
-    """The NodeParameters of a file, the defaults without one; ValueError says what is wrong."""
-    from any2seg_ros.runtime.parameters import NodeParameters, entries, from_values
+def _parameters(path: Path | None) -> Any:
+    from any2seg_ros.runtime.parameters import NodeParameters, load_parameters
 
-    if path is None:
-        return NodeParameters()
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text())
-        sections = [content[name]["ros__parameters"] for name in SECTIONS if name in content]
-        values = {name: value for section in sections for name, value in _flat(section)}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of node parameters: {error}") from None
-    if not sections:
-        raise ValueError(f"{path} has no section of the node: {' or '.join(SECTIONS)}")
-    unknown = sorted(set(values) - {entry.name for entry in entries()})
-    if unknown:
-        raise ValueError(f"{path}: the node has no parameter '{unknown[0]}'")
-    return from_values(values)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested parameters by their names with dots."""
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    return load_parameters(path) if path else NodeParameters()
 
 
 def show(report: Mapping[str, Any], out: Path) -> None:

@@ -126,7 +126,7 @@ def table(report: dict) -> Table:
     """The table of results that the demo prints."""
     rows = Table(title="Results", title_justify="left", box=box.SIMPLE_HEAD)
     rows.add_column("phase", no_wrap=True)
-    for column in ("masks", "Hz", "p50 ms", "p90 ms", "p99 ms", "mIoU %", "conf."):
+    for column in ("masks", "Hz", "p50 ms", "p90 ms", "p99 ms", "mIoU", "conf"):
         rows.add_column(column, justify="right", no_wrap=True)
     for phase in report["phases"]:
         latency = phase["latency_ms"]
