@@ -22,10 +22,18 @@ class ProgressBar:
             bar.update(12, 40, "mIoU 51.2")
 
     Several labels are several short bars, one below the other, known by their numbers. Nothing is
-    drawn where `shown` is false, as in all processes but the first.
+    drawn where `shown` is false, as in all processes but the first. Lines that others print to the
+    same `console` appear above the bar.
     """
 
-    def __init__(self, *labels: str, unit: str = "", digits: int = 0, shown: bool = True) -> None:
+    def __init__(
+        self,
+        *labels: str,
+        unit: str = "",
+        digits: int = 0,
+        shown: bool = True,
+        console: Console | None = None,
+    ) -> None:
         several = len(labels) > 1
         self._unit, self._digits = unit, digits
         label, detail = TextColumn("{task.description}"), TextColumn("{task.fields[detail]}")
@@ -36,16 +44,11 @@ class ProgressBar:
             left = TextColumn("left")
             columns = [label, BarColumn(), amount, detail, TimeElapsedColumn()]
             columns += [left, TimeRemainingColumn()]
-        self._bars = Progress(*columns, console=Console(stderr=True), disable=not shown)
+        self._bars = Progress(*columns, console=console or Console(stderr=True), disable=not shown)
         self._rows = [
             self._bars.add_task(name, total=None, start=not several, amount="", detail="")
             for name in labels
         ]
-
-    @property
-    def console(self) -> Console:
-        """Where lines may be printed while the bar is shown."""
-        return self._bars.console
 
     def update(
         self, done: float, total: float | None = None, detail: str = "", row: int = 0

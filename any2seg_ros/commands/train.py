@@ -1,4 +1,4 @@
-"""`any2seg train`: train a network from a configuration file, or resume its training."""
+"""`any2seg train`: start or resume a training run."""
 
 from __future__ import annotations
 
