@@ -1,32 +1,32 @@
-"""`any2seg export`: write a checkpoint as OpenVINO or ONNX graphs for other programs."""
+"""`any2seg export`: write weights as an OpenVINO or ONNX graph for other programs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
-
-    @app.command()
-    def export(
-        model: str = typer.Argument(help="A checkpoint (.safetensors)."),
-        out: str = typer.Option(..., help="Folder to write to.", metavar="DIR"),
-        kind: str = typer.Option("onnx", "--format", help="onnx or openvino."),
-        modalities: str = typer.Option(
-            "rgb+depth+lidar+event",
-            help="Whose images go in; their order is always that of rgb, depth, lidar, event.",
+def export(
+    model: Annotated[Path, typer.Argument(help="Weights (.safetensors).")],
+    out: Annotated[Path, typer.Option(help="Output folder.", metavar="DIR")],
+    kind: Annotated[str, typer.Option("--format", help="onnx or openvino.")] = "onnx",
+    modalities: Annotated[
+        str,
+        typer.Option(
+            help="The sensors whose images go in, always in the order rgb, depth, lidar, event.",
             metavar="SUBSET",
         ),
-    ) -> None:
-        """Write the whole network for a fixed set of modalities: images in, logits out.
+    ] = "rgb+depth+lidar+event",
+) -> None:
+    """Write the whole network for a fixed set of modalities as one graph.
 
-        Input images: float32 (M, 3, H, W), modality images, in the order that the graph's metadata
-        and the .json beside it name as modalities. Outputs: logits (K, H/4, W/4), weights (M,).
-        """
-        from any2seg_ros.engine.export import export
-        from any2seg_ros.types import parse_subset
+    Input: images float32 (M, 3, H, W), one modality image each, in the order that the graph's
+    metadata and the .json beside it list as modalities. Outputs: logits
+    (K, H/4, W/4) and weights (M,).
+    """
+    from any2seg_ros.engine.export import export as write
+    from any2seg_ros.types import parse_subset
 
-        print(export(Path(model), Path(out), kind, parse_subset(modalities)))
+    print(write(model, out, kind, parse_subset(modalities)))

@@ -15,13 +15,17 @@ import numpy as np
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
 from any2seg_ros.engine.graphs import Maps
-from any2seg_ros.network import checkpoints
+from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.network.whole import WholeNetwork
 from any2seg_ros.resources import find
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets, subset_name
 
 DEFAULT_MODEL = "models/any2seg_streets.safetensors"
+
+PUBLISHED = (".pth", ".pt", ".bin")
+"""Endings of files that published weights come in; ours are safetensors."""
 
 
 @dataclass(frozen=True)
@@ -44,32 +48,70 @@ class EngineConfig:
     height: int = 0
 
 
+def open_network(path: Path) -> tuple[Any2Seg | WholeNetwork, Metadata]:
+    """The network of a checkpoint: ours, or a published one; see `network.published`."""
+    if path.suffix in PUBLISHED:
+        from any2seg_ros.network import published
+
+        return published.load(path)
+    return checkpoints.load(path)
+
+
+def whole_engine(network: WholeNetwork, config: EngineConfig) -> engines.Engine:
+    """What runs a network that cannot be cut in two: torch alone does; ValueError for others."""
+    if config.engine not in ("auto", "torch") or config.precision not in ("auto", "f32"):
+        raise ValueError(
+            f"{type(network).__name__} runs with torch in float32 only: leave engine and precision "
+            "to auto"
+        )
+    from any2seg_ros.engine.whole_engine import WholeEngine
+
+    return WholeEngine(network, config.device, config.threads)
+
+
 class Segmenter:
     """A network that is ready to run. Not thread-safe: one thread at a time."""
 
-    def __init__(self, engine: engines.Engine, metadata: Metadata, description: str = "") -> None:
+    def __init__(
+        self,
+        engine: engines.Engine,
+        metadata: Metadata,
+        description: str = "",
+        backbone: str = "",
+    ) -> None:
         self._engine = engine
         self.metadata = metadata
         self.taxonomy: Taxonomy = taxonomy.get(metadata.taxonomy)
         self.size = metadata.size
         """(width, height) that modality images must have."""
         self.description = description or engine.description
+        self.backbone = backbone
+        """What encodes the images, as tables name it."""
+        self.modalities: Subset = tuple(Modality)
+        """Whose images the network takes."""
+        self.leaves_out = True
+        """Whether an absent modality can be left out; otherwise its image is one of zeros."""
 
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
         """Load the weights; FileNotFoundError or ValueError say what is wrong and the mend."""
         path = Path(config.model) if config.model else find(DEFAULT_MODEL)
-        network, metadata = checkpoints.load(path)
+        network, metadata = open_network(path)
         width, height = metadata.size
         metadata = replace(metadata, size=(config.width or width, config.height or height))
-        name = engines.resolve(config.engine, config.device)
-        engine = engines.make(name, network, config.device, config.threads, config.precision)
+        if isinstance(network, Any2Seg):
+            name = engines.resolve(config.engine, config.device)
+            engine = engines.make(name, network, config.device, config.threads, config.precision)
+            backbone = network.config.encoder
+        else:
+            engine = whole_engine(network, config)
+            backbone = network.backbone
         width, height = metadata.size
-        return cls(
-            engine,
-            metadata,
-            f"{path.name}: {network.config.encoder} at {width}x{height}, {engine.description}",
-        )
+        told = f"{path.name}: {backbone} at {width}x{height}, {engine.description}"
+        opened = cls(engine, metadata, told, backbone)
+        if not isinstance(network, Any2Seg):
+            opened.modalities, opened.leaves_out = tuple(sorted(network.modalities)), False
+        return opened
 
     def prepare(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
         """Make the graphs for every subset of `modalities` now, so that no frame waits for one."""
