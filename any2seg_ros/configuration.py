@@ -304,8 +304,11 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The description with the unit."""
-        return f"{self.info.text} [{self.info.unit}]" if self.info.unit else self.info.text
+        """The description, with the choices that it does not name, and the unit."""
+        text, choices = self.info.text, self.info.choices
+        if not all(choice in text for choice in choices):
+            text += f" ({' | '.join(choices)})"
+        return f"{text} [{self.info.unit}]" if self.info.unit else text
 
     @property
     def low(self) -> float | None:

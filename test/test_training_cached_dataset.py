@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import sys
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import training_data
 
+from any2seg_ros import resources
 from any2seg_ros.datasets import Target, open_data, open_source
 from any2seg_ros.preprocessing import PreprocessingConfig, Preprocessor
+from any2seg_ros.preprocessing.camera_models import transform
 from any2seg_ros.training import cached_dataset
-from any2seg_ros.training.cached_dataset import open_cached
+from any2seg_ros.training.cached_dataset import CACHE_FORMAT, open_cached
+from any2seg_ros.types import Modality
 
 SIZE = (48, 32)
-
-
 TARGET = Target(SIZE, PreprocessingConfig())
 
 
@@ -122,3 +128,87 @@ def test_frames_that_do_not_fit_on_the_disk_are_not_cached(root, tmp_path, monke
             with pytest.raises(ValueError, match="5 cached frames need .*set data.cache to"):
                 cached_of(root, tmp_path / "scarce")
             assert not list((tmp_path / "scarce").iterdir())
+
+
+GOLDEN = Path(__file__).parent / f"golden_images_{CACHE_FORMAT}.npz"
+"""What `golden_images` gave when the format was raised to this one."""
+
+TOLERANCES = {Modality.RGB: 0.06}
+"""Decoders of JPEG differ by a level or two; otherwise it is the rounding of float16."""
+
+
+def write_golden_scene(root: Path) -> None:
+    """A frame whose sensors are apart, turned, distorted and of other sizes than the camera."""
+    training_data.write(root, "train", 1, raw=True)
+    folder = next((root / "raw").rglob("calibration.json")).parent
+    y, x = np.mgrid[0:64, 0:96]
+    rgb = np.stack([x * 2, y * 4, 255 - x - y], -1)
+    training_data.save(next(root.rglob("*_rgb_front.png")), rgb)
+    depth = np.where((x // 6 + y // 8) % 5 == 0, 0, 3000 + 40 * x + 150 * y).astype(np.uint16)
+    cv2.imwrite(str(folder / "000000_depth_front.png"), depth[:48, :64])
+    b, a = np.mgrid[-1.0:1.0:40j, -1.2:1.2:60j]
+    away = 6 + 4 * np.sin(5 * a) * np.cos(4 * b)
+    cloud = np.stack([away, -a * away * 0.7, -b * away * 0.5, (a + 1.2) / 2.4], -1)
+    np.save(folder / "000000_lidar_front.npy", cloud.reshape(-1, 4).astype(np.float32))
+    n = np.arange(4000)
+    np.savez(
+        folder / "000000_event_front.npz",
+        t=10**9 - 60_000_000 + n * 15_000,
+        x=(n * 7 % 80).astype(np.uint16),
+        y=(n * n // 80 % 60).astype(np.uint16),
+        p=n % 3 == 0,
+    )
+    path = folder / "calibration.json"
+    calibration = json.loads(path.read_text())
+    turned = transform((0.1, -0.05, 0.02), (0.01, -0.02, 0.015, 1.0)).tolist()
+    sensors = calibration["sensors"]
+    sensors["rgb"]["camera"] |= {"distortion": [-0.1, 0.02, 0.001, -0.002, 0.0]}
+    sizes = {"depth": (64, 48, 50.0), "event": (80, 60, 70.0)}
+    for name, (width, height, f) in sizes.items():
+        middle = {"cx": (width - 1) / 2, "cy": (height - 1) / 2}
+        sensors[name]["camera"] = {"width": width, "height": height, "fx": f, "fy": f, **middle}
+        sensors[name]["reference_from_sensor"] = turned
+    path.write_text(json.dumps(calibration))
+
+
+def golden_images(folder: Path) -> dict[str, np.ndarray]:
+    """Cached images and labels of a made up scene, and of the demo's bag, by name."""
+    write_golden_scene(folder / "scene")
+    (folder / "bags").mkdir()
+    bag = folder / "bags" / "streets"
+    bag.symlink_to(resources.find("demo_data/streets"))
+    found = {}
+    for name, path, size in (("scene", folder / "scene", (24, 16)), ("bag", bag, (16, 9))):
+        target = Target(size, PreprocessingConfig())
+        source = open_source(path, target, "train", limit=1 if name == "scene" else 4)
+        cached = open_cached(source, name, target, folder / "cache")
+        assert cached.present[-1].all(), cached.reasons
+        found[f"{name}_images"], found[f"{name}_label"] = cached.images[-1], cached.labels[-1]
+    return found
+
+
+def test_preprocessing_is_that_of_the_cache_s_format(tmp_path):
+    change = "preprocessing has changed: raise CACHE_FORMAT in training/cached_dataset.py, then "
+    change += f"write the golden images of the new format with python test/{Path(__file__).name}"
+    assert GOLDEN.is_file(), change
+    found = golden_images(tmp_path)
+    with np.load(GOLDEN) as golden:
+        assert set(golden) == set(found)
+        for name, expected in golden.items():
+            assert found[name].shape == expected.shape, change
+            if name.endswith("_label"):
+                assert np.array_equal(found[name], expected), f"{name}: {change}"
+                continue
+            for modality in Modality:
+                apart = np.abs(found[name][modality] - expected[modality].astype(np.float32))
+                # On another processor a point may round to the pixel beside its own.
+                assert expected[modality].any()
+                share = (apart > TOLERANCES.get(modality, 3e-3)).mean()
+                assert share < 0.02, f"{name}, {modality.label}: {change}"
+
+
+if __name__ == "__main__":
+    if GOLDEN.exists():
+        sys.exit(f"{GOLDEN} exists: raise CACHE_FORMAT first")
+    with tempfile.TemporaryDirectory() as temporary:
+        np.savez_compressed(GOLDEN, **golden_images(Path(temporary)))
