@@ -75,6 +75,7 @@ UNTESTED = {
     "engine/onnx_engine.py",
     "engine/openvino_engine.py",
     "engine/torch_engine.py",
+    "engine/whole_engine.py",
     "messages/sizes.py",
     "network/pretrained.py",
     "node/launching.py",
