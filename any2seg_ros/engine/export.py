@@ -79,13 +79,12 @@ def _write_onnx(whole: Whole, shapes: Sequence[tuple[int, ...]], path: Path) -> 
 
 
 def _write_openvino(whole: Whole, shapes: Sequence[tuple[int, ...]], path: Path) -> None:
-    import openvino
-
-    from any2seg_ros.engine.openvino_engine import convert
+    from any2seg_ros.engine.conversion import convert
+    from any2seg_ros.engine.openvino_import import ov
 
     graph = convert(whole, shapes)
     ports = zip([*graph.inputs, *graph.outputs], [*INPUTS, *OUTPUTS], strict=True)
     for port, name in ports:
         port.get_tensor().set_names({name})
     graph.set_rt_info(subset_name(whole.subset), ORDER)
-    openvino.save_model(graph, path, compress_to_fp16=False)
+    ov.save_model(graph, path, compress_to_fp16=False)

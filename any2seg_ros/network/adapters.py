@@ -8,23 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from any2seg_ros.network import modality_groups
 from any2seg_ros.types import Modality
-
-COMPANIES = 3
+COMPANIES = modality_groups.GROUPS
 ALONE, SOME, ALL = range(COMPANIES)
-
-
-def company(fused: int) -> int:
-    """ALONE for one modality that is fused, ALL for all there can be, SOME for what is between."""
-    return ALONE if fused == 1 else ALL if fused == len(Modality) else SOME
-
-
-def by_company(counts: Sequence[int]) -> dict[int, list[int]]:
-    """The indices of `counts` of fused modalities by their `company`."""
-    groups: dict[int, list[int]] = {}
-    for index, count in enumerate(counts):
-        groups.setdefault(company(count), []).append(index)
-    return groups
+company, by_company = modality_groups.group, modality_groups.by_group
 
 
 class Adapters(nn.Module):
