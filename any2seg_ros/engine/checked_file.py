@@ -72,7 +72,7 @@ def _header(file: BinaryIO, path: Path) -> tuple[list[int], str]:
     try:
         header = json.loads(file.readline(_PAGE))
         lengths, digest = [int(length) for length in header["lengths"]], header["sha256"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         raise ValueError(f"{path} has no header that can be read") from None
     if not lengths or min(lengths) < 0:
         raise ValueError(f"{path} has no parts")

@@ -49,7 +49,10 @@ class GraphCache:
         self._files: list[CheckedFile] = []
 
     def model(self, name: str, make: Callable[[], ov.Model]) -> ov.Model:
-        """The graph called so, to be compiled; `make` converts it where it is not on disk."""
+        """The graph called so, to be compiled; `make` converts it where it is not on disk.
+
+        It lives as long as the cache, and so does what is compiled of it.
+        """
         if name not in self._models:
             graph = self._read(f"{name}.graph")
             if graph is None:

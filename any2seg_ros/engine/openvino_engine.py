@@ -18,12 +18,17 @@ from any2seg_ros.types import Modality, Subset
 
 Shape = tuple[int, ...]
 
+SMALL = 4096
+"""Pixels of the largest features up to which threads of the fusion would wait for each other longer
+than they save."""
+
 
 class OpenVinoEngine(GraphEngine):
     """See `engines.Engine`. torch is imported only where a graph is not on disk (`GraphCache`).
 
-    An encoder's graph takes one image. As many images as there are threads are encoded side by
-    side, each by a thread of its own, which waits for no other; what is left shares the threads.
+    An encoder's graph takes one image, and all images are encoded at once: encoders that have to
+    share the threads wait less for each other than threads that share an image, and one alone has
+    all of them. A shared encoder has a stream for each thread for that.
     Of the rest, MFF and decoder, one graph serves a modality alone, and one all other subsets: the
     adapters' matrices are inputs, and so is which modalities are there. Many subsets at once, as in
     evaluation, are a graph of their own, whose decoder runs on all of them as a batch.
@@ -33,14 +38,16 @@ class OpenVinoEngine(GraphEngine):
         super().__init__(source)
         self._core = ov.Core()
         self._device = "CPU" if device == "auto" else device.upper()
-        if self._device != "CPU":
-            self._check_device(device)
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
         if precision != "auto":
             options["INFERENCE_PRECISION_HINT"] = precision
         self._options = options
+        if self._device == "CPU":  # a thread that is bound to a core waits for who else is there
+            self._options["ENABLE_CPU_PINNING"] = False
+        else:
+            self._check_device(device)
         self._cache = GraphCache(source)
         self._encoders: dict[tuple[Modality, int], ov.CompiledModel] = {}
         self._requests: dict[tuple[Modality, int], list[ov.InferRequest]] = {}
@@ -66,14 +73,20 @@ class OpenVinoEngine(GraphEngine):
     def encode(
         self, images: Sequence[np.ndarray], modalities: Sequence[Modality]
     ) -> list[Features]:
-        images = [np.ascontiguousarray(image, np.float32) for image in images]
-        whose = [self._whose(modality) for modality in modalities]
-        threads = self._threads(images, whose[0])
-        features: list[Features] = []
-        for i in range(0, len(images), threads):
-            beside = self._encoded(images[i : i + threads], whose[i : i + threads])
-            features += [[view[0].copy() for view in views] for views in beside]
-        return features
+        streams = 1
+        if self._source.shared_encoder and len(images) > 1:
+            streams = min(self._threads(images[0].shape), len(Modality))
+        running: list[ov.InferRequest] = []
+        for i, (image, modality) in enumerate(zip(images, modalities, strict=True)):
+            whose = Modality.RGB if self._source.shared_encoder else modality
+            number = i if self._source.shared_encoder else list(modalities[:i]).count(modality)
+            request = self._request(image.shape, whose, streams, number)
+            tensor = np.ascontiguousarray(image[None], np.float32)
+            request.start_async([tensor], share_inputs=True)
+            running.append(request)
+        for request in running:
+            request.wait()
+        return [[t.data[0].copy() for t in request.output_tensors] for request in running]
 
     def segment(
         self,
@@ -130,38 +143,21 @@ class OpenVinoEngine(GraphEngine):
             return convert(graph, shapes, count if choices is None else 0)
 
         name = name_of("fusion" if choices is None else "decoder", [*shapes[:4], *(choices or ())])
-        return self._compiled(name, make, {}).create_infer_request()
+        small = self._device == "CPU" and np.prod(shapes[0][2:]) <= SMALL
+        options = {"INFERENCE_NUM_THREADS": 1} if small else {}
+        return self._compiled(name, make, options).create_infer_request()
 
     def _matrices(self, mixing: Mixing) -> list[np.ndarray]:
         if mixing not in self._mixing:
             self._mixing[mixing] = super()._matrices(mixing)
         return self._mixing[mixing]
 
-    def _encoded(
-        self, images: Sequence[np.ndarray], whose: Sequence[Modality]
-    ) -> list[list[np.ndarray]]:
-        """The four maps (1, C, h, w) of each image, all of them encoded side by side.
-
-        They are views of what the next call overwrites.
-        """
-        streams = len(images)
-        running: list[ov.InferRequest] = []
-        for image, modality in zip(images, whose, strict=True):
-            request = self._request(image.shape, modality, streams, whose[: len(running)])
-            request.start_async([image[None]], share_inputs=True)
-            running.append(request)
-        for request in running:
-            request.wait()
-        return [[t.data for t in request.output_tensors] for request in running]
-
     def _request(
-        self, shape: Shape, modality: Modality, streams: int, taken: Sequence[Modality]
+        self, shape: Shape, modality: Modality, streams: int, number: int
     ) -> ov.InferRequest:
-        """A request of the modality's encoder that runs in one of so many streams, and that is
-        not among those `taken`."""
+        """The request so numbered of a modality's encoder that runs in so many streams."""
         own = self._requests.setdefault((modality, streams), [])
-        number = list(taken).count(modality)
-        if number == len(own):
+        while number >= len(own):
             own.append(self._encoder(shape, modality, streams).create_infer_request())
         return own[number]
 
@@ -174,23 +170,15 @@ class OpenVinoEngine(GraphEngine):
 
         key = modality, streams
         if key not in self._encoders:
-            options: dict[str, Any] = {"NUM_STREAMS": streams}
-            if self._device == "CPU":  # encoders side by side must not all be bound to one core
-                options["ENABLE_CPU_PINNING"] = False
             name = name_of(f"encoder_{modality.label}", [shape])
-            self._encoders[key] = self._compiled(name, make, options)
+            self._encoders[key] = self._compiled(name, make, {"NUM_STREAMS": streams})
         return self._encoders[key]
 
-    def _whose(self, modality: Modality) -> Modality:
-        """The modality whose encoder is used: the first in order where all share one."""
-        return Modality.RGB if self._source.shared_encoder else modality
-
-    def _threads(self, images: Sequence[np.ndarray], modality: Modality) -> int:
-        """How many images are encoded side by side: one a thread, all of them on other devices."""
+    def _threads(self, shape: Shape) -> int:
+        """How many threads there are to encode with; one an image on other devices."""
         if self._device != "CPU":
-            return len(images)
-        encoder = self._encoder(images[0].shape, modality, 1)
-        return int(encoder.get_property("INFERENCE_NUM_THREADS"))
+            return len(Modality)
+        return int(self._encoder(shape, Modality.RGB, 1).get_property("INFERENCE_NUM_THREADS"))
 
     def _compiled(
         self, name: str, make: Callable[[], ov.Model], options: Mapping[str, Any]
