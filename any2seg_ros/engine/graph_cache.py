@@ -41,10 +41,12 @@ class GraphCache:
     are made each time.
     """
 
-    def __init__(self, source: NetworkSource) -> None:
+    def __init__(self, source: NetworkSource, root: Path | None = None) -> None:
+        """`root` is where graphs are looked for and kept, and nowhere else."""
         name = hashlib.sha256(f"{_code()}\0{source.digest}".encode()).hexdigest()[:16]
-        roots = (source.folder, user_root())
+        roots = (root,) if root else (source.folder, user_root())
         self._folders = [root / name for root in roots if root]
+        self._names: set[str] = set()
         self._models: dict[str, ov.Model] = {}
         self._files: list[CheckedFile] = []
 
@@ -53,6 +55,7 @@ class GraphCache:
 
         It lives as long as the cache, and so does what is compiled of it.
         """
+        self._names.add(name)
         if name not in self._models:
             graph = self._read(f"{name}.graph")
             if graph is None:
@@ -60,6 +63,20 @@ class GraphCache:
                 self._keep(f"{name}.graph", graph)
             self._models[name] = graph
         return self._models[name]
+
+    def holds_all(self) -> bool:
+        """Whether every graph that was asked for is on disk."""
+        return all(
+            any((folder / f"{name}.graph").is_file() for folder in self._folders)
+            for name in self._names
+        )
+
+    def remove_others(self) -> None:
+        """Remove the graphs of other weights and of other code beside these."""
+        for folder in self._folders:
+            for other in _folders_of_graphs(folder.parent):
+                if other != folder:
+                    shutil.rmtree(other, ignore_errors=True)
 
     def release(self) -> None:
         """Give memory back: compiled graphs have weights of their own.
@@ -94,15 +111,17 @@ class GraphCache:
 
 def prune(root: Path) -> None:
     """Remove what nobody has used for a long time."""
-    for folder in root.glob("*"):
-        if not re.fullmatch("[0-9a-f]{16}", folder.name):
-            continue
+    for folder in _folders_of_graphs(root):
         with suppress(OSError):  # another process was first, or it is another user's
             for path in folder.iterdir():
                 limit = ABANDONED if path.suffix == ".part" else UNUSED
                 if time.time() - path.lstat().st_mtime > limit:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             folder.rmdir()
+
+
+def _folders_of_graphs(root: Path) -> list[Path]:
+    return [path for path in root.glob("*") if re.fullmatch("[0-9a-f]{16}", path.name)]
 
 
 def _serialized(graph: ov.Model) -> list[bytes]:

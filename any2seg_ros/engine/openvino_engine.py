@@ -34,7 +34,14 @@ class OpenVinoEngine(GraphEngine):
     evaluation, are a graph of their own, whose decoder runs on all of them as a batch.
     """
 
-    def __init__(self, source: NetworkSource, device: str, threads: int, precision: str) -> None:
+    def __init__(
+        self,
+        source: NetworkSource,
+        device: str,
+        threads: int,
+        precision: str,
+        cache: GraphCache | None = None,
+    ) -> None:
         super().__init__(source)
         self._core = ov.Core()
         self._device = "CPU" if device == "auto" else device.upper()
@@ -48,7 +55,7 @@ class OpenVinoEngine(GraphEngine):
             self._options["ENABLE_CPU_PINNING"] = False
         else:
             self._check_device(device)
-        self._cache = GraphCache(source)
+        self._cache = cache or GraphCache(source)
         self._encoders: dict[tuple[Modality, int], ov.CompiledModel] = {}
         self._requests: dict[tuple[Modality, int], list[ov.InferRequest]] = {}
         self._decoders: dict[tuple[tuple[int, ...], ...], ov.InferRequest] = {}
