@@ -252,7 +252,9 @@ def test_weights_that_are_not_finite_are_refused(broken, name):
 def test_a_network_that_gives_nan_is_found_before_the_first_frame(segmenter, monkeypatch):
     fresh = Segmenter(segmenter._engine, segmenter.metadata)
     real = segmenter._engine.segment
-    monkeypatch.setattr(segmenter._engine, "segment", lambda *a: (real(*a)[0] * np.nan, real(*a)[1]))
+    monkeypatch.setattr(
+        segmenter._engine, "segment", lambda *a: (real(*a)[0] * np.nan, real(*a)[1])
+    )
     with pytest.raises(NonFiniteOutput, match="precision f32"):
         fresh.prepare()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,13 @@ def compared(size: tuple[int, int], precision: str) -> dict[str, Any]:
         times = in_turn(*calls.values(), rounds=ROUNDS, clock=clock)
         name = "wall" if clock is time.perf_counter else "processor"
         medians, ratios = np.median(times, 0), np.median(times / times[:, :1], 0)
-        figures[f"{name}_ms"] = {k: round(1e3 * float(t), 2) for k, t in zip(calls, medians)}
-        figures[f"{name}_ratio"] = {k: round(float(r), 2) for k, r in zip(calls, ratios)}
+        figures[f"{name}_ms"] = _by_name(calls, 1e3 * medians)
+        figures[f"{name}_ratio"] = _by_name(calls, ratios)
     return figures
+
+
+def _by_name(names: Iterable[str], values: np.ndarray) -> dict[str, float]:
+    return {name: round(float(value), 2) for name, value in zip(names, values, strict=True)}
 
 
 def _segformer(size: tuple[int, int], precision: str) -> Any:

@@ -85,7 +85,6 @@ def child(weights: Path) -> dict[str, Any]:
     with _part("imports", parts):
         import numpy as np
 
-        import any2seg_ros.runtime.pipeline
         from any2seg_ros.engine import EngineConfig, Segmenter
         from any2seg_ros.types import Modality
     with _part("weights", parts):

@@ -11,9 +11,7 @@ from torch import nn
 from any2seg_ros.engine.openvino_import import ov, without_telemetry
 
 
-def convert(
-    module: nn.Module, shapes: Sequence[tuple[int, ...]], chosen: int = 0
-) -> ov.Model:
+def convert(module: nn.Module, shapes: Sequence[tuple[int, ...]], chosen: int = 0) -> ov.Model:
     """The OpenVINO graph of a module with inputs float32 of these shapes, and one bool (1, chosen)
     if that is not 0; weights are in the graph."""
     examples = tuple(torch.rand(shape) for shape in shapes)
@@ -23,4 +21,6 @@ def convert(
         warnings.simplefilter("ignore")
         # The converter would trace as well, and then run everything twice more to check itself.
         traced = torch.jit.trace(module, examples, check_trace=False)
-        return ov.convert_model(traced, example_input=examples, input=[list(e.shape) for e in examples])
+        return ov.convert_model(
+            traced, example_input=examples, input=[list(e.shape) for e in examples]
+        )

@@ -1,4 +1,4 @@
-"""OpenVINO graphs on disk: converting a network takes seconds and torch, reading it back neither."""
+"""OpenVINO graphs on disk: to convert a network takes seconds and torch, to read it neither."""
 
 from __future__ import annotations
 

@@ -43,9 +43,7 @@ class OnnxEngine(GraphEngine):
         self, features: Sequence[Features], choices: Choices, mixing: Mixing
     ) -> tuple[np.ndarray, np.ndarray]:
         make = lambda: DecoderGraph(self._source.network, len(features), choices)  # noqa: E731
-        logits, weights = self._run(
-            make, [*stacked(features), *self._matrices(mixing)], choices
-        )
+        logits, weights = self._run(make, [*stacked(features), *self._matrices(mixing)], choices)
         return logits, weights
 
     def _encode(self, images: np.ndarray, modality: Modality) -> list[np.ndarray]:

@@ -109,7 +109,7 @@ class OpenVinoEngine(GraphEngine):
 
     def _fuse(
         self, features: Sequence[Features], modalities: list[Modality]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[Any, np.ndarray]:
         """`segment` of one subset of several modalities, each in its place among all of them."""
         everyone = tuple(Modality)
         if not self._places:

@@ -1,4 +1,4 @@
-"""OpenVINO without its telemetry: imported as it is, it posts to the internet and writes at home."""
+"""OpenVINO without its telemetry: as it is, importing it posts to the internet."""
 
 from __future__ import annotations
 

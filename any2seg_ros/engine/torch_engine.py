@@ -165,7 +165,9 @@ class Encoders(nn.Module):
         here = torch.cuda.current_stream(parts[0].device)
         each, begun = [], []
         try:
-            for encode, part, stream in zip(self.encoders, parts, cycle(self._streams), strict=False):
+            for encode, part, stream in zip(
+                self.encoders, parts, cycle(self._streams), strict=False
+            ):
                 stream.wait_stream(here)
                 begun.append(stream)
                 with torch.cuda.stream(stream):

@@ -113,7 +113,9 @@ class Evaluator:
     def _new_tally(self) -> Tally:
         return Tally(len(self.segmenter.taxonomy), self.config.modalities)
 
-    def _given(self, maps: Mapping[Modality, Features], subset: Subset) -> Mapping[Modality, Features]:
+    def _given(
+        self, maps: Mapping[Modality, Features], subset: Subset
+    ) -> Mapping[Modality, Features]:
         """What the fusion gets for a subset, by protocol."""
         if self.config.protocol == "drop":
             return {m: maps[m] for m in subset}

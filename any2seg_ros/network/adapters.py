@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from any2seg_ros.network import modality_groups
 from any2seg_ros.types import Modality
+
 COMPANIES = modality_groups.GROUPS
 ALONE, SOME, ALL = range(COMPANIES)
 company, by_company = modality_groups.group, modality_groups.by_group
