@@ -13,7 +13,7 @@ from any2seg_ros.engine.graph_cache import GraphCache
 from any2seg_ros.engine.graph_engine import GraphEngine, Mixing
 from any2seg_ros.engine.openvino_import import ov
 from any2seg_ros.engine.sources import NetworkSource
-from any2seg_ros.network.modality_groups import group
+from any2seg_ros.network.modality_groups import group_of
 from any2seg_ros.types import Modality, Subset
 
 Shape = tuple[int, ...]
@@ -119,7 +119,7 @@ class OpenVinoEngine(GraphEngine):
             for modality, feature in zip(modalities, scale, strict=True):
                 place[modality] = feature
         present = np.array([[m in modalities for m in everyone]])
-        mixing = (group(len(modalities)), *everyone) if self._source.has_adapters else ()
+        mixing = (group_of(len(modalities)), *everyone) if self._source.has_adapters else ()
         logits, weights = self._decoded([*self._places, *self._matrices(mixing)], None, present)
         return logits, weights[:, modalities]
 

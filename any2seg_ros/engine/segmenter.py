@@ -68,7 +68,7 @@ class Segmenter:
 
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
-        """Load the weights; FileNotFoundError or ValueError say what is wrong and the mend."""
+        """Load the weights; FileNotFoundError or ValueError say what is wrong and the fix."""
         path = Path(config.model) if config.model else find(DEFAULT_MODEL)
         source = NetworkSource.of_checkpoint(path)
         metadata = read_header(path).metadata

@@ -1,4 +1,4 @@
-"""Groups by number of modalities: what is fused alone, with some others, or with all."""
+"""Groups of subsets by their number of modalities: one, several, all."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from any2seg_ros.types import Modality
 
 GROUPS = 3
-ONE, SOME, ALL = range(GROUPS)
+ONE, SEVERAL, ALL = range(GROUPS)
+"""Groups of subsets by their number of modalities."""
 
 
-def group(fused: int) -> int:
-    """ONE for one modality that is fused, ALL for all there can be, SOME for what is between."""
-    return ONE if fused == 1 else ALL if fused == len(Modality) else SOME
+def group_of(count: int) -> int:
+    """The group of subsets of `count` modalities: ONE, ALL of the vocabulary, or SEVERAL."""
+    return ONE if count == 1 else ALL if count == len(Modality) else SEVERAL
 
 
 def by_group(counts: Sequence[int]) -> dict[int, list[int]]:
-    """The indices of `counts` of fused modalities by their `group`."""
+    """The indices of `counts` of modalities, by group."""
     groups: dict[int, list[int]] = {}
     for index, count in enumerate(counts):
-        groups.setdefault(group(count), []).append(index)
+        groups.setdefault(group_of(count), []).append(index)
     return groups
