@@ -21,7 +21,7 @@ from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum
 from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
-from any2seg_ros.network.adapters import ALL, ONE, SEVERAL
+from any2seg_ros.network.modality_groups import ALL, ONE, SEVERAL
 from any2seg_ros.training.config import load_config
 from any2seg_ros.training.trainer import Trainer
 from any2seg_ros.types import Modality

@@ -10,8 +10,17 @@ from typing import Annotated
 
 import typer
 
-SECTIONS = ("place", "synchronizer", "network", "simulation", "replay", "soak")
-LONG_SECTIONS = ("replay", "soak")
+SECTIONS = (
+    "place",
+    "synchronizer",
+    "network",
+    "alternative",
+    "startup",
+    "simulation",
+    "replay",
+    "soak",
+)
+LONG_SECTIONS = ("alternative", "startup", "replay", "soak")
 
 
 def bench(

@@ -1,4 +1,4 @@
-"""`any2seg export`: write weights as an OpenVINO or ONNX graph for other programs."""
+"""`any2seg export`: write weights as graphs, for other programs or for the node."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import typer
 
 def export(
     model: Annotated[Path, typer.Argument(help="Weights (.safetensors).")],
-    out: Annotated[Path, typer.Option(help="Output folder.", metavar="DIR")],
-    kind: Annotated[str, typer.Option("--format", help="onnx or openvino.")] = "onnx",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Output folder; graphs go beside MODEL by default.", metavar="DIR"),
+    ] = None,
+    kind: Annotated[str, typer.Option("--format", help="onnx, openvino or graphs.")] = "onnx",
     modalities: Annotated[
         str,
         typer.Option(
@@ -19,14 +22,24 @@ def export(
             metavar="SUBSET",
         ),
     ] = "rgb+depth+lidar+event",
+    width: Annotated[int, typer.Option(min=0, help="graphs: network_width, if set.")] = 0,
+    height: Annotated[int, typer.Option(min=0, help="graphs: network_height, if set.")] = 0,
 ) -> None:
     """Write the whole network for a fixed set of modalities as one graph.
 
     Input: images float32 (M, 3, H, W), one modality image each, in the order that the graph's
     metadata and the .json beside it list as modalities. Outputs: logits
     (K, H/4, W/4) and weights (M,).
+
+    With --format graphs: what the node runs with OpenVINO, for any subset. A node that finds
+    MODEL.graphs beside its weights starts without torch.
     """
-    from any2seg_ros.engine.export import export as write
+    from any2seg_ros.engine import export as exporting
     from any2seg_ros.types import parse_subset
 
-    print(write(model, out, kind, parse_subset(modalities)))
+    if kind == "graphs":
+        print(exporting.export_graphs(model, out or model.parent, (width, height)))
+        return
+    if out is None:
+        raise ValueError(f"--format {kind} needs --out: the folder to write to")
+    print(exporting.export(model, out, kind, parse_subset(modalities)))

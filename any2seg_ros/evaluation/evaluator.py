@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from any2seg_ros.datasets import Sample
-from any2seg_ros.engine import Maps, Segmenter
+from any2seg_ros.engine import Features, Segmenter
 from any2seg_ros.evaluation.corruptions import generator
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
 from any2seg_ros.evaluation.noise import clipped_noise, nm, rmm, torch_generator
@@ -81,7 +81,7 @@ class Evaluator:
         self.stopwatch = Stopwatch()
         self._subsets = all_subsets(config.modalities)
         self._timed_frames = 0
-        self._zero_maps: dict[Modality, Maps] = {}
+        self._zero_maps: dict[Modality, Features] = {}
 
     def add(self, sample: Sample) -> float | None:
         """Score one frame; returns its mIoU (percent) with all modalities, None if left out.
@@ -123,7 +123,9 @@ class Evaluator:
     def _new_tally(self) -> Tally:
         return Tally(len(self.segmenter.taxonomy), self.config.modalities)
 
-    def _given(self, maps: Mapping[Modality, Maps], subset: Subset) -> Mapping[Modality, Maps]:
+    def _given(
+        self, maps: Mapping[Modality, Features], subset: Subset
+    ) -> Mapping[Modality, Features]:
         """The input of the fusion for a subset, by protocol."""
         if self.config.protocol == "drop":
             return {m: maps[m] for m in subset}
@@ -132,13 +134,13 @@ class Evaluator:
 
     def _fuse_all(
         self,
-        given: Mapping[Subset, Mapping[Modality, Maps]],
+        given: Mapping[Subset, Mapping[Modality, Features]],
         size: tuple[int, int],
     ) -> dict[Subset, Segmentation]:
         found = self.segmenter.fuse_all(list(given.values()), size)
         return dict(zip(given, found, strict=True))
 
-    def _zeros(self) -> Mapping[Modality, Maps]:
+    def _zeros(self) -> Mapping[Modality, Features]:
         if not self._zero_maps:
             width, height = self.segmenter.size
             blank = np.zeros((3, height, width), np.float32)
@@ -150,7 +152,7 @@ class Evaluator:
         tally: Tally,
         sample: Sample,
         images: Mapping[Modality, np.ndarray],
-        maps: Mapping[Modality, Maps],
+        maps: Mapping[Modality, Features],
         size: tuple[int, int],
     ) -> None:
         for index, fraction in enumerate(ZEROED_FRACTIONS):

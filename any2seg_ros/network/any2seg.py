@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from any2seg_ros.configuration import check, setting
-from any2seg_ros.network.adapters import Adapters, by_group, group_of, mixed
+from any2seg_ros.network.adapters import Adapters, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.fusion import FUSIONS, modality_weights
 from any2seg_ros.network.mit import MIT_CONFIGS, MiT
+from any2seg_ros.network.modality_groups import by_group, group_of
 from any2seg_ros.types import Modality
 
 ENCODERS = (*MIT_CONFIGS, "efficientnet_lite0")

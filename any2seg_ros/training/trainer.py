@@ -25,8 +25,8 @@ from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
 from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
-from any2seg_ros.network.adapters import GROUPS, ONE, group_of
 from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.network.modality_groups import GROUPS, ONE, group_of
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches, trained_groups
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
