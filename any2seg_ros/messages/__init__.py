@@ -9,18 +9,20 @@ from any2seg_ros.messages.cameras import camera_from_info, info_fields, transfor
 from any2seg_ros.messages.clouds import cloud_fields, decode_cloud, labelled_points, view_cloud
 from any2seg_ros.messages.events import EventDecoder, EventDecoderConfig
 from any2seg_ros.messages.images import (
+    BitDepth,
     confidence_fields,
     decode_compressed,
     decode_depth,
     decode_image,
     decode_labels,
     image_fields,
+    image_size,
     mask_fields,
     unpack_labels,
 )
-from any2seg_ros.messages.sizes import image_size
 
 __all__ = [
+    "BitDepth",
     "EventDecoder",
     "EventDecoderConfig",
     "as_bytes",
