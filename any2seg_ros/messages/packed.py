@@ -105,16 +105,33 @@ def _walk_jpeg(data: memoryview, what: str) -> PackedHeader:
     frame = jpeg_frame(data)
     if frame is None:
         raise _broken(what, "it has no frame header")
-    _, at = frame
+    marker, at = frame
     height, width = struct.unpack_from(">2H", data, at + 3)
     check_area(what, width, height)
     # A block of 64 pixels takes a bit at least, and the first components' blocks are all there.
     if width * height > 512 * len(data):
         raise _broken(what, f"{len(data)} bytes are no {width}x{height} pixels")
-    scans = bytes(data).count(b"\xff\xda", at)
+    scans = _scans(data, marker, at)
     if scans > _SCANS or scans * width * height > _SCANNED:
         raise _broken(what, f"its {scans} scans are too many")
     return PackedHeader("jpeg", width, height)
+
+
+def _scans(data: memoryview, marker: int, at: int) -> int:
+    """Scans of a JPEG, counted only where there may be many: not if the first has it all."""
+    components = data[at + 7]
+    if marker in (0xC0, 0xC1):
+        for _ in range(_SEGMENTS):
+            at += data[at] << 8 | data[at + 1]
+            found = _MARKER.search(data, at, at + _GARBAGE)
+            if found is None:
+                break
+            at = found.end()
+            if data[at - 1] == 0xDA:
+                if data[at + 2] >= components:
+                    return 1
+                break
+    return bytes(data).count(b"\xff\xda", at - 2)
 
 
 def _walk_png(data: memoryview, what: str) -> PackedHeader:

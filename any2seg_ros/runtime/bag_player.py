@@ -92,6 +92,7 @@ class BagPlayer:
         late = self.synchronizer.counters.late
         if late:
             said.append(f"{late} messages came after the frame that they belonged to had left")
+        said += [f"{m.label}: {why}" for m, why in self.preparation.warnings.items()]
         said += [f"{count} messages unusable: {why}" for why, count in self.unusable.items()]
         return list(dict.fromkeys(said))
 

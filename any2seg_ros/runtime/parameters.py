@@ -19,6 +19,7 @@ from any2seg_ros.engine import EngineConfig
 from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.preprocessing.camera_models import field_of_view, transform
+from any2seg_ros.preprocessing.intensity import IntensityConfig
 from any2seg_ros.runtime.pipeline import PipelineConfig
 from any2seg_ros.runtime.rendering import Look
 from any2seg_ros.runtime.synchronizer import SynchronizerConfig, Timing
@@ -72,6 +73,25 @@ class SensorParameters:
     )
     health: HealthConfig = HealthConfig()
     """Its limits are parameters of the sensor's."""
+    rectified: str = setting(
+        "auto",
+        "whether images are rectified, so that their geometry is P of camera_info without D: yes, "
+        "no, or auto (by the topic's name, such as image_rect)",
+        only=_PICTURES,
+    )
+    intensity_field: str = setting(
+        IntensityConfig.field,
+        "field of the cloud that is its intensity, or auto: a calibrated reflectivity before "
+        "intensity",
+        only=(_LIDAR,),
+    )
+    intensity_scale: float = setting(
+        IntensityConfig.scale,
+        "factor that brings the intensity to 0..1; 0 finds it, from many clouds",
+        0.0,
+        1e6,
+        only=(_LIDAR,),
+    )
 
 
 def _sensors() -> Mapping[Modality, SensorParameters]:
@@ -229,7 +249,9 @@ class NodeParameters:
         health = {modality: sensor.health for modality, sensor in self.sensors.items()}
         offsets = {m: s.offset for m, s in self.sensors.items() if s.offset}
         size = (self.width, self.height) if self.width and self.height else None
-        return PipelineConfig(health, offsets, size)
+        lidar = self.sensors[_LIDAR]
+        intensity = IntensityConfig(lidar.intensity_field, lidar.intensity_scale)
+        return PipelineConfig(health, offsets, size, intensity)
 
     def reference_camera(self) -> Camera | None:
         """The reference camera, if parameters give it."""
@@ -282,6 +304,7 @@ class NodeParameters:
             name = modality.label
             _one_of(f"{name}.transport", sensor.transport, _TRANSPORTS[modality])
             _one_of(f"{name}.type", sensor.type, EVENT_TYPES)
+            _one_of(f"{name}.rectified", sensor.rectified, ("auto", "yes", "no"))
             self.pose(modality)
         for entry in entries():
             low, high = entry.low, entry.high

@@ -18,6 +18,7 @@ import numpy as np
 from any2seg_ros import messages
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.preprocessing import Health, HealthConfig, PreprocessingConfig, Preprocessor
+from any2seg_ros.preprocessing.intensity import IntensityConfig, IntensityScale
 from any2seg_ros.preprocessing.rgb import check_size
 from any2seg_ros.runtime.event_stream import EventStream, Packet
 from any2seg_ros.types import (
@@ -58,6 +59,8 @@ class PipelineConfig:
     """Added to a sensor's stamps, as the synchronizer does."""
     output_size: tuple[int, int] | None = None
     """(width, height) of the masks; None for the reference camera's."""
+    intensity: IntensityConfig = IntensityConfig()
+    """Which field of a cloud is its intensity, and its scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +118,14 @@ class Preparation:
         self._anew = False
         self._stream = EventStream()
         self._placer: Preprocessor | None = None
+        self._intensity = IntensityScale(config.intensity)
+        self._bits = {modality: messages.BitDepth() for modality in Modality}
+
+    @property
+    def warnings(self) -> dict[Modality, str]:
+        """What is wrong with a sensor that is used nevertheless, in words for people."""
+        said = self._intensity.warning
+        return {Modality.LIDAR: said} if said else {}
 
     def _new_health(self) -> dict[Modality, Health]:
         configs = self.config.health
@@ -122,6 +133,8 @@ class Preparation:
 
     def configure(self, config: PipelineConfig) -> None:
         """Other checks from now on; what was usual is learned again."""
+        if config.intensity != self.config.intensity:
+            self._intensity = IntensityScale(config.intensity)
         self.config = config
         self._health = self._new_health()
 
@@ -247,9 +260,9 @@ class Preparation:
             if size is not None:
                 check_size(*size, camera)
         if modality == Modality.RGB:
-            data: Any = messages.decode_image(body)
+            data: Any = messages.decode_image(body, self._bits[modality])
         elif modality == Modality.LIDAR:
-            data = messages.decode_cloud(body)
+            data = messages.decode_cloud(body, self._intensity)
         elif isinstance(body, Packet):
             # Events are cut at the frame's stamp, in the time of their own sensor.
             stamp = min(frame.stamp - self._offset(modality), newest.stamp)
@@ -257,7 +270,7 @@ class Preparation:
             packets = [one.body for one in _all(frame.measurements[modality])]
             data = self._stream.events(packets, stamp - window, stamp)
         elif modality == Modality.EVENT:
-            data = _picture(body)
+            data = _picture(body, self._bits[modality])
         else:
             data = messages.decode_depth(body)
         pose = self.poses.get(modality, IDENTITY)
@@ -326,9 +339,9 @@ def _last(entry: Any) -> Received:
     return _all(entry)[-1]
 
 
-def _picture(msg: Any) -> np.ndarray:
+def _picture(msg: Any, bits: messages.BitDepth) -> np.ndarray:
     """A ready event image as uint8 (h, w, 3); grey becomes three equal channels."""
-    pixels = messages.decode_image(msg)
+    pixels = messages.decode_image(msg, bits)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     return pixels
