@@ -5,7 +5,13 @@ memoryview or ndarray. Whatever cannot be used raises `InvalidMeasurement` with 
 """
 
 from any2seg_ros.messages.buffers import as_bytes, from_array, stamp_ns
-from any2seg_ros.messages.cameras import camera_from_info, info_fields, transform_matrix
+from any2seg_ros.messages.cameras import (
+    camera_from_info,
+    info_fields,
+    is_rectified,
+    rectifying_rotation,
+    transform_matrix,
+)
 from any2seg_ros.messages.clouds import cloud_fields, decode_cloud, labelled_points, view_cloud
 from any2seg_ros.messages.events import EventDecoder, EventDecoderConfig
 from any2seg_ros.messages.images import (
@@ -38,8 +44,10 @@ __all__ = [
     "image_fields",
     "image_size",
     "info_fields",
+    "is_rectified",
     "labelled_points",
     "mask_fields",
+    "rectifying_rotation",
     "stamp_ns",
     "transform_matrix",
     "unpack_labels",
