@@ -44,6 +44,7 @@ def camera_from_info(msg: Any, rectified: bool = False) -> Camera:
     region of interest and binning are applied. InvalidMeasurement
     without calibration, for unknown models and for regions that end outside their sensor.
     """
+    coefficients: tuple[float, ...]
     if rectified:
         k, model, coefficients = _rectified_matrix(msg), "plumb_bob", ()
     else:
@@ -127,8 +128,8 @@ def _region(msg: Any) -> tuple[int, int, int, int]:
     x, y, wide, high = (int(v) for v in (roi.x_offset, roi.y_offset, roi.width, roi.height))
     if (width and x + wide > width) or (height and y + high > height):
         raise InvalidMeasurement(
-            f"camera_info has a region of {wide}x{high} at {x}, {y} that ends outside its sensor of "
-            f"{width}x{height}: width, height and K must be those of the whole sensor (REP 104)"
+            f"camera_info has a region of {wide}x{high} at {x}, {y} that ends outside its sensor "
+            f"of {width}x{height}: width, height and K must be those of the whole sensor (REP 104)"
         )
     return x, y, wide, high
 
