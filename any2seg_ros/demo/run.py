@@ -111,7 +111,7 @@ def images(
 def picture_topics(bag: Path) -> tuple[str, str]:
     """The topics of the camera and of the labels; ValueError for a bag that lacks one."""
     with BagReader(bag) as reader:
-        layout = find_layout(reader.topics)
+        layout = find_layout(reader.topics, counts=reader.counts)
     if layout.label is None or Modality.RGB not in layout.sensors:
         raise ValueError(f"{bag} has no label topic or no camera: the demo needs both")
     return layout.sensors[Modality.RGB], layout.label

@@ -142,7 +142,8 @@ class BagPlayer:
 
     def _prepare(self, topics: Mapping[str, str] | None, parameters: NodeParameters) -> None:
         with BagReader(self.path) as bag:
-            self.layout = find_layout(bag.topics, topics)
+            self.layout = find_layout(bag.topics, topics, bag.counts)
+            self._notes += self.layout.notes
             self._notes += [
                 f"no topic of {m.label} in the bag"
                 for m in Modality
@@ -156,6 +157,7 @@ class BagPlayer:
                 poses,
                 parameters.reference_camera(),
                 parameters.reference_frame,
+                {m: sensor.rectified for m, sensor in parameters.sensors.items()},
             )
             for modality in Modality:
                 if parameters.sensors[modality].registered:
