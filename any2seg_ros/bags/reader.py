@@ -24,6 +24,7 @@ from any2seg_ros.bags.salvage import SalvagedFile, is_whole
 from any2seg_ros.bags.sqlite import SalvagedDatabase
 from any2seg_ros.bags.typestore import typestore
 from any2seg_ros.bags.unpacking import ZSTD, bound_rosbags, unpack
+from any2seg_ros.messages import with_header
 
 bound_rosbags()
 
@@ -160,7 +161,7 @@ class BagReader:
                 damaged += 1
                 why = why or self._why(kind, error)
                 continue
-            yield Recorded(topic, kind, log_time, message)
+            yield Recorded(topic, kind, log_time, with_header(message))
         if damaged:
             self._note(f"{damaged} messages could not be deserialised and were left out{why}")
 

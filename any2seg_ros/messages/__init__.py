@@ -26,6 +26,7 @@ from any2seg_ros.messages.images import (
     mask_fields,
     unpack_labels,
 )
+from any2seg_ros.messages.video import is_video, with_header
 
 __all__ = [
     "BitDepth",
@@ -45,6 +46,7 @@ __all__ = [
     "image_size",
     "info_fields",
     "is_rectified",
+    "is_video",
     "labelled_points",
     "mask_fields",
     "rectifying_rotation",
@@ -52,4 +54,5 @@ __all__ = [
     "transform_matrix",
     "unpack_labels",
     "view_cloud",
+    "with_header",
 ]

@@ -20,6 +20,7 @@ from any2seg_ros.messages.mosaics import (
 from any2seg_ros.messages.packed import check_packed, jpeg_size, packed_size
 from any2seg_ros.messages.rvl import rvl_size, unpack_rvl
 from any2seg_ros.messages.sizes import check_area
+from any2seg_ros.messages.video import is_video
 from any2seg_ros.types import InvalidMeasurement
 
 _VIEWS: dict[str, tuple[type[np.generic], int]] = {
@@ -79,12 +80,14 @@ class BitDepth:
 def image_size(msg: Any) -> tuple[int, int] | None:
     """(width, height) that an Image, CompressedImage, EventPacket or EventArray says it has.
 
-    None for a packed image that is none of JPEG, PNG and RVL: it is known when it is unpacked.
+    None for a packed image that is none of JPEG, PNG and RVL, and for video without a size: it is
+    known when it is unpacked.
     """
+    if is_video(msg):
+        width, height = int(getattr(msg, "width", 0)), int(getattr(msg, "height", 0))
+        return (width, height) if width and height else None
     if not hasattr(msg, "width"):
-        if _is_rvl(msg):
-            return rvl_size(packed_image(msg))
-        return packed_size(packed_image(msg))
+        return rvl_size(packed_image(msg)) if _is_rvl(msg) else packed_size(packed_image(msg))
     if hasattr(msg, "step") and is_yuv(_encoding(msg)):
         return yuv_size(msg)
     return int(msg.width), int(msg.height)

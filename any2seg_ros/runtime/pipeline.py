@@ -21,6 +21,7 @@ from any2seg_ros.preprocessing import Health, HealthConfig, PreprocessingConfig,
 from any2seg_ros.preprocessing.intensity import IntensityConfig, IntensityScale
 from any2seg_ros.preprocessing.rgb import check_size
 from any2seg_ros.runtime.event_stream import EventStream, Packet
+from any2seg_ros.runtime.video_stream import VideoPacket, VideoStream
 from any2seg_ros.types import (
     IDENTITY,
     Availability,
@@ -117,6 +118,7 @@ class Preparation:
         self._health = self._new_health()
         self._anew = False
         self._stream = EventStream()
+        self._video = VideoStream()
         self._placer: Preprocessor | None = None
         self._intensity = IntensityScale(config.intensity)
         self._bits = {modality: messages.BitDepth() for modality in Modality}
@@ -141,6 +143,7 @@ class Preparation:
     def reset(self) -> None:
         """Forget the past, as after a jump of time; what is being prepared still has the old."""
         self._stream.reset()
+        self._video.reset()
         self._anew = True
 
     def admit(self, modality: Modality, msg: Any, arrival: int, now: int | None = None) -> Received:
@@ -149,6 +152,7 @@ class Preparation:
         arrival: ns of a steady clock. now: ns of the clock that made the stamps; None leaves out
         its check. InvalidMeasurement for a stamp of zero or from the future.
         """
+        msg = messages.with_header(msg)
         try:
             stamp = messages.stamp_ns(msg.header.stamp)
             if stamp <= 0:
@@ -161,7 +165,11 @@ class Preparation:
         if size is not None:
             self.sizes[modality] = size
         packet = modality == Modality.EVENT and not is_picture(msg)
-        body = self._stream.add(msg) if packet else msg
+        body: Any = msg
+        if packet:
+            body = self._stream.add(msg)
+        elif messages.is_video(msg):
+            body = self._video.add(msg)
         return Received(stamp, arrival, msg.header, body, now)
 
     def _check_future(self, modality: Modality, stamp: int, now: int | None) -> None:
@@ -254,13 +262,15 @@ class Preparation:
         camera = self.cameras.get(modality)
         if camera is None and modality == Modality.RGB:
             camera = self.reference
-        if modality != Modality.LIDAR and not isinstance(body, Packet):
+        if modality != Modality.LIDAR and not isinstance(body, (Packet, VideoPacket)):
             # Before it is decoded: what is packed may unpack to anything.
             size = messages.image_size(body)
             if size is not None:
                 check_size(*size, camera)
-        if modality == Modality.RGB:
-            data: Any = messages.decode_image(body, self._bits[modality])
+        if isinstance(body, VideoPacket):
+            data: Any = self._video.picture(body)
+        elif modality == Modality.RGB:
+            data = messages.decode_image(body, self._bits[modality])
         elif modality == Modality.LIDAR:
             data = messages.decode_cloud(body, self._intensity)
         elif isinstance(body, Packet):
