@@ -377,7 +377,7 @@ def test_a_rectified_image_is_seen_through_p_and_that_is_said(image):
     assert found.reference == Camera(640, 480, 410.0, 420.0, 330.0, 236.0)
     assert found.cameras[Modality.RGB] == found.reference
     assert any(
-        f"{image} is rectified: its geometry is P of /cam/camera_info" in n for n in found.notes
+        f"{image} is rectified: its geometry is P of its camera_info" in n for n in found.notes
     )
     raw = calibration(STATIC, image=image, rectified={Modality.RGB: "no"})
     assert raw.reference.fx == 500.0 and raw.notes == []

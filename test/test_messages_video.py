@@ -60,8 +60,9 @@ def ffmpeg(data, encoding="libx264", width=192, height=144):
     )
 
 
-def foxglove(data, name="h264"):
-    return SimpleNamespace(timestamp=1, frame_id="cam", data=data, format=name)
+def foxglove(data, name="h264", index=0):
+    stamp = SimpleNamespace(sec=100 + index // 30, nanosec=index % 30 * 33_000_000)
+    return SimpleNamespace(timestamp=stamp, frame_id="cam", data=data, format=name)
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
@@ -70,12 +71,12 @@ def stream(request):
 
 
 def seen(name, packets, decoder=None):
-    """By the packet's index: how far its picture is from the scene; the reason where it has none."""
+    """By packet: how far its picture is from the scene, or the reason why it has none."""
     decoder = decoder or VideoDecoder()
     found = {}
     for index, data in packets:
         try:
-            pixels = picture(decoder.decode(foxglove(data, name)))
+            pixels = picture(decoder.decode(foxglove(data, name, index)))
             found[index] = np.abs(pixels.astype(int) - scene(index)).mean()
         except InvalidMeasurement as reason:
             found[index] = str(reason)
@@ -172,7 +173,7 @@ def test_messages_of_video_are_known_and_have_a_header_and_a_size():
     assert not is_video(SimpleNamespace(header=1, format="jpeg", data=b""))
     assert not is_video(SimpleNamespace(header=1, encoding="evt3", events=b"", time_base=0))
     header = with_header(foxglove(b"")).header
-    assert (header.stamp, header.frame_id) == (1, "cam")
+    assert (header.stamp.sec, header.frame_id) == (100, "cam")
     assert image_size(ffmpeg(b"")) == (192, 144)
     assert image_size(foxglove(b"")) is None and image_size(ffmpeg(b"", "x", 0, 0)) is None
 

@@ -149,7 +149,7 @@ def test_a_sensor_whose_package_is_missing_is_not_let_in() -> None:
     change = SimpleNamespace(name="event.enabled", value=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "prophesee_event_msgs.msg", None)
-        answer = declaration.judge([change])
+        answer = declaration.check([change])
     assert not answer.successful and "prophesee_event_msgs is not installed" in answer.reason
 
 
@@ -187,7 +187,7 @@ def test_every_parameter_arrives_where_it_is_used(entry):
 def _used(parameters):
     return (
         parameters.engine_config(),
-        parameters.look(),
+        parameters.output_config(),
         parameters.pipeline_config(),
         parameters.synchronizer_config(0.05, False),
     )

@@ -151,7 +151,7 @@ def test_without_any_sensor_there_is_no_mask_but_a_status(segmenter, drive, tmp_
     assert len(messages["status"]) >= 2
     rows = [row for s in messages["status"] for row in s.modalities]
     assert all(row.weight == 0 for row in rows)
-    assert {row.reason for row in rows} == {"nothing heard yet"}
+    assert {row.reason for row in rows} == {"no message yet"}
     assert any("no frame at all" in note for note in report["notes"])
 
 

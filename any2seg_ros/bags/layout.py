@@ -16,6 +16,7 @@ from any2seg_ros.messages import (
     rectifying_rotation,
     transform_matrix,
 )
+from any2seg_ros.messages.cameras import rectified_note
 from any2seg_ros.messages.kinds import CAMERA_INFO
 from any2seg_ros.types import Camera, InvalidMeasurement, Modality
 
@@ -129,10 +130,7 @@ def read_calibration(
             result.cameras[modality] = camera
         if camera and flat:
             turns[modality] = rectifying_rotation(infos[topic])
-            result.notes.append(
-                f"{layout.sensors[modality]} is rectified: its geometry is P of {topic}, without "
-                f"distortion ({modality.label}.rectified: {setting})"
-            )
+            result.notes.append(rectified_note(layout.sensors[modality], modality.label, setting))
     _choose_reference(bag, layout, infos, result)
     frames = {
         next(m for m, t in layout.sensors.items() if t == topic): _frame(message)

@@ -22,6 +22,7 @@ from rosbags.typesys import get_types_from_idl, get_types_from_msg
 from any2seg_ros.bags.parts import Parts, ready
 from any2seg_ros.bags.salvage import SalvagedFile, is_whole
 from any2seg_ros.bags.sqlite import SalvagedDatabase
+from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp
 from any2seg_ros.bags.typestore import typestore
 from any2seg_ros.bags.unpacking import ZSTD, bound_rosbags, unpack
 from any2seg_ros.messages import with_header
@@ -154,8 +155,7 @@ class BagReader:
         why = ""
         for topic, kind, log_time, data in self._raw(topics):
             try:
-                if data[:4] == ZSTD:  # the recorder packed messages one by one
-                    data = unpack("zstd", data)
+                data = _plain(data)
                 message = self._typestore.deserialize_cdr(data, kind)
             except Exception as error:  # rosbags raises whatever the bytes made it trip over
                 damaged += 1
@@ -169,6 +169,16 @@ class BagReader:
         if kind not in self._known:
             return f": the type {kind} is not known, and the bag does not define it"
         return f": {error}" if "zstd" in str(error) else ""
+
+    def header_stamps(self, topics: Collection[str]) -> Iterator[tuple[int, int]]:
+        """(log time, header.stamp) in ns of messages that begin with a Header; none is decoded."""
+        for _, _, log_time, data in self._raw(topics):
+            try:
+                data = _plain(data)
+            except ValueError:
+                continue
+            if len(data) >= STAMP_OFFSET + 8:
+                yield log_time, header_stamp(data)
 
     def _raw(self, topics: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
         for part in self._parts:
@@ -245,6 +255,11 @@ class BagReader:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _plain(data: bytes) -> bytes:
+    """A serialised message, of recorders that pack messages one by one too; ValueError."""
+    return unpack("zstd", data) if data[:4] == ZSTD else data
 
 
 def _line(error: Exception) -> str:

@@ -79,6 +79,14 @@ def _binned(centre: float, factor: int) -> float:
     return centre if factor == 1 else (centre + 0.5) / factor - 0.5
 
 
+def rectified_note(topic: str, sensor: str, setting: str) -> str:
+    """What the log says of rectified images."""
+    return (
+        f"{topic} is rectified: its geometry is P of its camera_info, without distortion "
+        f"({sensor}.rectified: {setting})"
+    )
+
+
 def rectifying_rotation(msg: Any) -> np.ndarray:
     """float64 (4, 4), from the frame of a CameraInfo's camera to that of its rectified image.
 
@@ -94,10 +102,8 @@ def rectifying_rotation(msg: Any) -> np.ndarray:
 
 
 def _array(msg: Any, name: str) -> np.ndarray:
-    """A field of CameraInfo by its name in ROS 2 or 1, float64 (n,); empty where it is missing."""
-    found = getattr(msg, name, None)
-    if found is None:
-        found = getattr(msg, name.upper(), ())
+    """A field of CameraInfo by its name in ROS 2 or 1, float64 (n,)."""
+    found = getattr(msg, name) if hasattr(msg, name) else getattr(msg, name.upper())
     return np.asarray(found, np.float64).reshape(-1)
 
 

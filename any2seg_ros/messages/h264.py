@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 _START = re.compile(rb"\x00\x00\x01")
 _SLICE, _KEY, _SPS, _PPS = 1, 5, 7, 8
@@ -20,7 +21,7 @@ _HEAD = 64
 def units(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Type, whether others refer to it (0 to 3), and the bytes of each unit of Annex B data."""
     starts = [found.end() for found in _START.finditer(data)]
-    for begin, end in zip(starts, [*starts[1:], len(data) + 3], strict=True):
+    for begin, end in pairwise([*starts, len(data) + 3]):
         if begin < len(data):
             head = data[begin]
             yield head & 31, head >> 5 & 3, data[begin + 1 : end - 3]

@@ -7,18 +7,21 @@ is seen until the next key frame; what decoders make up in its place is no measu
 
 from __future__ import annotations
 
+from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from any2seg_ros.messages.buffers import as_bytes
+from any2seg_ros.messages.buffers import as_bytes, stamp_ns
 from any2seg_ros.messages.h264 import PictureNumbers
 from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.types import InvalidMeasurement
 
 _CODECS = {"h264": "h264", "h265": "hevc", "hevc": "hevc", "x264": "h264", "x265": "hevc"}
 READ = "h264 and h265"
+_LATE = 5
+"""Usual intervals between packets after which a key frame is waited for."""
 WAITING = "video waits for a key frame: frames before it were lost"
 
 
@@ -32,7 +35,9 @@ def with_header(msg: Any) -> Any:
     if hasattr(msg, "header") or not hasattr(msg, "timestamp"):
         return msg
     header = SimpleNamespace(stamp=msg.timestamp, frame_id=msg.frame_id)
-    fields = {name: getattr(msg, name) for name in ("data", "format", "timestamp") if hasattr(msg, name)}
+    fields = {
+        name: getattr(msg, name) for name in ("data", "format", "timestamp") if hasattr(msg, name)
+    }
     return SimpleNamespace(header=header, **fields)
 
 
@@ -48,6 +53,8 @@ class VideoDecoder:
         self._context: Any = None
         self._numbers = PictureNumbers()
         self._count = 0
+        self._last = 0
+        self._intervals: deque[int] = deque(maxlen=15)
 
     def decode(self, msg: Any) -> Any:
         """The frame of a packet, for `picture`.
@@ -65,10 +72,21 @@ class VideoDecoder:
         if codec != self._codec:
             self.reset()
             self._codec, self._context = codec, _open(codec)
-        if codec == "h264" and self._numbers.lost(data):
+        late = self._is_late(msg)
+        if (codec == "h264" and self._numbers.lost(data)) or late:
             self._context = _open(codec)
             data = self._numbers.parameters + data
         return self._frame(data)
+
+    def _is_late(self, msg: Any) -> bool:
+        """Whether many packets must be missing: numbers that begin anew may fit by chance."""
+        stamp = _stamp(msg)
+        interval = stamp - self._last if self._last and stamp else 0
+        self._last = stamp
+        known = sorted(self._intervals)
+        if interval > 0:
+            self._intervals.append(interval)
+        return len(known) > 1 and not 0 <= interval <= _LATE * known[len(known) // 2]
 
     def _frame(self, data: bytes) -> Any:
         import av
@@ -89,6 +107,11 @@ class VideoDecoder:
                 "video has its pictures out of order (B-frames): set the encoder to zero latency"
             )
         return frames[-1]
+
+
+def _stamp(msg: Any) -> int:
+    header = getattr(with_header(msg), "header", None)
+    return stamp_ns(header.stamp) if header is not None else 0
 
 
 def picture(frame: Any) -> np.ndarray:

@@ -28,7 +28,7 @@ class Monitor:
         self._marks: deque[tuple[int, int]] = deque()
         self._logged = -_LOG_EVERY
 
-    def hear(self, now: int) -> None:
+    def on_message(self, now: int) -> None:
         """A message has arrived."""
         self.count += 1
         self.arrival = now

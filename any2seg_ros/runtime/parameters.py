@@ -21,7 +21,7 @@ from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.preprocessing.camera_models import field_of_view, transform
 from any2seg_ros.preprocessing.intensity import IntensityConfig
 from any2seg_ros.runtime.pipeline import PipelineConfig
-from any2seg_ros.runtime.rendering import Look
+from any2seg_ros.runtime.rendering import OutputConfig
 from any2seg_ros.runtime.synchronizer import SynchronizerConfig, Timing
 from any2seg_ros.types import IDENTITY, Camera, InvalidMeasurement, Modality
 
@@ -164,7 +164,7 @@ class NodeParameters:
     width: int = setting(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
     height: int = setting(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
     header_frame: str = setting(
-        Look.header_frame,
+        OutputConfig.header_frame,
         "whose frame_id masks have: that of the anchor (its header, unchanged) or of the reference "
         "camera, whose pixels they are",
         live=True,
@@ -213,9 +213,9 @@ class NodeParameters:
             self.network_height,
         )
 
-    def look(self) -> Look:
+    def output_config(self) -> OutputConfig:
         """How outputs are made."""
-        return Look(
+        return OutputConfig(
             self.confidence_encoding,
             self.minimum_confidence,
             self.overlay_opacity,

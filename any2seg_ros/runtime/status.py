@@ -21,7 +21,7 @@ FRESH = 1_000_000_000
 
 
 @dataclass
-class Totals:
+class FrameCounters:
     """Counted since activation; `waiting` are frames that wait for the network now.
 
     Each of `frames_in` ends as published, unusable, failed, reset or busy, or is under way.
@@ -51,7 +51,7 @@ class Latencies:
 
 
 @dataclass
-class Report:
+class NodeState:
     """The state that statuses and diagnostics are made from."""
 
     monitors: Mapping[Modality, Monitor] = field(
@@ -64,9 +64,9 @@ class Report:
     """s between frames, as far as it is known: their period, or longer with a maximum rate."""
     offset_s: Mapping[Modality, float] = field(default_factory=dict)
     """Added to a sensor's stamps."""
-    judged: Mapping[Modality, tuple[Availability, str]] = field(default_factory=dict)
+    last_frame: Mapping[Modality, tuple[Availability, str]] = field(default_factory=dict)
     """What the last frame had of each modality, and why not more."""
-    judged_at: int = 0
+    frame_at: int = 0
     """When that was, ns of the steady clock."""
     gap: float = 0.0
     """s between the last two frames, at most 1."""
@@ -80,7 +80,7 @@ class Report:
     """What `changes` told last."""
     reset_at: int = 0
     """When time jumped last, ns of the steady clock."""
-    totals: Totals = field(default_factory=Totals)
+    counters: FrameCounters = field(default_factory=FrameCounters)
     latencies: Latencies = field(default_factory=Latencies)
     engine: str = ""
     mean_confidence: float = math.nan
@@ -89,9 +89,9 @@ class Report:
     def begin(self, parameters: NodeParameters, now: int = 0) -> None:
         """Count anew, as parameters say; nothing has been heard yet. now: ns, steady clock."""
         self.began, self.told_lost = now, {}
-        self.totals, self.latencies = Totals(), Latencies()
+        self.counters, self.latencies = FrameCounters(), Latencies()
         self.mean_confidence = math.nan
-        self.published_at = self.judged_at = 0
+        self.published_at = self.frame_at = 0
         self.failure, self.working_since, self.reset_at = "", 0, 0
         self.silent_after = parameters.silent_after
         self.interval = parameters.interval
@@ -100,12 +100,12 @@ class Report:
             monitor.reset()
             self.enabled[modality] = parameters.sensors[modality].enabled
 
-    def judge(self, result: Result, now: int) -> None:
+    def on_result(self, result: Result, now: int) -> None:
         """Note what a frame had of each modality; now: ns of the steady clock."""
         frame, weights = result.frame, _weights(result)
-        self.gap = min(1.0, (now - self.judged_at) * 1e-9)
-        self.judged = {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}
-        self.judged_at, self.failure = now, ""
+        self.gap = min(1.0, (now - self.frame_at) * 1e-9)
+        self.last_frame = {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}
+        self.frame_at, self.failure = now, ""
         for modality, monitor in self.monitors.items():
             monitor.weight = float(weights.get(modality, 0.0))
             if modality in weights:
@@ -115,10 +115,10 @@ class Report:
         """Note that a frame has had its outputs, if it gave any; now: ns of the steady clock."""
         segmentation = result.segmentation
         if segmentation is None:
-            self.totals.unusable += 1
+            self.counters.unusable += 1
             return
-        self.totals.published += 1
-        self.totals.incomplete += any(
+        self.counters.published += 1
+        self.counters.incomplete += any(
             self.enabled[m] and m not in segmentation.weights for m in Modality
         )
         self.mean_confidence = float(segmentation.confidence.mean())
@@ -165,62 +165,62 @@ class Report:
                 monitor.weight = 0.0
 
 
-def status_of(make: Make, report: Report, result: Result, header: Any) -> Any:
+def status_of(make: Make, state: NodeState, result: Result, header: Any) -> Any:
     """The SegmentationStatus that belongs to the Result that was counted last.
 
     `header` is that of the mask.
     """
     weights = _weights(result)
     rows = []
-    for modality, monitor in report.monitors.items():
+    for modality, monitor in state.monitors.items():
         received = result.received.get(modality)
         stamp = received.stamp if received is not None else monitor.stamp
         measured = result.frame.measurements.get(modality)
         at = measured.stamp if measured is not None else stamp
-        at += round(report.offset_s.get(modality, 0.0) * 1e9)
+        at += round(state.offset_s.get(modality, 0.0) * 1e9)
         age = (result.frame.stamp - at) * 1e-9 if stamp else math.nan
-        judged = result.frame.availability[modality], result.frame.reasons.get(modality, "")
+        last_frame = result.frame.availability[modality], result.frame.reasons.get(modality, "")
         weight = weights.get(modality, 0.0)
-        rows.append(_row(make, modality, judged, stamp, age, monitor.rate, weight))
-    confidence = report.mean_confidence if result.segmentation is not None else math.nan
-    return _status(make, report, header, rows, confidence)
+        rows.append(_row(make, modality, last_frame, stamp, age, monitor.rate, weight))
+    confidence = state.mean_confidence if result.segmentation is not None else math.nan
+    return _status(make, state, header, rows, confidence)
 
 
-def idle_status(make: Make, report: Report, header: Any, now: int) -> Any:
+def idle_status(make: Make, state: NodeState, header: Any, now: int) -> Any:
     """The SegmentationStatus between frames: who is silent, and why others are not used.
 
     While the next frame may still be on its way, sensors that are heard are what they were.
     now: ns of the steady clock.
     """
     rows = []
-    for modality, monitor in report.monitors.items():
-        judged = idle_availability(report, modality, now)
+    for modality, monitor in state.monitors.items():
+        last_frame = idle_availability(state, modality, now)
         age = monitor.age(now) if monitor.stamp else math.nan
-        weight = monitor.weight if judged[0].usable else 0.0
-        rows.append(_row(make, modality, judged, monitor.stamp, age, monitor.rate, weight))
-    return _status(make, report, header, rows, math.nan)
+        weight = monitor.weight if last_frame[0].usable else 0.0
+        rows.append(_row(make, modality, last_frame, monitor.stamp, age, monitor.rate, weight))
+    return _status(make, state, header, rows, math.nan)
 
 
-def idle_availability(report: Report, modality: Modality, now: int) -> tuple[Availability, str]:
+def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[Availability, str]:
     """What can be said of a sensor while there is no frame."""
-    monitor = report.monitors[modality]
-    if not report.enabled[modality]:
-        return Availability.DISABLED, "taken out by configuration"
+    monitor = state.monitors[modality]
+    if not state.enabled[modality]:
+        return Availability.DISABLED, "disabled by parameter"
     if not monitor.count:
-        return Availability.MISSING, "nothing heard yet"
-    if monitor.age(now) > report.silent_after:
+        return Availability.MISSING, "no message yet"
+    if monitor.age(now) > state.silent_after:
         return Availability.MISSING, "silent"
-    due = 1.5 * max(report.interval, report.gap)
-    if modality in report.judged and now - report.judged_at < due * 1e9:
-        return report.judged[modality]
+    due = 1.5 * max(state.interval, state.gap)
+    if modality in state.last_frame and now - state.frame_at < due * 1e9:
+        return state.last_frame[modality]
     if monitor.reason and now - monitor.reason_at < FRESH:
         return Availability.INVALID, monitor.reason
-    busy = report.working(now)
+    busy = state.working(now)
     if busy > FRESH * 1e-9:
-        return Availability.MISSING, f"heard, but the network is busy for {busy:.0f} s"
-    if report.failure:
-        return Availability.INVALID, f"heard, but its frame has failed: {report.failure}"
-    return Availability.MISSING, "heard, waiting for its frame"
+        return Availability.MISSING, f"received, but inference has been busy for {busy:.0f} s"
+    if state.failure:
+        return Availability.INVALID, f"received, but its frame failed: {state.failure}"
+    return Availability.MISSING, "received, waiting for its frame"
 
 
 def _weights(result: Result) -> Mapping[Modality, float]:
@@ -230,13 +230,13 @@ def _weights(result: Result) -> Mapping[Modality, float]:
 def _row(
     make: Make,
     modality: Modality,
-    judged: tuple[Availability, str],
+    last_frame: tuple[Availability, str],
     stamp: int,
     age: float,
     rate: float,
     weight: float,
 ) -> Any:
-    availability, reason = judged
+    availability, reason = last_frame
     return make(
         MODALITY_STATUS,
         modality=modality.label,
@@ -249,8 +249,8 @@ def _row(
     )
 
 
-def _status(make: Make, report: Report, header: Any, rows: list[Any], confidence: float) -> Any:
-    totals, latencies = report.totals, report.latencies
+def _status(make: Make, state: NodeState, header: Any, rows: list[Any], confidence: float) -> Any:
+    counters, latencies = state.counters, state.latencies
     return make(
         STATUS,
         header=header,
@@ -261,13 +261,13 @@ def _status(make: Make, report: Report, header: Any, rows: list[Any], confidence
         latency_infer=float(latencies.infer),
         latency_publish=float(latencies.publish),
         latency_total=float(latencies.total),
-        frames_in=int(totals.frames_in),
-        frames_published=int(totals.published),
-        frames_unusable=int(totals.unusable),
-        frames_failed=int(totals.failed),
-        frames_reset=int(totals.reset),
-        dropped_busy=int(totals.busy),
-        frames_incomplete=int(totals.incomplete),
-        dropped_late=int(totals.late),
-        resets=int(totals.resets),
+        frames_in=int(counters.frames_in),
+        frames_published=int(counters.published),
+        frames_unusable=int(counters.unusable),
+        frames_failed=int(counters.failed),
+        frames_reset=int(counters.reset),
+        dropped_busy=int(counters.busy),
+        frames_incomplete=int(counters.incomplete),
+        dropped_late=int(counters.late),
+        resets=int(counters.resets),
     )
