@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
-import struct
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +13,6 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from any2seg_ros.bags import BagReader
-from any2seg_ros.bags.unpacking import unpack
 
 zstd = pytest.importorskip(
     "backports.zstd" if __import__("sys").version_info < (3, 14) else "compression.zstd"
@@ -90,54 +86,6 @@ def test_of_a_file_that_is_cut_off_what_came_before_is_read(tmp_path, plugin, mo
     assert (share - 0.3) * COUNT < len(found) < COUNT
     assert any("ends in the middle" in n or "is cut off" in n for n in notes)
     assert any("metadata.yaml counts 60 messages" in n for n in notes)
-
-
-def unmerged(folder: Path, journal: str, beside: tuple[str, ...]) -> Path:
-    """A bag whose recorder died: half of its messages lie beside its .db3 file."""
-    source = file_of(write_bag(folder / "source", SQLITE))
-    live = folder / "live.db3"
-    shutil.copy(source, live)
-    database = sqlite3.connect(live)
-    late = database.execute("SELECT * FROM messages WHERE timestamp >= 1030").fetchall()
-    database.execute("DELETE FROM messages WHERE timestamp >= 1030")
-    database.commit()
-    database.execute(f"PRAGMA journal_mode={journal}").fetchall()
-    database.execute("PRAGMA wal_autocheckpoint=0")
-    marks = ", ".join("?" * len(late[0]))
-    database.executemany(f"INSERT INTO messages VALUES ({marks})", late)
-    database.commit()
-    bag = folder / "bag"
-    bag.mkdir()
-    for suffix in ("", *beside):
-        shutil.copy(f"{live}{suffix}", bag / f"drive_0.db3{suffix}")
-    database.close()
-    return bag
-
-
-@pytest.mark.parametrize("beside", [("-wal", "-shm"), ("-wal",)])
-def test_messages_that_a_recorder_had_not_merged_are_read(tmp_path, beside):
-    bag = unmerged(tmp_path, "wal", beside)
-    before = {f.name: f.read_bytes() for f in bag.iterdir()}
-    found, notes = read(bag)
-    assert found == ALL
-    assert any("drive_0.db3-wal was left by the recorder, and was merged" in n for n in notes)
-    assert {f.name: f.read_bytes() for f in bag.iterdir()} == before
-
-
-def test_a_transaction_that_was_not_finished_is_undone(tmp_path):
-    bag = tmp_path / "bag"
-    bag.mkdir()
-    live = file_of(write_bag(tmp_path / "source", SQLITE))
-    database = sqlite3.connect(live)
-    database.execute("PRAGMA cache_size=2")
-    database.execute("PRAGMA cache_spill=1")
-    database.execute("BEGIN")
-    database.execute("DELETE FROM messages WHERE timestamp >= 1002")
-    for file in live.parent.glob("*.db3*"):
-        shutil.copy(file, bag)
-    database.close()
-    assert any(f.name.endswith("-journal") for f in bag.iterdir())
-    assert read(bag)[0] == ALL
 
 
 def split(folder: Path, parts: int = 12) -> Path:
@@ -268,122 +216,3 @@ def test_each_refusal_says_the_true_cause(tmp_path):
     text = text.replace("compression_format: ''", "compression_format: lzma")
     (other / "metadata.yaml").write_text(text)
     assert "packed with lzma, and only zstd is read" in refusal(other)
-
-
-MAGIC = b"\x89MCAP0\r\n"
-
-
-def record(kind: int, data: bytes, length: int | None = None) -> bytes:
-    return struct.pack("<BQ", kind, len(data) if length is None else length) + data
-
-
-def text(words: str) -> bytes:
-    return struct.pack("<I", len(words)) + words.encode()
-
-
-def chunk(data: bytes, unpacked: int, compression: str = "zstd", size: int | None = None) -> bytes:
-    head = struct.pack("<QQQI", 0, 9, unpacked, 0) + text(compression)
-    return record(0x06, head + struct.pack("<Q", len(data) if size is None else size) + data)
-
-
-SCHEMA = record(
-    0x03, struct.pack("<H", 1) + text("std_msgs/msg/String") + text("ros2msg") + text("")
-)
-CHANNEL = record(
-    0x04, struct.pack("<HH", 1, 1) + text("/data") + text("cdr") + struct.pack("<I", 0)
-)
-WORD = bytes(STORE.serialize_cdr(STORE.types["std_msgs/msg/String"]("word"), "std_msgs/msg/String"))
-WORDS = record(0x05, struct.pack("<HIQQ", 1, 0, 5, 5) + WORD)
-BEGIN = MAGIC + record(0x01, text("ros2") + text("")) + SCHEMA + CHANNEL + WORDS
-BOMB = zstd.compress(bytes(300_000_000))
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        record(0x05, b"", 1 << 62),
-        record(0x05, b"", (1 << 64) - 1),
-        record(0x06, bytes(40), 1 << 62),
-        record(0x09, b"an attachment", 1 << 63),
-        chunk(BOMB, 1000),
-        chunk(BOMB, 1 << 62),
-        chunk(BOMB, 1 << 62, size=1 << 62),
-        chunk(BOMB[:2000], 1000),
-        chunk(b"\xff" * 100, 100, "lz4"),
-        chunk(b"\xff" * 100, 100, "brotli"),
-        chunk(record(0x05, b"", 1 << 62), 9, ""),
-        record(0x03, struct.pack("<H", 2) + struct.pack("<I", 0xFFFFFFFF)),
-    ],
-)
-@pytest.mark.parametrize("whole", [True, False])
-def test_lengths_that_lie_cost_little_and_what_came_before_is_read(tmp_path, end, whole):
-    footer = record(0x02, struct.pack("<QQI", 0, 0, 0)) + MAGIC if whole else b""
-    file = tmp_path / "bag.mcap"
-    file.write_bytes(BEGIN + end + footer)
-    tracemalloc.start()
-    with BagReader(file) as bag:
-        assert [r.message.data for r in bag.messages()] == ["word"]
-        notes = bag.notes
-    assert tracemalloc.get_traced_memory()[1] < 100e6
-    tracemalloc.stop()
-    assert notes and all("\n" not in note for note in notes)
-
-
-def test_an_index_that_lies_costs_little(tmp_path):
-    file = file_of(write_bag(tmp_path / "bag"))
-    data = file.read_bytes()
-    for at in range(len(data) - 2000, len(data) - 40, 307):
-        changed = data[:at] + b"\xff" * 9 + data[at + 9 :]
-        file.write_bytes(changed)
-        tracemalloc.start()
-        with BagReader(file) as bag:
-            assert sum(1 for _ in bag.messages()) <= COUNT
-        assert tracemalloc.get_traced_memory()[1] < 100e6
-        tracemalloc.stop()
-
-
-def test_a_message_that_becomes_too_much_is_left_out(tmp_path, monkeypatch):
-    bag = write_bag(tmp_path / "bag", MCAP, NONE)
-    monkeypatch.setattr("any2seg_ros.bags.unpacking.LARGEST", 1 << 20)
-    with Writer(tmp_path / "bombs", version=9, storage_plugin=MCAP) as writer:
-        topic = writer.add_connection("/data", KIND, typestore=STORE)
-        writer.write(topic, 1000, serialized(0))
-        writer.write(topic, 1001, BOMB)
-    assert read(bag)[0] == ALL
-    found, notes = read(tmp_path / "bombs")
-    assert found == [0]
-    assert "1 messages could not be deserialised" in notes[0] and "become more than" in notes[0]
-
-
-def test_a_file_that_becomes_too_much_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("any2seg_ros.bags.unpacking._RESERVE", 1 << 24)
-    bomb = tmp_path / "bag.mcap.zstd"
-    bomb.write_bytes(zstd.compress(MAGIC) + BOMB)
-    assert "becomes more than" in refusal(bomb) and "it is no recording" in refusal(bomb)
-
-
-def test_without_room_for_a_copy_it_is_said_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr("any2seg_ros.bags.unpacking._RESERVE", 1 << 60)
-    packed = write_bag(tmp_path / "packed", MCAP, FILE)
-    assert "set TMPDIR to a larger disk, or unpack it with `zstd -d packed.mcap.zstd`" in refusal(
-        packed
-    )
-    assert "or merge it with `sqlite3 drive_0.db3" in refusal(unmerged(tmp_path, "wal", ("-wal",)))
-
-
-@pytest.mark.parametrize("compression", ["zstd", "lz4"])
-def test_unpacking_gives_what_was_packed_and_no_more_than_it_may(compression):
-    import lz4.frame
-
-    pack = {"zstd": zstd.compress, "lz4": lz4.frame.compress}[compression]
-    data = bytes(range(256)) * 400
-    packed = pack(data)
-    assert unpack(compression, packed, len(data)) == data
-    assert unpack(compression, pack(b"") or packed[:0], 10) == b""
-    assert data.startswith(unpack(compression, packed[: len(packed) // 2], len(data)))
-    with pytest.raises(ValueError, match="become more than 102399 bytes"):
-        unpack(compression, packed, len(data) - 1)
-    with pytest.raises(ValueError, match="damaged"):
-        unpack(compression, b"\x00" * 50, 100)
-    with pytest.raises(ValueError, match="absurd"):
-        unpack(compression, packed, 1 << 62)

@@ -9,7 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from any2seg_ros.network.adapters import Adapters, by_company, company, mixed
+from any2seg_ros.configuration import check, setting
+from any2seg_ros.network.adapters import Adapters, by_group, group_of, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.fusion import FUSIONS, modality_weights
@@ -23,27 +24,27 @@ Encoder = MiT | EfficientNetLite0
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What an Any2Seg is made of.
+    """The architecture of an Any2Seg."""
 
-    encoder: mit_b0 to mit_b5 or efficientnet_lite0. width: channels of the decoder. fusion: mff,
-    or mean for the baseline. refine: residual blocks in the decoder; 0 is the published one.
-    shared_encoder: the same weights encode all modalities, as in the authors' code; otherwise each
-    has its own, as in the paper's figure. adapters: maps go through a linear layer of their
-    modality's before the fusion, another one alone, with some other modalities and with all.
-    """
-
-    encoder: str = "efficientnet_lite0"
-    classes: int = 25
-    width: int = 128
-    fusion: str = "mff"
-    dropout: float = 0.1
-    refine: int = 0
-    shared_encoder: bool = True
-    adapters: bool = False
+    encoder: str = setting("efficientnet_lite0", "encoder of the images", choices=ENCODERS)
+    classes: int = setting(25, "number of classes; the data's if left out", low=1)
+    width: int = setting(128, "channels of the decoder", low=1)
+    fusion: str = setting("mff", "mff, or mean for the baseline")
+    dropout: float = setting(0.1, "dropout before the classifier", low=0, high=1)
+    refine: int = setting(0, "residual blocks in the decoder; 0 is the published decoder", low=0)
+    shared_encoder: bool = setting(
+        True,
+        "one encoder for all modalities, as in the authors' code; false: one for each, as in the "
+        "paper's figure",
+    )
+    adapters: bool = setting(
+        False,
+        "a linear layer for each modality before the fusion, for each group by number of "
+        "modalities: one, several, all",
+    )
 
     def __post_init__(self) -> None:
-        if self.encoder not in ENCODERS:
-            raise ValueError(f"unknown encoder '{self.encoder}': use one of {', '.join(ENCODERS)}")
+        check(self)
         if self.fusion not in FUSIONS:
             raise ValueError(
                 f"unknown fusion '{self.fusion}': use one of {', '.join(FUSIONS)}, or add yours to "
@@ -67,7 +68,7 @@ class Any2Seg(nn.Module):
         )
         self.adapters = Adapters(made[0].channels) if config.adapters else None
         self.encode_nothing = False
-        """Encoders run on no image, too: other processes wait for them (training only)."""
+        """Run the encoders on empty batches, too: other processes wait for them (training only)."""
         self.decoder: AllMLP | Folded = AllMLP(
             made[0].channels, config.classes, config.width, config.dropout, config.refine
         )
@@ -145,13 +146,13 @@ class Any2Seg(nn.Module):
         if self.adapters is None:
             return self._fuse(maps, present)
         if present is None:
-            mixing = self.adapters.mixing(company(maps[0].shape[1]), modalities)
+            mixing = self.adapters.mixing(group_of(maps[0].shape[1]), modalities)
             return self._fuse(mixed(maps, mixing), None)
         order: list[int] = []
         parts = []
-        for among, rows in by_company(present.sum(1).tolist()).items():
+        for group, rows in by_group(present.sum(1).tolist()).items():
             own = maps if len(maps[0]) == 1 else _rows(maps, rows)
-            mixing = self.adapters.mixing(among, modalities)
+            mixing = self.adapters.mixing(group, modalities)
             fused, weights = self._fuse(mixed(own, mixing), present[rows])
             parts.append((*fused, weights))
             order += rows
@@ -164,8 +165,8 @@ class Any2Seg(nn.Module):
             return list(maps)
         order: list[int] = []
         parts = []
-        for among, rows in by_company(present.sum(1).tolist()).items():
-            parts.append(mixed(_rows(maps, rows), self.adapters.mixing(among)))
+        for group, rows in by_group(present.sum(1).tolist()).items():
+            parts.append(mixed(_rows(maps, rows), self.adapters.mixing(group)))
             order += rows
         return _in_order(parts, order)
 
@@ -192,7 +193,7 @@ class Any2Seg(nn.Module):
         present: Tensor | None = None,
         mixing: Sequence[Tensor] = (),
     ) -> tuple[Tensor, Tensor]:
-        """`segment` in one company, with the adapters' matrices for it if there are any."""
+        """`segment` of subsets of one group, with its adapters' matrices if there are any."""
         fused, weights = self._fuse(mixed(maps, mixing) if mixing else maps, present)
         return self.decoder(fused), weights
 

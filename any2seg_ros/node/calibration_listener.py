@@ -1,4 +1,4 @@
-"""Transforms between the frames of the sensors, heard on /tf and /tf_static."""
+"""Transforms between sensor frames, from /tf and /tf_static."""
 
 from __future__ import annotations
 

@@ -188,8 +188,8 @@ class SegmentationLoop:
                 self._node.get_logger().info(f"{modality.label} is used again")
                 continue
             _, reason = idle_availability(self._state, modality, now)
-            heard = self._state.monitors[modality].count
-            where = "" if heard else self._subscriptions.where(modality)
+            received = self._state.monitors[modality].count
+            where = "" if received else self._subscriptions.where(modality)
             self._node.get_logger().warning(f"{modality.label} is lost: {reason}{where}")
 
     def _count(self) -> None:

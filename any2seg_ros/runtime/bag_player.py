@@ -1,4 +1,4 @@
-"""Plays a bag into the runtime as the node would hear it, message by message, frame by frame."""
+"""Feeds a bag to the runtime as the node would receive it, message by message."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ DEFAULTS = NodeParameters()
 TRANSFORMS = ("/tf", TF_STATIC)
 
 Alter = Callable[[Modality, Any], Any]
-"""Makes of a sensor's message what is heard of it; None where it is lost."""
+"""Changes a sensor's message before the intake gets it; None drops it."""
 
 MARK_EVERY = 100_000_000
-"""How often (ns of log time) the rates of the sensors are measured."""
+"""Interval (ns of log time) at which sensor rates are measured."""
 DAY = 86_400_000_000_000
 HALF_SECOND = 500_000_000
 
 
 @dataclass(frozen=True)
 class Step:
-    """A Frame of `Received`s, and the log time (ns) of the message that completed it.
+    """A Frame of `Received`s and the log time (ns) of the message that released it.
 
-    Without a frame it says that time went on: several times a second while no frame comes.
+    A step without a frame says that time goes on: several times a second while there is none.
     """
 
     frame: Frame | None
@@ -55,9 +55,9 @@ class Step:
 class BagPlayer:
     """One pass through a bag; memory does not grow with its length.
 
-    Stamps alone decide about frames, so that the same bag gives the same frames every time; its
-    log times are the clock that stamps are checked against. The geometry that the bag tells of is
-    known from its first message on. ValueError where the bag has no sensor or no camera.
+    Frames are released by stamps alone, so that a bag gives the same frames every time. Log times
+    are the clock that stamps are checked against. The bag's calibration is known from the first
+    message on. ValueError if the bag has no sensor or no camera.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class BagPlayer:
         self.preparation = preparation
         self.layout: BagLayout
         self.start = 0
-        """What schedules count from: the stamp of the first sensor message, ns."""
+        """Stamp of the first sensor message, ns; fault schedules count from here."""
         self.duration = 0
         """ns from the first to the last message, 0 where it is not known."""
         self.unusable: Counter[str] = Counter()
         """Messages that never became part of a frame, by reason."""
         self.monitors = {modality: Monitor() for modality in Modality}
-        """What is heard of the sensors, in the bag's time."""
+        """Rate and age of each sensor's messages, in the bag's time."""
         self._tick_period = round(parameters.status_period * 1e9)
         self._notes: list[str] = []
         self._out_of_order = 0
@@ -104,23 +104,26 @@ class BagPlayer:
         said = [*self._notes]
         resets = self.synchronizer.counters.resets
         if resets:
-            said.append(f"time jumped backwards {resets} times, as when a bag loops; began anew")
+            said.append(
+                f"time jumped backwards {resets} times, as when a bag loops; the synchronizer was "
+                "reset"
+            )
         if self._out_of_order:
-            said.append(f"{self._out_of_order} messages came behind newer ones of their sensor")
+            said.append(f"{self._out_of_order} messages arrived out of order")
         late = self.synchronizer.counters.late
         if late:
-            said.append(f"{late} messages came after the frame that they belonged to had left")
+            said.append(f"{late} messages arrived after their frame was released")
         said += self.intake.tracker.notes
         said += [f"{m.label}: {why}" for m, why in self.preparation.warnings.items()]
-        said += [f"{count} messages unusable: {why}" for why, count in self.unusable.items()]
+        said += [f"{count} messages refused: {why}" for why, count in self.unusable.items()]
         return list(dict.fromkeys(said))
 
     def frames(self, alter: Alter = lambda modality, message: message) -> Iterator[Step]:
-        """The frames of the bag in order, each as soon as it is whole or its time is up."""
+        """The frames of the bag in order, each when it is complete or its deadline has passed."""
         sensors = {topic: m for m, topic in self.layout.sensors.items()}
         log_time = ticked = marked = 0
         with BagReader(self.path) as bag:
-            for recorded in bag.messages(self._heard_topics(bag)):
+            for recorded in bag.messages(self._topics_to_read(bag)):
                 modality = sensors.get(recorded.topic)
                 if modality is None:
                     self._on_geometry(recorded.topic, recorded.message, recorded.log_time)
@@ -143,7 +146,7 @@ class BagPlayer:
                 yield Step(frame, log_time)
             self._notes += bag.notes
 
-    def _heard_topics(self, bag: BagReader) -> list[str]:
+    def _topics_to_read(self, bag: BagReader) -> list[str]:
         topics = (*self.layout.sensors.values(), *self.layout.infos.values(), *TRANSFORMS)
         return [topic for topic in topics if topic in bag.topics]
 
@@ -178,7 +181,7 @@ class BagPlayer:
     def _look_into(
         self, bag: BagReader, topics: Mapping[str, str] | None, parameters: NodeParameters
     ) -> BagCalibration:
-        """Find out what the bag has; returns the geometry that it tells of."""
+        """Find the sensors, the first stamp and the clock; returns the bag's calibration."""
         self.layout = find_layout(bag.topics, topics, bag.counts)
         self._notes += self.layout.notes
         self._notes += [
@@ -206,11 +209,13 @@ class BagPlayer:
         self.start = times[0][1]
         self._log_is_clock = is_clock(times)
         if not self._log_is_clock:
-            self._notes.append("log times do not run with the stamps: stamps are not checked")
+            self._notes.append(
+                "log times and stamps are unrelated: stamps are not checked against a clock"
+            )
         return found
 
     def _adapted(self, parameters: NodeParameters, found: BagCalibration) -> NodeParameters:
-        """The node's parameters as a person would set them who knows what the bag lacks."""
+        """The node's parameters, set for what the bag lacks."""
         sensors = dict(parameters.sensors)
         if self._event_pictures:
             sensors[Modality.EVENT] = replace(sensors[Modality.EVENT], type="image")
@@ -220,7 +225,7 @@ class BagPlayer:
             if modality not in found.cameras:
                 sensors[modality] = replace(sensors[modality], registered=True)
                 self._notes.append(
-                    f"no camera_info of {modality.label}: taken to be registered to the camera"
+                    f"no camera_info of {modality.label}: assumed registered to the camera"
                 )
         return replace(parameters, sensors=sensors, reference_file="")
 

@@ -1,4 +1,4 @@
-"""What the node publishes of a Result, made with rclpy's message classes or with a bag's alike."""
+"""The messages that the node publishes for a Result, of rclpy's classes or of a bag's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TOPICS = {
 """Message type by output: the node's topic is ~/ and its name."""
 
 LATCHED = ("label_info",)
-"""Outputs that those get, too, who begin to listen later."""
+"""Outputs that late subscribers get as well."""
 
 
 def label_info(make: Make, taxonomy: Taxonomy, header: Any, threshold: float) -> Any:

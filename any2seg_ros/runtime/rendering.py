@@ -1,4 +1,4 @@
-"""What people look at: masks over camera images, and points with what they are."""
+"""Overlays of masks on camera images, and labelled points."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPTH_COLUMNS = 320
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """How outputs are made."""
+    """How outputs are rendered; see the parameters of the same names."""
 
     confidence_encoding: str = "mono8"
     minimum_confidence: float = 0.0

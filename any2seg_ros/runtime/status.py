@@ -1,4 +1,4 @@
-"""What the node says of itself, and what its SegmentationStatus messages are made from."""
+"""The node's state, and the SegmentationStatus messages made from it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from any2seg_ros.runtime.pipeline import Result
 from any2seg_ros.types import Availability, Modality
 
 FIRST_S = 5.0
-"""s that sensors have to be heard for the first time before the log says that they are not."""
+"""s after activation before a sensor without messages is logged as lost."""
 FRESH = 1_000_000_000
-"""ns for which the reason of a refusal is told."""
+"""ns for which the reason of a refusal is reported."""
 
 
 @dataclass
 class FrameCounters:
-    """Counted since activation; `waiting` are frames that wait for the network now.
+    """Counters since activation; `waiting` is the number of frames queued for inference now.
 
-    Each of `frames_in` ends as published, unusable, failed, reset or busy, or is under way.
+    Each of `frames_in` ends as published, unusable, failed, reset or busy, or is in progress.
     """
 
     waiting: int = 0
@@ -65,21 +65,21 @@ class NodeState:
     offset_s: Mapping[Modality, float] = field(default_factory=dict)
     """Added to a sensor's stamps."""
     last_frame: Mapping[Modality, tuple[Availability, str]] = field(default_factory=dict)
-    """What the last frame had of each modality, and why not more."""
+    """Availability of each modality in the last frame, and the reason if it was not OK."""
     frame_at: int = 0
-    """When that was, ns of the steady clock."""
+    """Time of the last frame, ns of the steady clock."""
     gap: float = 0.0
     """s between the last two frames, at most 1."""
     failure: str = ""
     """Why the last frame has failed; empty if it has not."""
     working_since: int = 0
-    """When the frame that is worked on was begun, ns of the steady clock; 0 while there is none."""
+    """Start of the frame in progress, ns of the steady clock; 0 if there is none."""
     began: int = 0
-    """When counting began, ns of the steady clock."""
+    """Time of activation, ns of the steady clock."""
     told_lost: dict[Modality, bool] = field(default_factory=dict)
-    """What `changes` told last."""
+    """What `changes` reported last."""
     reset_at: int = 0
-    """When time jumped last, ns of the steady clock."""
+    """Time of the last jump, ns of the steady clock."""
     counters: FrameCounters = field(default_factory=FrameCounters)
     latencies: Latencies = field(default_factory=Latencies)
     engine: str = ""
@@ -87,7 +87,7 @@ class NodeState:
     published_at: int = 0
 
     def begin(self, parameters: NodeParameters, now: int = 0) -> None:
-        """Count anew, as parameters say; nothing has been heard yet. now: ns, steady clock."""
+        """Reset for an activation with these parameters. now: ns of the steady clock."""
         self.began, self.told_lost = now, {}
         self.counters, self.latencies = FrameCounters(), Latencies()
         self.mean_confidence = math.nan
@@ -101,7 +101,7 @@ class NodeState:
             self.enabled[modality] = parameters.sensors[modality].enabled
 
     def on_result(self, result: Result, now: int) -> None:
-        """Note what a frame had of each modality; now: ns of the steady clock."""
+        """Record which modalities a frame had; now: ns of the steady clock."""
         frame, weights = result.frame, _weights(result)
         self.gap = min(1.0, (now - self.frame_at) * 1e-9)
         self.last_frame = {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}
@@ -112,7 +112,7 @@ class NodeState:
                 monitor.used_at = now
 
     def count(self, result: Result, now: int) -> None:
-        """Note that a frame has had its outputs, if it gave any; now: ns of the steady clock."""
+        """Count a frame whose outputs, if any, are published; now: ns of the steady clock."""
         segmentation = result.segmentation
         if segmentation is None:
             self.counters.unusable += 1
@@ -126,28 +126,28 @@ class NodeState:
 
     @property
     def patience(self) -> float:
-        """s without use after which a sensor counts as lost, and without a mask as blindness."""
+        """s after which a sensor that no frame uses is lost, and a node without masks is blind."""
         return max(self.silent_after, 1.0, 2 * self.interval)
 
     def working(self, now: int) -> float:
-        """s since the frame that is worked on was begun, 0 without one; now: ns, steady clock."""
+        """s since the start of the frame in progress, 0 without one; now: ns, steady clock."""
         since = self.working_since  # read once: another thread sets it
         return (now - since) * 1e-9 if since else 0.0
 
     def unused(self, modality: Modality, now: int) -> bool:
-        """Whether no frame has used a sensor lately; now: ns of the steady clock."""
+        """Whether no recent frame used the sensor; now: ns of the steady clock."""
         return now - self.monitors[modality].used_at > self.patience * 1e9
 
     def lost(self, modality: Modality, now: int) -> bool:
-        """Whether a sensor is silent, or unused; now: ns of the steady clock."""
+        """Whether the sensor is silent or unused; now: ns of the steady clock."""
         silent = self.monitors[modality].age(now) > self.silent_after
         return silent or self.unused(modality, now)
 
     def changes(self, now: int) -> list[tuple[Modality, bool]]:
-        """Sensors that were lost (True) or used again since this was asked last.
+        """Sensors lost (True) or used again (False) since the last call.
 
-        One that is slow is silent again and again, and not lost while frames use it. Those that
-        have never been used are lost once they have had their time since `began`.
+        A slow sensor is silent again and again but not lost while frames use it. One that was never
+        used is lost `FIRST_S` after `began`.
         """
         changed = []
         for modality, monitor in self.monitors.items():
@@ -159,17 +159,14 @@ class NodeState:
         return changed
 
     def idle(self, now: int) -> None:
-        """Sensors that are silent have no weight any more; now: ns of the steady clock."""
+        """Clear the weights of silent sensors; now: ns of the steady clock."""
         for monitor in self.monitors.values():
             if monitor.age(now) > self.silent_after:
                 monitor.weight = 0.0
 
 
 def status_of(make: Make, state: NodeState, result: Result, header: Any) -> Any:
-    """The SegmentationStatus that belongs to the Result that was counted last.
-
-    `header` is that of the mask.
-    """
+    """The SegmentationStatus of the Result that was counted last; `header` is the mask's."""
     weights = _weights(result)
     rows = []
     for modality, monitor in state.monitors.items():
@@ -187,9 +184,9 @@ def status_of(make: Make, state: NodeState, result: Result, header: Any) -> Any:
 
 
 def idle_status(make: Make, state: NodeState, header: Any, now: int) -> Any:
-    """The SegmentationStatus between frames: who is silent, and why others are not used.
+    """The SegmentationStatus between frames: which sensors are silent, and why others are unused.
 
-    While the next frame may still be on its way, sensors that are heard are what they were.
+    Until the next frame is overdue, a sensor keeps the availability that it had in the last one.
     now: ns of the steady clock.
     """
     rows = []
@@ -202,7 +199,7 @@ def idle_status(make: Make, state: NodeState, header: Any, now: int) -> Any:
 
 
 def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[Availability, str]:
-    """What can be said of a sensor while there is no frame."""
+    """A sensor's availability between frames, and the reason."""
     monitor = state.monitors[modality]
     if not state.enabled[modality]:
         return Availability.DISABLED, "disabled by parameter"
