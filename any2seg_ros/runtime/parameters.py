@@ -37,7 +37,7 @@ from any2seg_ros.types import IDENTITY, Camera, InvalidMeasurement, Modality
 _RGB, _DEPTH, _LIDAR, _EVENT = Modality
 _CAMERAS = (_RGB, _DEPTH, _EVENT)
 _TRANSPORTS = {
-    _RGB: ("raw", "compressed"),
+    _RGB: ("raw", "compressed", "ffmpeg", "foxglove"),
     _DEPTH: ("raw", "compressedDepth"),
     _LIDAR: ("raw",),
     _EVENT: ("raw", "compressed"),
@@ -55,7 +55,10 @@ class SensorParameters:
 
     enabled: bool = setting(True, "use the sensor", live=True)
     transport: str = setting(
-        "raw", "image transport: raw, compressed or compressedDepth", only=_CAMERAS
+        "raw",
+        "image transport: raw, compressed, compressedDepth (depth), or video of rgb: ffmpeg "
+        "(FFMPEGPacket) or foxglove (CompressedVideo)",
+        only=_CAMERAS,
     )
     type: str = setting(
         "packet",
