@@ -6,7 +6,13 @@ memoryview or ndarray. Whatever cannot be used raises `InvalidMeasurement` with 
 
 from any2seg_ros.messages.buffers import as_bytes, from_array, stamp_ns
 from any2seg_ros.messages.cameras import camera_from_info, info_fields, transform_matrix
-from any2seg_ros.messages.clouds import cloud_fields, decode_cloud, labelled_points, view_cloud
+from any2seg_ros.messages.clouds import (
+    cloud_fields,
+    decode_cloud,
+    labelled_cloud,
+    labelled_points,
+    view_cloud,
+)
 from any2seg_ros.messages.events import EventDecoder, EventDecoderConfig
 from any2seg_ros.messages.images import (
     confidence_fields,
@@ -36,6 +42,7 @@ __all__ = [
     "image_fields",
     "image_size",
     "info_fields",
+    "labelled_cloud",
     "labelled_points",
     "mask_fields",
     "stamp_ns",
