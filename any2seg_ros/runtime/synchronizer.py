@@ -85,7 +85,7 @@ class _Pending:
     stamp: int
     anchor: SensorBuffer
     message: Any
-    waiting: list[SensorBuffer]
+    waiting: set[SensorBuffer]
     deadline: int
 
 
@@ -230,10 +230,10 @@ class Synchronizer:
         if not pending:
             return []
         for frame in pending:
-            if stream in frame.waiting:
-                since = frame.stamp - stream.last
-                if since <= 0 or not self._awaited(stream, since):
-                    frame.waiting.remove(stream)
+            if stream in frame.waiting and (
+                stream.last >= frame.stamp or not self._awaited(stream, frame.stamp)
+            ):
+                frame.waiting.remove(stream)
         first = pending[0]
         return [] if first.waiting and passed < first.deadline else self._leave(passed)
 
@@ -303,17 +303,17 @@ class Synchronizer:
         self._next_slice = (self._next_slice if on_grid else stamp) + self._period
         self._reference = stamp
         self.counters.opened += 1
-        waiting = []
+        waiting = set()
         for other in self._streams:
-            since = stamp - other.last
-            if since > 0 and not other.dead and self._awaited(other, since):
-                waiting.append(other)
+            if other.last < stamp and not other.dead and self._awaited(other, stamp):
+                waiting.add(other)
         self._pending.append(_Pending(stamp, stream, message, waiting, passed + self._deadline))
 
-    def _awaited(self, stream: SensorBuffer, since: int) -> bool:
-        """Whether a better measurement may come for a Frame `since` ns after a sensor's last."""
+    def _awaited(self, stream: SensorBuffer, reference: int) -> bool:
+        """Whether a better measurement than its last may come for a later Frame."""
         if stream.sliced:
             return True
+        since = reference - stream.last
         until_next = stream.interval - since
         if until_next > stream.window or until_next >= since:
             return False
@@ -368,8 +368,7 @@ class Synchronizer:
 
     def _stop_waiting(self, stream: SensorBuffer) -> None:
         for frame in self._pending:
-            if stream in frame.waiting:
-                frame.waiting.remove(stream)
+            frame.waiting.discard(stream)
 
     def _revive(self, stream: SensorBuffer, stamp: int, passed: int) -> None:
         """A measurement of a modality that the Frame before lacked: is it alive again?
