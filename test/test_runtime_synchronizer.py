@@ -680,6 +680,24 @@ def test_the_camera_is_the_anchor_again_although_the_lidar_s_clock_runs_ahead(
 
 
 @ways
+@pytest.mark.parametrize("who", [DEPTH, LIDAR])
+@pytest.mark.parametrize("ahead_s", [1, 86400, -86400])
+@pytest.mark.parametrize("off", [range(10, 11), range(10, 20)])
+def test_a_clock_that_is_set_forth_and_back_is_its_sensors_own_affair(way, who, ahead_s, off):
+    rows, seen = [], 0
+    for now, modality, stamp in arrivals(rig()):
+        seen += modality is who
+        wrong = modality is who and seen in off
+        rows.append((now, modality, stamp + ahead_s * 10**9 if wrong else stamp))
+    frames = way(SynchronizerConfig(), rows)
+    other = LIDAR if who is DEPTH else DEPTH
+    assert anchors_of(frames) == [RGB] * 30
+    assert all(frame.availability[other] is OK for _, frame in frames[1:])
+    # The LiDAR comes last: nobody waits for the first message of a sensor that began anew.
+    assert all(frame.availability[who] is OK for _, frame in frames[20 if who is DEPTH else 21 :])
+
+
+@ways
 def test_a_camera_that_is_heard_now_and_then_begins_no_new_time(way):
     sensors = [Sensor(LIDAR, end=9000.0, ahead=5000.0)]
     sensors += [Sensor(RGB, begin=at, end=at + 250.0) for at in (1000.0, 3000.0, 5000.0, 7000.0)]

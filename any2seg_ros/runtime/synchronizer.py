@@ -98,6 +98,8 @@ class _Arrival(NamedTuple):
     now: int
     last: int
     """The newest stamp of its sensor until then."""
+    anchor_last: int
+    """The anchor's newest stamp then."""
 
 
 class Synchronizer:
@@ -116,7 +118,8 @@ class Synchronizer:
        In replay stamps tell, so that a bag gives the same Frames on every run.
     6. Reference stamps only go forward. A measurement that comes after a Frame that lacked it is
        counted as late. A jump backwards resets everything but the counters, once two messages
-       have told of it; so does a better anchor that is heard steadily behind the last Frame.
+       have told of it, unless the anchor goes on; so does a better anchor that is heard
+       steadily behind the last Frame.
     """
 
     def __init__(self, config: SynchronizerConfig = SynchronizerConfig()) -> None:
@@ -211,7 +214,7 @@ class Synchronizer:
             stream.arrived = passed
             stream.messages.append((stamp, message))
         elif gap < -self._jump:
-            return self._step_back(_Arrival(stream, stamp, message, now, stream.last))
+            return self._step_back(self._arrival(stream, stamp, message, now))
         else:
             passed = now if self._live else self._time
             stream.insert(stamp, message)
@@ -223,7 +226,7 @@ class Synchronizer:
         ):
             if self._reference - stamp > self._jump:
                 if self._steadily_behind(stream, gap, passed):
-                    return self._begin_anew(_Arrival(stream, stamp, message, now, stream.last))
+                    return self._begin_anew(self._arrival(stream, stamp, message, now))
             elif not stream.sliced or stamp >= self._next_slice:
                 self._open(stream, stamp, message, passed)
         pending = self._pending
@@ -392,11 +395,15 @@ class Synchronizer:
             stream.behind_since = passed
         return passed - stream.behind_since >= _STEADY
 
+    def _arrival(self, stream: SensorBuffer, stamp: int, message: Any, now: int) -> _Arrival:
+        return _Arrival(stream, stamp, message, now, stream.last, self._anchor.last)
+
     def _step_back(self, one: _Arrival) -> list[Frame]:
         """A stamp far behind its sensor's last: a new time begins if the next such one agrees.
 
         One alone is a slip of its sensor, and late; so are two that are far from each other, in
-        their stamps or in their arrivals.
+        their stamps or in their arrivals. Two of a sensor while the anchor goes on begin a new time
+        for that sensor alone: its clock was set.
         """
         slip, self._slip = self._slip, one
         self.counters.late += 1
@@ -404,12 +411,19 @@ class Synchronizer:
             return []
         if abs(one.stamp - slip.stamp) > _SAME_JUMP or not 0 <= one.now - slip.now <= _SAME_JUMP:
             return []
+        if slip.stream is one.stream and slip.anchor_last < self._anchor.last:
+            self.counters.late -= 1
+            one.stream.clear()
+            return self._add_again(one)
         self.counters.late -= 2
         return self._begin_anew(slip, one)
 
     def _begin_anew(self, *arrivals: _Arrival) -> list[Frame]:
         """Resets, and takes the measurements that told of it."""
         self.reset()
+        return self._add_again(*arrivals)
+
+    def _add_again(self, *arrivals: _Arrival) -> list[Frame]:
         frames = []
         for one in arrivals:
             stamp = one.stamp - one.stream.offset
