@@ -338,10 +338,10 @@ class Synchronizer:
         lacked: dict[Modality, tuple[Availability, str]] = {}
         for stream in self._streams:
             message, found = stream.take(reference)
-            if stream is anchor and not stream.sliced:  # its buffer may have let go of it
-                message, found = pending.message, _OK
             if found is _OK:
                 measurements[stream.modality] = message
+                continue
+            if stream is anchor and not stream.sliced:
                 continue
             stream.lacked = True
             reason = "held: nothing newer came"
@@ -350,6 +350,8 @@ class Synchronizer:
             else:
                 found, reason = stream.absence()
             lacked[stream.modality] = found, reason
+        if not anchor.sliced:  # whose buffer may have let go of the trigger
+            measurements[anchor.modality] = pending.message
         self._left = pending
         if not lacked:
             self.counters.complete += 1
