@@ -159,6 +159,15 @@ def test_a_cache_finds_messages_by_their_stamps():
     assert cache.getElemBeforeTime(moment(0.5)) is None
 
 
+def test_a_cache_takes_what_has_no_header_only_if_that_is_allowed():
+    """Cache(allow_headerless): otherwise such a message is neither kept nor passed on."""
+    source, strict, lax = message_filters.SimpleFilter(), [], []
+    message_filters.Cache(source).registerCallback(strict.append)
+    message_filters.Cache(source, allow_headerless=True).registerCallback(lax.append)
+    source.signalMessage("a frame")
+    assert strict == [] and lax == ["a frame"]
+
+
 def test_a_cache_and_a_filter_of_one_s_own_stand_between_a_topic_and_a_synchronizer(node, executor):
     """Subscriber -> Cache -> filter -> ApproximateTimeSynchronizer: each connects to the former."""
     subscriber = message_filters.Subscriber(node, Image, "contract/chain", qos_profile=10)

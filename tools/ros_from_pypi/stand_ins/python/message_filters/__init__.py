@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from rclpy.clock import ROSClock
 from rclpy.time import Time
 
 __all__ = [
@@ -67,12 +68,15 @@ class Subscriber(SimpleFilter):
 class Cache(SimpleFilter):
     """Passes on every message of a filter and keeps the last `cache_size`; stamps are rclpy Times.
 
-    A message without a header is dropped.
+    A message without a header is dropped, or with `allow_headerless` stamped with the time now.
     """
 
-    def __init__(self, f: SimpleFilter, cache_size: int = 1) -> None:
+    def __init__(
+        self, f: SimpleFilter, cache_size: int = 1, allow_headerless: bool = False
+    ) -> None:
         super().__init__()
         self.cache_size = cache_size
+        self.allow_headerless = allow_headerless
         self._kept: list[tuple[Time, Any]] = []
         self.connectInput(f)
 
@@ -82,9 +86,12 @@ class Cache(SimpleFilter):
 
     def add(self, msg: Any) -> None:
         """Keep one message and pass it on; the one that came first makes room for it."""
-        if not hasattr(getattr(msg, "header", None), "stamp"):
+        if hasattr(getattr(msg, "header", None), "stamp"):
+            stamp = msg.header.stamp
+        elif self.allow_headerless:
+            stamp = ROSClock().now()
+        else:
             return
-        stamp = msg.header.stamp
         self._kept.append((stamp if isinstance(stamp, Time) else Time.from_msg(stamp), msg))
         del self._kept[: -self.cache_size]
         self.signalMessage(msg)
