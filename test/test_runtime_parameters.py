@@ -153,6 +153,20 @@ def test_stamps_alone_decide_in_replay(replay, simulated, live):
     assert parameters.synchronizer_config(0.05, simulated).live is live
 
 
+@pytest.mark.parametrize(("value", "word"), [(True, "yes"), (False, "no"), ("auto", "auto")])
+def test_yes_and_no_may_come_as_the_booleans_that_yaml_makes_of_them(value, word, tmp_path):
+    parameters = from_values({"replay": value, "lidar.reliable": value, "rgb.rectified": value})
+    sensors = parameters.sensors
+    assert parameters.replay == word
+    assert sensors[Modality.LIDAR].reliable == sensors[Modality.RGB].rectified == word
+
+
+def test_other_values_of_a_switch_are_refused_with_its_words():
+    for value in (1, "true", [True]):
+        with pytest.raises(ValueError, match="must be one of auto, yes, no"):
+            from_values({"lidar.reliable": value})
+
+
 ELSEWHERE = {
     "autostart", "executor", "status_period", "silent_after", "diagnostics_period",
     "reference_file", "reference_frame", "reference_width", "reference_height", "reference_k",

@@ -57,6 +57,7 @@ class Diagnostics:
         stat.add("weight", f"{monitor.weight:.3f}")
         stat.add("messages", str(monitor.count))
         stat.add("refused", str(monitor.refused))
+        stat.add("lost on the way", str(monitor.lost))
         stat.add("last reason", monitor.reason)
         return stat
 

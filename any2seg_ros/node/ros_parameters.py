@@ -82,7 +82,10 @@ def _ours(name: str) -> bool:
 
 
 def _descriptor(entry: Entry) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(name=entry.name, description=entry.text)
+    # Words that YAML reads as true and false arrive as either.
+    descriptor = ParameterDescriptor(
+        name=entry.name, description=entry.text, dynamic_typing=entry.switch
+    )
     if entry.low is None or entry.high is None:
         return descriptor
     if isinstance(entry.default, int):

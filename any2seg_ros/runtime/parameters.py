@@ -67,8 +67,10 @@ class SensorParameters:
         choices=EVENT_TYPES,
         only=(_EVENT,),
     )
-    reliable: bool = setting(
-        False, "subscribe with reliable QoS; event cameras usually publish best effort"
+    reliable: str = setting(
+        "auto",
+        "subscribe with reliable QoS; auto where all publishers of the topic offer it",
+        choices=("auto", "yes", "no"),
     )
     registered: bool = setting(
         False,
@@ -476,6 +478,10 @@ def from_values(values: Mapping[str, Any], together: bool = True) -> NodeParamet
 def _typed(entry: Entry, value: Any) -> Any:
     """A value as ROS takes it; ValueError for another type: ROS tells 1 from 1.0."""
     kind: Any = type(entry.default)
+    if entry.switch and isinstance(value, bool):
+        value = "yes" if value else "no"
+    elif entry.switch and not isinstance(value, str):
+        raise ValueError(f"{entry.name} is {value!r}, but must be {entry.info.range}")
     if kind is tuple:
         kind, value = tuple[str, ...], () if value is None else value
     return convert(kind, value, entry.name, ros=True)
