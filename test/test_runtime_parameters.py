@@ -62,6 +62,23 @@ def test_the_nodes_own_section_wins_over_that_for_all_nodes(tmp_path):
     assert (parameters.deadline, parameters.jump) == (0.2, 1.0)
 
 
+def test_a_dump_of_a_node_in_a_namespace_is_read_without_what_is_ros_s(tmp_path):
+    dump = {
+        "deadline": 0.2,
+        "use_sim_time": False,
+        "start_type_description_service": True,
+        "diagnostic_updater": {"period": 1.0, "use_fqn": True},
+        "qos_overrides": {"/rgb/image": {"subscription": {"depth": 10}}},
+    }
+    path = tmp_path / "dump.yaml"
+    path.write_text(yaml.safe_dump({"/car/segmenter": {"ros__parameters": dump}}))
+    assert load_parameters(path).deadline == 0.2
+    two = dict.fromkeys(("/a/segmenter", "/b/segmenter"), {"ros__parameters": dump})
+    path.write_text(yaml.safe_dump(two))
+    with pytest.raises(ValueError, match="several nodes: /a/segmenter, /b/segmenter"):
+        load_parameters(path)
+
+
 def test_every_parameter_is_described():
     assert all(len(entry.text) > 8 for entry in entries())
 

@@ -14,7 +14,7 @@ from rclpy.exceptions import ParameterUninitializedException
 
 from any2seg_ros.configuration import Entry
 from any2seg_ros.node.subscriptions import type_of
-from any2seg_ros.runtime.parameters import NodeParameters, entries, from_values
+from any2seg_ros.runtime.parameters import OF_ROS, NodeParameters, entries, from_values
 
 
 class RosParameters:
@@ -78,7 +78,7 @@ class RosParameters:
 
 
 def _ours(name: str) -> bool:
-    return not name.startswith("qos_overrides.")
+    return not name.startswith(OF_ROS)
 
 
 def _descriptor(entry: Entry) -> ParameterDescriptor:

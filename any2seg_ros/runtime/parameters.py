@@ -46,7 +46,9 @@ LEAST_RATE = 1e-3
 _LIMITS = {item.name for item in fields(HealthConfig)}
 EVENT_TYPES = ("packet", "dvs", "prophesee", "image")
 SECTIONS = ("/**", "segmenter", "/segmenter")
-"""Sections of a parameter file that are the node's."""
+"""Sections of a parameter file that are the node's; `/car/segmenter` is, too."""
+OF_ROS = ("qos_overrides.", "diagnostic_updater.", "use_sim_time", "start_type_description_service")
+"""Names of parameters that the node has from ROS: `ros2 param dump` writes them as well."""
 
 
 @dataclass(frozen=True)
@@ -427,14 +429,19 @@ def load_parameters(path: Path) -> NodeParameters:
     """
     content = read_yaml(path)
     values: dict[str, Any] = {}
-    for name in SECTIONS:
+    named = [n for n in content if n not in SECTIONS and str(n).endswith("/segmenter")]
+    if len(named) > 1:
+        raise ValueError(f"{path} has sections of several nodes: {', '.join(named)}")
+    sections = (*SECTIONS, *named)
+    for name in sections:
         if name in content:
             section = content[name]
             if not isinstance(section, dict) or "ros__parameters" not in section:
                 raise ValueError(f"{path}: section '{name}' has no ros__parameters")
             values |= _flat(section["ros__parameters"] or {})
-    if not set(SECTIONS) & content.keys():
+    if not set(sections) & content.keys():
         raise ValueError(f"{path} has no section of the node: {' or '.join(SECTIONS)}")
+    values = {name: value for name, value in values.items() if not str(name).startswith(OF_ROS)}
     try:
         check_keys(values, [entry.name for entry in entries()])
         return from_values(values)
