@@ -239,6 +239,12 @@ class NodeParameters:
     overlay_opacity: float = setting(
         0.5, "opacity of the class colours over the camera image", low=0, high=1, live=True
     )
+    organized_points: bool = setting(
+        OutputConfig.organized_points,
+        "~/points has a point for every pixel of the mask, NaN where there is no depth, as nav2's "
+        "semantic_segmentation_layer needs it; otherwise only the points that there are",
+        live=True,
+    )
     status_period: float = setting(0.2, "max time between status messages", "s", low=0.02, high=0.4)
     silent_after: float = setting(
         0.3, "time without messages after which a sensor is silent", "s", low=0.05, high=10
@@ -295,6 +301,7 @@ class NodeParameters:
             self.minimum_confidence,
             self.overlay_opacity,
             self.header_frame,
+            self.organized_points,
         )
 
     def synchronizer_config(self, event_window: float, simulated: bool) -> SynchronizerConfig:
