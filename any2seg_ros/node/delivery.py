@@ -102,7 +102,7 @@ def subscribed(
     def lost(info: Any) -> None:
         on_lost(int(info.total_count_change))
 
-    told = {"incompatible_qos": lambda info: on_misfit(), "message_lost": lost}
+    told: dict[str, Any] = {"incompatible_qos": lambda info: on_misfit(), "message_lost": lost}
     while True:
         try:
             return make(event_callbacks=SubscriptionEventCallbacks(**told))

@@ -63,6 +63,8 @@ class Diagnostics:
         stat.add("refused", str(monitor.refused))
         stat.add("lost on the way", str(monitor.lost))
         stat.add("last reason", monitor.reason)
+        if state.geometry.get(modality):
+            stat.add("geometry", state.geometry[modality])
         return stat
 
     def _segmentation(self, stat: Any) -> Any:

@@ -144,6 +144,7 @@ class SegmentationLoop:
 
     def _on_camera_info(self, modality: Modality, msg: Any) -> None:
         self._intake.on_camera_info(modality, msg, time.monotonic_ns())
+        self._state.geometry[modality] = self._intake.tracker.geometry(modality)
         self._log_notes()
 
     def _on_refused(self, modality: Modality, reason: str, arrival: int) -> None:

@@ -89,28 +89,32 @@ def organized_points(result: Result, labels: np.ndarray, taxonomy: Taxonomy) -> 
     height, width = labels.shape
     view = _reference(result).resized(width, height)
     xyz = np.full((height * width, 3), np.nan, np.float32)
-    lidar = _measured(result, Modality.LIDAR)
+    lidar, cloud = _measured(result, Modality.LIDAR)
     if lidar is not None:
-        points = _moved(lidar.data[:, :3], lidar.reference_from_sensor)
-        index, pixel = camera_models.project(*np.ascontiguousarray(points.T), view)
-        order = np.argsort(-points[index, 2], kind="stable")  # the nearest is written last
+        points = _moved(cloud[:, :3], lidar.reference_from_sensor)
+        x, y, z = np.ascontiguousarray(points.T)
+        index, pixel = camera_models.project(x, y, z, view)
+        order = np.argsort(-z[index], kind="stable")  # the nearest is written last
         xyz[pixel[order]] = points[index][order]
-    depth = _measured(result, Modality.DEPTH)
+    depth, _ = _measured(result, Modality.DEPTH)
     if depth is not None:
         z = depth_in_view(depth, view).ravel()
         a, b = camera_models.rays(view).reshape(2, -1)
-        seen_here = np.isfinite(z) & np.isfinite(a) & np.isfinite(b)
-        xyz[seen_here] = np.stack([a * z, b * z, z], axis=-1)[seen_here]
+        known = np.isfinite(z) & np.isfinite(a) & np.isfinite(b)
+        a, b, z = a[known], b[known], z[known]
+        xyz[known] = np.stack([a * z, b * z, z], axis=-1)
     confidence = result.segmentation.confidence.ravel()
     ids = labels.ravel()
     return labelled_points(xyz, taxonomy.palette[ids], ids, confidence).reshape(height, width)
 
 
-def _measured(result: Result, modality: Modality) -> Measurement | None:
-    """The measurement of a modality that is an image or a cloud, float32 or uint16 (h, w)."""
+def _measured(result: Result, modality: Modality) -> tuple[Measurement | None, np.ndarray]:
+    """A modality's measurement and its image or cloud (h, w), if it has one."""
     found = result.frame.measurements.get(modality)
-    ready = isinstance(found, Measurement) and isinstance(found.data, np.ndarray)
-    return found if ready and found.data.ndim == 2 else None
+    data = found.data if isinstance(found, Measurement) else None
+    if isinstance(data, np.ndarray) and data.ndim == 2:
+        return found, data
+    return None, np.zeros((0, 0), np.float32)
 
 
 def cloud_of(result: Result) -> np.ndarray:

@@ -60,6 +60,8 @@ class NodeState:
     enabled: dict[Modality, bool] = field(default_factory=lambda: dict.fromkeys(Modality, True))
     hindrances: dict[Modality, str] = field(default_factory=dict)
     """Why nothing of a sensor can arrive, where that is known."""
+    geometry: dict[Modality, str] = field(default_factory=dict)
+    """Which part of its camera_info is a sensor's geometry, in words."""
     silent_after: float = 0.3
     """s without a message after which a sensor is silent."""
     interval: float = 0.1
@@ -90,7 +92,8 @@ class NodeState:
 
     def begin(self, parameters: NodeParameters, now: int = 0) -> None:
         """Reset for an activation with these parameters. now: ns of the steady clock."""
-        self.began, self.told_lost, self.hindrances = now, {}, {}
+        self.began, self.told_lost = now, {}
+        self.hindrances, self.geometry = {}, {}
         self.counters, self.latencies = FrameCounters(), Latencies()
         self.mean_confidence = math.nan
         self.published_at = self.frame_at = 0
