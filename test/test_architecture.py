@@ -71,7 +71,6 @@ NO_TEST_MODULE = {
 }
 """Modules that need no test module of their own, and why."""
 UNTESTED = {
-    "bags/salvage.py",
     "engine/engines.py",
     "engine/graphs.py",
     "engine/onnx_engine.py",
@@ -81,7 +80,6 @@ UNTESTED = {
     "network/pretrained.py",
     "node/launching.py",
     "node/segmenter_node.py",
-    "node/subscriptions.py",
     "runtime/event_stream.py",
     "runtime/outputs.py",
     "training/lscd.py",
