@@ -48,7 +48,7 @@ def test_a_number_out_of_range_names_its_key_and_what_it_may_be(key, value, word
 
 
 def test_the_ends_of_the_ranges_may_be_taken():
-    ends = {"1 or more": 1, "0 or more": 0, "above 0": 0.1, "from 0 to 1": 1}
+    ends = {"1 or more": 1, "0 or more": 0, "above 0": 0.1, "from 0 to 1": 1, "from 0 to 3": 3}
     for words, _, keys in RANGES:
         for key in set(keys.split()) - {"size", "augmentation.crop"}:
             assert config_of(nested(key, ends[words]))

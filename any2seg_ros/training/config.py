@@ -34,7 +34,12 @@ RANGES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         "optimizer.power optimizer.clip losses.subsets_from losses.class_power "
         "losses.distillation losses.intra_modal losses.inter_modal",
     ),
-    ("above 0", lambda value: value > 0, "losses.distillation_temperature"),
+    (
+        "above 0",
+        lambda value: value > 0,
+        "losses.distillation_temperature losses.lscd_temperature",
+    ),
+    ("from 0 to 3", lambda value: 0 <= value <= 3, "losses.lscd_scale"),
     (
         "from 0 to 1",
         lambda value: 0 <= value <= 1,
@@ -128,7 +133,18 @@ class LossConfig:
     image_teacher: str = ""
     """Embeds modality images and scene descriptions: a local folder of CLIP or LanguageBind."""
     captions: str = ""
-    """JSON file of scene descriptions by frame name; without it a template tells them."""
+    """JSON file of scene descriptions by frame name; without it `scene_prompt` tells them."""
+    class_prompt: str = "{}"
+    """What the text teacher reads of a category's name, which takes the place of {}."""
+    scene_prompt: str = "a street scene{conditions} with {classes}"
+    """The description of a frame without a caption."""
+    metric_depth: bool = True
+    """Depth and LiDAR images hold distances, which a tower of depth is given in metres; false for
+    ready pictures, such as DELIVER's HHA, which it is given as they are."""
+    lscd_temperature: float = 0.1
+    """What both correlations of L_cr are divided by before the softmax."""
+    lscd_scale: int = 2
+    """Which of the four fused maps, from 0 (stride 4) to 3 (stride 32), LSCD pools."""
     stride: int = 2
     """Losses are taken on every so many pixels of the modality images."""
 
@@ -162,8 +178,23 @@ class LossConfig:
         shares = self.single_shares
         if len(shares) != len(Modality) or min(shares) <= 0:
             raise ValueError("losses.single_shares must be four numbers above 0")
+        check_prompts(self)
         if self.inter_modal and not self.image_teacher:
             raise ValueError("losses.inter_modal needs losses.image_teacher, a folder of weights")
+
+
+def check_prompts(config: LossConfig) -> None:
+    """ValueError for a prompt that has places which nothing fills, or none that is filled."""
+    try:
+        class_text = config.class_prompt.format("road")
+        scene_text = config.scene_prompt.format(conditions=" at night", classes="road")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"losses.class_prompt may have {{}}, losses.scene_prompt {{conditions}} and {{classes}}"
+            f", nothing else in braces ({error!r})"
+        ) from None
+    if "road" not in class_text or "road" not in scene_text:
+        raise ValueError("losses.class_prompt needs {} and losses.scene_prompt {classes}")
 
 
 @dataclass(frozen=True)

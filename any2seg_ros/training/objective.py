@@ -94,15 +94,16 @@ class Objective:
         batch: Batch,
     ) -> None:
         samples = len(batch.images)
-        whole = fused[lscd.SCALE][:samples]
+        scale = self.config.lscd_scale
+        whole = fused[scale][:samples]
         if self.names is not None and self.config.intra_modal:
             pair = lscd.intra_modal(whole, batch.labels, self.names)
             losses["intra_modal"] = weighted(pair, self.config.intra_modal)
         if self.scenes is not None and self.config.inter_modal:
             teacher = self.scenes(batch)
             teacher = teacher.masked_fill(~batch.subsets[0].to(teacher.device), -torch.inf)
-            own = network.adapted(maps, batch.subsets[0])[lscd.SCALE]
-            pair = lscd.inter_modal(own, whole, teacher)
+            own = network.adapted(maps, batch.subsets[0])[scale]
+            pair = lscd.inter_modal(own, whole, teacher, self.config.lscd_temperature)
             losses["inter_modal"] = weighted(pair, self.config.inter_modal)
 
 

@@ -35,6 +35,7 @@ from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
 from any2seg_ros.training.run_folder import RunFolder
+from any2seg_ros.training.scenes import Scenes
 from any2seg_ros.training.validation import chosen, fit_temperatures, validate
 from any2seg_ros.types import Modality
 
@@ -231,13 +232,24 @@ class Trainer:
             ).to(self.device)
         names = scenes = None
         if losses.intra_modal:
-            names = teachers.name_correlation(losses.text_teacher, self.taxonomy).to(self.device)
+            names = teachers.name_correlation(
+                losses.text_teacher, self.taxonomy, losses.class_prompt
+            ).to(self.device)
         if losses.inter_modal:
-            scenes = teachers.Scenes(
-                losses.image_teacher, losses.captions, self.taxonomy, self.device
-            )
+            scenes = self._scenes()
         teacher = self._teacher(Path(losses.teacher)) if losses.teacher else None
         return Objective(losses, self._pixels(), weights, names, scenes, teacher)
+
+    def _scenes(self) -> Scenes:
+        if self.rank:  # the first process embeds the frames
+            distributed.wait()
+        config = self.config
+        scenes = Scenes(
+            config.losses, self._sets, self.taxonomy, config.placing, self.device, self.report
+        )
+        if not self.rank:
+            distributed.wait()
+        return scenes
 
     def _teacher(self, path: Path) -> Any2Seg:
         network, metadata = checkpoints.load(path)
