@@ -10,6 +10,7 @@ import numpy as np
 
 from any2seg_ros.engine.graphs import Choices, Maps
 from any2seg_ros.network import Any2Seg
+from any2seg_ros.network.asymmetric import Asymmetric
 from any2seg_ros.types import Modality
 
 PRECISIONS = {
@@ -76,6 +77,10 @@ def make(name: str, network: Any2Seg, device: str, threads: int, precision: str)
             f"engine {name} has no precision '{precision}': use one of {', '.join(known)}"
         )
     folded = network.folded()
+    if isinstance(folded, Asymmetric):
+        from any2seg_ros.engine.whole_engine import WholeEngine
+
+        return WholeEngine(folded, device, threads)
     if name == "torch":
         from any2seg_ros.engine.torch_engine import TorchEngine
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from any2seg_ros.network.adapters import Adapters, by_company, company, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
-from any2seg_ros.network.fusion import FUSIONS, modality_weights
+from any2seg_ros.network.fusion import FUSIONS, HUB, modality_weights
 from any2seg_ros.network.mit import MIT_CONFIGS, MiT
 from any2seg_ros.types import Modality
 
@@ -25,8 +25,9 @@ Encoder = MiT | EfficientNetLite0
 class NetworkConfig:
     """What an Any2Seg is made of.
 
-    encoder: mit_b0 to mit_b5 or efficientnet_lite0. width: channels of the decoder. fusion: mff,
-    or mean for the baseline. refine: residual blocks in the decoder; 0 is the published one.
+    encoder: mit_b0 to mit_b5 or efficientnet_lite0. width: channels of the decoder. fusion: mff;
+    for baselines mean, or hub for the asymmetric network (see `Asymmetric`). refine: residual
+    blocks in the decoder; 0 is the published one.
     shared_encoder: the same weights encode all modalities, as in the authors' code; otherwise each
     has its own, as in the paper's figure. adapters: maps go through a linear layer of their
     modality's before the fusion, another one alone, with some other modalities and with all.
@@ -46,9 +47,12 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
             raise ValueError(f"unknown encoder '{self.encoder}': use one of {', '.join(ENCODERS)}")
-        if self.fusion not in FUSIONS:
+        if self.fusion == HUB and (self.adapters or not self.shared_encoder):
+            raise ValueError("fusion hub has one encoder, RGB's, and no adapters")
+        if self.fusion not in (*FUSIONS, HUB):
+            known = ", ".join((*FUSIONS, HUB))
             raise ValueError(
-                f"unknown fusion '{self.fusion}': use one of {', '.join(FUSIONS)}, or add yours to "
+                f"unknown fusion '{self.fusion}': use one of {known}, or add yours to "
                 "FUSIONS in any2seg_ros/network/fusion.py (docs/network.md)"
             )
 
@@ -201,7 +205,7 @@ class Any2Seg(nn.Module):
 
     def folded(self) -> Any2Seg:
         """The same network for inference: in evaluation mode, with a folded decoder."""
-        network = Any2Seg(self.config)
+        network = type(self)(self.config)
         network.load_state_dict(self.state_dict())
         network.eval()
         if isinstance(network.decoder, AllMLP):

@@ -16,6 +16,7 @@ from torch import Tensor
 from any2seg_ros import taxonomy
 from any2seg_ros.files import replacing
 from any2seg_ros.network.any2seg import Any2Seg, NetworkConfig
+from any2seg_ros.network.asymmetric import make_network
 
 FORMAT = "any2seg-1"
 
@@ -72,7 +73,7 @@ def load(path: Path) -> tuple[Any2Seg, Metadata]:
     try:
         config = NetworkConfig(**json.loads(words["network"]))
         metadata = _metadata(words)
-        network = Any2Seg(config)
+        network = make_network(config)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} needs another version of any2seg_ros: {error}") from None
     _fill(network, tensors, path)

@@ -32,7 +32,8 @@ RANGES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         "seed threads loaders frozen_stages network.refine data.val_frames augmentation.crop "
         "optimizer.rate optimizer.encoder_factor optimizer.weight_decay optimizer.warm_up "
         "optimizer.power optimizer.clip losses.subsets_from losses.class_power "
-        "losses.distillation losses.intra_modal losses.inter_modal",
+        "losses.distillation losses.unimodal losses.cross_modal losses.intra_modal "
+        "losses.inter_modal",
     ),
     (
         "above 0",
@@ -124,6 +125,10 @@ class LossConfig:
     the variant `full` teaches the others while it learns."""
     distillation_temperature: float = 1.0
     """What teacher's and student's logits are divided by for the distillation."""
+    unimodal: float = 0.0
+    """Weight of the teacher's features of each modality of the last variant (AnySeg)."""
+    cross_modal: float = 0.0
+    """Weight of the cosines between the teacher's features of two modalities (AnySeg)."""
     intra_modal: float = 0.0
     """Weight of L_se (LSCD)."""
     inter_modal: float = 0.0
@@ -168,6 +173,8 @@ class LossConfig:
             raise ValueError("losses.teacher teaches nothing while losses.distillation is 0")
         if self.teacher and self.variants == ("full",):
             raise ValueError("losses.teacher teaches nothing while full is the only variant")
+        if (self.unimodal or self.cross_modal) and not self.teacher:
+            raise ValueError("losses.unimodal and losses.cross_modal need losses.teacher")
         if (self.intra_modal or self.inter_modal) and self.variants[0] != "full":
             raise ValueError("LSCD is about all modalities: name full first in losses.variants")
         if self.subsets_from and "full" not in self.variants:
@@ -273,6 +280,14 @@ class TrainingConfig:
             )
         if self.trained not in ("all", "adapters"):
             raise ValueError(f"unknown trained '{self.trained}': use all or adapters")
+        losses = self.losses
+        if self.network.fusion == "hub" and (
+            losses.inter_modal or losses.unimodal or losses.cross_modal
+        ):
+            raise ValueError(
+                "fusion hub has no maps of single modalities: leave losses.inter_modal, "
+                "losses.unimodal and losses.cross_modal at 0"
+            )
         if self.trained == "adapters" and not self.network.adapters:
             raise ValueError("trained: adapters needs network.adapters: true")
         if self.device not in ("auto", "cuda", "cpu"):

@@ -19,11 +19,11 @@ import torch
 from torch import nn
 
 from any2seg_ros.datasets import Source, Target, open_source
-from any2seg_ros.engine import Segmenter
-from any2seg_ros.engine.torch_engine import TorchEngine
+from any2seg_ros.engine import Segmenter, engines
 from any2seg_ros.interrupts import noted_interrupts
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALONE, COMPANIES, company
+from any2seg_ros.network.asymmetric import Asymmetric
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches, companies
@@ -125,7 +125,7 @@ class Trainer:
 
     def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
         """The averaged network, ready to run."""
-        engine = TorchEngine(self.average.folded(), str(self.device), 0, "f32")
+        engine = engines.make("torch", self.average, str(self.device), 0, "f32")
         return Segmenter(engine, self._metadata(temperatures or {}))
 
     def _train(self, batch: Batch) -> dict[str, Any]:
@@ -272,7 +272,8 @@ class Trainer:
         """Record the encoders' passes where kernels are launched one by one otherwise."""
         config = self.config
         alone = self.processes == 1 and config.amp == "none"
-        if not (config.graphs and alone and self.device.type == "cuda"):
+        stages = isinstance(self.network, Asymmetric)  # which runs its encoder in parts
+        if stages or not (config.graphs and alone and self.device.type == "cuda"):
             return
         width, height = config.augmentation.size(config.size)
         batch = torch.Size((config.batch, len(Modality), 3, height, width))
