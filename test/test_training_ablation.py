@@ -11,7 +11,14 @@ import training_data
 import yaml
 
 from any2seg_ros.training import budget
-from any2seg_ros.training.ablation import COST, main, merged, stages_before, write_configs
+from any2seg_ros.training.ablation import (
+    COST,
+    main,
+    merged,
+    spreads,
+    stages_before,
+    write_configs,
+)
 from any2seg_ros.training.config import load_config
 
 SOURCE = Path(__file__).resolve().parents[1]
@@ -164,30 +171,34 @@ def test_processor_seconds_are_those_of_the_command():
     assert 1.0 <= budget.processor_seconds([sys.executable, "-c", code]) < 60
 
 
-def test_rows_of_equal_processor_seconds_have_a_spread_over_seeds(tmp_path):
+@pytest.mark.timeout(900)
+def test_a_row_is_trained_with_what_its_processor_seconds_pay_for(tmp_path):
     training_data.write(tmp_path / "data", "train", 4)
     training_data.write(tmp_path / "data", "val", 2)
-    rows = {
-        "hub": {"network": {"fusion": "hub"}, "losses": {"variants": ["full"], "distillation": 0}},
-        "taught": [
-            {"network": {"fusion": "mean"}, "losses": {"variants": ["full"], "distillation": 0}},
-            {
-                "network": {"fusion": "mean"},
-                "losses": {
-                    "variants": ["random"],
-                    "teacher": "{previous}",
-                    "unimodal": 1,
-                    "cross_modal": 1,
-                },
-            },
-        ],
-    }
-    path = seconds(rows, tmp_path, processor_seconds=2, seeds=[1, 2])
+    losses = {"variants": ["full"], "distillation": 0}
+    row = {"network": {"fusion": "hub"}, "losses": losses}
+    path = seconds({"hub": row}, tmp_path, processor_seconds=1.5)
     assert main([str(path)]) == 0
-    table = (tmp_path / "out/val.md").read_text()
-    assert "| hub | 2 | " in table and "| taught | 2 | " in table and " ± " in table
-    cost = json.loads((tmp_path / "out/taught_seed_2/stage_1" / COST).read_text())
-    assert cost["seconds"] == 1 and cost["spent"] > 0
+    assert "| hub | " in (tmp_path / "out/val.md").read_text()
+    cost = json.loads((tmp_path / "out/hub" / COST).read_text())
+    steps = load_config(tmp_path / "out/hub/config.yaml").steps
+    assert cost["seconds"] == 1.5 and cost["spent"] > 0 and steps >= 1
+    assert write_configs(path)
+    assert load_config(tmp_path / "out/hub/config.yaml").steps == steps
+
+
+def test_seeds_have_their_mean_and_spread(tmp_path):
+    rows = {}
+    for seed, miou in ((1, 40.0), (2, 44.0)):
+        name = f"hub, seed {seed}"
+        rows[name] = tmp_path / f"hub_{seed}"
+        (rows[name] / "val").mkdir(parents=True)
+        both = {"rgb": {"miou": 10.0}, "rgb+lidar": {"miou": miou}}
+        report = {"mean": 30.0, "worst": {"miou": 10.0}, "subsets": both}
+        (rows[name] / "val/report.json").write_text(json.dumps(report))
+    *_, last = spreads(rows, "val")
+    assert last == "| hub | 2 | 30.00 ± 0.00 | 42.00 ± 2.83 | 10.00 ± 0.00 |"
+    assert spreads({"hub": tmp_path}, "val") == []
 
 
 def test_the_fair_plan_is_of_configurations(tmp_path, monkeypatch):

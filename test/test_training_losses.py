@@ -9,7 +9,14 @@ from torch.nn import functional as F
 
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training import lscd
-from any2seg_ros.training.losses import class_weights, cross_entropy, distillation, hard_pixels
+from any2seg_ros.training.losses import (
+    class_weights,
+    cross_entropy,
+    cross_modal,
+    distillation,
+    hard_pixels,
+    unimodal,
+)
 from any2seg_ros.training.teachers import (
     MiniLM,
     name_correlation,
@@ -90,6 +97,41 @@ def test_inter_modal_is_zero_when_the_student_correlates_as_the_teacher():
     student = F.cosine_similarity(maps.flatten(2), fused.flatten(1)[:, None], 2)
     assert lscd.inter_modal(maps, fused, student)[0].item() == pytest.approx(0, abs=1e-5)
     assert lscd.inter_modal(maps, fused, student.flip(1))[0].item() > 0.01
+
+
+def features() -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+    """Maps of a student and a teacher, and the subsets of two samples."""
+    shapes = ((2, 4, 3, 4, 6), (2, 4, 5, 2, 3))
+    student, teacher = ([torch.randn(s) for s in shapes] for _ in range(2))
+    return student, teacher, torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0]], dtype=torch.bool)
+
+
+def test_unimodal_is_the_divergence_of_each_modality_of_the_subset():
+    student, teacher, subset = features()
+    amount, count = unimodal(student, teacher, subset)
+    expected = []
+    for b, m in subset.nonzero().tolist():
+        for mine, theirs in zip(student, teacher, strict=True):
+            p, q = theirs[b, m].softmax(0), mine[b, m].softmax(0)
+            expected.append((p * (p / q).log()).sum(0).mean())
+    assert count == 4
+    torch.testing.assert_close(amount / count, torch.stack(expected).mean())
+    assert float(unimodal(teacher, teacher, subset)[0]) == pytest.approx(0, abs=1e-6)
+
+
+def test_cross_modal_compares_the_cosines_between_modalities_of_the_subset():
+    student, teacher, subset = features()
+    amount, count = cross_modal(student, teacher, subset)
+    expected = []
+    for a, b in ((0, 2), (0, 3), (2, 3)):
+        for mine, theirs in zip(student, teacher, strict=True):
+            cosines = [
+                F.cosine_similarity(maps[0, a].flatten(), maps[0, b].flatten(), dim=0)
+                for maps in (mine, theirs)
+            ]
+            expected.append((cosines[0] - cosines[1]) ** 2)
+    assert count == 6  # both orders of three pairs; one modality alone has none
+    torch.testing.assert_close(amount / count, torch.stack(expected).mean())
 
 
 def test_inter_modal_leaves_absent_modalities_out():
