@@ -63,6 +63,7 @@ def test_anyseg_and_robustseg_give_the_mean_s_logits_for_every_subset(tmp_path, 
 
 
 @torch.no_grad()
+@pytest.mark.timeout(600)
 def test_a_mean_network_runs_on_the_vehicle_s_engine(tmp_path):
     pytest.importorskip("openvino")
     weights = reference.layout_mean(64)
@@ -181,10 +182,11 @@ def test_the_modalities_in_a_file_s_name_are_read():
     assert published.named("rmmss_b0") == ()
 
 
+@pytest.mark.timeout(600)
 def test_evaluate_takes_a_published_checkpoint_and_deliver_as_they_are(tmp_path, capsys):
-    training_data.write(tmp_path / "DELIVER", "val", 2)
+    training_data.write(tmp_path / "DELIVER", "val", 1)
     command = ["evaluate", "--data", str(tmp_path / "DELIVER"), "--latency-frames", "0"]
-    command += ["--image-size", "64", "64", "--robustness", "none", "--device", "cpu"]
+    command += ["--image-size", "64", "64", "--robustness", "none", "--engine", "torch"]
     reports = {}
     for name, weights in {
         "rmmss_b0": reference.layout_mean(64),
