@@ -28,10 +28,11 @@ def files(folder: str) -> list[tuple[str, list[str]]]:
 setup(
     name="any2seg_ros",
     version="0.1.0",
-    description="Semantic segmentation from whatever sensors are left: RGB, depth, LiDAR, events",
+    description="Semantic segmentation from any subset of RGB, depth, LiDAR and events",
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["any2seg_ros", "any2seg_ros.*"], exclude=["any2seg_ros.msg*"]),
+    package_data={"any2seg_ros.html": ["templates/*"]},
     data_files=[entry for folder in SHARED for entry in files(folder)],
     install_requires=requirements("requirements.txt"),
     extras_require={name: requirements(f"requirements-{name}.txt") for name in EXTRAS},

@@ -252,7 +252,7 @@ def test_shards_merge_to_the_very_report_of_one_process(segmenter):
     second.tally += first.tally
     assert report_of(second) == report_of(whole)
     shown = [
-        [s.name for s in t.extremes.best + t.extremes.worst] for t in (second.tally, whole.tally)
+        [s.name for s in t.gallery.best + t.gallery.worst] for t in (second.tally, whole.tally)
     ]
     assert shown[0] == shown[1] and len(shown[0]) == 6
 
@@ -273,7 +273,7 @@ def test_a_frame_with_a_label_that_is_no_class_is_left_out(segmenter):
 
 
 def test_a_report_is_read_from_its_folder_too(segmenter, tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"no report at {tmp_path}/report.json: name"):
+    with pytest.raises(FileNotFoundError, match=f"no report at {tmp_path}/report.json: give"):
         summary.load(tmp_path)
     report = report_of(evaluate(segmenter, [sample(0)]))
     (tmp_path / "report.json").write_text(summary.dumps(report))
@@ -350,7 +350,7 @@ def test_unknown_protocols_and_tables_are_refused():
 def test_a_file_that_is_no_report_is_refused_by_name(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("{")
-    with pytest.raises(ValueError, match="report.json is no JSON"):
+    with pytest.raises(ValueError, match="report.json is not JSON"):
         summary.load(path)
     path.write_text("{}")
     with pytest.raises(ValueError, match="'kind' is missing"):

@@ -21,7 +21,6 @@ from any2seg_ros.training.teachers import (
     MiniLM,
     name_correlation,
 )
-from any2seg_ros.training.validation import calibration_error, temperature
 from any2seg_ros.types import IGNORE
 
 
@@ -159,17 +158,3 @@ def test_minilm_gives_unit_vectors_that_padding_does_not_change():
     padded = teacher.texts(["road", "a much longer text about roads and rails"])
     torch.testing.assert_close(alone[0], padded[0], atol=1e-5, rtol=1e-4)
     assert alone.norm().item() == pytest.approx(1, abs=1e-5)
-
-
-def test_the_temperature_that_made_logits_too_sure_is_found():
-    generator = np.random.default_rng(0)
-    honest = generator.standard_normal((20000, 4)) * 2
-    chances = np.exp(honest) / np.exp(honest).sum(1, keepdims=True)
-    truth = (chances.cumsum(1) > generator.random((20000, 1))).argmax(1)
-    assert temperature(honest * 2.5, truth) == pytest.approx(2.5, rel=0.1)
-
-
-def test_calibration_error_of_a_liar_is_how_much_it_lies():
-    confidence = np.full(100, 0.9)
-    right = np.arange(100) < 60
-    assert calibration_error(confidence, right) == pytest.approx(0.3)

@@ -35,7 +35,9 @@ def test_a_run_does_not_go_on_with_other_frames(config):
     begun(config)
     begun(config)
     other = {**DATA, "data/streets val": "changed"}
-    with pytest.raises(ValueError, match=r"the frames of data/streets val are not .*put them back"):
+    with pytest.raises(
+        ValueError, match=r"frames of data/streets val have changed .*put them back"
+    ):
         begun(config, other)
     about = Path(config.output, "run.json")
     content = json.loads(about.read_text())
@@ -70,7 +72,7 @@ def test_a_folder_in_use_is_one_clear_message(config, monkeypatch):
         raise BlockingIOError
 
     monkeypatch.setattr(fcntl, "lockf", taken)
-    with pytest.raises(ValueError, match=r"another process is training in .*run: wait"):
+    with pytest.raises(ValueError, match=r"another process trains in .*run: wait"):
         begun(config)
     assert not Path(config.output, "run.json").exists()
 
@@ -91,8 +93,8 @@ def test_what_was_logged_after_the_last_state_does_not_count(config, monkeypatch
 def test_a_file_of_weights_that_nothing_names_is_no_part_of_a_run(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     monkeypatch.chdir(tmp_path)
-    assert RunFolder(TrainingConfig(output="run", initial="")).about()["files"] == {}
-    named = RunFolder(TrainingConfig(output="run", initial=".")).about()["files"]
+    assert RunFolder(TrainingConfig(output="run", init_from="")).about()["files"] == {}
+    named = RunFolder(TrainingConfig(output="run", init_from=".")).about()["files"]
     assert list(named) == ["model.safetensors"]
 
 

@@ -13,14 +13,15 @@ import training_data
 from torch import Tensor
 from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
+from any2seg_ros.configuration import build
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.preprocessing.ranges import RangeScale
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training import lscd, teachers
 from any2seg_ros.training.batches import Batch
-from any2seg_ros.training.cached_dataset import CachedDataset, open_placed
-from any2seg_ros.training.config import LossConfig, config_of
+from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
+from any2seg_ros.training.config import LossConfig, TrainingConfig
 from any2seg_ros.training.scenes import Scenes, describe, distances
 from any2seg_ros.training.teachers import Clip, LanguageBindTeacher, open_image_teacher, spoken
 from any2seg_ros.types import IGNORE, Modality
@@ -232,7 +233,7 @@ def placed(tmp_path_factory) -> CachedDataset:
     training_data.write(root, "train", 3, raw=True, condition="night")
     target = Target((48, 32), PreprocessingConfig())
     source = open_source(root, target, "train")
-    return open_placed(source, str(root), target, tmp_path_factory.mktemp("cache"))
+    return open_cached(source, str(root), target, tmp_path_factory.mktemp("cache"))
 
 
 def batch_of(placed: CachedDataset, order: list[int]) -> Batch:
@@ -323,10 +324,10 @@ def test_a_description_names_the_weather_and_the_commonest_first():
 
 def test_prompts_and_temperature_are_configuration():
     losses = {"class_prompt": "a photo of a {}", "lscd_temperature": 0.05, "lscd_scale": 3}
-    assert config_of({"losses": losses}).losses.lscd_scale == 3
-    with pytest.raises(ValueError, match="lscd_scale is 4: it must be from 0 to 3"):
-        config_of({"losses": {"lscd_scale": 4}})
+    assert build(TrainingConfig, {"losses": losses}).losses.lscd_scale == 3
+    with pytest.raises(ValueError, match="lscd_scale is 4, but must be"):
+        build(TrainingConfig, {"losses": {"lscd_scale": 4}})
     with pytest.raises(ValueError, match="nothing else in braces"):
-        config_of({"losses": {"scene_prompt": "{weather}"}})
+        build(TrainingConfig, {"losses": {"scene_prompt": "{weather}"}})
     with pytest.raises(ValueError, match="class_prompt needs {}"):
-        config_of({"losses": {"class_prompt": "a thing"}})
+        build(TrainingConfig, {"losses": {"class_prompt": "a thing"}})

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the tables of a model card from the reports of `any2seg evaluate`.
+"""Prints the tables of a model card from `any2seg evaluate` reports.
 
 tools/card_tables.py evaluation/val evaluation/test evaluation/demo
 """
@@ -14,7 +14,7 @@ NAMES = {"demo": "demo bag"}
 
 
 def main(folders: list[str]) -> int:
-    """Tables of subsets, of conditions (of the first report), and what else the first one says."""
+    """Print the subsets of all reports, and conditions and robustness of the first."""
     if not folders:
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Times the network: the shipped one, and MiT's against transformers' SegFormer in one run."""
+"""Times the shipped network, and MiT networks against transformers' SegFormer in one run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BACKBONES = ("mit_b0", "mit_b2")
 
 
 def run() -> dict:
-    """Milliseconds and ratios; `four_vs_segformer` is the default engine on four modalities against
-    transformers' SegFormer with the same backbone on one image in torch float32, 512 x 512. Both
-    run on the GPU where there is one, images come from the CPU and results go back there.
+    """Milliseconds and ratios.
 
-    What is compared is called in turn: others may use the machine meanwhile. Ratios are medians of
-    those of the rounds.
+    `four_vs_segformer`: the default engine on four modalities against transformers' SegFormer with
+    the same backbone on one image in torch float32, 512 x 512. Both run on the GPU if there is
+    one; images and results are in CPU memory. Calls alternate, because other programs may use the
+    machine; a ratio is the median over the rounds.
     """
     figures: dict = {"shipped": shipped()}
     for name in BACKBONES:
@@ -31,7 +31,7 @@ def run() -> dict:
 
 
 def shipped() -> dict:
-    """The weights that come with the package, from modality images to 512 x 288 masks."""
+    """The shipped weights, from modality images to 512 x 288 masks, in ms."""
     from any2seg_ros.engine import Segmenter
     from any2seg_ros.types import Modality
 
@@ -47,13 +47,13 @@ def shipped() -> dict:
         some = dict(list(images.items())[:count])
         figures[f"{count}_ms"] = milliseconds(partial(segmenter.segment, some, (512, 288)))
     figures["encode_4_ms"] = milliseconds(lambda: segmenter.encode(images))
-    maps = segmenter.encode(images)
-    figures["fuse_4_ms"] = milliseconds(lambda: segmenter.fuse(maps, (512, 288)))
+    features = segmenter.encode(images)
+    figures["fuse_4_ms"] = milliseconds(lambda: segmenter.fuse(features, (512, 288)))
     return figures
 
 
 def against_segformer(name: str) -> dict:
-    """Ratios of our network with random weights to transformers' SegFormer of the same size."""
+    """Our network with random weights against transformers' SegFormer of the same size."""
     import torch
     from transformers import SegformerForSemanticSegmentation
 
@@ -64,7 +64,7 @@ def against_segformer(name: str) -> dict:
 
     width = 256 if name == "mit_b0" else 768
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    theirs = SegformerForSemanticSegmentation(_their_config(MIT_CONFIGS[name], width)).eval()
+    theirs = SegformerForSemanticSegmentation(segformer_config(MIT_CONFIGS[name], width)).eval()
     theirs.to(device)
     network = Any2Seg(NetworkConfig(encoder=name, width=width)).eval()
     engine = engines.make(engines.resolve("auto", "auto"), network, "auto", 0, "auto")
@@ -74,8 +74,8 @@ def against_segformer(name: str) -> dict:
     encoder = network.encoders[0]
 
     def ours(count: int) -> np.ndarray:
-        maps = engine.encode(arrays[:count], whole[:count])
-        return engine.array(engine.segment(maps, whole[:count])[0][0])
+        features = engine.encode(arrays[:count], whole[:count])
+        return engine.array(engine.segment(features, whole[:count])[0][0])
 
     with torch.inference_mode():
         times = in_turn(
@@ -102,7 +102,7 @@ def against_segformer(name: str) -> dict:
 
 
 def milliseconds(call: Callable[[], object], seconds: float = 3.0) -> float:
-    """Median over the calls that fit in `seconds`, at least three, after one that is not timed."""
+    """Median time of the calls that fit in `seconds`, at least three, after one warm-up call."""
     call()
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -116,7 +116,7 @@ def milliseconds(call: Callable[[], object], seconds: float = 3.0) -> float:
 def in_turn(
     *calls: Callable[[], object], rounds: int = 11, clock: Callable[[], float] = time.perf_counter
 ) -> np.ndarray:
-    """Seconds (rounds, calls) of calls that take turns, after a round that is not timed."""
+    """Seconds (rounds, calls) of alternating calls, after one warm-up round."""
     times = np.empty((rounds + 1, len(calls)))
     for row in times:
         for i, call in enumerate(calls):
@@ -130,7 +130,8 @@ def _ratio(mine: np.ndarray, theirs: np.ndarray) -> float:
     return round(float(np.median(mine / theirs)), 3)
 
 
-def _their_config(config: Any, width: int) -> Any:
+def segformer_config(config: Any, width: int) -> Any:
+    """transformers' configuration of a SegFormer with this MiT and decoder width."""
     from transformers import SegformerConfig
 
     settings: dict[str, Any] = dict(

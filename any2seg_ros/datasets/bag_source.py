@@ -1,4 +1,4 @@
-"""Frames of a bag with their ground truth, placed by the code that the node runs."""
+"""Frames of a bag with their ground truth, preprocessed by the code that the node runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BagSource:
             self._look_into(bag)
         self.fingerprint = _fingerprint(bags)
 
-    apart = False
+    independent = False
 
     def __len__(self) -> int:
         return min(self._length, self._limit) if self._limit else self._length
@@ -73,16 +73,16 @@ class BagSource:
         truth = open_ground_truth(bag, walk.layout.label, self._labels)
         assert truth is not None
         try:
-            for heard in walk.frames():
-                if heard.frame is None:
+            for played in walk.frames():
+                if played.frame is None:
                     continue
-                prepared = walk.preparation.prepare(heard.frame)
+                prepared = walk.preparation.prepare(played.frame)
                 mine = count % world == rank
                 count += 1
                 if not mine:
                     yield None
                     continue
-                label = truth.label(heard.frame.stamp, heard.log_time)
+                label = truth.label(played.frame.stamp, played.log_time)
                 yield (
                     LeftOut(truth.lacking) if label is None else self._sample(bag, prepared, label)
                 )
@@ -108,15 +108,18 @@ class BagSource:
         self._length += round(walk.duration / PERIOD)
         if walk.layout.label is None and self._labels is None:
             raise ValueError(
-                f"{bag} has no ground truth: give a folder of labels (--labels), or say which "
-                "topic they are in (--topic label=/...); `any2seg replay` needs none"
+                f"{bag} has no ground truth: give a folder of labels (--labels) or name their "
+                "topic (--topic label=/...). Without any, `any2seg replay` shows each sensor's "
+                "masks, confidence and agreement"
             )
         self.modalities = tuple(m for m in self.modalities if m in walk.layout.sensors)
         if not self.modalities:
             raise ValueError(f"the bags of {self.name} have no sensor in common")
 
     def _open_walk(self, bag: Path) -> BagPlayer:
-        return BagPlayer(bag, Preparation(self._target.size, self._target.placing), self._topics)
+        return BagPlayer(
+            bag, Preparation(self._target.size, self._target.preprocessing), self._topics
+        )
 
 
 def _fingerprint(bags: list[Path]) -> str:

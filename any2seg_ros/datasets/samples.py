@@ -1,4 +1,4 @@
-"""What data sets give: frames with labels, and frames placed for a network."""
+"""What data sets yield: frames with labels, and samples preprocessed for a network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DataSet(Protocol):
     def __getitem__(self, index: int) -> Frame:
         """The frame with its label and the measurements of `modalities` and the camera.
 
-        OSError and ValueError name the file and the mend, `files.NoLabel` a label that is missing.
+        OSError and ValueError name the file and the fix, `files.NoLabel` a label that is missing.
         """
 
     def name(self, index: int) -> str:
@@ -51,25 +51,25 @@ class DataSet(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """What frames are placed for: (width, height) of the images, their knobs, the classes.
+    """What samples are preprocessed for: (width, height) of the modality images, how, the classes.
 
     taxonomy: None takes data of any classes.
     """
 
     size: tuple[int, int]
-    placing: PreprocessingConfig
+    preprocessing: PreprocessingConfig
     taxonomy: Taxonomy | None = None
 
     @classmethod
     def of(cls, segmenter: Segmenter) -> Target:
         """The images that a network was trained with."""
-        placing = PreprocessingConfig(**segmenter.metadata.placing)
-        return cls(segmenter.size, placing, segmenter.taxonomy)
+        preprocessing = PreprocessingConfig(**segmenter.metadata.preprocessing)
+        return cls(segmenter.size, preprocessing, segmenter.taxonomy)
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A placed frame with its ground truth.
+    """A preprocessed frame with its ground truth.
 
     images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w). picture:
     what the camera saw, uint8 (h, w, 3), where there is one. name: unique within the data; the
@@ -93,10 +93,10 @@ class LeftOut:
 
 
 class Source(Protocol):
-    """Placed frames in order. `notes` may grow while they are walked.
+    """Samples in order. `notes` may grow while they are read.
 
-    modalities: the sensors that the data have. fingerprint: changes when the frames do. apart:
-    each frame is made on its own, so that several processes are faster than one.
+    modalities: the sensors that the data have. fingerprint: changes when the frames do.
+    independent: frames do not depend on each other, so that several processes are faster.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Source(Protocol):
     modalities: tuple[Modality, ...]
     taxonomy: Taxonomy
     fingerprint: str
-    apart: bool
+    independent: bool
 
     def __len__(self) -> int:
         """Frames to come, 0 where that is not known beforehand."""

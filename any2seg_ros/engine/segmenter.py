@@ -8,24 +8,34 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
-from any2seg_ros.engine.graphs import Maps
-from any2seg_ros.network import Any2Seg, checkpoints
-from any2seg_ros.network.checkpoints import Metadata
-from any2seg_ros.network.whole import WholeNetwork
+from any2seg_ros.engine.features import Features
+from any2seg_ros.engine.sources import NetworkSource
+from any2seg_ros.network.checkpoints import Metadata, read_header
 from any2seg_ros.resources import find
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets, subset_name
+from any2seg_ros.types import Modality, Segmentation, Subset, subset_name
+
+if TYPE_CHECKING:
+    from any2seg_ros.network.whole import WholeNetwork
 
 DEFAULT_MODEL = "models/any2seg_streets.safetensors"
 
 PUBLISHED = (".pth", ".pt", ".bin")
 """Endings of files that published weights come in; ours are safetensors."""
+
+
+CHECK_EVERY = 10
+"""Of so many segmentations one is checked for numbers that are not finite."""
+
+
+class NonFiniteOutput(RuntimeError):
+    """The network gave NaN or infinity: nothing can be made of it; the text names the fix."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +58,6 @@ class EngineConfig:
     height: int = 0
 
 
-def open_network(path: Path) -> tuple[Any2Seg | WholeNetwork, Metadata]:
-    """The network of a checkpoint: ours, or a published one; see `network.published`."""
-    if path.suffix in PUBLISHED:
-        from any2seg_ros.network import published
-
-        return published.load(path)
-    return checkpoints.load(path)
-
-
 def whole_engine(network: WholeNetwork, config: EngineConfig) -> engines.Engine:
     """What runs a network that cannot be cut in two: torch alone does; ValueError for others."""
     if config.engine not in ("auto", "torch") or config.precision not in ("auto", "f32"):
@@ -67,6 +68,16 @@ def whole_engine(network: WholeNetwork, config: EngineConfig) -> engines.Engine:
     from any2seg_ros.engine.whole_engine import WholeEngine
 
     return WholeEngine(network, config.device, config.threads)
+
+
+def _sized(metadata: Metadata, config: EngineConfig) -> Metadata:
+    width, height = metadata.size
+    return replace(metadata, size=(config.width or width, config.height or height))
+
+
+def _description(path: Path, backbone: str, metadata: Metadata, engine: engines.Engine) -> str:
+    width, height = metadata.size
+    return f"{path.name}: {backbone} at {width}x{height}, {engine.description}"
 
 
 class Segmenter:
@@ -91,34 +102,52 @@ class Segmenter:
         """Whose images the network takes."""
         self.leaves_out = True
         """Whether an absent modality can be left out; otherwise its image is one of zeros."""
+        self.output_fault = ""
+        """Why the last check found the network's output unusable; empty while it is finite."""
+        self._unchecked = 0
 
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
-        """Load the weights; FileNotFoundError or ValueError say what is wrong and the mend."""
+        """Load the weights; FileNotFoundError or ValueError say what is wrong and the fix."""
         path = Path(config.model) if config.model else find(DEFAULT_MODEL)
-        network, metadata = open_network(path)
-        width, height = metadata.size
-        metadata = replace(metadata, size=(config.width or width, config.height or height))
+        if path.suffix in PUBLISHED:
+            return cls._open_published(path, config)
+        source = NetworkSource.of_checkpoint(path)
+        metadata = _sized(read_header(path).metadata, config)
+        name = engines.resolve(config.engine, config.device)
+        engine = engines.make(name, source, config.device, config.threads, config.precision)
+        told = _description(path, source.encoder, metadata, engine)
+        return cls(engine, metadata, told, source.encoder)
+
+    @classmethod
+    def _open_published(cls, path: Path, config: EngineConfig) -> Segmenter:
+        """A network that others published; see `network.published`."""
+        from any2seg_ros.network import Any2Seg, published
+
+        network, metadata = published.load(path)
+        metadata = _sized(metadata, config)
         if isinstance(network, Any2Seg):
             name = engines.resolve(config.engine, config.device)
             engine = engines.make(name, network, config.device, config.threads, config.precision)
             backbone = network.config.encoder
-        else:
-            engine = whole_engine(network, config)
-            backbone = network.backbone
-        width, height = metadata.size
-        told = f"{path.name}: {backbone} at {width}x{height}, {engine.description}"
-        opened = cls(engine, metadata, told, backbone)
-        if not isinstance(network, Any2Seg):
-            opened.modalities, opened.leaves_out = tuple(sorted(network.modalities)), False
+            return cls(engine, metadata, _description(path, backbone, metadata, engine), backbone)
+        engine, backbone = whole_engine(network, config), network.backbone
+        opened = cls(engine, metadata, _description(path, backbone, metadata, engine), backbone)
+        opened.modalities, opened.leaves_out = tuple(sorted(network.modalities)), False
         return opened
 
     def prepare(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
-        """Make the graphs for every subset of `modalities` now, so that no frame waits for one."""
+        """Make the graphs for every subset of `modalities` now, so that no frame waits for one.
+
+        NonFiniteOutput where the network gives NaN or infinity.
+        """
         width, height = self.size
-        blank = np.zeros((3, height, width), np.float32)
-        for subset in all_subsets(modalities):
-            self.segment(dict.fromkeys(subset, blank))
+        ramp = np.linspace(-2, 2, width, dtype=np.float32)  # what images lie between
+        image = np.ascontiguousarray(np.broadcast_to(ramp, (3, height, width)))
+        for subset in self._engine.subsets_to_prepare(modalities):
+            self._unchecked = 0
+            self.segment(dict.fromkeys(subset, image))
+        self._engine.prepared()
 
     def segment(
         self, images: Mapping[Modality, np.ndarray], size: tuple[int, int] | None = None
@@ -129,8 +158,8 @@ class Segmenter:
         """
         return self.fuse(self.encode(images), size)
 
-    def encode(self, images: Mapping[Modality, np.ndarray]) -> dict[Modality, Maps]:
-        """The encoder's maps by modality, in one pass."""
+    def encode(self, images: Mapping[Modality, np.ndarray]) -> dict[Modality, Features]:
+        """The encoder's features by modality, in one pass."""
         subset = sorted(images)
         if not subset:
             raise ValueError("no modality image: a frame needs at least one")
@@ -141,22 +170,22 @@ class Segmenter:
                     f"the {modality.label} image is {images[modality].shape}, "
                     f"but these weights need (3, {height}, {width})"
                 )
-        maps = self._engine.encode([images[modality] for modality in subset], subset)
-        return dict(zip(subset, maps, strict=True))
+        features = self._engine.encode([images[modality] for modality in subset], subset)
+        return dict(zip(subset, features, strict=True))
 
     def fuse(
-        self, maps: Mapping[Modality, Maps], size: tuple[int, int] | None = None
+        self, features: Mapping[Modality, Features], size: tuple[int, int] | None = None
     ) -> Segmentation:
-        """Segment from the maps of any non-empty subset: encode once, fuse every subset."""
-        subset, logits, weights = next(self._logits([maps]))
+        """Segment from the features of any non-empty subset: encode once, fuse every subset."""
+        subset, logits, weights = next(self._logits([features]))
         return self._segmentation(subset, logits, weights, size)
 
     def fuse_all(
-        self, given: Sequence[Mapping[Modality, Maps]], size: tuple[int, int] | None = None
+        self, given: Sequence[Mapping[Modality, Features]], size: tuple[int, int] | None = None
     ) -> list[Segmentation]:
         """What `fuse` gives for each of many mappings, at less than its cost.
 
-        Maps that several mappings share (the very same object) go through the fusion once.
+        Features that several mappings share (the very same object) go through the fusion once.
         """
         if not given:
             return []
@@ -166,27 +195,27 @@ class Segmenter:
         ]
         return [coming.result() for coming in pending]
 
-    def logits(self, maps: Mapping[Modality, Maps]) -> tuple[np.ndarray, np.ndarray]:
+    def logits(self, features: Mapping[Modality, Features]) -> tuple[np.ndarray, np.ndarray]:
         """Logits float32 (K, H/4, W/4) and weights float32 (M,) in vocabulary order."""
-        _, logits, weights = next(self._logits([maps]))
+        _, logits, weights = next(self._logits([features]))
         return self._engine.array(logits), weights
 
     def _logits(
-        self, given: Sequence[Mapping[Modality, Maps]]
+        self, given: Sequence[Mapping[Modality, Features]]
     ) -> Iterator[tuple[Subset, Any, np.ndarray]]:
         """Subset, logits (K, H/4, W/4) as the engine keeps them, weights (M,) of each mapping."""
         if not all(given):
-            raise ValueError("no maps: a frame needs at least one modality")
+            raise ValueError("no features: a frame needs at least one modality")
         # By modality, for the fusion prefers the first in order where two are equal.
-        distinct = {id(maps[m]): (m, maps[m]) for m in Modality for maps in given if m in maps}
+        distinct = {id(one[m]): (m, one[m]) for m in Modality for one in given if m in one}
         number = {key: index for index, key in enumerate(distinct)}
         modalities = [modality for modality, _ in distinct.values()]
-        subsets = [tuple(sorted(maps)) for maps in given]
+        subsets = [tuple(sorted(features)) for features in given]
         choices = tuple(
-            tuple(number[id(maps[m])] for m in subset)
-            for maps, subset in zip(given, subsets, strict=True)
+            tuple(number[id(features[m])] for m in subset)
+            for features, subset in zip(given, subsets, strict=True)
         )
-        own = [maps for _, maps in distinct.values()]
+        own = [features for _, features in distinct.values()]
         logits, weights = self._engine.segment(own, modalities, choices)
         for subset, chosen, one, row in zip(subsets, choices, logits, weights, strict=True):
             yield subset, one, row[list(chosen)]
@@ -198,10 +227,27 @@ class Segmenter:
         weights: np.ndarray,
         size: tuple[int, int] | None,
     ) -> Segmentation:
+        self._check(subset, logits, weights)
         temperature = self.metadata.temperatures.get(subset_name(subset), 1.0)
         labels, confidence = self._engine.masks(logits, size or self.size, temperature)
         shares = {m: float(w) for m, w in zip(subset, weights, strict=True)}
         return Segmentation(labels, confidence, shares)
+
+    def _check(self, subset: Subset, logits: Any, weights: np.ndarray) -> None:
+        """NonFiniteOutput, of one segmentation in CHECK_EVERY and of each after a bad one."""
+        self._unchecked -= 1
+        if self._unchecked > 0 and not self.output_fault:
+            return
+        self._unchecked = CHECK_EVERY
+        values = self._engine.array(logits)
+        if np.isfinite(values.max()) and np.isfinite(values.min()) and np.isfinite(weights).all():
+            self.output_fault = ""
+            return
+        self.output_fault = (
+            f"the network gave NaN or infinity for {subset_name(subset)}: check the modality "
+            "images, set precision f32, or fetch the weights again"
+        )
+        raise NonFiniteOutput(self.output_fault)
 
     @cached_property
     def _beside(self) -> ThreadPoolExecutor:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from any2seg_ros.engine.graphs import Choices, Maps, everything
+from any2seg_ros.engine.features import Choices, Features, everything
 from any2seg_ros.engine.masks import masks
 from any2seg_ros.network.whole import WholeNetwork
-from any2seg_ros.types import Modality
+from any2seg_ros.types import Modality, Subset
 
 
 class WholeEngine:
@@ -33,14 +33,23 @@ class WholeEngine:
         self._network = network
         self.description = f"torch {torch.__version__} on {self.device}, float32, whole"
 
+    def subsets_to_prepare(self, modalities: Iterable[Modality]) -> list[Subset]:
+        taken = tuple(m for m in sorted(set(modalities)) if m in self._network.modalities)
+        return [taken] if taken else []
+
+    def prepared(self) -> None:
+        """Nothing is kept for making graphs."""
+
     @torch.inference_mode()
-    def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:
+    def encode(
+        self, images: Sequence[np.ndarray], modalities: Sequence[Modality]
+    ) -> list[Features]:
         return [[torch.from_numpy(image).to(self.device)] for image in images]
 
     @torch.inference_mode()
     def segment(
         self,
-        maps: Sequence[Maps],
+        features: Sequence[Features],
         modalities: Sequence[Modality],
         choices: Choices | None = None,
     ) -> tuple[Sequence[Any], np.ndarray]:
@@ -52,7 +61,7 @@ class WholeEngine:
             if not taken:
                 names = "+".join(m.label for m in self._network.modalities)
                 raise ValueError(f"no image that this network takes: it takes {names}")
-            logits.append(self._run({m: maps[i][0] for m, i in taken.items()}))
+            logits.append(self._run({m: features[i][0] for m, i in taken.items()}))
             weights[row, list(taken.values())] = 1 / len(taken)
         return logits, weights
 

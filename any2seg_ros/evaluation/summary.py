@@ -1,4 +1,4 @@
-"""From counts to report.json: every figure of an evaluation, and the schema that it keeps."""
+"""From counts to report.json: all figures of an evaluation, and its schema."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SUBSET_KEYS = ("miou", "ece", "latency_ms", "accuracy", "aurc", "reliability", "
 
 @dataclass(frozen=True)
 class Context:
-    """What was evaluated, as the report says it."""
+    """What was evaluated, for the head of the report."""
 
     model: str
     data: str
@@ -75,9 +75,9 @@ class Context:
 
 
 def summarize(tally: Tally, context: Context) -> dict[str, Any]:
-    """report.json of an evaluation: all mIoU in percent, what is not known is None.
+    """The content of report.json; mIoU in percent, unknown values are None.
 
-    ValueError where no frame or no labelled pixel was counted: there is no figure of nothing.
+    ValueError if no frame or no labelled pixel was counted.
     """
     _check_counts(tally, context)
     miou = {s: score.confusion.miou() for s, score in tally.subsets.items()}
@@ -208,7 +208,7 @@ def number_or_none(value: float) -> float | int | None:
 
 
 def dumps(report: Mapping[str, Any]) -> str:
-    """A report as strict JSON text; the same report gives the same bytes."""
+    """A report as strict JSON (NaN is null); the same report gives the same bytes."""
     return json.dumps(_strict(report), indent=1, allow_nan=False) + "\n"
 
 
@@ -223,27 +223,27 @@ def _strict(value: Any) -> Any:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a report.json, or that of a folder; OSError and ValueError name it and the mend."""
+    """Read a report.json, or that of a folder; OSError and ValueError say how to fix it."""
     path = path / "report.json" if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(
-            f"there is no report at {path}: name a report.json of `any2seg evaluate` or its folder"
+            f"no report at {path}: give a report.json of `any2seg evaluate`, or its folder"
         )
     try:
         report = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from None
+        raise ValueError(f"{path} is not JSON: {error}") from None
     problems = check(report)
     if problems:
         raise ValueError(
-            f"{path} is no report of this version's `any2seg evaluate` ({problems[0]}): "
+            f"{path} is not a report of this version's `any2seg evaluate` ({problems[0]}): "
             "evaluate again"
         )
     return report
 
 
 def check(report: Any) -> list[str]:
-    """What keeps `report` from being a report.json of an evaluation; empty for a good one."""
+    """What is wrong with `report` as a report.json of an evaluation; empty if nothing."""
     if not isinstance(report, dict):
         return ["it is not an object"]
     problems = [f"'{key}' is missing" for key in SCHEMA if key not in report]

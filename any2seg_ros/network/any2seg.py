@@ -9,11 +9,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from any2seg_ros.network.adapters import Adapters, by_company, company, mixed
+from any2seg_ros.configuration import check, setting
+from any2seg_ros.network.adapters import Adapters, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.fusion import FUSIONS, HUB, modality_weights
 from any2seg_ros.network.mit import MIT_CONFIGS, MiT
+from any2seg_ros.network.modality_groups import by_group, group_of
 from any2seg_ros.types import Modality
 
 ENCODERS = (*MIT_CONFIGS, "efficientnet_lite0")
@@ -23,30 +25,28 @@ Encoder = MiT | EfficientNetLite0
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What an Any2Seg is made of.
+    """The architecture of an Any2Seg."""
 
-    encoder: mit_b0 to mit_b5 or efficientnet_lite0. width: channels of the decoder. fusion: mff;
-    for baselines mean, or hub for the asymmetric network (see `Asymmetric`). refine: residual
-    blocks in the decoder; 0 is the published one.
-    shared_encoder: the same weights encode all modalities, as in the authors' code; otherwise each
-    has its own, as in the paper's figure. adapters: maps go through a linear layer of their
-    modality's before the fusion, another one alone, with some other modalities and with all.
-    norm_eps: of MiT's norms; the published networks differ in it.
-    """
-
-    encoder: str = "efficientnet_lite0"
-    classes: int = 25
-    width: int = 128
-    fusion: str = "mff"
-    dropout: float = 0.1
-    refine: int = 0
-    shared_encoder: bool = True
-    adapters: bool = False
-    norm_eps: float = 1e-5
+    encoder: str = setting("efficientnet_lite0", "encoder of the images", choices=ENCODERS)
+    classes: int = setting(25, "number of classes; the data's if left out", low=1)
+    width: int = setting(128, "channels of the decoder", low=1)
+    fusion: str = setting("mff", "mff; for baselines mean, or hub (asymmetric)")
+    dropout: float = setting(0.1, "dropout before the classifier", low=0, high=1)
+    refine: int = setting(0, "residual blocks in the decoder; 0 is the published decoder", low=0)
+    shared_encoder: bool = setting(
+        True,
+        "one encoder for all modalities, as in the authors' code; false: one for each, as in the "
+        "paper's figure",
+    )
+    adapters: bool = setting(
+        False,
+        "a linear layer for each modality before the fusion, for each group by number of "
+        "modalities: one, several, all",
+    )
+    norm_eps: float = setting(1e-5, "eps of MiT's norms; published networks differ in it", low=0)
 
     def __post_init__(self) -> None:
-        if self.encoder not in ENCODERS:
-            raise ValueError(f"unknown encoder '{self.encoder}': use one of {', '.join(ENCODERS)}")
+        check(self)
         if self.fusion == HUB and (self.adapters or not self.shared_encoder):
             raise ValueError("fusion hub has one encoder, RGB's, and no adapters")
         if self.fusion not in (*FUSIONS, HUB):
@@ -74,7 +74,7 @@ class Any2Seg(nn.Module):
         )
         self.adapters = Adapters(made[0].channels) if config.adapters else None
         self.encode_nothing = False
-        """Encoders run on no image, too: other processes wait for them (training only)."""
+        """Run the encoders on empty batches, too: other processes wait for them (training only)."""
         self.decoder: AllMLP | Folded = AllMLP(
             made[0].channels, config.classes, config.width, config.dropout, config.refine
         )
@@ -152,13 +152,13 @@ class Any2Seg(nn.Module):
         if self.adapters is None:
             return self._fuse(maps, present)
         if present is None:
-            mixing = self.adapters.mixing(company(maps[0].shape[1]), modalities)
+            mixing = self.adapters.mixing(group_of(maps[0].shape[1]), modalities)
             return self._fuse(mixed(maps, mixing), None)
         order: list[int] = []
         parts = []
-        for among, rows in by_company(present.sum(1).tolist()).items():
+        for group, rows in by_group(present.sum(1).tolist()).items():
             own = maps if len(maps[0]) == 1 else _rows(maps, rows)
-            mixing = self.adapters.mixing(among, modalities)
+            mixing = self.adapters.mixing(group, modalities)
             fused, weights = self._fuse(mixed(own, mixing), present[rows])
             parts.append((*fused, weights))
             order += rows
@@ -171,8 +171,8 @@ class Any2Seg(nn.Module):
             return list(maps)
         order: list[int] = []
         parts = []
-        for among, rows in by_company(present.sum(1).tolist()).items():
-            parts.append(mixed(_rows(maps, rows), self.adapters.mixing(among)))
+        for group, rows in by_group(present.sum(1).tolist()).items():
+            parts.append(mixed(_rows(maps, rows), self.adapters.mixing(group)))
             order += rows
         return _in_order(parts, order)
 
@@ -199,7 +199,7 @@ class Any2Seg(nn.Module):
         present: Tensor | None = None,
         mixing: Sequence[Tensor] = (),
     ) -> tuple[Tensor, Tensor]:
-        """`segment` in one company, with the adapters' matrices for it if there are any."""
+        """`segment` of subsets of one group, with its adapters' matrices if there are any."""
         fused, weights = self._fuse(mixed(maps, mixing) if mixing else maps, present)
         return self.decoder(fused), weights
 

@@ -1,16 +1,14 @@
-"""What `any2seg simulate` does with its options: words become plans, plans become files."""
+"""Runs `any2seg simulate`: options to plans, plans to files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from any2seg_ros.progress import ProgressBar
 from any2seg_ros.simulation.dataset import Plan, write_bags, write_plans
 from any2seg_ros.simulation.recipe import Recipe, checksums, load_recipe, record_checksums
 from any2seg_ros.simulation.settings import load_settings
@@ -21,7 +19,7 @@ FORMATS = ("deliver", "bag")
 
 @dataclass(frozen=True)
 class Options:
-    """The command's options as they were typed."""
+    """The command's options as typed."""
 
     out: Path
     format: str = "deliver"
@@ -42,7 +40,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Does it, with a progress bar. ValueError, FileNotFoundError or OSError say what to mend."""
+    """Run with a progress bar. ValueError, FileNotFoundError and OSError say what to fix."""
     console = Console(stderr=True)
     if options.format not in FORMATS:
         raise ValueError(f"unknown format '{options.format}': use deliver or bag")
@@ -54,20 +52,20 @@ def run(options: Options) -> None:
     if options.verify or options.record:
         raise ValueError("--verify and --record need a recipe: add --recipe")
     plan, settings = plan_of(options), load_settings(options.sensors)
-    with _bar(console, "frames") as progress:
+    with ProgressBar("rendering", unit="frames", console=console) as bar:
         if options.format == "bag":
-            made = write_bags(options.out, plan, options.first, settings, jobs, progress)
+            made = write_bags(options.out, plan, options.first, settings, jobs, bar.update)
         else:
-            made = write_plans(options.out, [plan], settings, jobs, progress)
-    console.print(f"{options.out}: {made} frames made, {plan.scenes * plan.frames} there")
+            made = write_plans(options.out, [plan], settings, jobs, bar.update)
+    console.print(f"{options.out}: {made} frames rendered, {plan.scenes * plan.frames} in total")
 
 
 def _run_recipe(options: Options, recipe: Recipe, jobs: int, console: Console) -> None:
     if not options.verify:
-        with _bar(console, "frames") as progress:
-            write_plans(options.out, recipe.plans, recipe.settings, jobs, progress)
-    with _bar(console, "checking") as progress:
-        found = checksums(options.out, recipe.plans, progress)
+        with ProgressBar("rendering", unit="frames", console=console) as bar:
+            write_plans(options.out, recipe.plans, recipe.settings, jobs, bar.update)
+    with ProgressBar("checksums", unit="frames", console=console) as bar:
+        found = checksums(options.out, recipe.plans, bar.update)
     if options.record and options.recipe:
         record_checksums(options.recipe, found)
         recipe = load_recipe(options.recipe)
@@ -78,25 +76,25 @@ def _compare(options: Options, recipe: Recipe, found: dict[str, str], console: C
     wrong = []
     for split, value in found.items():
         known = recipe.checksums.get(split)
-        verdict = {None: "the recipe has none yet: --record writes it", value: "as in the recipe"}
+        verdict = {None: "not in the recipe yet: --record adds it", value: "matches the recipe"}
         if known not in verdict:
             wrong.append(split)
-        console.print(f"{split}: {value} ({verdict.get(known, 'not what the recipe says')})")
+        console.print(f"{split}: {value} ({verdict.get(known, 'differs from the recipe')})")
     if wrong:
-        said = (
-            f"{', '.join(wrong)} of {options.out} is not what {options.recipe} says: files were "
-            "changed, or another processor or other versions of numpy, opencv or embreex round "
-            "differently"
+        text = (
+            f"{', '.join(wrong)} of {options.out} does not match the checksums of "
+            f"{options.recipe}: files were changed, or this processor or these versions of numpy, "
+            "opencv or embreex round differently"
         )
         if options.verify:
-            raise ValueError(said)
-        console.print(f"[yellow]{said}[/yellow]")
+            raise ValueError(text)
+        console.print(f"[yellow]{text}[/yellow]")
     if options.verify and not recipe.checksums:
-        raise ValueError(f"{options.recipe} has no checksums to compare with: --record writes them")
+        raise ValueError(f"{options.recipe} has no checksums to compare with: --record adds them")
 
 
 def plan_of(options: Options) -> Plan:
-    """The plan that the options mean; ValueError for words that mean none."""
+    """The plan that the options describe; ValueError names what is wrong."""
     bag = options.format == "bag"
     failures = options.failures or ("none" if bag else ",".join(FAILURES))
     return Plan(
@@ -119,22 +117,5 @@ def _size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(part) for part in text.lower().split("x"))
     except ValueError:
-        raise ValueError(f"'{text}' is no size: write it like 512x288") from None
+        raise ValueError(f"'{text}' is not a size: use WIDTHxHEIGHT, such as 512x288") from None
     return width, height
-
-
-@contextmanager
-def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=None, speed="")
-
-        def report(done: int, total: int) -> None:
-            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-            text = f"{speed:.1f}/s" if speed else ""
-            progress.update(task, completed=done, total=total, speed=text)
-
-        yield report

@@ -1,4 +1,4 @@
-"""Recipes: data sets that anyone can make again, and the checksums that prove it."""
+"""Recipes: data sets that can be rendered again, with checksums to prove it."""
 
 from __future__ import annotations
 
@@ -10,50 +10,53 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 
+from any2seg_ros.configuration import build, load
 from any2seg_ros.files import write_atomically
 from any2seg_ros.simulation import layout
 from any2seg_ros.simulation.dataset import Plan
 from any2seg_ros.simulation.scene import SceneSpec
-from any2seg_ros.simulation.settings import SensorSettings, from_mapping
+from any2seg_ros.simulation.settings import SensorSettings
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Plans of splits, settings of sensors, and the checksum of each split's content."""
+    """The plans of the splits, the sensor settings, and the checksum of each split."""
 
     plans: list[Plan]
     settings: SensorSettings = field(default_factory=SensorSettings)
     checksums: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _RecipeFile:
+    """A recipe as YAML has it; splits: the arguments of `Plan` by split."""
+
+    splits: dict[str, dict[str, Any]]
+    sensors: SensorSettings = field(default_factory=SensorSettings)
+    checksums: dict[str, str] = field(default_factory=dict)
+
+
 def load_recipe(path: Path | str) -> Recipe:
-    """A recipe from YAML. FileNotFoundError; ValueError names the entry that is wrong."""
+    """Read a recipe from YAML. FileNotFoundError; ValueError names the wrong entry."""
+    file = load(_RecipeFile, path)
     try:
-        content = yaml.safe_load(Path(path).read_text())
-        if not isinstance(content, dict) or not isinstance(content.get("splits"), dict):
-            raise ValueError("a recipe has a mapping 'splits'")
-        plans = [_plan(split, values) for split, values in content["splits"].items()]
-        settings = from_mapping(SensorSettings, content.get("sensors") or {})
-        return Recipe(plans, settings, dict(content.get("checksums") or {}))
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+        plans = [
+            build(Plan, {**values, "split": split}, f"splits.{split}.")
+            for split, values in file.splits.items()
+        ]
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def _plan(split: str, values: dict[str, Any]) -> Plan:
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return Plan(split=split, **values)
+    return Recipe(plans, file.sensors, file.checksums)
 
 
 def checksums(
     root: Path, plans: list[Plan], progress: Callable[[int, int], None] | None = None
 ) -> dict[str, str]:
-    """SHA-256 of what was measured and of the labels, by split.
+    """SHA-256 of sensor data and labels, by split.
 
-    It is made of decoded content, so that the version of a PNG library does not matter: RGB,
-    labels, raw depth, clouds and events of every frame, in order. FileNotFoundError for a frame
-    that is missing.
+    Of the decoded RGB, labels, raw depth, clouds and events of all frames in order, so that PNG
+    compression does not matter. FileNotFoundError for a missing frame.
     """
     total = sum(plan.scenes * plan.frames for plan in plans)
     done, found = 0, {}
@@ -92,12 +95,12 @@ def _add(digest: Any, array: np.ndarray) -> None:
 def _picture(path: Path) -> np.ndarray:
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
     if picture is None:
-        raise FileNotFoundError(f"{path} is missing or broken: make the data set again")
+        raise FileNotFoundError(f"{path} is missing or unreadable: run `any2seg simulate` again")
     return picture
 
 
 def record_checksums(path: Path, found: dict[str, str]) -> None:
-    """Writes checksums into a recipe's file; everything before them, comments too, stays."""
+    """Write checksums to a recipe's file; keep everything before them, with comments."""
     known = {**load_recipe(path).checksums, **found}
     text = path.read_text()
     head = (

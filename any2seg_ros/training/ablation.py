@@ -1,9 +1,9 @@
-"""Trains and evaluates a row of recipes that differ in one thing each, and writes their table.
+"""Trains and evaluates recipes that differ in one thing each, and writes their table.
 
 python -m any2seg_ros.training.ablation config/ablation.yaml --processes 2
 
-Rows that are done are kept, one that was cut off goes on. Every row leaves its configuration, its
-weights and its report in a folder of its own.
+Finished rows are kept, an interrupted one is resumed. Every row has a folder with its
+configuration, weights and report.
 
 With `processor_seconds` every row is trained with as many steps as these pay for, which is measured
 beforehand; with `seeds` once for each. A row that is a list is trained in stages, each with its
@@ -19,23 +19,43 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import yaml
 
+from any2seg_ros.configuration import build, load, read_yaml
 from any2seg_ros.training.budget import fit_steps, processor_seconds
-from any2seg_ros.training.config import load_config
+from any2seg_ros.training.config import TrainingConfig, load_config
 
-KEYS = ("recipe", "output", "changes", "rows", "processor_seconds", "seeds")
 PREVIOUS = "{previous}"
 SEED = ", seed "
 COST, SHARE = "processor_seconds.json", "share"
 
 
+@dataclass(frozen=True)
+class AblationConfig:
+    """A recipe, and what each row changes in it.
+
+    recipe: path of the training configuration, relative to this file. output: folder of the rows'
+    folders. changes: keys that all rows change. rows: keys that a row changes besides, by its name,
+    or a list of them, of stages one after the other. processor_seconds: what each row may cost to
+    train; 0 takes the recipe's steps. seeds: each row is trained with each; without any, the
+    recipe's.
+    """
+
+    recipe: str
+    output: str
+    rows: dict[str, Any]
+    changes: dict[str, Any] = field(default_factory=dict)
+    processor_seconds: float = 0.0
+    seeds: tuple[int, ...] = ()
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line says; 1 where a row failed."""
+    """Run the plan of the command line; 1 where a row failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plan", type=Path, help="YAML file, as config/ablation.yaml")
     parser.add_argument("--processes", type=int, default=1, help="of torchrun, for training")
@@ -61,55 +81,51 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def write_configs(plan: Path) -> dict[str, Path]:
-    """A folder with config.yaml for every row of the plan, by the row's name.
+    """Write a folder with config.yaml for every row of the plan; the folders by the row's name.
 
-    ValueError for an unknown key, and for a row that is no configuration.
+    ValueError for an unknown key, or a row that is not a valid configuration.
     """
-    content = _read(plan)
-    unknown, absent = set(content) - set(KEYS), {"recipe", "output", "rows"} - set(content)
-    if unknown:
-        raise ValueError(f"{plan}: unknown key '{min(unknown)}': use {', '.join(KEYS)}")
-    if absent or not isinstance(content["rows"], dict) or not content["rows"]:
-        raise ValueError(f"{plan}: needs recipe, output and rows, at least one, by name")
-    for key in ("recipe", "output"):
-        if not isinstance(content[key], str):
-            raise ValueError(f"{plan}: {key} must be a path, not {content[key]!r}")
-    changes = _mapping(content.get("changes"), f"{plan}: changes")
-    recipe = merged(_read(plan.parent / content["recipe"]), changes)
+    given = load(AblationConfig, plan)
+    if not given.rows:
+        raise ValueError(f"{plan}: rows is empty: name at least one row")
+    recipe = merged(read_yaml(plan.parent / given.recipe), given.changes)
     folders: dict[str, Path] = {}
-    seconds, seeds = content.get("processor_seconds"), content.get("seeds") or [None]
-    for name, row in content["rows"].items():
-        for seed in seeds:
-            told = str(name) if seed is None else f"{name}{SEED}{seed}"
-            folder = Path(content["output"]) / re.sub(r"\W+", "_", told).strip("_")
+    for name, row in given.rows.items():
+        for seed in given.seeds or (None,):
+            told = name if seed is None else f"{name}{SEED}{seed}"
+            folder = Path(given.output) / re.sub(r"\W+", "_", told).strip("_")
             if folder in folders.values():
                 raise ValueError(f"{plan}: two rows have the folder {folder}: rename '{name}'")
             seeded = recipe if seed is None else {**recipe, "seed": seed}
-            _write_row(row, seeded, folder, seconds, f"{plan}: the row '{name}'")
+            try:
+                _write_row(row, seeded, folder, given.processor_seconds)
+            except ValueError as error:
+                raise ValueError(f"{plan}: row '{name}': {error}") from None
             folders[told] = folder
     return folders
 
 
-def _write_row(row: Any, recipe: Mapping[str, Any], folder: Path, seconds: Any, what: str) -> None:
+def _write_row(row: Any, recipe: Mapping[str, Any], folder: Path, seconds: float) -> None:
     """The configurations of a row's stages; the last one's is the row's own."""
-    stages = [_mapping(stage, what) for stage in (row if isinstance(row, list) else [row])]
-    shares = [float(stage.get(SHARE, 1.0)) for stage in stages]
+    stages = row if isinstance(row, list) and row else [row]
+    if not all(isinstance(stage or {}, Mapping) for stage in stages):
+        raise ValueError(f"is {row!r}, but must be a mapping, or a list of mappings")
+    shares = [float((stage or {}).get(SHARE, 1.0)) for stage in stages]
     for number, (stage, share) in enumerate(zip(stages, shares, strict=True), start=1):
-        last = number == len(stages)
-        path = folder if last else folder / f"stage_{number}"
+        path = folder if number == len(stages) else folder / f"stage_{number}"
         before = folder / f"stage_{number - 1}" / "run" / "weights.safetensors"
-        changes = {key: value for key, value in stage.items() if key != SHARE}
+        changes = {key: value for key, value in (stage or {}).items() if key != SHARE}
         config = merged(recipe, {**_filled(changes, str(before)), "output": str(path / "run")})
+        build(TrainingConfig, config)
         path.mkdir(parents=True, exist_ok=True)
-        told = {} if seconds is None else {"seconds": float(seconds) * share / sum(shares)}
-        if told and (path / COST).is_file():
+        cost = {"seconds": seconds * share / sum(shares)} if seconds else {}
+        if cost and (path / COST).is_file():  # what was measured stays, so that runs go on
             kept = yaml.safe_load((path / "config.yaml").read_text())
-            config |= {key: kept[key] for key in ("steps", "validate_every")}
-            told |= json.loads((path / COST).read_text())
+            config |= {key: kept[key] for key in ("steps", "validate_every") if key in kept}
+            cost |= json.loads((path / COST).read_text())
         (path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        if told:
-            (path / COST).write_text(json.dumps(told))
-        load_config(path / "config.yaml")
+        if cost:
+            (path / COST).write_text(json.dumps(cost))
 
 
 def _filled(value: Any, previous: str) -> Any:
@@ -142,7 +158,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, section by section."""
+    """`base` updated with `changes`, section by section."""
     result = copy.deepcopy(dict(base))
     for key, value in changes.items():
         inner = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)

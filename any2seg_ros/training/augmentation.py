@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from any2seg_ros.configuration import check, setting
 from any2seg_ros.types import Modality
 
 MEAN = np.array((0.485, 0.456, 0.406), np.float32)[:, None, None]
@@ -16,26 +17,40 @@ _SPARSE = (Modality.LIDAR, Modality.EVENT)
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """flip and *_corruption are probabilities.
+    """Random changes of the training frames; a corrupted sensor is corrupted alone."""
 
-    crop: (width, height) in pixels of what is trained on, smaller than the modality images to save
-    time; 0 for their size. zoom: the largest magnification of a crop; the smallest is the one that
-    shows all of the image. jitter: how far brightness, contrast and saturation go from 1. The
-    corruption of a modality happens to it alone, so that the network learns to look at the others.
-    """
-
-    crop: tuple[int, ...] = (0, 0)
-    flip: float = 0.5
-    zoom: float = 1.6
-    jitter: float = 0.3
-    rgb_corruption: float = 0.3
-    depth_corruption: float = 0.2
-    lidar_corruption: float = 0.2
-    event_corruption: float = 0.2
+    crop: tuple[int, int] = setting(
+        (0, 0),
+        "width and height of the training crops, smaller than the modality images to save time; 0 "
+        "for the size of these",
+        "px",
+        low=0,
+    )
+    flip: float = setting(0.5, "probability of a horizontal flip", low=0, high=1)
+    zoom: float = setting(
+        1.6, "largest magnification of a crop; the smallest shows the whole image", low=1
+    )
+    jitter: float = setting(
+        0.3, "largest change of brightness, contrast and saturation, as a fraction", low=0, high=1
+    )
+    rgb_corruption: float = setting(
+        0.3,
+        "probability of night, overexposure, motion blur, fog or noise in the RGB image",
+        low=0,
+        high=1,
+    )
+    depth_corruption: float = setting(
+        0.2, "probability of noise or holes in the depth image", low=0, high=1
+    )
+    lidar_corruption: float = setting(
+        0.2, "probability of lost returns, a shifted sweep or noise in the cloud", low=0, high=1
+    )
+    event_corruption: float = setting(
+        0.2, "probability of other event rates, noise or a coarser event sensor", low=0, high=1
+    )
 
     def __post_init__(self) -> None:
-        if len(self.crop) != 2:
-            raise ValueError("crop must be a width and a height")
+        check(self)
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) that augmented images of (width, height) have."""
@@ -84,8 +99,8 @@ def _crop(
     smallest = max(size[0] / width, size[1] / height)
     scale = generator.uniform(smallest, max(zoom, smallest))
     shares = size[1] / scale / height, size[0] / scale / width
-    place = generator.random(2)
-    rows, columns = _window((height, width), shares, place)
+    position = generator.random(2)
+    rows, columns = _window((height, width), shares, position)
     cropped = np.empty((*images.shape[:2], size[1], size[0]), np.float32)
     for m, image in enumerate(images):
         kind = cv2.INTER_NEAREST if m in _SPARSE else cv2.INTER_LINEAR
@@ -93,16 +108,16 @@ def _crop(
             part = plane[rows, columns].astype(np.float32)
             cv2.resize(part, size, cropped[m, channel], interpolation=kind)
     fine = label.shape[0] * size[1] // height, label.shape[1] * size[0] // width
-    part = np.ascontiguousarray(label[_window(label.shape, shares, place)])
+    part = np.ascontiguousarray(label[_window(label.shape, shares, position)])
     return cropped, cv2.resize(part, fine[::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def _window(
-    shape: tuple[int, ...], shares: tuple[float, float], place: np.ndarray
+    shape: tuple[int, ...], shares: tuple[float, float], position: np.ndarray
 ) -> tuple[slice, slice]:
-    """Rows and columns of a window of these shares of the image; `place` 0..1 says where."""
+    """Rows and columns of a window of these shares of the image; `position` 0..1 says where."""
     slices = []
-    for length, share, where in zip(shape, shares, place, strict=True):
+    for length, share, where in zip(shape, shares, position, strict=True):
         extent = min(length, round(length * share))
         start = round(where * (length - extent))
         slices.append(slice(start, start + extent))

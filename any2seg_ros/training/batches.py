@@ -1,4 +1,4 @@
-"""The batch of a step: a function of the seed and the step alone, so that a run can go on."""
+"""The batch of a step: a function of seed and step alone, so that a run can be resumed."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from any2seg_ros.network.adapters import company
+from any2seg_ros.network.modality_groups import group_of
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
-from any2seg_ros.training.cached_dataset import CachedDataset, without_errors
+from any2seg_ros.training.cached_dataset import CachedDataset, raising_errors
 from any2seg_ros.training.config import LossConfig
 from any2seg_ros.types import Modality
 
 SHARED_MEMORY = Path("/dev/shm")
-"""Where loaders put their batches; a container has 64 MB there if it is not told otherwise."""
+"""Where workers put their batches; 64 MB in a container unless told otherwise."""
 
 PREFETCHED = 2
-"""Batches that each loader makes ahead."""
+"""Batches that each worker makes ahead."""
 
 PATIENCE = 600.0
-"""Seconds after which a batch that no loader delivers is an error."""
+"""Seconds to wait for a batch before it is an error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Batch:
     """images float32 (B, M, 3, H, W), labels uint8 (B, h, w), present bool (B, M).
 
     subsets bool (V, B, M): the subset of each sample in each of `variants`. names by sample.
-    Who is present and in which subset stays on the CPU, which decides by it what is computed.
+    present and subsets stay on the CPU, which decides from them what is computed.
     """
 
     images: Tensor
@@ -46,7 +46,7 @@ class Batch:
     conditions: tuple[tuple[str, ...], ...]
 
     def pin_memory(self) -> Batch:
-        """The same in memory that is copied to a GPU while others work; called by a DataLoader."""
+        """The same in pinned memory; called by a DataLoader."""
         return self._with(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> Batch:
@@ -58,33 +58,33 @@ class Batch:
 
 
 class Batches(Dataset):
-    """Batches by step from placed sets, this process's share of each; made ahead of their use."""
+    """Batches by step from cached data sets: this process's share of each, loaded ahead."""
 
     def __init__(
         self,
         sets: Sequence[CachedDataset],
         augmentation: AugmentationConfig,
         losses: LossConfig,
-        batch: int,
+        batch_size: int,
         label_size: tuple[int, int],
         seed: int,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        if batch % processes:
-            raise ValueError(f"a batch of {batch} cannot be shared by {processes} processes")
+        if batch_size % processes:
+            raise ValueError(f"batch_size {batch_size} is no multiple of {processes} processes")
         self._sets = sets
         self._augmentation = augmentation
         self._losses = losses
-        self._batch = batch
+        self._batch_size = batch_size
         self._label_size = label_size
         self._seed = seed
-        share = batch // processes
+        share = batch_size // processes
         self._mine = range(rank * share, (rank + 1) * share)
-        self._where = [(s, i) for s in sets for i in np.flatnonzero(s.present.any(1))]
-        self._count = len(self._where)
+        self._frames = [(s, i) for s in sets for i in np.flatnonzero(s.present.any(1))]
+        self._count = len(self._frames)
         if not self._count:
-            raise ValueError("no frame of the train set has a usable measurement")
+            raise ValueError("no training frame has a usable measurement")
 
     @property
     def frames(self) -> int:
@@ -92,20 +92,20 @@ class Batches(Dataset):
         return self._count
 
     def ahead(
-        self, first: int, last: int, loaders: int = 0, pinned: bool = False
+        self, first: int, last: int, workers: int = 0, pinned: bool = False
     ) -> Iterator[Batch]:
-        """The batches of the steps first..last - 1, made while others are used.
+        """The batches of the steps first..last - 1, loaded ahead of their use.
 
-        By so many processes, `pinned` for a GPU if wanted; with none by a thread, one step ahead.
+        Loaded by `workers` processes, or by a thread if 0; `pinned` in memory for a GPU.
         """
-        if loaders:
-            self._check_memory(loaders)
-            yield from without_errors(
+        if workers:
+            self._check_memory(workers)
+            yield from raising_errors(
                 DataLoader(
                     self,
                     None,
                     sampler=range(first, last),
-                    num_workers=loaders,
+                    num_workers=workers,
                     prefetch_factor=PREFETCHED,
                     timeout=PATIENCE,
                     pin_memory=pinned,
@@ -122,25 +122,25 @@ class Batches(Dataset):
             for future in futures:
                 yield future.result()
 
-    def _check_memory(self, loaders: int) -> None:
-        """ValueError where the batches in flight do not fit: loaders would wait for ever."""
+    def _check_memory(self, workers: int) -> None:
+        """ValueError where the batches in flight do not fit: workers would wait for ever."""
         if not SHARED_MEMORY.is_dir():
             return
-        height, width = self._where[0][0].images.shape[-2:]
+        height, width = self._frames[0][0].images.shape[-2:]
         width, height = self._augmentation.size((width, height))
         floats = len(Modality) * 3 * height * width
         sample = 4 * floats + self._label_size[0] * self._label_size[1]
-        needed = (loaders * PREFETCHED + 1) * len(self._mine) * sample
+        needed = (workers * PREFETCHED + 1) * len(self._mine) * sample
         free = shutil.disk_usage(SHARED_MEMORY).free
         if needed > free:
             raise ValueError(
-                f"loaders: {loaders} need {needed / 1e6:.0f} MB of {SHARED_MEMORY}, which has "
-                f"{free / 1e6:.0f} MB: set loaders: 0, or start the container with "
+                f"num_workers: {workers} need {needed / 1e6:.0f} MB of {SHARED_MEMORY}, which has "
+                f"{free / 1e6:.0f} MB: set num_workers: 0, or start the container with "
                 f"--shm-size {-(-2 * needed // 10**6)}m"
             )
 
     def __getitem__(self, step: int) -> Batch | Exception:
-        """The batch of a step, for PyTorch's DataLoader; see `without_errors`."""
+        """The batch of a step, for PyTorch's DataLoader; see `raising_errors`."""
         try:
             return self.at(step)
         except (ValueError, OSError) as error:
@@ -149,7 +149,7 @@ class Batches(Dataset):
     def at(self, step: int) -> Batch:
         """The batch of a step."""
         variants = self._losses.variants_at(step)
-        samples = [self._sample(step * self._batch + place, variants) for place in self._mine]
+        samples = [self._sample(step * self._batch_size + i, variants) for i in self._mine]
         images, labels, present, subsets, names, conditions = zip(*samples, strict=True)
         return Batch(
             torch.from_numpy(np.stack(images)),
@@ -162,15 +162,15 @@ class Batches(Dataset):
         )
 
     def _sample(self, position: int, variants: Sequence[str]) -> tuple:
-        """The sample at a position of the endless sequence of shuffled epochs."""
-        epoch, place = divmod(position, self._count)
+        """The sample at a position in the endless sequence of shuffled epochs."""
+        epoch, rank = divmod(position, self._count)
         order = np.random.default_rng([self._seed, 0, epoch]).permutation(self._count)
-        placed, index = self._where[order[place]]
+        cached, index = self._frames[order[rank]]
         generator = np.random.default_rng([self._seed, 1, position])
         images, label = augment(
-            placed.images[index], np.asarray(placed.labels[index]), self._augmentation, generator
+            cached.images[index], np.asarray(cached.labels[index]), self._augmentation, generator
         )
-        present = placed.present[index]
+        present = cached.present[index]
         shares = self._losses.single_shares
         subsets = np.stack([draw(v, present, generator, shares) for v in variants])
         rows = _spread(label.shape[0], self._label_size[1])
@@ -181,8 +181,8 @@ class Batches(Dataset):
             label,
             present,
             subsets,
-            placed.names[index],
-            tuple(placed.conditions[index]),
+            cached.names[index],
+            tuple(cached.conditions[index]),
         )
 
 
@@ -209,11 +209,11 @@ def draw(
     return subset
 
 
-def companies(variants: Iterable[str], counts: Iterable[int]) -> set[int]:
-    """The companies that samples of so many modalities are in, in one of these variants."""
+def trained_groups(variants: Iterable[str], counts: Iterable[int]) -> set[int]:
+    """The groups of subsets that `variants` draw from samples of `counts` modalities."""
     sizes = {"full": lambda n: {n}, "single": lambda n: {1}, "random": lambda n: range(1, n + 1)}
     counts = set(counts)
-    return {company(size) for v in variants for count in counts for size in sizes[v](count)}
+    return {group_of(size) for v in variants for count in counts for size in sizes[v](count)}
 
 
 def _spread(length: int, count: int) -> np.ndarray:

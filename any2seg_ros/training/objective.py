@@ -1,4 +1,4 @@
-"""The loss of a batch: every variant of subsets against the label, and what teachers add."""
+"""The loss of a batch: each variant of subsets against the label, and the teachers' terms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from any2seg_ros.training.losses import (
 
 
 class Objective:
-    """Encodes a batch once, fuses it for every variant of subsets, and tells the losses by name.
+    """Encodes a batch once, fuses it for every variant of subsets, and returns losses by name.
 
     `pixels` is (width, height) of the raster the losses are taken on; `names` the K x K cosines of
     the category names (L_se); `scenes` gives cos(E_m, E_s) (B, M) of a batch (L_cr); `teacher` is
@@ -109,8 +109,10 @@ class Objective:
     def _taught(
         self, batch: Batch, logits: tuple[Tensor, ...], lessons: list[Tensor] | None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """The logits of the variants that are taught, and those that teach: of the frozen teacher,
-        or the variant `full`'s own. The full set alone learns from labels alone."""
+        """The logits of the variants that learn from a teacher, and the teacher's.
+
+        The teacher is the frozen one, by its maps, or the variant `full`; alone, `full` has none.
+        """
         students = dict(zip(batch.variants, logits, strict=True))
         if self.teacher is not None and lessons is not None:
             with torch.no_grad():
@@ -143,5 +145,5 @@ class Objective:
 
 
 def weighted(pair: Pair, weight: float) -> Pair:
-    """The same loss, `weight` times as important."""
+    """The loss times `weight`."""
     return pair[0] * weight, pair[1]

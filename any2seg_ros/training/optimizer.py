@@ -1,4 +1,4 @@
-"""How weights move: AdamW, its rate, and the average of the weights."""
+"""AdamW, its learning rate schedule, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from any2seg_ros.training.config import OptimizerConfig
 
 
 def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW with groups: before the fusion and after it, with and without weight decay."""
+    """AdamW with four groups: before and after the fusion, with and without weight decay."""
     groups = []
     decoder = list(network.decoder.parameters())
     if isinstance(network, Asymmetric):  # the hub begins with random weights, too
         decoder += network.hub.parameters()
     after = {id(p) for p in decoder}
     before = [p for p in network.parameters() if id(p) not in after]
-    for part, factor in ((before, config.encoder_factor), (decoder, 1.0)):
+    for part, factor in ((before, config.encoder_lr_mult), (decoder, 1.0)):
         parameters = [p for p in part if p.requires_grad]
         for decay, chosen_ones in (
             (config.weight_decay, [p for p in parameters if p.ndim > 1]),
             (0.0, [p for p in parameters if p.ndim <= 1]),
         ):
             groups.append({"params": chosen_ones, "weight_decay": decay, "factor": factor})
-    return torch.optim.AdamW(groups, lr=config.rate, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
 def set_rate(
     optimizer: torch.optim.Optimizer, config: OptimizerConfig, step: int, steps: int
 ) -> float:
-    """Set the learning rate of a step and tell the decoder's."""
+    """Set the learning rates of a step; returns the decoder's."""
     done = step / steps
     if config.schedule == "cosine":
         factor = 0.5 * (1 + math.cos(math.pi * done))
     else:
         factor = (1 - done) ** config.power
-    if step < config.warm_up:
-        factor *= 0.1 + 0.9 * step / config.warm_up
+    if step < config.warmup_steps:
+        factor *= 0.1 + 0.9 * step / config.warmup_steps
     for group in optimizer.param_groups:
-        group["lr"] = config.rate * group["factor"] * factor
-    return config.rate * factor
+        group["lr"] = config.lr * group["factor"] * factor
+    return config.lr * factor
 
 
 class MovingAverage:
-    """Moves the weights of `average` towards those of `network`; counts are copied.
+    """Exponential moving average of the weights of `network` in `average`; counts are copied.
 
-    The tensors are listed once: to list the thousand of them takes longer than to move them.
+    The tensors are listed once: listing the thousand of them takes longer than averaging them.
     """
 
     def __init__(self, average: nn.Module, network: nn.Module, decay: float) -> None:
@@ -62,7 +62,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move on after a step; faster in the first ones."""
+        """Average in a step; the first ones decay faster."""
         decay = min(self._decay, (1 + step) / (10 + step)) if self._decay else 0.0
         get_ema_multi_avg_fn(decay)(*self._moving, 0)
         for mine, new in self._counts:

@@ -1,5 +1,7 @@
-"""The training loop: every step a function of the step before, the seed and the data alone (on a
-GPU but for rounding)."""
+"""The training loop: a step is a function of the step before, the seed and the data.
+
+On a GPU this holds but for rounding.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,14 @@ from torch import nn
 
 from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter, engines
-from any2seg_ros.interrupts import noted_interrupts
+from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
-from any2seg_ros.network.adapters import ALONE, COMPANIES, company
 from any2seg_ros.network.asymmetric import Asymmetric
 from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.network.modality_groups import GROUPS, ONE, group_of
 from any2seg_ros.training import distributed, teachers
-from any2seg_ros.training.batches import Batch, Batches, companies
-from any2seg_ros.training.cached_dataset import CachedDataset, open_placed
+from any2seg_ros.training.batches import Batch, Batches, trained_groups
+from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
 from any2seg_ros.training.config import TrainingConfig
 from any2seg_ros.training.cuda_graphs import record
 from any2seg_ros.training.initialization import build, check_files, train_mode
@@ -36,15 +38,14 @@ from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
 from any2seg_ros.training.run_folder import RunFolder
 from any2seg_ros.training.scenes import Scenes
-from any2seg_ros.training.validation import chosen, fit_temperatures, validate
+from any2seg_ros.training.validation import evenly_spread, fit_temperatures, validate
 from any2seg_ros.types import Modality
 
 
 class Trainer:
-    """One run in the folder `config.output`, begun or gone on with; see `RunFolder`.
+    """One run in the folder `config.output`, started or resumed; see `RunFolder`.
 
-    Its weights are averaged ones, written after every validation and at the end, then with
-    temperatures.
+    The averaged weights are written after every validation, the final ones with temperatures.
     """
 
     def __init__(
@@ -64,12 +65,12 @@ class Trainer:
         self._open_data()
         self.network = build(config, len(self.taxonomy), report).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.processes > 1 and config.shared_norms:
+        if self.processes > 1 and config.sync_batchnorm:
             distributed.share_norms(self.network)
         self._alike = self.network.adapters is not None and self.network.adapters.alike()
         self._following: dict[tuple[str, ...], tuple[int, set[int]]] = {}
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self._moving = MovingAverage(self.average, self.network, config.optimizer.average)
+        self._moving = MovingAverage(self.average, self.network, config.optimizer.ema_decay)
         self._parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
@@ -82,12 +83,12 @@ class Trainer:
     def run(
         self, stop_at: int | None = None, progress: Callable[[int, float], None] | None = None
     ) -> Path | None:
-        """Train up to `config.steps` (or to the step `stop_at`); tells the weights' path.
+        """Train to `config.steps` (or the step `stop_at`); returns the path of the weights.
 
         None where there are no weights yet. `progress` is called with the step and its loss.
-        KeyboardInterrupt comes after a step whose state has been saved: the run goes on from there.
+        KeyboardInterrupt is raised after a step whose checkpoint was saved, to resume from.
         """
-        with noted_interrupts() if self.processes == 1 else nullcontext() as interrupt:
+        with deferred_interrupt() if self.processes == 1 else nullcontext() as interrupt:
             self._run(stop_at, progress, interrupt)
         distributed.wait()
         return self.folder.weights if self.folder.weights.is_file() else None
@@ -103,7 +104,7 @@ class Trainer:
         last = min(config.steps, stop_at or config.steps)
         began = time.monotonic()
         for batch in self.batches.ahead(
-            self.step, last, config.loaders, self.device.type == "cuda"
+            self.step, last, config.num_workers, self.device.type == "cuda"
         ):
             row = self._train(batch)
             self.step += 1
@@ -120,7 +121,7 @@ class Trainer:
             if self.step % config.checkpoint_every == 0 or self.step == last or interrupted:
                 self._save_state()
             if interrupted:
-                self.report(f"interrupted: the same command goes on after step {self.step}")
+                self.report(f"interrupted: the same command resumes after step {self.step}")
                 raise KeyboardInterrupt
 
     def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
@@ -133,8 +134,8 @@ class Trainer:
         batch = batch.to(self.device)
         torch.manual_seed(config.seed * 1_000_003 + self.step * self.processes + self.rank)
         rate = set_rate(self.optimizer, config.optimizer, self.step, config.steps)
-        kind = torch.float16 if config.amp == "f16" else torch.bfloat16
-        with torch.autocast(self.device.type, kind, enabled=config.amp != "none"):
+        dtype = torch.float16 if config.amp == "f16" else torch.bfloat16
+        with torch.autocast(self.device.type, dtype, enabled=config.amp != "none"):
             losses = self.objective.losses(self.network, batch)
         parts = {
             name: amount / distributed.total(count).clamp(min=1e-6)
@@ -145,21 +146,23 @@ class Trainer:
         self.scaler.scale(loss).backward()
         distributed.add_gradients(self._parameters)
         self.scaler.unscale_(self.optimizer)
-        if config.optimizer.clip:
-            nn.utils.clip_grad_norm_(self._parameters, config.optimizer.clip)
+        if config.optimizer.grad_clip_norm:
+            nn.utils.clip_grad_norm_(self._parameters, config.optimizer.grad_clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self._let_companies_follow(batch.variants)
+        self._copy_adapters(batch.variants)
         self._moving.update(self.step)
         total, *each = distributed.total(torch.stack((loss, *parts.values()))).tolist()
         told = {name: round(part, 5) for name, part in zip(parts, each, strict=True)}
         if not math.isfinite(total):
-            raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.rate")
+            raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.lr")
         return {"loss": round(total, 5), **told, "rate": rate}
 
-    def _let_companies_follow(self, variants: tuple[str, ...]) -> None:
-        """Adapters of a company that nothing trains, and nothing has trained, are those of the
-        commonest full set, for which the encoders learn."""
+    def _copy_adapters(self, variants: tuple[str, ...]) -> None:
+        """Give groups that no variant trains the adapters of the most common full set.
+
+        The encoders learn for those. Groups trained before the run keep their own.
+        """
         adapters = self.network.adapters
         if adapters is None or not self._alike:
             return
@@ -168,17 +171,17 @@ class Trainer:
         adapters.follow(*self._following[variants])
 
     def _followers(self, variants: tuple[str, ...]) -> tuple[int, set[int]]:
-        """The company that others follow, and those others."""
-        counts = np.concatenate([placed.present.sum(1) for placed in self._sets])
+        """The group whose adapters are copied, and the groups that get them."""
+        counts = np.concatenate([cached.present.sum(1) for cached in self._sets])
         counts = counts[counts > 0]
-        trained = companies(variants, counts.tolist())
-        commonest = company(int(np.bincount(counts).argmax()))
-        leader = commonest if commonest in trained else ALONE
-        return leader, set(range(COMPANIES)) - trained
+        trained = trained_groups(variants, counts.tolist())
+        commonest = group_of(int(np.bincount(counts).argmax()))
+        leader = commonest if commonest in trained else ONE
+        return leader, set(range(GROUPS)) - trained
 
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
-        target = Target(config.size, config.placing)
+        target = Target(config.image_size, config.preprocessing)
         train = [open_source(Path(root), target, data.train_split) for root in data.train]
         names = {source.taxonomy.name for source in train}
         if len(names) > 1:
@@ -197,15 +200,15 @@ class Trainer:
         )
         if self.rank:  # the first process fills the cache
             distributed.wait()
-        sets = [self._placed(source, target) for source in train]
-        self.val = self._placed(val, target)
+        sets = [self._cached(source, target) for source in train]
+        self.val = self._cached(val, target)
         if not self.rank:
             distributed.wait()
         self.batches = Batches(
             sets,
             config.augmentation,
             config.losses,
-            config.batch,
+            config.batch_size,
             self._pixels(),
             config.seed,
             self.rank,
@@ -213,19 +216,19 @@ class Trainer:
         )
         self._sets = sets
 
-    def _placed(self, source: Source, target: Target) -> CachedDataset:
+    def _cached(self, source: Source, target: Target) -> CachedDataset:
         def progress(done: int, total: int) -> None:
             if done % 100 == 0 or done == total:
-                self.report(f"placed {done} of {total} frames of {source.name} {source.split}")
+                self.report(f"cached {done} of {total} frames of {source.name} {source.split}")
 
         identity = f"{Path(source.name).resolve()} {source.split}"
-        return open_placed(source, identity, target, Path(self.config.data.cache), progress)
+        return open_cached(source, identity, target, Path(self.config.data.cache), progress)
 
     def _objective(self) -> Objective:
         losses = self.config.losses
         weights = None
         if losses.class_power:
-            sample = [s.labels[i, ::4, ::4] for s in self._sets for i in chosen(len(s), 400)]
+            sample = [s.labels[i, ::4, ::4] for s in self._sets for i in evenly_spread(len(s), 400)]
             counts = torch.cat([torch.from_numpy(a.reshape(-1).copy()) for a in sample]).numpy()
             weights = class_weights(
                 counts, len(self.taxonomy), losses.class_power, losses.class_limit
@@ -245,7 +248,7 @@ class Trainer:
             distributed.wait()
         config = self.config
         scenes = Scenes(
-            config.losses, self._sets, self.taxonomy, config.placing, self.device, self.report
+            config.losses, self._sets, self.taxonomy, config.preprocessing, self.device, self.report
         )
         if not self.rank:
             distributed.wait()
@@ -258,33 +261,33 @@ class Trainer:
                 f"the teacher {path} has the classes of {metadata.taxonomy}, the data those of "
                 f"{self.taxonomy.name}: take a teacher that was trained on the same classes"
             )
-        placing = asdict(self.config.placing)
-        changed = [k for k, v in metadata.placing.items() if placing.get(k, v) != v]
+        mine, theirs = asdict(self.config.preprocessing), metadata.preprocessing
+        changed = [k for k, v in theirs.items() if mine.get(k, v) != v]
         if changed:
             raise ValueError(
-                f"the teacher {path} sees modality images with another '{changed[0]}': set "
-                f"placing.{changed[0]} to {metadata.placing[changed[0]]}, or take another teacher"
+                f"the teacher {path} was trained with another '{changed[0]}': set "
+                f"preprocessing.{changed[0]} to {theirs[changed[0]]}, or take another teacher"
             )
         teacher = network.folded().to(self.device)
         return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _record(self) -> None:
-        """Record the encoders' passes where kernels are launched one by one otherwise."""
+        """Record the encoders as CUDA graphs, unless something else launches their kernels."""
         config = self.config
         alone = self.processes == 1 and config.amp == "none"
-        stages = isinstance(self.network, Asymmetric)  # which runs its encoder in parts
-        if stages or not (config.graphs and alone and self.device.type == "cuda"):
+        in_parts = isinstance(self.network, Asymmetric)
+        if in_parts or not (config.cuda_graphs and alone and self.device.type == "cuda"):
             return
-        width, height = config.augmentation.size(config.size)
-        batch = torch.Size((config.batch, len(Modality), 3, height, width))
+        width, height = config.augmentation.size(config.image_size)
+        batch = torch.Size((config.batch_size, len(Modality), 3, height, width))
         train_mode(self.network, config)
         record(self.network, batch)
         if self.objective.teacher is not None:
             record(self.objective.teacher, batch)
 
     def _pixels(self) -> tuple[int, int]:
-        """(width, height) of the raster that losses are taken on."""
-        width, height = self.config.augmentation.size(self.config.size)
+        """(width, height) in pixels of the raster that losses are taken on."""
+        width, height = self.config.augmentation.size(self.config.image_size)
         return width // self.config.losses.stride, height // self.config.losses.stride
 
     def _validate(self, final: bool) -> None:
@@ -308,7 +311,7 @@ class Trainer:
         if miou:
             about["miou"] = miou
         return Metadata(
-            self.taxonomy.name, config.size, temperatures, asdict(config.placing), about
+            self.taxonomy.name, config.image_size, temperatures, asdict(config.preprocessing), about
         )
 
     def _save_state(self) -> None:
@@ -326,7 +329,7 @@ class Trainer:
         state = self.folder.state(self.device)
         if state is not None:
             self._load(state)
-            self.report(f"going on at step {self.step}")
+            self.report(f"resuming at step {self.step}")
         distributed.wait()
         self.folder.go_on_from(self.step)
 
@@ -339,8 +342,8 @@ class Trainer:
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ValueError(
-                f"{self.folder.state_file} is another version's ({_first_line(error)}): go on with "
-                f"the any2seg_ros that wrote it, or delete {self.folder.path} to begin again"
+                f"{self.folder.state_file} is of another version ({_first_line(error)}): resume "
+                f"with the any2seg_ros that wrote it, or delete {self.folder.path} to start over"
             ) from None
 
 
