@@ -24,6 +24,7 @@ from any2seg_ros.evaluation.evaluator import (
 )
 from any2seg_ros.evaluation.summary import Context, summarize
 from any2seg_ros.evaluation.tally import Tally
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
@@ -166,7 +167,7 @@ def test_a_sensor_s_noise_does_not_depend_on_which_others_are_evaluated(segmente
 
 
 def test_the_deliver_convention_counts_an_absent_class_as_zero():
-    tally = Tally(25, (Modality.RGB,))
+    tally = Tally(ClassGroups.of_classes(DELIVER), (Modality.RGB,))
     label = np.array([[0, 0, 1, 1, 255]], np.uint8)
     labels = np.array([[0, 0, 1, 0, 2]], np.uint8)
     found = Segmentation(labels, np.ones(labels.shape, np.float32), {Modality.RGB: 1.0})

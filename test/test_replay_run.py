@@ -17,6 +17,7 @@ from test_html_elements import Reader
 
 from any2seg_ros.bags import BagReader
 from any2seg_ros.cli import main
+from any2seg_ros.datasets import Labelling
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.messages import decode_image, stamp_ns
 from any2seg_ros.network import Any2Seg, checkpoints
@@ -282,7 +283,7 @@ def test_labels_may_come_from_a_folder(segmenter, tmp_path):
     for index in range(4):
         stamp = tiny_drive.START + tiny_drive.PERIOD * (index + 1)
         cv2.imwrite(str(labels / f"{stamp}.png"), tiny_drive.label(index))
-    report = replay(segmenter, bag, tmp_path / "out", labels=labels)
+    report = replay(segmenter, bag, tmp_path / "out", labelling=Labelling((labels,)))
     assert report["scored"] == report["masks"] - 1
 
 

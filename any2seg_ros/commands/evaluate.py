@@ -18,7 +18,10 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def evaluate(
         data: Annotated[
-            Path | None, typer.Option(help="DELIVER, Streets, MUSES, a bag, or a folder of bags.")
+            Path | None,
+            typer.Option(
+                help="DELIVER, Streets, MUSES, a folder of labelled images, a bag, or bags."
+            ),
         ] = None,
         model: Annotated[
             Path | None,
@@ -27,7 +30,13 @@ def register(app: typer.Typer) -> None:
         out: Annotated[Path, typer.Option(help="Folder for report.json and report.html.")] = Path(
             "evaluation"
         ),
-        split: Annotated[str, typer.Option(help="train, val or test; bags have none.")] = "val",
+        split: Annotated[
+            str,
+            typer.Option(
+                help="train, val or test; bags have none; of a folder of images val/6 is every "
+                "sixth sequence."
+            ),
+        ] = "val",
         protocol: Annotated[
             str, typer.Option(help="drop: an absent sensor is left out; zero: it is a zero image.")
         ] = "drop",
@@ -48,8 +57,24 @@ def register(app: typer.Typer) -> None:
         ] = 5,
         seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
         labels: Annotated[
-            Path | None, typer.Option(help="Bags: folder of label images, named by stamp in ns.")
+            list[Path] | None,
+            typer.Option(
+                help="Bags: folder of label images, named by stamp in ns; another one narrows it."
+            ),
         ] = None,
+        label_map: Annotated[
+            list[str] | None,
+            typer.Option(
+                help="What label ids mean, for each --labels or a folder of images: a YAML file, "
+                "or camvid, cityscapes, ... of the package."
+            ),
+        ] = None,
+        confidence: Annotated[
+            Path | None, typer.Option(help="Bags: folder of how sure the labels are, 255 for 1.")
+        ] = None,
+        sure: Annotated[
+            float, typer.Option(help="With --confidence: labels less sure are not scored.")
+        ] = 0.8,
         topic: Annotated[
             list[str] | None,
             typer.Option(help="Bags: what a topic is, as rgb=/camera/image_raw or label=/truth."),
@@ -72,7 +97,7 @@ def register(app: typer.Typer) -> None:
             return
         if data is None:
             raise typer.BadParameter("say what to evaluate on: --data PATH")
-        from any2seg_ros.datasets import Target, open_source
+        from any2seg_ros.datasets import Labelling, Target, open_source
         from any2seg_ros.engine import EngineConfig, Segmenter
         from any2seg_ros.engine.segmenter import DEFAULT_MODEL
         from any2seg_ros.evaluation.evaluator import EvaluationConfig
@@ -86,8 +111,11 @@ def register(app: typer.Typer) -> None:
         segmenter = Segmenter.open(EngineConfig(str(path), engine, device, threads))
         wanted = parse_subset(modalities) if modalities else ()
         target = Target.of(segmenter)
+        labelling = Labelling(
+            tuple(labels or ()), tuple(label_map or ()), confidence, sure if confidence else 0.0
+        )
         source = open_source(
-            data, target, split, limit, labels, topic or (), wanted, leave_out=True
+            data, target, split, limit, labelling, topic or (), wanted, leave_out=True
         )
         config = EvaluationConfig(
             protocol=protocol,

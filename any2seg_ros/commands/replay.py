@@ -63,7 +63,7 @@ def register(app: typer.Typer) -> None:
         saltpepper, black, white. depth: noise, holes, short, black. lidar: sparse, fog, jitter,
         noise. event: noise, sparse, lowres, positive.
         """
-        from any2seg_ros.datasets import parse_topics
+        from any2seg_ros.datasets import Labelling, parse_topics
         from any2seg_ros.engine import Segmenter
         from any2seg_ros.engine.segmenter import DEFAULT_MODEL
         from any2seg_ros.replay.fault_schedule import parse_corruptions, parse_drops
@@ -75,7 +75,7 @@ def register(app: typer.Typer) -> None:
             failures=parse_drops(",".join(drop or ())) + parse_corruptions(",".join(corrupt or ())),
             outputs=tuple(w.strip() for w in outputs.split(",")) if outputs else tuple(TOPICS),
             topics=parse_topics(topic or ()),
-            labels=labels,
+            labelling=Labelling((labels,) if labels else ()),
             seed=seed,
             parameters=_parameters(params_file),
         )

@@ -40,6 +40,7 @@ class FolderSource:
         self.notes = list(data.notes)
         self.modalities = data.modalities
         self.taxonomy = data.taxonomy
+        self.groups = data.groups
         self._data = data
         self._target = target
         self._leave_out = leave_out

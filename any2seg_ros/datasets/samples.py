@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import Camera, Frame, Modality
@@ -21,10 +22,11 @@ class DataSet(Protocol):
     """Frames with labels, by index; all of a split.
 
     modalities: the sensors that the data have, or those of them that are wanted. notes: what a
-    reader of results must know of them.
+    reader of results must know of them. groups: what the values of labels stand for.
     """
 
     taxonomy: Taxonomy
+    groups: ClassGroups
     modalities: tuple[Modality, ...]
     notes: list[str]
 
@@ -71,7 +73,9 @@ class Target:
 class Sample:
     """A placed frame with its ground truth.
 
-    images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w). picture:
+    images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w), values
+    of the source's groups. weight: how much a label is to be trusted, uint8 (h, w) of the label's
+    size, 255 for wholly; None for wholly everywhere. picture:
     what the camera saw, uint8 (h, w, 3), where there is one. name: unique within the data; the
     noise laid over a frame depends on it.
     """
@@ -82,6 +86,7 @@ class Sample:
     conditions: Sequence[str] = ()
     picture: np.ndarray | None = None
     reasons: Mapping[Modality, str] = field(default_factory=dict)
+    weight: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,9 @@ class LeftOut:
 class Source(Protocol):
     """Placed frames in order. `notes` may grow while they are walked.
 
-    modalities: the sensors that the data have. fingerprint: changes when the frames do. apart:
-    each frame is made on its own, so that several processes are faster than one.
+    modalities: the sensors that the data have. groups: what the values of labels stand for.
+    fingerprint: changes when the frames do. apart: each frame is made on its own, so that several
+    processes are faster than one.
     """
 
     name: str
@@ -104,6 +110,7 @@ class Source(Protocol):
     notes: list[str]
     modalities: tuple[Modality, ...]
     taxonomy: Taxonomy
+    groups: ClassGroups
     fingerprint: str
     apart: bool
 

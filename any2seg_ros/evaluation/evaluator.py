@@ -18,6 +18,7 @@ from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
 from any2seg_ros.evaluation.tally import Shown, Tally
 from any2seg_ros.html.elements import confidence_image, overlay_image
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.metrics import no_class
 from any2seg_ros.types import (
     Modality,
@@ -66,9 +67,15 @@ class EvaluationConfig:
 class Evaluator:
     """Adds frames to a `Tally`: all subsets in one protocol, RMM and NM besides."""
 
-    def __init__(self, segmenter: Segmenter, config: EvaluationConfig = EvaluationConfig()) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        config: EvaluationConfig = EvaluationConfig(),
+        groups: ClassGroups | None = None,
+    ) -> None:
         self.segmenter = segmenter
         self.config = config
+        self.groups = groups or ClassGroups.of_classes(segmenter.taxonomy)
         self.tally = self._new_tally()
         self.stopwatch = Stopwatch()
         self._subsets = all_subsets(config.modalities)
@@ -85,7 +92,7 @@ class Evaluator:
         if lacking:
             self.tally.leave_out(_why(sample, lacking))
             return None
-        wrong = no_class(sample.label, len(self.segmenter.taxonomy))
+        wrong = no_class(sample.label, len(self.groups))
         if wrong is not None:
             self.tally.leave_out(f"label {wrong} is no class of {self.segmenter.taxonomy.name}")
             return None
@@ -111,7 +118,7 @@ class Evaluator:
         return miou
 
     def _new_tally(self) -> Tally:
-        return Tally(len(self.segmenter.taxonomy), self.config.modalities)
+        return Tally(self.groups, self.config.modalities)
 
     def _given(self, maps: Mapping[Modality, Maps], subset: Subset) -> Mapping[Modality, Maps]:
         """What the fusion gets for a subset, by protocol."""
@@ -193,9 +200,9 @@ class Evaluator:
         self._fuse_all({s: self._given(maps, s) for s in self._subsets}, size)
 
     def _pictures(self, sample: Sample, full: Segmentation) -> dict[str, np.ndarray]:
-        taxonomy = self.segmenter.taxonomy
-        colors = taxonomy.colorize(full.labels)
-        pictures = {"truth": taxonomy.colorize(sample.label), "prediction": colors}
+        colors = self.segmenter.taxonomy.colorize(full.labels)
+        truth = self.groups.as_taxonomy.colorize(sample.label)
+        pictures = {"truth": truth, "prediction": colors}
         if sample.picture is not None:
             height, width = sample.label.shape
             camera = cv2.resize(sample.picture, (width, height), interpolation=cv2.INTER_AREA)

@@ -144,9 +144,8 @@ def _conditions(report: Mapping[str, Any]) -> str:
 
 def _classes(report: Mapping[str, Any], taxonomy: Taxonomy) -> str:
     classes = report["classes"]
-    colors = {
-        name: f"rgb{color}" for name, color in zip(taxonomy.classes, taxonomy.colors, strict=True)
-    }
+    by_class = dict(zip(taxonomy.classes, taxonomy.colors, strict=True))
+    colors = {name: f"rgb{by_class[name.split('+')[0]]}" for name in classes}
     names = list(report["subsets"])
     shown = [name for name in names if "+" not in name] + names[-1:]
     total = sum(one["pixels"] for one in classes.values()) or 1

@@ -54,7 +54,7 @@ def evaluate(
     is then of the frames scored so far and marked partial; KeyboardInterrupt where that is none.
     Once the walk has ended it does nothing. ValueError if no frame could be scored.
     """
-    evaluator = Evaluator(segmenter, config)
+    evaluator = Evaluator(segmenter, config, source.groups)
     if share.rank == 0:
         _check_folder(out)
     partial = _walk(evaluator, source, share, progress)
@@ -87,7 +87,7 @@ def _context(
         data=source.name,
         split=source.split,
         protocol=evaluator.config.protocol,
-        taxonomy=segmenter.taxonomy,
+        taxonomy=evaluator.groups.as_taxonomy,
         engine=segmenter.description,
         model_sha256=checksum(Path(model)),
         seed=evaluator.config.seed,

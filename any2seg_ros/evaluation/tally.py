@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.metrics import Calibration, Confusion
 from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets
 
@@ -75,8 +76,11 @@ class Tally:
     examples: by reason, what is true of one of these frames alone, first in alphabetical order.
     """
 
-    def __init__(self, classes: int, modalities: Sequence[Modality] = tuple(Modality)) -> None:
-        self.classes = classes
+    def __init__(
+        self, groups: ClassGroups, modalities: Sequence[Modality] = tuple(Modality)
+    ) -> None:
+        self.groups = groups
+        self.classes = classes = len(groups)
         self.modalities = tuple(sorted(modalities))
         self.frames = 0
         self.subsets = {
@@ -102,10 +106,11 @@ class Tally:
         self.frames += 1
         alone = {}
         for subset, segmentation in found.items():
-            alone[subset] = Confusion(self.classes).add(label, segmentation.labels)
+            seen = self.groups.seen(label, segmentation.labels)
+            alone[subset] = Confusion(self.classes).add(label, seen)
             score = self.subsets[subset]
             score.confusion += alone[subset]
-            score.calibration.add(label, segmentation.labels, segmentation.confidence)
+            score.calibration.add(label, seen, segmentation.confidence)
         for condition in conditions:
             self.condition_frames[condition] += 1
             table = self.conditions.setdefault(condition, {})
@@ -128,14 +133,16 @@ class Tally:
         """Count one frame in which the modalities outside each subset are partly zeroed."""
         table = self.rmm.setdefault(fraction, {})
         for subset, segmentation in found.items():
-            table.setdefault(subset, Confusion(self.classes)).add(label, segmentation.labels)
+            seen = self.groups.seen(label, segmentation.labels)
+            table.setdefault(subset, Confusion(self.classes)).add(label, seen)
 
     def add_nm(self, label: np.ndarray, level: str, found: Segmentation) -> None:
         """Count one frame with noise of a level on all modalities."""
-        self.nm.setdefault(level, Confusion(self.classes)).add(label, found.labels)
+        seen = self.groups.seen(label, found.labels)
+        self.nm.setdefault(level, Confusion(self.classes)).add(label, seen)
 
     def __iadd__(self, other: Tally) -> Tally:
-        if (self.classes, self.modalities) != (other.classes, other.modalities):
+        if (self.groups, self.modalities) != (other.groups, other.modalities):
             raise ValueError("tallies of other classes or modalities do not add up")
         self.frames += other.frames
         self.left_out += other.left_out

@@ -19,7 +19,7 @@ import numpy as np
 from any2seg_ros.bags import OutputBag, check_folder
 from any2seg_ros.bags.output_bag import NAME
 from any2seg_ros.datasets.bag_source import picture_of
-from any2seg_ros.datasets.ground_truth import open_ground_truth
+from any2seg_ros.datasets.ground_truth import UNMAPPED, Labelling, open_ground_truth
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.evaluation.tally import Extremes, Shown
@@ -45,12 +45,12 @@ Progress = Callable[[float, float], None]
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """What is replayed and how; `topics` by role (`rgb`, ..., `label`), `labels` a folder."""
+    """What is replayed and how; `topics` by role (`rgb`, ..., `label`), `labelling` of folders."""
 
     failures: Sequence[Fault] = ()
     outputs: Sequence[str] = tuple(TOPICS)
     topics: Mapping[str, str] = field(default_factory=dict)
-    labels: Path | None = None
+    labelling: Labelling = UNMAPPED
     seed: int = 0
     parameters: NodeParameters = DEFAULTS
 
@@ -81,7 +81,9 @@ class Replay:
         self.pipeline = Pipeline(segmenter, config.parameters.pipeline_config())
         self.walk = BagPlayer(bag, self.pipeline, config.topics, config.parameters)
         self.overlay = FaultInjector(config.failures, self.walk.start, config.seed)
-        self.truth = open_ground_truth(bag, self.walk.layout.label, config.labels)
+        self.truth = open_ground_truth(
+            bag, self.walk.layout.label, config.labelling, segmenter.taxonomy
+        )
         self.timeline = Timeline()
         self.total = Confusion(segmenter.taxonomy)
         self.scored = self.frames = self.blind = 0
