@@ -14,7 +14,7 @@ from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.runtime.bag_player import BagPlayer
 from any2seg_ros.runtime.pipeline import Preparation, Prepared
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.types import Modality
+from any2seg_ros.types import Camera, Modality
 
 PERIOD = 100_000_000
 """What is expected between frames (ns), for the time left to show."""
@@ -87,14 +87,21 @@ class BagSource:
                 yield (
                     LeftOut(truth.lacking)
                     if label is None
-                    else self._sample(bag, prepared, label, truth.weight)
+                    else self._sample(
+                        bag, prepared, label, truth.weight, walk.preparation.reference
+                    )
                 )
         finally:
             prefix = f"{bag.name}: " if len(self._bags) > 1 else ""
             self.notes += [prefix + note for note in (*walk.notes, *truth.notes)]
 
     def _sample(
-        self, bag: Path, prepared: Prepared, label: np.ndarray, weight: np.ndarray | None
+        self,
+        bag: Path,
+        prepared: Prepared,
+        label: np.ndarray,
+        weight: np.ndarray | None,
+        reference: Camera | None,
     ) -> Sample:
         rgb = prepared.frame.measurements.get(Modality.RGB)
         conditions = (bag.name,) if len(self._bags) > 1 else ()
@@ -106,6 +113,8 @@ class BagSource:
             picture_of(rgb.data) if rgb else None,
             prepared.frame.reasons,
             weight,
+            prepared.frame.measurements.get(Modality.LIDAR),
+            reference,
         )
 
     def _look_into(self, bag: Path) -> None:

@@ -72,7 +72,8 @@ class FolderSource:
     def _sample(self, index: int) -> Sample:
         frame = self._data[index]
         assert frame.label is not None
-        placed = self._placer(self._data.reference(index)).preprocess(frame)
+        reference = self._data.reference(index)
+        placed = self._placer(reference).preprocess(frame)
         rgb = frame.measurements.get(Modality.RGB)
         return Sample(
             self._data.name(index),
@@ -81,6 +82,8 @@ class FolderSource:
             self._data.conditions(index),
             rgb.data if rgb else None,
             placed.reasons,
+            cloud=frame.measurements.get(Modality.LIDAR),
+            reference=reference,
         )
 
     def _placer(self, reference: Camera) -> Preprocessor:

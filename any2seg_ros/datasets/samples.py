@@ -12,7 +12,7 @@ import numpy as np
 from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.types import Camera, Frame, Modality
+from any2seg_ros.types import Camera, Frame, Measurement, Modality
 
 if TYPE_CHECKING:
     from any2seg_ros.engine import Segmenter
@@ -75,7 +75,8 @@ class Sample:
 
     images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w), values
     of the source's groups. weight: how much a label is to be trusted, uint8 (h, w) of the label's
-    size, 255 for wholly; None for wholly everywhere. picture:
+    size, 255 for wholly; None for wholly everywhere. cloud and reference: the LiDAR's measurement
+    and the camera of the label, where images of other views of them can be made. picture:
     what the camera saw, uint8 (h, w, 3), where there is one. name: unique within the data; the
     noise laid over a frame depends on it.
     """
@@ -87,6 +88,17 @@ class Sample:
     picture: np.ndarray | None = None
     reasons: Mapping[Modality, str] = field(default_factory=dict)
     weight: np.ndarray | None = None
+    cloud: Measurement | None = None
+    reference: Camera | None = None
+
+    @property
+    def aligned_picture(self) -> np.ndarray | None:
+        """The picture, where it shows what the label shows."""
+        if self.picture is None or self.reference is None or Modality.RGB not in self.images:
+            return None
+        rows, columns = self.picture.shape[:2]
+        fits = (columns, rows) == (self.reference.width, self.reference.height)
+        return self.picture if fits else None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from any2seg_ros.datasets import Labelling
 from any2seg_ros.network import NetworkConfig
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.training.augmentation import AugmentationConfig
@@ -24,7 +25,7 @@ RANGES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         "1 or more",
         lambda value: value >= 1,
         "steps batch size validate_every checkpoint_every network.classes network.width "
-        "augmentation.zoom losses.class_limit losses.stride",
+        "augmentation.zoom augmentation.stretch losses.class_limit losses.stride",
     ),
     (
         "0 or more",
@@ -40,18 +41,49 @@ RANGES: tuple[tuple[str, Callable[[float], bool], str], ...] = (
         lambda value: 0 <= value <= 1,
         "blend_share network.dropout optimizer.average losses.ohem augmentation.flip "
         "augmentation.jitter augmentation.rgb_corruption augmentation.depth_corruption "
-        "augmentation.lidar_corruption augmentation.event_corruption",
+        "augmentation.lidar_corruption augmentation.event_corruption augmentation.foreign",
     ),
 )
 """What numbers may be: in words, as a condition, and the keys that it is for."""
 
 
 @dataclass(frozen=True)
+class TrainSet:
+    """One of the data sets that are trained on; a path alone stands for all the defaults."""
+
+    path: str
+    """Root of a data set, a folder of labelled images, or a bag."""
+    share: float = 0.0
+    """Share of every batch, relative to the others'; 0 for as many as it has frames."""
+    split: str = ""
+    """Its split, if another than `train_split`."""
+    labels: tuple[str, ...] = ()
+    """Of a bag: folders of label images, `<stamp in ns>.png`; further ones narrow the first."""
+    label_map: tuple[str, ...] = ()
+    """What label ids mean, for each of `labels`, or for a folder of images."""
+    confidence: str = ""
+    """Of a bag: folder of how sure the labels are, 255 for 1: pixels count as much."""
+    sure: float = 0.5
+    """Labels of less confidence are not trained on."""
+    topics: tuple[str, ...] = ()
+    """Of a bag: what a topic is, as rgb=/camera/image_raw."""
+    taught: bool = True
+    """Whether `losses.teacher` knows such data."""
+
+    def labelling(self) -> Labelling:
+        """The labels beside the data."""
+        folders = tuple(Path(folder) for folder in self.labels)
+        confidence = Path(self.confidence) if self.confidence else None
+        sure = self.sure if confidence else 0.0
+        return Labelling(folders, self.label_map, confidence, sure)
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Where frames come from."""
 
-    train: tuple[str, ...] = ("data/benchmark",)
-    """Roots of the data sets that are trained on, joined."""
+    train: tuple[TrainSet, ...] = (TrainSet("data/benchmark"),)
+    """The data sets that are trained on together: paths, or mappings with what follows."""
     val: str = "data/benchmark"
     """Root of the data set that is validated on."""
     train_split: str = "train"
@@ -303,6 +335,8 @@ def _build(kind: type, content: Any, where: str) -> Any:
 
 def _value(kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind) and isinstance(kind, type):
+        if kind is TrainSet and isinstance(value, str):
+            return TrainSet(value)
         return _build(kind, value, f"{where}.")
     origin = typing.get_origin(kind)
     if origin is tuple:

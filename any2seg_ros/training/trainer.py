@@ -32,10 +32,11 @@ from any2seg_ros.training.config import TrainingConfig
 from any2seg_ros.training.cuda_graphs import record
 from any2seg_ros.training.initialization import build, check_files, train_mode
 from any2seg_ros.training.losses import class_weights
+from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
 from any2seg_ros.training.run_folder import RunFolder
-from any2seg_ros.training.validation import chosen, fit_temperatures, validate
+from any2seg_ros.training.validation import fit_temperatures, validate
 from any2seg_ros.types import Modality
 
 
@@ -178,7 +179,16 @@ class Trainer:
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
         target = Target(config.size, config.placing)
-        train = [open_source(Path(root), target, data.train_split) for root in data.train]
+        train = [
+            open_source(
+                Path(one.path),
+                target,
+                one.split or data.train_split,
+                labelling=one.labelling(),
+                topics=one.topics,
+            )
+            for one in data.train
+        ]
         names = {source.taxonomy.name for source in train}
         if len(names) > 1:
             raise ValueError(f"the train sets have different classes: {', '.join(sorted(names))}")
@@ -200,8 +210,16 @@ class Trainer:
         self.val = self._placed(val, target)
         if not self.rank:
             distributed.wait()
-        self.batches = Batches(
+        given = [one.share for one in data.train]
+        self.mixture = Mixture(
             sets,
+            len(self.taxonomy),
+            [share or float(len(s)) for share, s in zip(given, sets, strict=True)],
+            [one.taught for one in data.train],
+            config.placing,
+        )
+        self.batches = Batches(
+            self.mixture,
             config.augmentation,
             config.losses,
             config.batch,
@@ -224,10 +242,9 @@ class Trainer:
         losses = self.config.losses
         weights = None
         if losses.class_power:
-            sample = [s.labels[i, ::4, ::4] for s in self._sets for i in chosen(len(s), 400)]
-            counts = torch.cat([torch.from_numpy(a.reshape(-1).copy()) for a in sample]).numpy()
+            labels = self.mixture.sample_of_labels()
             weights = class_weights(
-                counts, len(self.taxonomy), losses.class_power, losses.class_limit
+                labels, self.mixture.members, losses.class_power, losses.class_limit
             ).to(self.device)
         names = scenes = None
         if losses.intra_modal:
@@ -237,7 +254,10 @@ class Trainer:
                 losses.image_teacher, losses.captions, self.taxonomy, self.device
             )
         teacher = self._teacher(Path(losses.teacher)) if losses.teacher else None
-        return Objective(losses, self._pixels(), weights, names, scenes, teacher)
+        members = None
+        if self.mixture.grouped:
+            members = torch.from_numpy(self.mixture.members).to(self.device)
+        return Objective(losses, self._pixels(), weights, names, scenes, teacher, members)
 
     def _teacher(self, path: Path) -> Any2Seg:
         network, metadata = checkpoints.load(path)
