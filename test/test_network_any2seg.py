@@ -118,7 +118,10 @@ def test_imagenet_weights_take_images_normalised_as_everywhere():
 
 def test_a_checkpoint_comes_back_with_all_it_says(network, tmp_path):
     metadata = Metadata(
-        size=(320, 192), temperatures={"rgb": 1.5}, placing={"far": 80.0}, training={"seed": 3}
+        size=(320, 192),
+        temperatures={"rgb": 1.5},
+        preprocessing={"far": 80.0},
+        training={"seed": 3},
     )
     save(tmp_path / "a" / "net.safetensors", network, metadata)
     again, read = load(tmp_path / "a" / "net.safetensors")

@@ -333,8 +333,11 @@ def test_the_command_takes_the_engine_of_the_parameters_unless_told_otherwise(dr
     ("content", "words"),
     [
         ({"camera_driver": {"ros__parameters": {"rate": 5}}}, "has no section of the node"),
-        ({"/**": {"ros__parameters": {"deadlin": 0.2}}}, "the node has no parameter 'deadlin'"),
-        ({"/**": {"parameters": {}}}, "is no file of node parameters"),
+        (
+            {"/**": {"ros__parameters": {"deadlin": 0.2}}},
+            "unknown key 'deadlin': did you mean 'deadline'?",
+        ),
+        ({"/**": {"parameters": {}}}, "section '/**' has no ros__parameters"),
     ],
 )
 def test_a_file_of_parameters_of_something_else_is_refused(content, words, drive, tmp_path, capsys):

@@ -16,9 +16,9 @@ SOURCE = Path(__file__).resolve().parents[1]
 
 def plan(folder: Path, rows: dict) -> Path:
     recipe = {
-        "batch": 2,
-        "size": [64, 32],
-        "initial": "",
+        "batch_size": 2,
+        "image_size": [64, 32],
+        "init_from": "",
         "frozen_stages": 0,
         "threads": 1,
         "network": {"encoder": "mit_b0", "width": 16},
@@ -51,7 +51,7 @@ def test_the_committed_plan_is_of_configurations(tmp_path, monkeypatch):
     rows = write_configs(SOURCE / "config/ablation.yaml")
     configs = [load_config(folder / "config.yaml") for folder in rows.values()]
     assert [c.network.fusion for c in configs] == ["mean", *["mff"] * (len(rows) - 1)]
-    assert len({(c.steps, c.batch, c.seed, c.data) for c in configs}) == 1
+    assert len({(c.steps, c.batch_size, c.seed, c.data) for c in configs}) == 1
     assert [bool(c.losses.intra_modal) for c in configs].count(True) == 1
     assert [c.network.shared_encoder for c in configs[-3:]] == [True, False, False]
     assert [c.network.adapters for c in configs[-3:]] == [False, False, True]
@@ -66,10 +66,10 @@ def test_a_row_with_an_unknown_key_is_refused_before_anything_is_trained(tmp_pat
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "must be a mapping"),
+        ("", "key 'recipe' is missing"),
         ("a: [", "is no YAML"),
-        ("output: out\nrows: {a: {}}", "needs recipe, output and rows"),
-        ("recipe: recipe.yaml\noutput: out\nrows: {}", "needs recipe, output and rows"),
+        ("output: out\nrows: {a: {}}", "key 'recipe' is missing"),
+        ("recipe: recipe.yaml\noutput: out\nrows: {}", "name at least one row"),
         (
             "recipe: recipe.yaml\noutput: OUT\nchanges:\nrows: {+ MFF: {}, MFF: {}}",
             "two rows have the folder",
@@ -87,9 +87,15 @@ def test_a_plan_that_is_none_says_what_is_wrong(text, words, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("recipe: recipe.yaml\noutput: OUT\nrows: {1: MFF}", "the row '1' must be a mapping"),
-        ("recipe: recipe.yaml\noutput: OUT\nchanges: [1]\nrows: {a: {}}", "changes must be a"),
-        ("recipe: 3\noutput: OUT\nrows: {a: {}}", "recipe must be a path, not 3"),
+        (
+            "recipe: recipe.yaml\noutput: OUT\nrows: {1: MFF}",
+            "rows.1 is 'MFF', but must be a mapping",
+        ),
+        (
+            "recipe: recipe.yaml\noutput: OUT\nchanges: [1]\nrows: {a: {}}",
+            "changes is [1], but must be a mapping",
+        ),
+        ("recipe: 3\noutput: OUT\nrows: {a: {}}", "recipe is 3, but must be text"),
     ],
 )
 def test_what_is_no_mapping_in_a_plan_is_named(text, words, tmp_path, capsys):

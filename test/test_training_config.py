@@ -1,11 +1,17 @@
-"""A training run's configuration: numbers out of range and files that are none name the mend."""
+"""A training run's configuration: what is wrong is named with what it must be."""
 
 from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import yaml
 
-from any2seg_ros.training.config import RANGES, config_of, load_config
+from any2seg_ros.configuration import as_yaml, build, info_of
+from any2seg_ros.training.config import OptimizerConfig, TrainingConfig, load_config
+
+RECIPES = Path(__file__).resolve().parents[1] / "config/training"
 
 
 def nested(key: str, value: object) -> dict:
@@ -17,21 +23,29 @@ def nested(key: str, value: object) -> dict:
     ("key", "value", "words"),
     [
         ("threads", -1, "0 or more"),
-        ("loaders", -1, "0 or more"),
-        ("seed", -1, "0 or more"),
+        ("num_workers", -1, "0 or more"),
+        ("seed", -1, "from 0 to 2147483647"),
         ("steps", 0, "1 or more"),
-        ("size", [0, 0], "1 or more"),
+        ("image_size", [0, 0], "1 px or more"),
         ("frozen_stages", -1, "0 or more"),
         ("blend_share", 1.5, "from 0 to 1"),
+        ("trainable", "decoder", "one of all, adapters"),
+        ("amp", "f8", "one of none, bf16, f16"),
         ("network.width", 0, "1 or more"),
+        ("network.encoder", "resnet", "one of mit_b0,"),
+        ("preprocessing.range_near", 0.0, "above 0 m"),
         ("data.val_frames", -2, "0 or more"),
         ("augmentation.flip", 2.0, "from 0 to 1"),
         ("augmentation.event_corruption", 1.1, "from 0 to 1"),
         ("augmentation.zoom", 0.5, "1 or more"),
-        ("augmentation.crop", [-8, 16], "0 or more"),
-        ("optimizer.rate", -1.0, "0 or more"),
-        ("optimizer.rate", float("nan"), "0 or more"),
-        ("optimizer.average", 1.5, "from 0 to 1"),
+        ("augmentation.crop", [-8, 16], "0 px or more"),
+        ("augmentation.crop", [8], "2 whole numbers"),
+        ("optimizer.lr", -1.0, "0 or more"),
+        ("optimizer.lr", float("nan"), "a number"),
+        ("optimizer.schedule", "step", "one of cosine, poly"),
+        ("optimizer.ema_decay", 1.5, "from 0 to 1"),
+        ("losses.variants", ["full", "both"], "one of full, random, single"),
+        ("losses.variant_shares", [1, 0, 1], "above 0"),
         ("losses.class_limit", 0.0, "1 or more"),
         ("losses.distillation", -1.0, "0 or more"),
         ("losses.distillation_temperature", 0.0, "above 0"),
@@ -39,19 +53,80 @@ def nested(key: str, value: object) -> dict:
         ("losses.stride", 1000, "144 or less"),
     ],
 )
-def test_a_number_out_of_range_names_its_key_and_what_it_may_be(key, value, words, tmp_path):
+def test_a_value_out_of_range_names_its_key_and_what_it_must_be(key, value, words, tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(nested(key, value)))
     with pytest.raises(ValueError) as told:
         load_config(path)
-    assert f"run.yaml: {key} is {value}: it must be {words}" in str(told.value)
+    text = str(told.value)
+    assert f"run.yaml: {key} is " in text and f", but must be {words}" in text
 
 
-def test_the_ends_of_the_ranges_may_be_taken():
-    ends = {"1 or more": 1, "0 or more": 0, "above 0": 0.1, "from 0 to 1": 1}
-    for words, _, keys in RANGES:
-        for key in set(keys.split()) - {"size", "augmentation.crop"}:
-            assert config_of(nested(key, ends[words]))
+@pytest.mark.parametrize(
+    ("old", "value", "new"),
+    [
+        ("batch", 4, "batch_size"),
+        ("size", [64, 32], "image_size"),
+        ("initial", "", "init_from"),
+        ("loaders", 2, "num_workers"),
+        ("trained", "all", "trainable"),
+        ("graphs", True, "cuda_graphs"),
+        ("shared_norms", True, "sync_batchnorm"),
+        ("placing", {}, "preprocessing"),
+        ("optimizer.rate", 1e-3, "optimizer.lr"),
+        ("optimizer.encoder_factor", 1.0, "optimizer.encoder_lr_mult"),
+        ("optimizer.warm_up", 2, "optimizer.warmup_steps"),
+        ("optimizer.clip", 1.0, "optimizer.grad_clip_norm"),
+        ("optimizer.average", 0.9, "optimizer.ema_decay"),
+    ],
+)
+def test_a_key_that_was_renamed_is_refused_with_its_new_name(old, value, new, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(nested(old, value)))
+    with pytest.raises(ValueError, match=f"'{old}' is called '{new}' now"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("optimizer: {lrr: 1}", "unknown key 'optimizer.lrr': did you mean 'optimizer.lr'?"),
+        ("optimizer: {magic: 1}", "unknown key 'optimizer.magic': use one of lr, encoder_lr_mult"),
+        ("steps: many", "steps is 'many', but must be a whole number"),
+        ("optimizer: [1]", "optimizer is [1], but must be a mapping"),
+    ],
+)
+def test_an_unknown_key_and_a_wrong_type_name_what_was_meant(text, words, tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError) as told:
+        load_config(path)
+    assert f"{path}: {words}" in str(told.value)
+
+
+def test_every_new_name_is_a_key():
+    for kind in (TrainingConfig, OptimizerConfig):
+        names = {item.name for item in fields(kind)}
+        assert set(kind.RENAMED.values()) <= names and not set(kind.RENAMED) & names
+
+
+def test_the_ends_of_the_ranges_are_allowed():
+    for item in fields(OptimizerConfig):
+        info = info_of(item)
+        for end in (info.low, info.high):
+            if end is not None:
+                assert build(OptimizerConfig, {item.name: int(end)})
+
+
+def test_the_printed_reference_is_the_default_configuration(tmp_path):
+    path = tmp_path / "all.yaml"
+    path.write_text(as_yaml(TrainingConfig()))
+    assert load_config(path) == TrainingConfig()
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_recipes_that_come_along_are_read(path):
+    assert load_config(path).output == f"runs/{path.stem}"
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path):

@@ -21,8 +21,9 @@ from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training import cached_dataset as placed_module
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.batches import Batches, companies, draw
-from any2seg_ros.training.cached_dataset import open_placed
+from any2seg_ros.training.cached_dataset import CachedFrame, open_placed
 from any2seg_ros.training.config import LossConfig
+from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.types import IGNORE, Events, Modality
 
 SIZE = (48, 32)
@@ -36,6 +37,16 @@ def root(tmp_path_factory):
     training_data.write(root / "ready", "train", 5)
     training_data.write(root / "raw", "train", 3, raw=True, condition="night")
     return root
+
+
+def mixture(*placed):
+    return Mixture(placed, len(DELIVER))
+
+
+def augmented(images, label, config, seed):
+    frame = CachedFrame(images, np.ones(len(images), bool), label)
+    view = augment(frame, config, np.random.default_rng(seed))
+    return view.images, view.label
 
 
 def placed_of(root, cache):
@@ -195,7 +206,7 @@ def test_an_index_of_placed_frames_that_is_none_names_the_folder(root, tmp_path)
 
 def test_frames_that_do_not_fit_on_the_disk_are_not_placed(root, tmp_path, monkeypatch):
     expected = placed_of(root, tmp_path / "measured")
-    needed = expected.images.nbytes + expected.labels.nbytes
+    needed = expected.images.nbytes + 5 * expected.labels.nbytes  # pictures and weights, too
     for free in (needed, needed - 1):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         if free == needed:
@@ -209,7 +220,7 @@ def test_frames_that_do_not_fit_on_the_disk_are_not_placed(root, tmp_path, monke
 def test_without_augmentation_nothing_changes():
     images = np.random.default_rng(0).random((4, 3, 8, 12), dtype=np.float32)
     label = np.arange(24 * 16, dtype=np.uint8).reshape(16, 24)
-    changed, same = augment(images, label, CALM, np.random.default_rng(1))
+    changed, same = augmented(images, label, CALM, 1)
     np.testing.assert_allclose(changed, np.clip(images, -10, 10), atol=1e-5)
     assert np.array_equal(same, label)
 
@@ -219,7 +230,7 @@ def test_flip_and_crop_move_images_and_label_together():
     label = np.kron(np.arange(24, dtype=np.uint8).reshape(4, 6), np.ones((16, 16), np.uint8))
     images = np.repeat((label[::2, ::2] / 30)[None, None], 3, 1).repeat(4, 0)
     config = AugmentationConfig((0, 0), 1, 2, 0, 0, 0, 0, 0)
-    changed, moved = augment(images, label, config, np.random.default_rng(3))
+    changed, moved = augmented(images, label, config, 3)
     assert not np.array_equal(moved, label)
     small = moved[::2, ::2]
     for modality in (Modality.DEPTH, Modality.LIDAR, Modality.EVENT):
@@ -234,7 +245,7 @@ def test_a_crop_has_its_size_and_the_label_twice_that(crop):
     config = AugmentationConfig(crop, 0.5, 1.5, 0, 0, 0, 0, 0)
     width, height = config.size((48, 32))
     for seed in range(20):
-        changed, moved = augment(images, label, config, np.random.default_rng(seed))
+        changed, moved = augmented(images, label, config, seed)
         assert changed.shape == (4, 3, height, width) and moved.shape == (2 * height, 2 * width)
         off = np.abs(changed[Modality.LIDAR, 0] * 30 - moved[::2, ::2])
         assert np.median(off) < 0.01 and (off < 0.5).mean() > 0.8
@@ -244,7 +255,7 @@ def test_a_corrupted_sensor_leaves_the_others_alone():
     images = np.random.default_rng(0).random((4, 3, 16, 24), dtype=np.float32)
     label = np.zeros((32, 48), np.uint8)
     config = AugmentationConfig((0, 0), 0, 1, 0, 0, 0, 1, 0)
-    changed, _ = augment(images, label, config, np.random.default_rng(2))
+    changed, _ = augmented(images, label, config, 2)
     assert not np.allclose(changed[Modality.LIDAR], images[Modality.LIDAR])
     for modality in (Modality.RGB, Modality.DEPTH, Modality.EVENT):
         np.testing.assert_allclose(changed[modality], images[modality], atol=1e-5)
@@ -254,9 +265,7 @@ def test_every_corruption_gives_numbers():
     images = np.random.default_rng(0).random((4, 3, 16, 24), dtype=np.float32)
     config = AugmentationConfig((0, 0), 0.5, 1.5, 0.4, 1, 1, 1, 1)
     for seed in range(30):
-        changed, _ = augment(
-            images, np.zeros((32, 48), np.uint8), config, np.random.default_rng(seed)
-        )
+        changed, _ = augmented(images, np.zeros((32, 48), np.uint8), config, seed)
         assert changed.dtype == np.float32 and changed.shape == images.shape
         assert np.isfinite(changed).all()
 
@@ -266,7 +275,9 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
 
     def batches(seed=0, rank=0, processes=1):
         losses = LossConfig(variants=("full", "random", "single"))
-        return Batches([placed], AugmentationConfig(), losses, 4, SIZE, seed, rank, processes)
+        return Batches(
+            mixture(placed), AugmentationConfig(), losses, 4, SIZE, seed, rank, processes
+        )
 
     first, again = batches().at(3), batches().at(3)
     assert torch.equal(first.images, again.images) and torch.equal(first.subsets, again.subsets)
@@ -285,18 +296,20 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
 
 def test_subsets_are_trained_from_a_step_on(root, tmp_path):
     losses = LossConfig(variants=("full", "random", "single"), subsets_from=2)
-    batches = Batches([placed_of(root, tmp_path)], CALM, losses, 4, SIZE, 0)
+    batches = Batches(mixture(placed_of(root, tmp_path)), CALM, losses, 4, SIZE, 0)
     before, after = batches.at(1), batches.at(2)
     assert before.variants == ("full",) and before.subsets.shape[0] == 1
     assert after.variants == losses.variants and after.subsets.shape[0] == 3
-    full_only = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 4, SIZE, 0)
+    full_only = Batches(mixture(placed_of(root, tmp_path)), CALM, LossConfig(("full",)), 4, SIZE, 0)
     assert torch.equal(before.images, full_only.at(1).images)
     with pytest.raises(ValueError, match="subsets_from"):
         LossConfig(variants=("random",), subsets_from=2)
 
 
 def test_an_epoch_sees_every_frame_once(root, tmp_path):
-    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(variants=("full",)), 1, SIZE, 0)
+    batches = Batches(
+        mixture(placed_of(root, tmp_path)), CALM, LossConfig(variants=("full",)), 1, SIZE, 0
+    )
     names = [batches.at(step).names[0] for step in range(5)]
     assert len(set(names)) == 5
 
@@ -361,17 +374,17 @@ def test_losses_that_make_no_sense_are_refused(values, words):
 def test_frames_without_any_usable_sensor_are_not_drawn(root, tmp_path):
     placed = placed_of(root, tmp_path)
     placed.present[1:] = False
-    batches = Batches([placed], CALM, LossConfig(variants=("full", "single")), 1, SIZE, 0)
+    batches = Batches(mixture(placed), CALM, LossConfig(variants=("full", "single")), 1, SIZE, 0)
     assert batches.frames == 1 and {batches.at(step).names for step in range(3)} == {
         (placed.names[0],)
     }
     placed.present[:] = False
-    with pytest.raises(ValueError, match="no frame of the train set"):
-        Batches([placed], CALM, LossConfig(), 1, SIZE, 0)
+    with pytest.raises(ValueError, match="no frame of a train set"):
+        Batches(mixture(placed), CALM, LossConfig(), 1, SIZE, 0)
 
 
 def test_what_a_loader_cannot_read_is_told_without_its_traceback(root, tmp_path, monkeypatch):
-    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 1, SIZE, 0)
+    batches = Batches(mixture(placed_of(root, tmp_path)), CALM, LossConfig(("full",)), 1, SIZE, 0)
     monkeypatch.setattr(batches, "_sample", lambda *_: (_ for _ in ()).throw(OSError("no disk")))
     with pytest.raises(OSError, match="^no disk$"):
         list(batches.ahead(0, 2, 1))
@@ -380,14 +393,15 @@ def test_what_a_loader_cannot_read_is_told_without_its_traceback(root, tmp_path,
 def test_loaders_whose_batches_do_not_fit_into_shared_memory_are_refused(
     root, tmp_path, monkeypatch
 ):
-    batches = Batches([placed_of(root, tmp_path)], CALM, LossConfig(("full",)), 2, SIZE, 0)
+    batches = Batches(mixture(placed_of(root, tmp_path)), CALM, LossConfig(("full",)), 2, SIZE, 0)
     batch = batches.at(0)
-    needed = 5 * (batch.images.nbytes + batch.labels.nbytes)  # two ahead a loader, and one in use
+    # Two ahead a worker, and one in use; weights are as large as labels.
+    needed = 5 * (batch.images.nbytes + 2 * batch.labels.nbytes)
     for free, fits in ((needed, True), (needed - 1, False)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         if fits:
             assert len(list(batches.ahead(0, 2, 2))) == 2
         else:
-            with pytest.raises(ValueError, match="set loaders: 0, or start .* --shm-size"):
+            with pytest.raises(ValueError, match="set num_workers: 0, or start .* --shm-size"):
                 next(batches.ahead(0, 2, 2))
     assert len(list(batches.ahead(0, 2))) == 2

@@ -20,7 +20,7 @@ def network() -> Any2Seg:
 
 
 def rates(steps: list[int], **changes) -> list[float]:
-    config = OptimizerConfig(rate=1.0, **changes)
+    config = OptimizerConfig(lr=1.0, **changes)
     optimizer = torch.optim.SGD([{"params": [torch.zeros(1)], "factor": 0.5}], lr=9)
     told = [set_rate(optimizer, config, step, 100) for step in steps]
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * told[-1])
@@ -28,18 +28,18 @@ def rates(steps: list[int], **changes) -> list[float]:
 
 
 def test_the_rate_falls_as_a_cosine_or_a_power():
-    assert rates([0, 50, 100], warm_up=0) == pytest.approx([1, 0.5, 0])
-    poly = rates([0, 50, 99], warm_up=0, schedule="poly", power=0.9)
+    assert rates([0, 50, 100], warmup_steps=0) == pytest.approx([1, 0.5, 0])
+    poly = rates([0, 50, 99], warmup_steps=0, schedule="poly", power=0.9)
     assert poly == pytest.approx([1, 0.5**0.9, 0.01**0.9])
 
 
 def test_the_rate_rises_from_a_tenth_while_it_warms_up():
-    plain, warm = rates([0, 10, 20], warm_up=0), rates([0, 10, 20], warm_up=20)
+    plain, warm = rates([0, 10, 20], warmup_steps=0), rates([0, 10, 20], warmup_steps=20)
     assert warm == pytest.approx([0.1 * plain[0], 0.55 * plain[1], plain[2]])
 
 
 def test_encoders_learn_slower_and_vectors_do_not_decay(network):
-    config = OptimizerConfig(encoder_factor=0.25, weight_decay=0.1)
+    config = OptimizerConfig(encoder_lr_mult=0.25, weight_decay=0.1)
     groups = make_optimizer(network, config).param_groups
     told = {id(p): (g["factor"], g["weight_decay"]) for g in groups for p in g["params"]}
     assert len(told) == len(list(network.parameters()))
@@ -60,7 +60,7 @@ def test_what_is_frozen_is_not_optimized_and_keeps_its_statistics(network):
     optimizer = make_optimizer(network, config.optimizer)
     learning = {id(p) for group in optimizer.param_groups for p in group["params"]}
     assert not learning & {id(p) for part in parts for p in part.parameters()}
-    adapters = TrainingConfig(trained="adapters", network=network.config)
+    adapters = TrainingConfig(trainable="adapters", network=network.config)
     assert frozen_parts(network, adapters) == [network.encoder, network.decoder]
     assert frozen_parts(network, TrainingConfig(frozen_stages=0, network=network.config)) == []
     mit = Any2Seg(NetworkConfig("mit_b0", width=8))

@@ -91,8 +91,8 @@ def test_what_was_logged_after_the_last_state_does_not_count(config, monkeypatch
 def test_a_file_of_weights_that_nothing_names_is_no_part_of_a_run(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     monkeypatch.chdir(tmp_path)
-    assert RunFolder(TrainingConfig(output="run", initial="")).about()["files"] == {}
-    named = RunFolder(TrainingConfig(output="run", initial=".")).about()["files"]
+    assert RunFolder(TrainingConfig(output="run", init_from="")).about()["files"] == {}
+    named = RunFolder(TrainingConfig(output="run", init_from=".")).about()["files"]
     assert list(named) == ["model.safetensors"]
 
 

@@ -23,7 +23,7 @@ from any2seg_ros.files import checksum
 from any2seg_ros.interrupts import noted_interrupts
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALL, ALONE, SOME
-from any2seg_ros.training.config import TrainingConfig, load_config
+from any2seg_ros.training.config import load_config
 from any2seg_ros.training.trainer import Trainer
 from any2seg_ros.types import Modality
 
@@ -43,10 +43,10 @@ def written(place: Path, output: str, **changes) -> Path:
     content = {
         "output": str(place / output),
         "steps": 6,
-        "batch": 4,
-        "size": [64, 32],
+        "batch_size": 4,
+        "image_size": [64, 32],
         "device": "cpu",
-        "initial": "",
+        "init_from": "",
         "frozen_stages": 0,
         "validate_every": 6,
         "checkpoint_every": 2,
@@ -57,7 +57,7 @@ def written(place: Path, output: str, **changes) -> Path:
             "val": str(place / "data"),
             "cache": str(place / "cache"),
         },
-        "optimizer": {"rate": 1e-4, "encoder_factor": 1.0, "warm_up": 2},
+        "optimizer": {"lr": 1e-4, "encoder_lr_mult": 1.0, "warmup_steps": 2},
         "losses": {"class_power": 0.5, "distillation": 0.5},
     }
     for key, value in changes.items():
@@ -170,7 +170,7 @@ def test_recorded_encoders_learn_what_plain_ones_do(place, shared, frozen):
     learned = {}
     for name, graphs in (("recorded", True), ("plain", False)):
         output = f"{name}_{shared}_{frozen}"
-        trainer = Trainer(load_config(written(place, output, graphs=graphs, **changes)))
+        trainer = Trainer(load_config(written(place, output, cuda_graphs=graphs, **changes)))
         used = [counted(encoder.forward) for encoder in trainer.network.encoders if graphs]
         trainer.run()
         assert all(used)
@@ -195,7 +195,7 @@ def counted(either) -> list[int]:
 @pytest.mark.parametrize("amp", ["none", "f16", "bf16"])
 def test_a_gpu_learns_from_a_teacher_and_goes_on(place, whole, amp):
     teacher = str(whole / "weights.safetensors")
-    changes = {"amp": amp, "device": "cuda", "losses": {"teacher": teacher}, "initial": teacher}
+    changes = {"amp": amp, "device": "cuda", "losses": {"teacher": teacher}, "init_from": teacher}
     path = written(place, f"gpu_{amp}", **changes)
     Trainer(load_config(path)).run(stop_at=4)
     again = Trainer(load_config(path))
@@ -255,7 +255,7 @@ def test_adapters_that_were_trained_apart_are_not_overwritten(place):
     with torch.no_grad():
         first.average.adapters.matrices[0][ALONE] += 0.1
     checkpoints.save(Path(start), first.average, first._metadata({}))
-    changes = {"network": OWN, "losses": {"variants": ["full"]}, "initial": start}
+    changes = {"network": OWN, "losses": {"variants": ["full"]}, "init_from": start}
     trainer = Trainer(load_config(written(place, "second", **changes)))
     trainer.run(stop_at=2)
     torch.testing.assert_close(
@@ -273,19 +273,19 @@ def test_weights_to_start_from_are_averaged_with_a_share_of_others(place, whole)
         other.decoder.classifier.weight.add_(1)
     path = place / "blend.safetensors"
     checkpoints.save(path, other, metadata)
-    start = {"initial": str(whole / "weights.safetensors"), "blend": str(path)}
+    start = {"init_from": str(whole / "weights.safetensors"), "blend": str(path)}
     trainer = Trainer(load_config(written(place, "blended", **start)))
     moved = trainer.network.decoder.classifier.weight - one.decoder.classifier.weight
     torch.testing.assert_close(moved, torch.full_like(moved, 0.25))
     told = json.loads((place / "blended" / "run.json").read_text())["files"]
     assert told[str(path)] == checksum(path)
-    with pytest.raises(ValueError, match="blend needs an Any2Seg checkpoint as initial"):
+    with pytest.raises(ValueError, match="blend needs an Any2Seg checkpoint as init_from"):
         Trainer(load_config(written(place, "alone", blend=str(path))))
 
 
 def test_adapters_alone_are_trained_where_nothing_else_shall_be(place):
     network = {"shared_encoder": False, "adapters": True}
-    trainer = Trainer(load_config(written(place, "only", network=network, trained="adapters")))
+    trainer = Trainer(load_config(written(place, "only", network=network, trainable="adapters")))
     before = {n: t.clone() for n, t in trainer.network.state_dict().items()}
     trainer.run(stop_at=2)
     changed = {n for n, t in trainer.network.state_dict().items() if not torch.equal(t, before[n])}
@@ -378,7 +378,7 @@ def test_a_state_of_another_version_is_one_clear_message(place, whole, change):
 @pytest.mark.parametrize(
     ("key", "changes"),
     [
-        ("initial", {"initial": "gone.safetensors", "blend": "gone_too.safetensors"}),
+        ("init_from", {"init_from": "gone.safetensors", "blend": "gone_too.safetensors"}),
         ("losses.teacher", {"losses": {"teacher": "gone.safetensors"}}),
         ("losses.text_teacher", {"losses": {"intra_modal": 1.0, "text_teacher": "gone"}}),
         ("losses.image_teacher", {"losses": {"inter_modal": 1.0, "image_teacher": "gone"}}),
@@ -395,14 +395,14 @@ def test_a_missing_file_is_told_before_data_are_opened(place, key, changes):
 
 
 def test_weights_to_start_from_of_another_network_name_what_differs(place, whole):
-    start = {"initial": str(whole / "weights.safetensors"), "network": {"width": 8, "refine": 2}}
+    start = {"init_from": str(whole / "weights.safetensors"), "network": {"width": 8, "refine": 2}}
     with pytest.raises(ValueError, match="its network.width is 16, not 8; change"):
         Trainer(load_config(written(place, "unlike", **start)))
 
 
 def test_gradients_are_clipped(place):
     def moved(clip: float) -> float:
-        changes = {"steps": 1, "validate_every": 1, "optimizer": {"clip": clip}}
+        changes = {"steps": 1, "validate_every": 1, "optimizer": {"grad_clip_norm": clip}}
         trainer = Trainer(load_config(written(place, f"clip_{clip}", **changes)))
         trainer.run()
         state = trainer.optimizer.state.values()
@@ -416,15 +416,13 @@ def test_a_loss_that_is_no_number_ends_the_run(place):
     trainer = Trainer(load_config(written(place, "infinite")))
     with torch.no_grad():
         trainer.network.decoder.classifier.bias.fill_(torch.nan)
-    with pytest.raises(ValueError, match="the loss is nan at step 1: lower optimizer.rate"):
+    with pytest.raises(ValueError, match="the loss is nan at step 1: lower optimizer.lr"):
         trainer.run()
 
 
 def test_it_learns(place):
-    changes = {"steps": 25, "validate_every": 25, "checkpoint_every": 25, "initial": "imagenet"}
-    path = written(
-        place, "learns", **changes, optimizer={"rate": 2e-3}, losses={"intra_modal": 0.1}
-    )
+    changes = {"steps": 25, "validate_every": 25, "checkpoint_every": 25, "init_from": "imagenet"}
+    path = written(place, "learns", **changes, optimizer={"lr": 2e-3}, losses={"intra_modal": 0.1})
     trainer = Trainer(load_config(path))
     assert trainer.objective.class_weights.std() > 0
     trainer.run()
@@ -445,27 +443,6 @@ def test_a_run_that_is_done_stays_as_it_is(place, whole):
     assert (whole / "weights.safetensors").read_bytes() == before
 
 
-def test_an_unknown_key_is_one_clear_message(place):
-    path = place / "wrong.yaml"
-    path.write_text("optimizer: {rat: 1}")
-    with pytest.raises(ValueError, match=r"wrong\.yaml: unknown key 'optimizer\.rat': use one of"):
-        load_config(path)
-
-
-def test_a_wrong_type_names_the_key(place):
-    path = place / "wrong.yaml"
-    path.write_text("steps: many")
-    with pytest.raises(ValueError, match="key 'steps' must be int, not 'many'"):
-        load_config(path)
-
-
-def test_every_recipe_is_read():
-    recipes = sorted((SOURCE / "config" / "training").glob("*.yaml"))
-    assert recipes
-    for recipe in recipes:
-        assert isinstance(load_config(recipe), TrainingConfig)
-
-
 def test_blocks_that_refine_are_added_to_and_left_out_of_weights_to_start_from(place):
     weights = {}
     for name, refine, initial in (
@@ -475,7 +452,7 @@ def test_blocks_that_refine_are_added_to_and_left_out_of_weights_to_start_from(p
     ):
         start = str(place / initial / "weights.safetensors") if initial else ""
         network = {"width": 16, "dropout": 0.0, "refine": refine}
-        path = written(place, name, steps=1, validate_every=1, initial=start, network=network)
+        path = written(place, name, steps=1, validate_every=1, init_from=start, network=network)
         weights[name] = checkpoints.load(Trainer(load_config(path)).run())[0]
         assert len(weights[name].decoder.refine) == refine
     near = weights["refine2"].decoder.fuse.weight
@@ -485,7 +462,7 @@ def test_blocks_that_refine_are_added_to_and_left_out_of_weights_to_start_from(p
 
 def test_a_frozen_teacher_teaches_every_variant_and_stays_as_it_is(place, whole):
     weights = str(whole / "weights.safetensors")
-    told = {"losses": {"teacher": weights}, "initial": weights}
+    told = {"losses": {"teacher": weights}, "init_from": weights}
     pupil = Trainer(load_config(written(place, "pupil", **told)))
     batch = pupil.batches.at(0)
     pupil.network.eval()
@@ -527,10 +504,10 @@ def test_a_folder_of_weights_is_known_by_its_file(place):
     folder.mkdir()
     save_file(Any2Seg(NetworkConfig("mit_b0")).encoder.state_dict(), folder / "model.safetensors")
     network = {"encoder": "mit_b0"}
-    path = written(place, "folder", initial=str(folder), network=network, steps=1)
+    path = written(place, "folder", init_from=str(folder), network=network, steps=1)
     said = []
     Trainer(load_config(path), said.append)
-    assert f"{folder} has no head of network.width 16: the decoder begins" in said[-1]
+    assert f"{folder} has no decoder of network.width 16: the decoder starts" in said[-1]
     told = json.loads((place / "folder" / "run.json").read_text())["files"]
     assert told == {str(folder / "model.safetensors"): checksum(folder / "model.safetensors")}
 
@@ -549,9 +526,11 @@ def test_what_cannot_be_done_here_is_refused(place, changes, words):
 
 def test_a_teacher_of_other_modality_images_is_refused(place, whole):
     words = {"losses": {"teacher": str(whole / "weights.safetensors")}}
-    placing = {"placing": {"range_far": 50.0}, "data": {"cache": str(place / "other_cache")}}
-    with pytest.raises(ValueError, match=r"another 'range_far': set placing\.range_far to 100"):
-        Trainer(load_config(written(place, "wrong_placing", **words, **placing)))
+    other = {"preprocessing": {"range_far": 50.0}, "data": {"cache": str(place / "other_cache")}}
+    with pytest.raises(
+        ValueError, match=r"another 'range_far': set preprocessing\.range_far to 100"
+    ):
+        Trainer(load_config(written(place, "wrong_preprocessing", **words, **other)))
 
 
 def test_a_teacher_of_other_classes_is_refused(place, whole):

@@ -9,9 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-SECTIONS = ("/**", "segmenter", "/segmenter")
-"""What a file of parameters may call the node; later ones win."""
-
 
 def register(app: typer.Typer) -> None:
     """Add the verb to `app`."""
@@ -99,32 +96,9 @@ def _set(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(path: Path | None) -> Any:
-    from any2seg_ros.runtime.parameters import NodeParameters, entries, from_values
+    from any2seg_ros.runtime.parameters import NodeParameters, load_parameters
 
-    if path is None:
-        return NodeParameters()
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text())
-        sections = [content[name]["ros__parameters"] for name in SECTIONS if name in content]
-        values = {name: value for section in sections for name, value in _flat(section)}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of node parameters: {error}") from None
-    if not sections:
-        raise ValueError(f"{path} has no section of the node: {' or '.join(SECTIONS)}")
-    unknown = sorted(set(values) - {entry.name for entry in entries()})
-    if unknown:
-        raise ValueError(f"{path}: the node has no parameter '{unknown[0]}'")
-    return from_values(values)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Any:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    return load_parameters(path) if path else NodeParameters()
 
 
 class _Bar:

@@ -136,7 +136,9 @@ class BagSource:
         return truth
 
     def _open_walk(self, bag: Path) -> BagPlayer:
-        return BagPlayer(bag, Preparation(self._target.size, self._target.placing), self._topics)
+        return BagPlayer(
+            bag, Preparation(self._target.size, self._target.preprocessing), self._topics
+        )
 
 
 def _fingerprint(bags: list[Path]) -> str:

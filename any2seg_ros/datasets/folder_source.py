@@ -89,7 +89,7 @@ class FolderSource:
     def _placer(self, reference: Camera) -> Preprocessor:
         if reference not in self._placers:
             self._placers[reference] = Preprocessor(
-                reference, self._target.size, self._target.placing
+                reference, self._target.size, self._target.preprocessing
             )
         return self._placers[reference]
 

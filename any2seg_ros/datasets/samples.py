@@ -53,20 +53,20 @@ class DataSet(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """What frames are placed for: (width, height) of the images, their knobs, the classes.
+    """What samples are preprocessed for: (width, height) of the modality images, how, the classes.
 
     taxonomy: None takes data of any classes.
     """
 
     size: tuple[int, int]
-    placing: PreprocessingConfig
+    preprocessing: PreprocessingConfig
     taxonomy: Taxonomy | None = None
 
     @classmethod
     def of(cls, segmenter: Segmenter) -> Target:
         """The images that a network was trained with."""
-        placing = PreprocessingConfig(**segmenter.metadata.placing)
-        return cls(segmenter.size, placing, segmenter.taxonomy)
+        preprocessing = PreprocessingConfig(**segmenter.metadata.preprocessing)
+        return cls(segmenter.size, preprocessing, segmenter.taxonomy)
 
 
 @dataclass(frozen=True, eq=False)

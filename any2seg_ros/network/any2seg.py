@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from any2seg_ros.configuration import check, setting
 from any2seg_ros.network.adapters import Adapters, by_company, company, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
@@ -23,27 +24,27 @@ Encoder = MiT | EfficientNetLite0
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What an Any2Seg is made of.
+    """The architecture of an Any2Seg."""
 
-    encoder: mit_b0 to mit_b5 or efficientnet_lite0. width: channels of the decoder. fusion: mff,
-    or mean for the baseline. refine: residual blocks in the decoder; 0 is the published one.
-    shared_encoder: the same weights encode all modalities, as in the authors' code; otherwise each
-    has its own, as in the paper's figure. adapters: maps go through a linear layer of their
-    modality's before the fusion, another one alone, with some other modalities and with all.
-    """
-
-    encoder: str = "efficientnet_lite0"
-    classes: int = 25
-    width: int = 128
-    fusion: str = "mff"
-    dropout: float = 0.1
-    refine: int = 0
-    shared_encoder: bool = True
-    adapters: bool = False
+    encoder: str = setting("efficientnet_lite0", "encoder of the images", choices=ENCODERS)
+    classes: int = setting(25, "number of classes; the data's if left out", low=1)
+    width: int = setting(128, "channels of the decoder", low=1)
+    fusion: str = setting("mff", "mff, or mean for the baseline")
+    dropout: float = setting(0.1, "dropout before the classifier", low=0, high=1)
+    refine: int = setting(0, "residual blocks in the decoder; 0 is the published decoder", low=0)
+    shared_encoder: bool = setting(
+        True,
+        "one encoder for all modalities, as in the authors' code; false: one for each, as in the "
+        "paper's figure",
+    )
+    adapters: bool = setting(
+        False,
+        "a linear layer for each modality before the fusion, for each group by number of "
+        "modalities: one, several, all",
+    )
 
     def __post_init__(self) -> None:
-        if self.encoder not in ENCODERS:
-            raise ValueError(f"unknown encoder '{self.encoder}': use one of {', '.join(ENCODERS)}")
+        check(self)
         if self.fusion not in FUSIONS:
             raise ValueError(
                 f"unknown fusion '{self.fusion}': use one of {', '.join(FUSIONS)}, or add yours to "

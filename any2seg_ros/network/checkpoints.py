@@ -19,20 +19,23 @@ from any2seg_ros.network.any2seg import Any2Seg, NetworkConfig
 
 FORMAT = "any2seg-1"
 
+_ON_DISK = {"preprocessing": "placing"}
+"""What fields of `Metadata` are called in files, where it is not as here."""
+
 
 @dataclass(frozen=True)
 class Metadata:
     """What a checkpoint says of itself.
 
     size: (width, height) in pixels of the modality images that the network was trained on.
-    temperatures: what logits are divided by before the softmax, by subset name. placing: the
-    knobs of the modality images, as the trainer had them. training: recipe, data, seed, revision.
+    temperatures: what logits are divided by before the softmax, by subset name. preprocessing: the
+    `PreprocessingConfig` it was trained with. training: recipe, data, seed, revision.
     """
 
     taxonomy: str = "deliver"
     size: tuple[int, int] = (256, 144)
     temperatures: Mapping[str, float] = field(default_factory=dict)
-    placing: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -45,7 +48,7 @@ def save(path: Path, network: Any2Seg, metadata: Metadata, half: bool = False) -
     words = {
         "format": FORMAT,
         "network": json.dumps(asdict(network.config)),
-        **{name: json.dumps(value) for name, value in asdict(metadata).items()},
+        **{_ON_DISK.get(k, k): json.dumps(value) for k, value in asdict(metadata).items()},
     }
     with replacing(path) as part:
         save_file(tensors, part, words)
@@ -56,7 +59,7 @@ def load(path: Path) -> tuple[Any2Seg, Metadata]:
     """The network in evaluation mode, float32, and its metadata.
 
     FileNotFoundError where there is no file, ValueError where it is truncated or another
-    program's; both name the file and the mend.
+    program's; both name the file and the fix.
     """
     path = Path(path)
     if not path.is_file():
@@ -96,10 +99,11 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _metadata(words: Mapping[str, str]) -> Metadata:
-    values = {name: json.loads(words[name]) for name in Metadata.__dataclass_fields__}
+    names = Metadata.__dataclass_fields__
+    values = {name: json.loads(words[_ON_DISK.get(name, name)]) for name in names}
     width, height = values.pop("size")
     taxonomy.get(values["taxonomy"])
-    for name in ("temperatures", "placing", "training"):
+    for name in ("temperatures", "preprocessing", "training"):
         if not isinstance(values[name], dict):
             raise ValueError(f"its {name} are {values[name]!r}, no mapping")
     for subset, value in values["temperatures"].items():

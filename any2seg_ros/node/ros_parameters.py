@@ -12,8 +12,9 @@ from rcl_interfaces.msg import (
 )
 from rclpy.exceptions import ParameterUninitializedException
 
+from any2seg_ros.configuration import Entry
 from any2seg_ros.node.subscriptions import type_of
-from any2seg_ros.runtime.parameters import Entry, NodeParameters, entries, from_values
+from any2seg_ros.runtime.parameters import NodeParameters, entries, from_values
 
 
 class RosParameters:

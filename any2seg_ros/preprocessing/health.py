@@ -38,57 +38,65 @@ _VIEW = (128, 72)
 
 
 def _limit(
-    default: float, text: str, high: float, only: tuple[Modality, ...] = tuple(Modality)
+    default: float,
+    text: str,
+    high: float,
+    only: tuple[Modality, ...] = tuple(Modality),
+    unit: str = "",
 ) -> Any:
-    return setting(default, f"{text}; 0 turns the check off", 0, high, True, only)
+    text = f"{text}; 0 disables the check"
+    return setting(default, text, unit, low=0, high=high, live=True, only=only)
 
 
 def _level(default: float, text: str) -> Any:
-    return setting(default, text, 0, 255, True, _RGB)
+    return setting(default, text, low=0, high=255, live=True, only=_RGB)
 
 
 @dataclass(frozen=True)
 class HealthConfig:
-    """Limits of one sensor's health checks; 0 turns a check off."""
+    """Limits of one sensor's health checks; 0 disables a check."""
 
-    frozen_after: int = _limit(10, "times in a row that the same content may come", 10000, _CONTENT)
-    black_level: float = _level(6.0, "level in 0..255 up to which a pixel is black")
-    black_fraction: float = _limit(
-        0.995, "share of black pixels from which an image is refused", 1, _RGB
+    frozen_after: int = _limit(
+        10, "identical measurements in a row that are accepted", 10000, _CONTENT
     )
-    saturated_level: float = _level(250.0, "level in 0..255 from which a pixel is saturated")
+    black_level: float = _level(6.0, "grey level (0..255) up to which a pixel is black")
+    black_fraction: float = _limit(
+        0.995, "fraction of black pixels at which an image is rejected", 1, _RGB
+    )
+    saturated_level: float = _level(250.0, "grey level (0..255) from which a pixel is saturated")
     saturated_fraction: float = _limit(
-        0.9, "share of saturated pixels from which an image is refused", 1, _RGB
+        0.9, "fraction of saturated pixels at which an image is rejected", 1, _RGB
     )
     minimum_correlation: float = _limit(
         0.12,
-        "correlation of neighbours, the image averaged to 128 pixels across, below which it is "
-        "noise whatever its contrast",
+        "min correlation of neighbouring pixels, the image averaged to a width of 128; less is "
+        "noise",
         1,
         _RGB,
     )
     minimum_detail_fraction: float = _limit(
         0.15,
-        "share of its usual detail that an image must have (the difference of those neighbours "
-        "beside the contrast): less is seen through ice or mist",
+        "min detail (difference of those neighbours, relative to the contrast) as a fraction of "
+        "the usual; less is a lens under ice or mist",
         1,
         _RGB,
     )
     minimum_depth_fraction: float = _limit(
-        0.01, "share of pixels that must have a depth", 1, (Modality.DEPTH,)
+        0.01, "min fraction of pixels with a depth", 1, (Modality.DEPTH,)
     )
     minimum_points_fraction: float = _limit(
-        0.2, "share of its usual number of points that a cloud must have", 1, (Modality.LIDAR,)
+        0.2, "min number of points as a fraction of the usual", 1, (Modality.LIDAR,)
     )
     storm_rate: float = _limit(
-        60.0, "events a second and pixel from which there is a storm", 1e6, (Modality.EVENT,)
+        60.0, "event rate above which it is a storm", 1e6, (Modality.EVENT,), "events/s/px"
     )
-    future: float = _limit(0.2, "s that a stamp may lie in the future", 3600)
+    future: float = _limit(0.2, "max time that a stamp may be in the future", 3600, unit="s")
     drift: float = _limit(
         1.0,
-        "s that the delay of the stamps may drift from the first; one below this is that of clocks "
-        "that agree, whatever the first was",
+        "max change of the delay between stamp and arrival since start-up; a delay below this "
+        "means clocks in sync and is always accepted",
         3600,
+        unit="s",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from any2seg_ros.configuration import check, setting
 from any2seg_ros.preprocessing.depth import preprocess_depth
 from any2seg_ros.preprocessing.events import preprocess_events
 from any2seg_ros.preprocessing.lidar import preprocess_lidar
@@ -29,36 +30,32 @@ from any2seg_ros.types import (
 
 @dataclass(frozen=True)
 class PreprocessingConfig:
-    """How measurements become modality images. A network is trained with one set of these."""
+    """How measurements become modality images; a network runs with those it was trained with."""
 
-    range_near: float = 1.0
-    """Distance in metres that depth and LiDAR show as 1."""
-    range_far: float = 100.0
-    """Distance in metres that depth and LiDAR show as 0."""
-    height_low: float = -3.0
-    """Height in metres above the reference camera that is shown as 0."""
-    height_high: float = 7.0
-    """Height in metres above the reference camera that is shown as 1."""
-    lidar_minimum_range: float = 1.0
-    """Points nearer to the LiDAR than this, in metres, belong to the vehicle and are dropped."""
-    lidar_dilation: int = 2
-    """Width in pixels of the modality image that a LiDAR point covers."""
-    event_window_ms: float = 50.0
-    """Length of the window of events before the stamp, in milliseconds."""
-    event_full_count: float = 4.0
-    """Events of one sign for every sensor pixel, in the window, that are shown as 1."""
-    event_minimum: int = 1
-    """Events in the window below which there is nothing to see; 0 shows a silent sensor as 0."""
+    range_near: float = setting(1.0, "depth and LiDAR distance that maps to 1", "m", above=0)
+    range_far: float = setting(100.0, "depth and LiDAR distance that maps to 0", "m", above=0)
+    height_low: float = setting(-3.0, "height above the reference camera that maps to 0", "m")
+    height_high: float = setting(7.0, "height above the reference camera that maps to 1", "m")
+    lidar_minimum_range: float = setting(
+        1.0, "LiDAR points nearer than this are dropped: the vehicle itself", "m"
+    )
+    lidar_dilation: int = setting(2, "width of a LiDAR point in the modality image", "px", low=1)
+    event_window_ms: float = setting(
+        50.0, "length of the event window before the stamp", "ms", above=0
+    )
+    event_full_count: float = setting(
+        4.0, "events of one polarity per sensor pixel and window that map to 1", above=0
+    )
+    event_minimum: int = setting(
+        1, "fewest events in a window for a valid image; 0 accepts an empty window"
+    )
 
     def __post_init__(self) -> None:
-        if not 0 < self.range_near < self.range_far:
-            raise ValueError("range_near must be above 0 and below range_far")
+        check(self)
+        if not self.range_near < self.range_far:
+            raise ValueError("range_near must be below range_far")
         if not self.height_low < self.height_high:
             raise ValueError("height_low must be below height_high")
-        if self.lidar_dilation < 1 or not self.event_window_ms > 0 or not self.event_full_count > 0:
-            raise ValueError(
-                "lidar_dilation must be at least 1, event_window_ms and event_full_count above 0"
-            )
 
 
 @dataclass

@@ -6,15 +6,24 @@ Nothing of ROS is imported. `python -m any2seg_ros.runtime.parameters` prints th
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from any2seg_ros.configuration import setting
+from any2seg_ros.configuration import (
+    Entry,
+    FieldInfo,
+    check_keys,
+    convert,
+    entry_yaml,
+    info_of,
+    read_yaml,
+    setting,
+)
 from any2seg_ros.engine import EngineConfig
 from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.preprocessing import HealthConfig
@@ -25,7 +34,7 @@ from any2seg_ros.runtime.synchronizer import SynchronizerConfig, Timing
 from any2seg_ros.types import IDENTITY, Camera, InvalidMeasurement, Modality
 
 _RGB, _DEPTH, _LIDAR, _EVENT = Modality
-_PICTURES = (_RGB, _DEPTH, _EVENT)
+_CAMERAS = (_RGB, _DEPTH, _EVENT)
 _TRANSPORTS = {
     _RGB: ("raw", "compressed"),
     _DEPTH: ("raw", "compressedDepth"),
@@ -35,40 +44,51 @@ _TRANSPORTS = {
 LEAST_RATE = 1e-3
 _LIMITS = {item.name for item in fields(HealthConfig)}
 EVENT_TYPES = ("packet", "dvs", "prophesee", "image")
+SECTIONS = ("/**", "segmenter", "/segmenter")
+"""Sections of a parameter file that are the node's."""
 
 
 @dataclass(frozen=True)
 class SensorParameters:
     """One sensor's parameters; their names begin with the sensor's."""
 
-    enabled: bool = setting(True, "listen to the sensor", live=True)
-    transport: str = setting("raw", "raw, compressed or compressedDepth", only=_PICTURES)
+    enabled: bool = setting(True, "use the sensor", live=True)
+    transport: str = setting(
+        "raw", "image transport: raw, compressed or compressedDepth", only=_CAMERAS
+    )
     type: str = setting(
         "packet",
-        "packet (event_camera_msgs/EventPacket), dvs or prophesee (EventArray), or image (ready "
-        "event images)",
+        "event messages: packet (event_camera_msgs/EventPacket), dvs or prophesee (EventArray), "
+        "image (event images)",
+        choices=EVENT_TYPES,
         only=(_EVENT,),
     )
-    reliable: bool = setting(False, "ask for reliable delivery; events rarely come so")
+    reliable: bool = setting(
+        False, "subscribe with reliable QoS; event cameras usually publish best effort"
+    )
     registered: bool = setting(
         False,
-        "pixels are those of the reference camera already: no camera_info and no pose are needed",
+        "already aligned with the reference camera: camera_info and extrinsics are not used",
         only=(_DEPTH, _EVENT),
     )
     extrinsics: str = setting(
         "tf",
-        "where the sensor stands: tf, or 'x y z qx qy qz qw' (m) of its frame in that of the "
-        "reference camera",
+        "pose of the sensor frame in the reference camera frame: tf, or 'x y z qx qy qz qw' in m",
     )
-    offset: float = setting(0.0, "s added to the sensor's stamps", -10.0, 10.0)
+    offset: float = setting(0.0, "offset added to the sensor's stamps", "s", low=-10, high=10)
     window: float = setting(
-        Timing.window, "s between a measurement and its frame at most; of events, the slice", 0, 2
+        Timing.window,
+        "max time between a measurement and its frame; of event streams, the length of the slice",
+        "s",
+        low=0,
+        high=2,
     )
     hold: float = setting(
         0.0,
-        "s for which an old measurement stands in for a missing one; of events, ready images alone",
-        0.0,
-        10.0,
+        "max age of an older measurement that replaces a missing one; not of event streams",
+        "s",
+        low=0,
+        high=10,
     )
     health: HealthConfig = HealthConfig()
     """Its limits are parameters of the sensor's."""
@@ -90,90 +110,137 @@ class NodeParameters:
     """All parameters of the node; times in seconds."""
 
     model: str = setting(
-        EngineConfig.model, "weights (.safetensors); empty for those that come with the package"
+        EngineConfig.model, "weights file (.safetensors); empty for the shipped weights"
     )
-    engine: str = setting(EngineConfig.engine, "auto, torch, openvino or onnxruntime")
-    device: str = setting(EngineConfig.device, "auto, cpu, cuda, or a device of OpenVINO's")
+    engine: str = setting(
+        EngineConfig.engine,
+        "inference engine",
+        choices=("auto", "torch", "openvino", "onnxruntime"),
+    )
+    device: str = setting(EngineConfig.device, "auto, cpu, cuda, or an OpenVINO device name")
     precision: str = setting(EngineConfig.precision, "auto, f32, bf16 or f16")
     threads: int = setting(
-        EngineConfig.threads, "CPU threads of the engine; 0 leaves it to the engine", 0, 256
+        EngineConfig.threads, "CPU threads of the engine; 0 for its own choice", low=0, high=256
     )
     network_width: int = setting(
-        EngineConfig.width, "px of the images that the network sees; 0 as it was trained", 0, 4096
+        EngineConfig.width, "width of the network input; 0 as trained", "px", low=0, high=4096
     )
-    network_height: int = setting(EngineConfig.height, "px; fewer are faster, and coarser", 0, 4096)
-    autostart: bool = setting(True, "configure and activate at the start")
+    network_height: int = setting(
+        EngineConfig.height,
+        "height of the network input; 0 as trained; smaller is faster and coarser",
+        "px",
+        low=0,
+        high=4096,
+    )
+    autostart: bool = setting(True, "configure and activate on startup")
     executor: str = setting(
-        "single_threaded", "single_threaded, or events where rclpy has that one"
+        "single_threaded",
+        "rclpy executor; events where rclpy has it",
+        choices=("single_threaded", "events"),
     )
     anchors: tuple[str, ...] = setting(
         tuple(m.label for m in SynchronizerConfig.anchors),
-        "whose measurements open frames: the first of these that lives",
+        "trigger sensors by preference: measurements of the first live one trigger frames",
     )
     deadline: float = setting(
         SynchronizerConfig.deadline,
-        "s after its anchor's arrival at which an incomplete frame leaves",
-        0.0,
-        10.0,
+        "max wait for missing sensors after the trigger arrives",
+        "s",
+        low=0,
+        high=10,
     )
     period: float = setting(
         SynchronizerConfig.period,
-        "s between frames that events open; silence is judged by it",
-        0.001,
-        10.0,
+        "period of frames triggered by events; sensor timeouts are multiples of it",
+        "s",
+        low=0.001,
+        high=10,
     )
     maximum_rate: float = setting(
         SynchronizerConfig.maximum_rate,
-        "Hz of the output at most, on the average; 0 for no limit",
-        0.0,
-        1000.0,
-        True,
+        "max output rate, on average; 0 for no limit",
+        "Hz",
+        low=0,
+        high=1000,
+        live=True,
     )
     dead_after: int = setting(
         SynchronizerConfig.dead_after,
-        "frames that wait in vain for a sensor until none waits for it any more",
-        1,
-        1000,
+        "missed frames in a row after which a sensor is no longer waited for",
+        low=1,
+        high=1000,
     )
     jump: float = setting(
-        SynchronizerConfig.jump, "s that stamps step back by when a new time begins", 0.01, 3600.0
+        SynchronizerConfig.jump,
+        "backward jump of the stamps that resets the synchronizer",
+        "s",
+        low=0.01,
+        high=3600,
     )
     replay: str = setting(
-        "auto", "let stamps alone decide when frames leave: yes, no, or auto (with simulated time)"
+        "auto",
+        "release frames by stamps only, independent of the clock; auto: with simulated time",
+        choices=("auto", "yes", "no"),
     )
-    width: int = setting(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
-    height: int = setting(0, "px of the outputs; 0 for the reference camera's", 0, 16384)
+    width: int = setting(
+        0, "width of the outputs; 0 for the reference camera's", "px", low=0, high=16384
+    )
+    height: int = setting(
+        0, "height of the outputs; 0 for the reference camera's", "px", low=0, high=16384
+    )
     header_frame: str = setting(
         Look.header_frame,
-        "whose frame_id masks have: that of the anchor (its header, unchanged) or of the reference "
-        "camera, whose pixels they are",
+        "frame_id of the masks: anchor (the trigger's header, unchanged) or reference (that of "
+        "the reference camera, whose pixels the masks have)",
+        choices=("anchor", "reference"),
         live=True,
     )
-    confidence_encoding: str = setting("mono8", "mono8 (0..255) or 32FC1 (0..1)", live=True)
+    confidence_encoding: str = setting(
+        "mono8",
+        "encoding of the confidence: mono8 (0..255) or 32FC1 (0..1)",
+        choices=("mono8", "32FC1"),
+        live=True,
+    )
     minimum_confidence: float = setting(
-        0.0, "confidence below which a pixel of the mask is unlabelled (255)", 0.0, 1.0, True
+        0.0,
+        "confidence below which a mask pixel is unlabelled (255)",
+        low=0,
+        high=1,
+        live=True,
     )
-    overlay_opacity: float = setting(0.5, "of the colours over the camera's image", 0.0, 1.0, True)
-    status_period: float = setting(
-        0.2, "s after the last status at which there is another one", 0.02, 0.4
+    overlay_opacity: float = setting(
+        0.5, "opacity of the class colours over the camera image", low=0, high=1, live=True
     )
+    status_period: float = setting(0.2, "max time between status messages", "s", low=0.02, high=0.4)
     silent_after: float = setting(
-        0.3, "s without a message after which a sensor is silent", 0.05, 10.0
+        0.3, "time without messages after which a sensor is silent", "s", low=0.05, high=10
     )
-    diagnostics_period: float = setting(1.0, "s between diagnostics", 0.1, 60.0)
+    diagnostics_period: float = setting(1.0, "period of the diagnostics", "s", low=0.1, high=60)
     reference_file: str = setting(
-        "", "where the reference camera is kept across restarts; empty for nowhere"
+        "", "file that keeps the reference camera across restarts; empty for none"
     )
     reference_frame: str = setting(
-        "", "TF frame of the reference camera; empty for that of its camera_info"
+        "", "TF frame of the reference camera; empty for the frame_id of its camera_info"
     )
     reference_width: int = setting(
-        0, "px; 0 takes the reference camera from rgb/camera_info", 0, 32768
+        0,
+        "image width of the reference camera; 0 to take the camera from rgb/camera_info",
+        "px",
+        low=0,
+        high=32768,
     )
-    reference_height: int = setting(0, "px", 0, 32768)
-    reference_k: str = setting("", "'fx fy cx cy' in px")
-    reference_d: str = setting("", "coefficients of the distortion, as in camera_info")
-    reference_model: str = setting("plumb_bob", "plumb_bob, rational_polynomial or equidistant")
+    reference_height: int = setting(
+        0, "image height of the reference camera", "px", low=0, high=32768
+    )
+    reference_k: str = setting("", "intrinsics of the reference camera: 'fx fy cx cy'", "px")
+    reference_d: str = setting(
+        "", "distortion coefficients of the reference camera, in the order of camera_info"
+    )
+    reference_model: str = setting(
+        "plumb_bob",
+        "distortion model of the reference camera",
+        choices=("plumb_bob", "rational_polynomial", "equidistant"),
+    )
     sensors: Mapping[Modality, SensorParameters] = field(default_factory=_sensors)
 
     @property
@@ -272,22 +339,13 @@ class NodeParameters:
             raise ValueError(f"{modality.label}.extrinsics: {error}") from None
 
     def check(self) -> None:
-        """ValueError that says which parameter is wrong, and what it may be."""
-        _one_of("executor", self.executor, ("single_threaded", "events"))
-        _one_of("engine", self.engine, ("auto", "torch", "openvino", "onnxruntime"))
-        _one_of("replay", self.replay, ("auto", "yes", "no"))
-        _one_of("header_frame", self.header_frame, ("anchor", "reference"))
-        _one_of("confidence_encoding", self.confidence_encoding, ("mono8", "32FC1"))
-        for modality, sensor in self.sensors.items():
-            name = modality.label
-            _one_of(f"{name}.transport", sensor.transport, _TRANSPORTS[modality])
-            _one_of(f"{name}.type", sensor.type, EVENT_TYPES)
-            self.pose(modality)
+        """ValueError that names the parameter that is wrong, its value and its range."""
         for entry in entries():
-            low, high = entry.low, entry.high
-            value = self.get(entry.name)
-            if (low is not None and value < low) or (high is not None and value > high):
-                raise ValueError(f"{entry.name} is {value}, but must be from {low} to {high}")
+            entry.info.check(entry.name, self.get(entry.name))
+        for modality, sensor in self.sensors.items():
+            transports = FieldInfo("", choices=_TRANSPORTS[modality])
+            transports.check(f"{modality.label}.transport", sensor.transport)
+            self.pose(modality)
         if 0 < self.maximum_rate < LEAST_RATE:
             raise ValueError(
                 f"maximum_rate is {self.maximum_rate}, but must be 0 or at least {LEAST_RATE}"
@@ -320,33 +378,51 @@ class NodeParameters:
         return getattr(sensor.health if rest in _LIMITS else sensor, rest)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One ROS parameter."""
-
-    name: str
-    default: Any
-    text: str
-    low: float | None
-    high: float | None
-    live: bool
-
-
 def entries() -> Iterator[Entry]:
     """Every parameter of the node, those of the sensors last."""
     for item in fields(NodeParameters):
-        if item.metadata:
-            yield _entry(item.name, item.default, item)
+        info = info_of(item)
+        if info is not None:
+            yield Entry(item.name, item.default, info)
     for modality, sensor in _sensors().items():
         for owner in (sensor, sensor.health):
             for item in fields(owner):
-                if modality in item.metadata.get("only", ()):
-                    yield _entry(f"{modality.label}.{item.name}", getattr(owner, item.name), item)
+                info = info_of(item)
+                if info is not None and modality in info.only:
+                    yield Entry(f"{modality.label}.{item.name}", getattr(owner, item.name), info)
 
 
-def _entry(name: str, default: Any, item: Field) -> Entry:
-    low, high = item.metadata["range"]
-    return Entry(name, default, item.metadata["text"], low, high, item.metadata["live"])
+def load_parameters(path: Path) -> NodeParameters:
+    """The parameters in a ROS parameter file, such as config/any2seg.yaml.
+
+    FileNotFoundError; ValueError names the file and the parameter.
+    """
+    content = read_yaml(path)
+    values: dict[str, Any] = {}
+    for name in SECTIONS:
+        if name in content:
+            section = content[name]
+            if not isinstance(section, dict) or "ros__parameters" not in section:
+                raise ValueError(f"{path}: section '{name}' has no ros__parameters")
+            values |= _flat(section["ros__parameters"] or {})
+    if not set(SECTIONS) & content.keys():
+        raise ValueError(f"{path} has no section of the node: {' or '.join(SECTIONS)}")
+    try:
+        check_keys(values, [entry.name for entry in entries()])
+        return from_values(values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Parameters by full name of a mapping of mappings."""
+    if not isinstance(values, dict):
+        return {prefix.rstrip(".") or "ros__parameters": values}
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
+    return flat
 
 
 def from_values(values: Mapping[str, Any], together: bool = True) -> NodeParameters:
@@ -373,46 +449,23 @@ def from_values(values: Mapping[str, Any], together: bool = True) -> NodeParamet
 
 def _typed(entry: Entry, value: Any) -> Any:
     """A value as ROS takes it; ValueError for another type: ROS tells 1 from 1.0."""
-    wanted = type(entry.default)
-    if wanted is tuple and (value is None or isinstance(value, (list, tuple))):
-        return tuple(value or ())
-    if type(value) is not wanted:
-        names = {float: "a number such as 1.0", int: "a whole number", bool: "true or false"}
-        what = names.get(wanted, "a list of words" if wanted is tuple else "text in quotes")
-        raise ValueError(f"{entry.name} is {value!r}, but must be {what}")
-    return value
+    kind: Any = type(entry.default)
+    if kind is tuple:
+        kind, value = tuple[str, ...], () if value is None else value
+    return convert(kind, value, entry.name, ros=True)
 
 
-def as_yaml() -> str:
+def parameters_yaml() -> str:
     """config/any2seg.yaml: every parameter with its default, commented."""
-    lines = ["/**:", "  ros__parameters:"]
+    parts = ["/**:\n  ros__parameters:\n"]
     section = ""
     for entry in entries():
-        head, _, name = entry.name.rpartition(".")
+        head = entry.name.rpartition(".")[0]
         if head != section:
-            lines += ["", f"    {head}:"]
+            parts.append(f"\n    {head}:\n")
             section = head
-        indent = "      " if head else "    "
-        text = f"{entry.text}{'; can be changed at run time' if entry.live else ''}"
-        comment = f"{indent}# "
-        lines += textwrap.wrap(text, 96, initial_indent=comment, subsequent_indent=comment)
-        lines.append(f"{indent}{name}: {_yaml(entry.default)}")
-    return "\n".join(lines) + "\n"
-
-
-def _yaml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, tuple):
-        return f"[{', '.join(value)}]"
-    return repr(value)
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} is '{value}', but must be one of {', '.join(known)}")
+        parts.append(entry_yaml(entry, "      " if head else "    "))
+    return "".join(parts)
 
 
 def _numbers(name: str, text: str, count: int | None = None) -> tuple[float, ...]:
@@ -428,4 +481,4 @@ def _numbers(name: str, text: str, count: int | None = None) -> tuple[float, ...
 
 
 if __name__ == "__main__":
-    print(as_yaml(), end="")
+    print(parameters_yaml(), end="")

@@ -278,7 +278,9 @@ class Pipeline(Preparation):
     """Prepares Frames and segments them."""
 
     def __init__(self, segmenter: Segmenter, config: PipelineConfig = PipelineConfig()) -> None:
-        super().__init__(segmenter.size, PreprocessingConfig(**segmenter.metadata.placing), config)
+        super().__init__(
+            segmenter.size, PreprocessingConfig(**segmenter.metadata.preprocessing), config
+        )
         self.segmenter = segmenter
 
     def process(self, frame: Frame) -> Result:

@@ -10,13 +10,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 
+from any2seg_ros.configuration import build, load
 from any2seg_ros.files import write_atomically
 from any2seg_ros.simulation import layout
 from any2seg_ros.simulation.dataset import Plan
 from any2seg_ros.simulation.scene import SceneSpec
-from any2seg_ros.simulation.settings import SensorSettings, from_mapping
+from any2seg_ros.simulation.settings import SensorSettings
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,26 @@ class Recipe:
     checksums: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _RecipeFile:
+    """A recipe as YAML has it; splits: the arguments of `Plan` by split."""
+
+    splits: dict[str, dict[str, Any]]
+    sensors: SensorSettings = field(default_factory=SensorSettings)
+    checksums: dict[str, str] = field(default_factory=dict)
+
+
 def load_recipe(path: Path | str) -> Recipe:
     """A recipe from YAML. FileNotFoundError; ValueError names the entry that is wrong."""
+    file = load(_RecipeFile, path)
     try:
-        content = yaml.safe_load(Path(path).read_text())
-        if not isinstance(content, dict) or not isinstance(content.get("splits"), dict):
-            raise ValueError("a recipe has a mapping 'splits'")
-        plans = [_plan(split, values) for split, values in content["splits"].items()]
-        settings = from_mapping(SensorSettings, content.get("sensors") or {})
-        return Recipe(plans, settings, dict(content.get("checksums") or {}))
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+        plans = [
+            build(Plan, {**values, "split": split}, f"splits.{split}.")
+            for split, values in file.splits.items()
+        ]
+    except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def _plan(split: str, values: dict[str, Any]) -> Plan:
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return Plan(split=split, **values)
+    return Recipe(plans, file.sensors, file.checksums)
 
 
 def checksums(

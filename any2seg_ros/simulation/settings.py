@@ -1,114 +1,147 @@
-"""Settings of the simulated sensors, and their YAML."""
+"""Settings of the simulated sensors; `python -m any2seg_ros.simulation.settings` prints them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
 
-import yaml
+from any2seg_ros.configuration import as_yaml, check, load, setting
 
 Vector = tuple[float, float, float]
+
+HEADER = """\
+# Settings of the simulated sensors: `any2seg simulate --sensors FILE`. These are the defaults; keys
+# that a file leaves out keep theirs.
+"""
+
+
+def _field_of_view(default: float) -> float:
+    return setting(default, "horizontal field of view", "deg", above=0, high=170)
+
+
+def _position(default: Vector) -> Vector:
+    return setting(default, "position in base_link; z from the camera height of the drive", "m")
+
+
+def _angle(default: float, name: str) -> float:
+    return setting(default, f"{name} relative to the RGB camera", "deg", low=-180, high=180)
+
+
+def _pixels(default: int, what: str) -> int:
+    return setting(default, f"image {what}", "px", low=16, high=8192)
+
+
+def _range(default: float, text: str) -> float:
+    return setting(default, text, "m", above=0)
 
 
 @dataclass(frozen=True)
 class RgbSettings:
-    """The RGB camera, a pinhole; it is the reference camera."""
+    """RGB camera: a pinhole, and the reference camera."""
 
-    field_of_view: float = 78.0
-    """Horizontal, degrees."""
-    position: Vector = (1.6, 0.0, 0.0)
-    """In base_link, metres; z is counted from the drive's camera height."""
-    full_well: float = 2200.0
-    """Electrons of a white pixel by day: sets shot noise."""
-    read_noise: float = 6.0
-    """Electrons."""
-    blur: float = 0.45
-    """Sigma of the lens, pixels."""
-    exposure_time: float = 0.008
-    """Seconds; blur of motion is rendered in the failure case motionblur only."""
-    motionblur_time: float = 0.09
-    """Seconds of exposure in the failure case motionblur."""
-    jpeg_quality: int = 80
+    field_of_view: float = _field_of_view(78.0)
+    position: Vector = _position((1.6, 0.0, 0.0))
+    full_well: float = setting(
+        2200.0, "electrons of a white pixel by day; sets the shot noise", above=0
+    )
+    read_noise: float = setting(6.0, "read noise in electrons", low=0)
+    blur: float = setting(0.45, "sigma of the lens blur", "px", low=0)
+    exposure_time: float = setting(
+        0.008,
+        "exposure time; motion blur is rendered in the failure case motionblur only",
+        "s",
+        above=0,
+    )
+    motionblur_time: float = setting(
+        0.09, "exposure time in the failure case motionblur", "s", above=0
+    )
+    jpeg_quality: int = setting(80, "JPEG quality", low=1, high=100)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
 class DepthSettings:
-    """A stereo depth camera beside the RGB camera."""
+    """Stereo depth camera beside the RGB camera."""
 
-    width: int = 384
-    height: int = 216
-    field_of_view: float = 82.0
-    position: Vector = (1.6, -0.14, 0.02)
-    yaw: float = -0.4
-    """Degrees from the RGB camera's direction; pitch alike."""
-    pitch: float = 0.3
-    baseline: float = 0.30
-    """Metres between its two lenses."""
-    disparity_noise: float = 0.11
-    """Sigma, pixels."""
-    disparity_step: float = 0.0625
-    """Pixels between two disparities that it can tell apart."""
-    near: float = 0.7
-    far: float = 60.0
-    glass_holes: float = 0.75
-    """Share of glass where no depth is found."""
-    speckle: float = 0.01
-    """Share of pixels where nothing is found for no reason."""
+    width: int = _pixels(384, "width")
+    height: int = _pixels(216, "height")
+    field_of_view: float = _field_of_view(82.0)
+    position: Vector = _position((1.6, -0.14, 0.02))
+    yaw: float = _angle(-0.4, "yaw")
+    pitch: float = _angle(0.3, "pitch")
+    baseline: float = _range(0.30, "baseline of the stereo pair")
+    disparity_noise: float = setting(0.11, "sigma of the disparity", "px", low=0)
+    disparity_step: float = setting(0.0625, "resolution of the disparity", "px", above=0)
+    near: float = _range(0.7, "min depth")
+    far: float = _range(60.0, "max depth")
+    glass_holes: float = setting(0.75, "fraction of glass without depth", low=0, high=1)
+    speckle: float = setting(0.01, "fraction of pixels without depth at random", low=0, high=1)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
 class LidarSettings:
-    """A spinning LiDAR on the roof, whose driver keeps the sector to the front."""
+    """Spinning LiDAR on the roof; the driver keeps the front sector."""
 
-    beams: int = 32
-    lowest: float = -22.0
-    highest: float = 7.0
-    """Elevation of the beams, degrees."""
-    sector: float = 110.0
-    """Degrees of azimuth that are kept."""
-    columns: int = 440
-    """Firings in the sector."""
-    rate: float = 10.0
-    """Turns in a second; the sector's middle is at the stamp."""
-    position: Vector = (1.0, 0.0, 0.45)
-    near: float = 1.2
-    far: float = 90.0
-    noise: float = 0.02
-    """Sigma of the range, metres."""
-    sensitivity: float = 0.00022
-    """Return power of range 1 at which half of the returns are lost."""
-    jitter: float = 0.6
-    """Sigma of the angles in degrees in the failure case lidarjitter."""
+    beams: int = setting(32, "number of beams", low=1, high=1024)
+    lowest: float = setting(-22.0, "elevation of the lowest beam", "deg", low=-90, high=90)
+    highest: float = setting(7.0, "elevation of the highest beam", "deg", low=-90, high=90)
+    sector: float = setting(110.0, "azimuth range that is kept", "deg", above=0, high=360)
+    columns: int = setting(440, "firings in the sector", low=1, high=16384)
+    rate: float = setting(
+        10.0, "turns per second; the middle of the sector is at the stamp", "Hz", above=0
+    )
+    position: Vector = _position((1.0, 0.0, 0.45))
+    near: float = _range(1.2, "min range")
+    far: float = _range(90.0, "max range")
+    noise: float = setting(0.02, "sigma of the range", "m", low=0)
+    sensitivity: float = setting(
+        0.00022,
+        "return power, relative to range 1 m, at which half of the returns are lost",
+        low=0,
+    )
+    jitter: float = setting(
+        0.6, "sigma of the angles in the failure case lidarjitter", "deg", low=0
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
 class EventSettings:
-    """An event camera beside the RGB camera."""
+    """Event camera beside the RGB camera."""
 
-    width: int = 256
-    height: int = 144
-    field_of_view: float = 80.0
-    position: Vector = (1.6, 0.12, 0.02)
-    yaw: float = 0.3
-    pitch: float = -0.2
-    threshold: float = 0.28
-    """Change of log intensity that makes an event."""
-    threshold_spread: float = 0.035
-    """Sigma of the thresholds over the pixels."""
-    refractory: float = 0.001
-    """Seconds after an event in which a pixel is blind."""
-    noise_rate: float = 0.25
-    """Background events of a pixel in a second by day; four times as many at night."""
-    step: float = 0.0167
-    """Seconds between renders."""
-    window: float = 0.05
-    """Seconds of events that are stored with a frame of the DELIVER layout."""
+    width: int = _pixels(256, "width")
+    height: int = _pixels(144, "height")
+    field_of_view: float = _field_of_view(80.0)
+    position: Vector = _position((1.6, 0.12, 0.02))
+    yaw: float = _angle(0.3, "yaw")
+    pitch: float = _angle(-0.2, "pitch")
+    threshold: float = setting(0.28, "contrast threshold, in log intensity", above=0)
+    threshold_spread: float = setting(
+        0.035, "sigma of the threshold over the pixels, in log intensity", low=0
+    )
+    refractory: float = setting(0.001, "refractory period of a pixel", "s", low=0)
+    noise_rate: float = setting(
+        0.25, "background events per pixel by day; four times as many at night", "Hz", low=0
+    )
+    step: float = setting(0.0167, "time between renders", "s", above=0)
+    window: float = setting(
+        0.05, "length of the events stored with a frame of the DELIVER layout", "s", above=0
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
 class SensorSettings:
-    """All sensors."""
+    """All simulated sensors."""
 
     rgb: RgbSettings = field(default_factory=RgbSettings)
     depth: DepthSettings = field(default_factory=DepthSettings)
@@ -119,40 +152,14 @@ class SensorSettings:
 DEFAULTS = SensorSettings()
 """The settings of the benchmark."""
 
-T = TypeVar("T")
-
-
-def from_mapping(kind: type[T], values: Any, where: str = "") -> T:
-    """A settings dataclass from nested mappings; ValueError names an unknown or a wrong entry."""
-    if not isinstance(values, dict):
-        raise ValueError(f"'{where or kind.__name__}' must be a mapping of settings")
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    hints = get_type_hints(kind)
-    arguments: dict[str, Any] = {}
-    for name, value in values.items():
-        path = f"{where}.{name}" if where else str(name)
-        if name not in known:
-            raise ValueError(f"unknown setting '{path}': use some of {', '.join(known)}")
-        hint = hints[name]
-        if is_dataclass(hint):
-            arguments[name] = from_mapping(hint, value, path)  # type: ignore[arg-type]
-        elif isinstance(value, list):
-            arguments[name] = tuple(float(v) for v in value)
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            arguments[name] = hint(value)
-        else:
-            raise ValueError(
-                f"setting '{path}' must be a number or a list of numbers, not {value!r}"
-            )
-    return kind(**arguments)
-
 
 def load_settings(path: Path | str | None) -> SensorSettings:
-    """Settings from a YAML file; None gives the defaults. Errors name the file."""
-    if path is None:
-        return SensorSettings()
-    try:
-        values = yaml.safe_load(Path(path).read_text()) or {}
-        return from_mapping(SensorSettings, values)
-    except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: {error}") from None
+    """Settings from a YAML file; None gives the defaults.
+
+    FileNotFoundError; ValueError names the file and the key.
+    """
+    return SensorSettings() if path is None else load(SensorSettings, path)
+
+
+if __name__ == "__main__":
+    print(HEADER + as_yaml(DEFAULTS), end="")

@@ -1,4 +1,4 @@
-"""Trains and evaluates a row of recipes that differ in one thing each, and writes their table.
+"""Trains and evaluates recipes that differ in one thing each, and writes their table.
 
 python -m any2seg_ros.training.ablation config/ablation.yaml --processes 2
 
@@ -15,14 +15,28 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from any2seg_ros.training.config import load_config
+from any2seg_ros.configuration import build, load, read_yaml
+from any2seg_ros.training.config import TrainingConfig, load_config
 
-KEYS = ("recipe", "output", "changes", "rows")
+
+@dataclass(frozen=True)
+class AblationConfig:
+    """A recipe, and what each row changes in it.
+
+    recipe: path of the training configuration, relative to this file. output: folder of the rows'
+    folders. changes: keys that all rows change. rows: keys that a row changes besides, by its name.
+    """
+
+    recipe: str
+    output: str
+    rows: dict[str, dict[str, Any]]
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,47 +69,24 @@ def write_configs(plan: Path) -> dict[str, Path]:
 
     ValueError for an unknown key, and for a row that is no configuration.
     """
-    content = _read(plan)
-    unknown, absent = set(content) - set(KEYS), {"recipe", "output", "rows"} - set(content)
-    if unknown:
-        raise ValueError(f"{plan}: unknown key '{min(unknown)}': use {', '.join(KEYS)}")
-    if absent or not isinstance(content["rows"], dict) or not content["rows"]:
-        raise ValueError(f"{plan}: needs recipe, output and rows, at least one, by name")
-    for key in ("recipe", "output"):
-        if not isinstance(content[key], str):
-            raise ValueError(f"{plan}: {key} must be a path, not {content[key]!r}")
-    changes = _mapping(content.get("changes"), f"{plan}: changes")
-    recipe = merged(_read(plan.parent / content["recipe"]), changes)
+    given = load(AblationConfig, plan)
+    if not given.rows:
+        raise ValueError(f"{plan}: rows is empty: name at least one row")
+    recipe = merged(read_yaml(plan.parent / given.recipe), given.changes)
     folders: dict[str, Path] = {}
-    for name, row in content["rows"].items():
-        name = str(name)
-        changes = _mapping(row, f"{plan}: the row '{name}'")
-        folder = Path(content["output"]) / re.sub(r"\W+", "_", name).strip("_")
+    for name, changes in given.rows.items():
+        folder = Path(given.output) / re.sub(r"\W+", "_", name).strip("_")
         if folder in folders.values():
             raise ValueError(f"{plan}: two rows have the folder {folder}: rename '{name}'")
-        folder.mkdir(parents=True, exist_ok=True)
         row = merged(recipe, {**changes, "output": str(folder / "run")})
+        try:
+            build(TrainingConfig, row)
+        except ValueError as error:
+            raise ValueError(f"{plan}: row '{name}': {error}") from None
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(row, sort_keys=False))
-        load_config(folder / "config.yaml")
         folders[name] = folder
     return folders
-
-
-def _mapping(content: Any, what: str) -> dict[str, Any]:
-    """What is said in a plan of `what`; nothing where it is empty."""
-    if not isinstance(content or {}, dict):
-        raise ValueError(f"{what} must be a mapping of keys to values, not {content!r}")
-    return content or {}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must be a mapping of keys to values")
-    return content
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Joint augmentation of modality images and label, and the ways in which sensors differ and fail."""
+"""Joint augmentation of images and label, and the ways in which sensors differ and fail."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from any2seg_ros.configuration import check, setting
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.training import foreign
 from any2seg_ros.training.cached_dataset import CachedFrame
@@ -15,36 +16,59 @@ from any2seg_ros.types import Modality
 
 MEAN = np.array((0.485, 0.456, 0.406), np.float32)[:, None, None]
 STD = np.array((0.229, 0.224, 0.225), np.float32)[:, None, None]
+DEFAULTS = PreprocessingConfig()
 _SPARSE = (Modality.LIDAR, Modality.EVENT)
 
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """flip and *_corruption are probabilities.
+    """Random changes of the training frames; a corrupted sensor is corrupted alone."""
 
-    crop: (width, height) in pixels of what is trained on, smaller than the modality images to save
-    time; 0 for their size. zoom: the largest magnification of a crop; the smallest is the one that
-    shows all of the image. jitter: how far brightness, contrast and saturation go from 1. The
-    corruption of a modality happens to it alone, so that the network learns to look at the others.
-    stretch: the largest ratio between a crop's two magnifications, for cameras of other shapes; 1
-    for none. foreign: how often sensors measure as other makes do, from 0 to 1: another law of
-    intensity, fewer beams, another height, other colours, JPEG (`training/foreign.py`).
-    """
-
-    crop: tuple[int, ...] = (0, 0)
-    flip: float = 0.5
-    zoom: float = 1.6
-    jitter: float = 0.3
-    rgb_corruption: float = 0.3
-    depth_corruption: float = 0.2
-    lidar_corruption: float = 0.2
-    event_corruption: float = 0.2
-    stretch: float = 1.0
-    foreign: float = 0.0
+    crop: tuple[int, int] = setting(
+        (0, 0),
+        "width and height of the training crops, smaller than the modality images to save time; 0 "
+        "for the size of these",
+        "px",
+        low=0,
+    )
+    flip: float = setting(0.5, "probability of a horizontal flip", low=0, high=1)
+    zoom: float = setting(
+        1.6, "largest magnification of a crop; the smallest shows the whole image", low=1
+    )
+    jitter: float = setting(
+        0.3, "largest change of brightness, contrast and saturation, as a fraction", low=0, high=1
+    )
+    rgb_corruption: float = setting(
+        0.3,
+        "probability of night, overexposure, motion blur, fog or noise in the RGB image",
+        low=0,
+        high=1,
+    )
+    depth_corruption: float = setting(
+        0.2, "probability of noise or holes in the depth image", low=0, high=1
+    )
+    lidar_corruption: float = setting(
+        0.2, "probability of lost returns, a shifted sweep or noise in the cloud", low=0, high=1
+    )
+    event_corruption: float = setting(
+        0.2, "probability of other event rates, noise or a coarser event sensor", low=0, high=1
+    )
+    stretch: float = setting(
+        1.0,
+        "largest ratio between a crop's vertical and horizontal magnification, for cameras of "
+        "other proportions; 1 for none",
+        low=1,
+    )
+    foreign: float = setting(
+        0.0,
+        "how often sensors measure as other makes do: another law of intensity, fewer beams, "
+        "another height, other colours, JPEG; 1 for mostly",
+        low=0,
+        high=1,
+    )
 
     def __post_init__(self) -> None:
-        if len(self.crop) != 2:
-            raise ValueError("crop must be a width and a height")
+        check(self)
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) that augmented images of (width, height) have."""
@@ -66,7 +90,7 @@ def augment(
     frame: CachedFrame,
     config: AugmentationConfig,
     generator: np.random.Generator,
-    preprocessing: PreprocessingConfig = PreprocessingConfig(),
+    preprocessing: PreprocessingConfig = DEFAULTS,
 ) -> Augmented:
     """A random view of a frame.
 
@@ -99,7 +123,7 @@ def _images(
     width, height = window.size
     images = np.zeros((len(frame.images), 3, height, width), np.float32)
     present = frame.present.copy()
-    for modality in map(Modality, np.flatnonzero(present)):
+    for modality in [m for m in Modality if present[m]]:
         if modality == Modality.RGB and frame.picture is not None:
             images[modality] = _picture(window.area(frame.picture))
         elif modality == Modality.LIDAR and frame.cloud is not None:

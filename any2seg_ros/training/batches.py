@@ -21,13 +21,13 @@ from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.types import Modality
 
 SHARED_MEMORY = Path("/dev/shm")
-"""Where loaders put their batches; a container has 64 MB there if it is not told otherwise."""
+"""Where workers put their batches; 64 MB in a container unless told otherwise."""
 
 PREFETCHED = 2
-"""Batches that each loader makes ahead."""
+"""Batches that each worker makes ahead."""
 
 PATIENCE = 600.0
-"""Seconds after which a batch that no loader delivers is an error."""
+"""Seconds to wait for a batch before it is an error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,23 +76,23 @@ class Batches(Dataset):
         mixture: Mixture,
         augmentation: AugmentationConfig,
         losses: LossConfig,
-        batch: int,
+        batch_size: int,
         label_size: tuple[int, int],
         seed: int,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        if batch % processes:
-            raise ValueError(f"a batch of {batch} cannot be shared by {processes} processes")
+        if batch_size % processes:
+            raise ValueError(f"batch_size {batch_size} is no multiple of {processes} processes")
         self._mixture = mixture
         self._augmentation = augmentation
         self._losses = losses
-        self._batch = batch
+        self._batch_size = batch_size
         self._label_size = label_size
         self._seed = seed
-        share = batch // processes
+        share = batch_size // processes
         self._mine = range(rank * share, (rank + 1) * share)
-        self._places = mixture.places(batch)
+        self._places = mixture.places(batch_size)
 
     @property
     def frames(self) -> int:
@@ -100,20 +100,20 @@ class Batches(Dataset):
         return sum(len(frames) for frames in self._mixture.frames)
 
     def ahead(
-        self, first: int, last: int, loaders: int = 0, pinned: bool = False
+        self, first: int, last: int, workers: int = 0, pinned: bool = False
     ) -> Iterator[Batch]:
         """The batches of the steps first..last - 1, made while others are used.
 
         By so many processes, `pinned` for a GPU if wanted; with none by a thread, one step ahead.
         """
-        if loaders:
-            self._check_memory(loaders)
+        if workers:
+            self._check_memory(workers)
             yield from without_errors(
                 DataLoader(
                     self,
                     None,
                     sampler=range(first, last),
-                    num_workers=loaders,
+                    num_workers=workers,
                     prefetch_factor=PREFETCHED,
                     timeout=PATIENCE,
                     pin_memory=pinned,
@@ -130,20 +130,20 @@ class Batches(Dataset):
             for future in futures:
                 yield future.result()
 
-    def _check_memory(self, loaders: int) -> None:
-        """ValueError where the batches in flight do not fit: loaders would wait for ever."""
+    def _check_memory(self, workers: int) -> None:
+        """ValueError where the batches in flight do not fit: workers would wait for ever."""
         if not SHARED_MEMORY.is_dir():
             return
         height, width = self._mixture.sets[0].images.shape[-2:]
         width, height = self._augmentation.size((width, height))
         floats = len(Modality) * 3 * height * width
         sample = 4 * floats + 2 * self._label_size[0] * self._label_size[1]
-        needed = (loaders * PREFETCHED + 1) * len(self._mine) * sample
+        needed = (workers * PREFETCHED + 1) * len(self._mine) * sample
         free = shutil.disk_usage(SHARED_MEMORY).free
         if needed > free:
             raise ValueError(
-                f"loaders: {loaders} need {needed / 1e6:.0f} MB of {SHARED_MEMORY}, which has "
-                f"{free / 1e6:.0f} MB: set loaders: 0, or start the container with "
+                f"num_workers: {workers} need {needed / 1e6:.0f} MB of {SHARED_MEMORY}, which has "
+                f"{free / 1e6:.0f} MB: set num_workers: 0, or start the container with "
                 f"--shm-size {-(-2 * needed // 10**6)}m"
             )
 

@@ -136,7 +136,9 @@ def open_placed(
     `identity` tells data apart that have the same fingerprint. A cache that was cut off while it
     was made is made again; two processes may make it at once.
     """
-    key = json.dumps([identity, source.fingerprint, target.size, asdict(target.placing), _code()])
+    key = json.dumps(
+        [identity, source.fingerprint, target.size, asdict(target.preprocessing), _code()]
+    )
     folder = Path(cache) / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not (folder / INDEX).is_file():
         clear_parts(folder)

@@ -24,7 +24,7 @@ def lidar(
     window: Window,
     share: float,
     generator: np.random.Generator,
-    config: PreprocessingConfig = PreprocessingConfig(),
+    config: PreprocessingConfig,
 ) -> np.ndarray | None:
     """A cloud as another LiDAR would measure it, float32 (3, h, w); None with no point in view."""
     scale = RangeScale(config.range_near, config.range_far, config.height_low, config.height_high)
@@ -62,9 +62,10 @@ def _with_fewer_beams(
         kept &= (elevation + generator.uniform(0, width)) % width < slice_
     if generator.random() < 0.5 * share:
         kept &= generator.random(len(points)) < generator.uniform(0.25, 1)
-    if generator.random() < 0.12 * share:
-        low, high = np.sort(generator.uniform(-25, 12, 2))
-        kept &= (elevation > low) & (elevation < high)
+    if generator.random() < 0.35 * share:
+        kept &= elevation < generator.uniform(0, 10)
+    if generator.random() < 0.1 * share:
+        kept &= elevation > generator.uniform(-25, -8)
     if generator.random() < 0.12 * share:
         reach = np.exp(generator.uniform(np.log(25), np.log(100)))
         kept &= points[:, 0] ** 2 + points[:, 1] ** 2 < reach**2
@@ -141,8 +142,8 @@ def _blurred(rgb: np.ndarray, factor: float) -> np.ndarray:
 def _compressed(rgb: np.ndarray, quality: int) -> np.ndarray:
     pixels = np.ascontiguousarray((rgb.transpose(1, 2, 0) * 255).astype(np.uint8))
     packed = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    unpacked = cv2.imdecode(packed, cv2.IMREAD_COLOR).transpose(2, 0, 1)
-    return unpacked.astype(np.float32) / np.float32(255)
+    unpacked = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.float32)
+    return unpacked.transpose(2, 0, 1) / np.float32(255)
 
 
 def planes(

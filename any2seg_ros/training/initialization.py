@@ -38,25 +38,25 @@ def build(
     """The network of a run, with its initial weights; the same for the same seed."""
     torch.manual_seed(config.seed)
     network = Any2Seg(replace(config.network, classes=classes))
-    initial = config.initial
-    ours = initial.endswith(".safetensors") and _is_ours(Path(initial))
+    init_from = config.init_from
+    ours = init_from.endswith(".safetensors") and _is_ours(Path(init_from))
     if config.blend and not ours:
-        raise ValueError("blend needs an Any2Seg checkpoint as initial, to be averaged with it")
+        raise ValueError("blend needs an Any2Seg checkpoint as init_from to be averaged with")
     if ours:
-        loaded, _ = checkpoints.load(Path(initial))
-        _check_alike(loaded, network, initial)
+        loaded, _ = checkpoints.load(Path(init_from))
+        _check_alike(loaded, network, init_from)
         # Blocks that refine add to what comes in: they may be added, as nothing, and left out.
         given = loaded.state_dict()
         if config.blend:
             given = _blended(given, Path(config.blend), config.blend_share)
         network.load_state_dict({n: given.get(n, t) for n, t in network.state_dict().items()})
-    elif initial:
-        load_encoder(network, initial)
+    elif init_from:
+        load_encoder(network, init_from)
         mit = isinstance(network.encoders[0], MiT)
-        if initial != "imagenet" and mit and not load_head(network, initial):
+        if init_from != "imagenet" and mit and not load_head(network, init_from):
             report(
-                f"{initial} has no head of network.width {network.config.width}: the decoder "
-                "begins with random weights"
+                f"{init_from} has no decoder of network.width {network.config.width}: the decoder "
+                "starts from random weights"
             )
     for part in frozen_parts(network, config):
         part.requires_grad_(False)
@@ -66,7 +66,7 @@ def build(
 def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:
     """What keeps its weights: all but the adapters, or the stem and the first stages of each
     EfficientNet-Lite0, and nothing of a MiT."""
-    if config.trained == "adapters":
+    if config.trainable == "adapters":
         return [network.encoder, network.decoder]
     parts: list[nn.Module] = []
     for encoder in network.encoders:
@@ -82,14 +82,14 @@ def train_mode(network: Any2Seg, config: TrainingConfig) -> None:
         part.eval()
 
 
-def _check_alike(loaded: Any2Seg, network: Any2Seg, initial: str) -> None:
+def _check_alike(loaded: Any2Seg, network: Any2Seg, init_from: str) -> None:
     """ValueError where a checkpoint's network differs in more than may change between runs."""
     theirs, mine = asdict(loaded.config), asdict(network.config)
     differing = [k for k in mine if k not in ("refine", "dropout") and theirs[k] != mine[k]]
     if differing:
         keys = ", ".join(f"network.{k} is {theirs[k]}, not {mine[k]}" for k in differing)
         raise ValueError(
-            f"{initial} holds another network: its {keys}; change the one or the other"
+            f"{init_from} holds another architecture: its {keys}; change one of the two"
         )
 
 
@@ -97,7 +97,9 @@ def _blended(given: Mapping[str, Tensor], path: Path, share: float) -> dict[str,
     """`given` with a share of the weights of another Any2Seg of the same shape."""
     other = checkpoints.load(path)[0].state_dict()
     if {n: t.shape for n, t in other.items()} != {n: t.shape for n, t in given.items()}:
-        raise ValueError(f"{path} holds another network than initial: they cannot be averaged")
+        raise ValueError(
+            f"{path} holds another architecture than init_from: they cannot be averaged"
+        )
     return {
         name: tensor.lerp(other[name], share) if tensor.is_floating_point() else tensor
         for name, tensor in given.items()

@@ -11,14 +11,14 @@ from any2seg_ros.types import IGNORE
 
 
 def class_weights(labels: np.ndarray, members: np.ndarray, power: float, limit: float) -> Tensor:
-    """Weights (256,) of the cross-entropy by label: frequency to the -power, within a factor
-    `limit` of 1.
+    """Weights (G,) of the cross-entropy by label: frequency to the -power, within a factor `limit`
+    of 1.
 
-    The mean weight of a labelled pixel is 1. labels: uint8 of any shape. members bool (256, K): the
+    The mean weight of a labelled pixel is 1. labels: uint8 of any shape. members bool (G, K): the
     classes that a label stands for: it is as frequent as they are together, a pixel of several
     classes being a part of each. A class that never occurs weighs as much as the rarest allowed.
     """
-    seen = np.bincount(labels.reshape(-1), minlength=256).astype(np.float64)
+    seen = np.bincount(labels.reshape(-1), minlength=256)[: len(members)].astype(np.float64)
     seen[~members.any(1)] = 0
     counts = (seen[:, None] * members / np.maximum(members.sum(1, keepdims=True), 1)).sum(0)
     common = np.median(counts[counts > 0]) if counts.any() else 1.0

@@ -25,12 +25,12 @@ class Mixture:
         classes: int,
         shares: Sequence[float] = (),
         taught: Sequence[bool] = (),
-        preprocessing: PreprocessingConfig = PreprocessingConfig(),
+        preprocessing: PreprocessingConfig | None = None,
     ) -> None:
         self.sets = list(sets)
         self.shares = list(shares) or [float(len(placed)) for placed in sets]
         self.taught = list(taught) or [True] * len(self.sets)
-        self.preprocessing = preprocessing
+        self.preprocessing = preprocessing or PreprocessingConfig()
         self.frames = [np.flatnonzero(placed.present.any(1)) for placed in sets]
         if not all(len(frames) for frames in self.frames):
             raise ValueError("no frame of a train set has a usable measurement")

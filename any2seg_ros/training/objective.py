@@ -116,7 +116,7 @@ class Objective:
                 present = batch.present[known]
                 maps = self.teacher.encode(batch.images[known], present)
                 target = self.teacher.segment(maps, present)[0]
-            pupils = range(len(variants))
+            pupils = list(range(len(variants)))
         elif "full" in variants:
             full = variants.index("full")
             known, target = rows[full], logits[full]

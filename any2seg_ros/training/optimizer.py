@@ -18,14 +18,14 @@ def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.Ada
     decoder = list(network.decoder.parameters())
     after = {id(p) for p in decoder}
     before = [p for p in network.parameters() if id(p) not in after]
-    for part, factor in ((before, config.encoder_factor), (decoder, 1.0)):
+    for part, factor in ((before, config.encoder_lr_mult), (decoder, 1.0)):
         parameters = [p for p in part if p.requires_grad]
         for decay, chosen_ones in (
             (config.weight_decay, [p for p in parameters if p.ndim > 1]),
             (0.0, [p for p in parameters if p.ndim <= 1]),
         ):
             groups.append({"params": chosen_ones, "weight_decay": decay, "factor": factor})
-    return torch.optim.AdamW(groups, lr=config.rate, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
 def set_rate(
@@ -37,11 +37,11 @@ def set_rate(
         factor = 0.5 * (1 + math.cos(math.pi * done))
     else:
         factor = (1 - done) ** config.power
-    if step < config.warm_up:
-        factor *= 0.1 + 0.9 * step / config.warm_up
+    if step < config.warmup_steps:
+        factor *= 0.1 + 0.9 * step / config.warmup_steps
     for group in optimizer.param_groups:
-        group["lr"] = config.rate * group["factor"] * factor
-    return config.rate * factor
+        group["lr"] = config.lr * group["factor"] * factor
+    return config.lr * factor
 
 
 class MovingAverage:

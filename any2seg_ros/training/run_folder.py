@@ -13,11 +13,20 @@ from typing import IO, Any
 
 import torch
 
+from any2seg_ros.configuration import build
 from any2seg_ros.files import checksum, clear_parts, replacing, write_atomically
 from any2seg_ros.network.pretrained import UNREADABLE, weights_file
-from any2seg_ros.training.config import TrainingConfig, config_of
+from any2seg_ros.training.config import TrainingConfig
 
-FREE = ("output", "threads", "loaders", "device", "graphs", "validate_every", "checkpoint_every")
+FREE = (
+    "output",
+    "threads",
+    "num_workers",
+    "device",
+    "cuda_graphs",
+    "validate_every",
+    "checkpoint_every",
+)
 """Keys that may change when a run goes on."""
 
 
@@ -145,7 +154,7 @@ class RunFolder:
         try:
             # Keys that are newer than the run have their defaults.
             about = json.loads(path.read_text())
-            theirs = asdict(config_of(about["config"]))
+            theirs = asdict(build(TrainingConfig, about["config"]))
             files = dict(about.get("files", {}))
             data = dict(about.get("data", {}))
         except (ValueError, KeyError, TypeError) as error:

@@ -64,12 +64,12 @@ class Trainer:
         self._open_data()
         self.network = build(config, len(self.taxonomy), report).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.processes > 1 and config.shared_norms:
+        if self.processes > 1 and config.sync_batchnorm:
             distributed.share_norms(self.network)
         self._alike = self.network.adapters is not None and self.network.adapters.alike()
         self._following: dict[tuple[str, ...], tuple[int, set[int]]] = {}
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self._moving = MovingAverage(self.average, self.network, config.optimizer.average)
+        self._moving = MovingAverage(self.average, self.network, config.optimizer.ema_decay)
         self._parameters = [p for p in self.network.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
@@ -103,7 +103,7 @@ class Trainer:
         last = min(config.steps, stop_at or config.steps)
         began = time.monotonic()
         for batch in self.batches.ahead(
-            self.step, last, config.loaders, self.device.type == "cuda"
+            self.step, last, config.num_workers, self.device.type == "cuda"
         ):
             row = self._train(batch)
             self.step += 1
@@ -145,8 +145,8 @@ class Trainer:
         self.scaler.scale(loss).backward()
         distributed.add_gradients(self._parameters)
         self.scaler.unscale_(self.optimizer)
-        if config.optimizer.clip:
-            nn.utils.clip_grad_norm_(self._parameters, config.optimizer.clip)
+        if config.optimizer.grad_clip_norm:
+            nn.utils.clip_grad_norm_(self._parameters, config.optimizer.grad_clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self._let_companies_follow(batch.variants)
@@ -154,7 +154,7 @@ class Trainer:
         total, *each = distributed.total(torch.stack((loss, *parts.values()))).tolist()
         told = {name: round(part, 5) for name, part in zip(parts, each, strict=True)}
         if not math.isfinite(total):
-            raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.rate")
+            raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.lr")
         return {"loss": round(total, 5), **told, "rate": rate}
 
     def _let_companies_follow(self, variants: tuple[str, ...]) -> None:
@@ -178,7 +178,7 @@ class Trainer:
 
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
-        target = Target(config.size, config.placing)
+        target = Target(config.image_size, config.preprocessing)
         train = [
             open_source(
                 Path(one.path),
@@ -216,13 +216,13 @@ class Trainer:
             len(self.taxonomy),
             [share or float(len(s)) for share, s in zip(given, sets, strict=True)],
             [one.taught for one in data.train],
-            config.placing,
+            config.preprocessing,
         )
         self.batches = Batches(
             self.mixture,
             config.augmentation,
             config.losses,
-            config.batch,
+            config.batch_size,
             self._pixels(),
             config.seed,
             self.rank,
@@ -266,12 +266,12 @@ class Trainer:
                 f"the teacher {path} has the classes of {metadata.taxonomy}, the data those of "
                 f"{self.taxonomy.name}: take a teacher that was trained on the same classes"
             )
-        placing = asdict(self.config.placing)
-        changed = [k for k, v in metadata.placing.items() if placing.get(k, v) != v]
+        mine, theirs = asdict(self.config.preprocessing), metadata.preprocessing
+        changed = [k for k, v in theirs.items() if mine.get(k, v) != v]
         if changed:
             raise ValueError(
-                f"the teacher {path} sees modality images with another '{changed[0]}': set "
-                f"placing.{changed[0]} to {metadata.placing[changed[0]]}, or take another teacher"
+                f"the teacher {path} was trained with another '{changed[0]}': set "
+                f"preprocessing.{changed[0]} to {theirs[changed[0]]}, or take another teacher"
             )
         teacher = network.folded().to(self.device)
         return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -280,10 +280,10 @@ class Trainer:
         """Record the encoders' passes where kernels are launched one by one otherwise."""
         config = self.config
         alone = self.processes == 1 and config.amp == "none"
-        if not (config.graphs and alone and self.device.type == "cuda"):
+        if not (config.cuda_graphs and alone and self.device.type == "cuda"):
             return
-        width, height = config.augmentation.size(config.size)
-        batch = torch.Size((config.batch, len(Modality), 3, height, width))
+        width, height = config.augmentation.size(config.image_size)
+        batch = torch.Size((config.batch_size, len(Modality), 3, height, width))
         train_mode(self.network, config)
         record(self.network, batch)
         if self.objective.teacher is not None:
@@ -291,7 +291,7 @@ class Trainer:
 
     def _pixels(self) -> tuple[int, int]:
         """(width, height) of the raster that losses are taken on."""
-        width, height = self.config.augmentation.size(self.config.size)
+        width, height = self.config.augmentation.size(self.config.image_size)
         return width // self.config.losses.stride, height // self.config.losses.stride
 
     def _validate(self, final: bool) -> None:
@@ -315,7 +315,7 @@ class Trainer:
         if miou:
             about["miou"] = miou
         return Metadata(
-            self.taxonomy.name, config.size, temperatures, asdict(config.placing), about
+            self.taxonomy.name, config.image_size, temperatures, asdict(config.preprocessing), about
         )
 
     def _save_state(self) -> None:
