@@ -226,7 +226,7 @@ def test_the_temperature_that_made_logits_too_sure_is_found():
     honest = generator.standard_normal((20000, 4)) * 2
     chances = np.exp(honest) / np.exp(honest).sum(1, keepdims=True)
     truth = (chances.cumsum(1) > generator.random((20000, 1))).argmax(1)
-    assert temperature(honest * 2.5, truth) == pytest.approx(2.5, rel=0.1)
+    assert temperature(honest * 2.5, np.eye(4, dtype=bool)[truth]) == pytest.approx(2.5, rel=0.1)
 
 
 def test_calibration_error_of_a_liar_is_how_much_it_lies():

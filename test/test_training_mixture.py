@@ -18,7 +18,7 @@ from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.augmentation import AugmentationConfig
 from any2seg_ros.training.batches import Batches
 from any2seg_ros.training.cached_dataset import open_placed
-from any2seg_ros.training.config import LossConfig, TrainingConfig, TrainSet
+from any2seg_ros.training.config import LossConfig, TrainingConfig, DataSetConfig
 from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.types import IGNORE, Modality
 
@@ -147,7 +147,7 @@ def test_a_recipe_names_data_sets_with_their_shares():
         }
     }
     streets, photos = build(TrainingConfig, content).data.train
-    assert streets == TrainSet("data/streets")
+    assert streets == DataSetConfig("data/streets")
     assert photos.share == 2 and photos.labelling() == Labelling(label_maps=("camvid",))
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.validation import fit_temperatures, validate
 from any2seg_ros.types import IGNORE, Modality
@@ -25,6 +26,9 @@ class Preprocessed:
 
     def __len__(self) -> int:
         return 4
+
+    def class_groups(self, taxonomy):
+        return ClassGroups.of_classes(taxonomy)
 
 
 class Fake:

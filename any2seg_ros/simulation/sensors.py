@@ -277,11 +277,13 @@ def measure_lidar(
     settings: LidarSettings,
     rng: np.random.Generator,
     jitter: bool = False,
+    infrared: np.ndarray | None = None,
 ) -> Sweep:
     """One sweep. `world_from_lidar` are the poses at the sector's beginning, middle and end.
 
     Every column is fired from where the vehicle is then; points are given in the frame of the
-    middle, the stamp, as drivers do that know the vehicle's motion.
+    middle, the stamp, as drivers do that know the vehicle's motion. infrared: factors on the
+    reflectance of each material.
     """
     beams, columns = settings.beams, settings.columns
     fraction = np.linspace(-0.5, 0.5, columns)
@@ -299,7 +301,9 @@ def measure_lidar(
     origins, directions, back = _fired(world_from_lidar, fraction, shaken)
     hits = snapshot.trace(origins, directions)
     seen = surfaces(snapshot, origins, directions, hits, 0.003)
-    power, reflect = _power(seen.material, seen.glass, seen.facing, seen.distance, weather)
+    power, reflect = _power(
+        seen.material, seen.glass, seen.facing, seen.distance, weather, infrared
+    )
     keep = (seen.distance < settings.far) & (seen.distance > settings.near)
     chance = power / (power + np.float32(settings.sensitivity))
     keep &= rng.random(len(seen.at), np.float32) < chance
@@ -374,10 +378,14 @@ def _power(
     facing: np.ndarray,
     distance: np.ndarray,
     weather: Weather,
+    factors: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Power of returns, and the reflectance that the sensor reports."""
     table = atlas()
-    reflect = table.infrared[material] * (1 - np.float32(0.9) * glass)
+    infrared = table.infrared
+    if factors is not None:
+        infrared = np.clip(infrared * factors[: len(infrared)], 0.01, 1).astype(np.float32)
+    reflect = infrared[material] * (1 - np.float32(0.9) * glass)
     if weather.rain:
         reflect = reflect * np.where(
             table.wets[material], np.float32(1 - 0.55 * weather.rain), np.float32(1.0)

@@ -20,7 +20,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from any2seg_ros import bags, datasets, messages, preprocessing, runtime
 from any2seg_ros.datasets import LeftOut, Sample, Source, Target
 from any2seg_ros.files import clear_parts, part_of
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.preprocessing.rgb import shrink
+from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import Camera, Modality
 
 LABEL_SIZE = 2
@@ -99,6 +101,10 @@ class CachedDataset:
         self._clouds = index["clouds"]
         points = sum(cloud["points"] for cloud in self._clouds if cloud)
         self._points = np.fromfile(folder / POINTS, np.float32).reshape(points, 4)
+
+    def class_groups(self, taxonomy: Taxonomy) -> ClassGroups:
+        """What the values of the labels stand for."""
+        return ClassGroups(taxonomy, tuple(frozenset(group) for group in self.groups))
 
     def frame(self, index: int) -> CachedFrame:
         """All that is kept of a frame."""

@@ -12,6 +12,7 @@ from any2seg_ros.datasets import Labelling
 from any2seg_ros.network import NetworkConfig
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.training.augmentation import AugmentationConfig
+from any2seg_ros.resources import weights_path
 from any2seg_ros.types import Modality
 
 VARIANTS = ("full", "random", "single")
@@ -21,8 +22,8 @@ _WEIGHTS_THAT_INSTALL = ("", "imagenet", "minilm")
 
 
 @dataclass(frozen=True)
-class TrainSet:
-    """One of the data sets that are trained on; a path alone stands for all the defaults."""
+class DataSetConfig:
+    """One data set; a path alone stands for all the defaults."""
 
     SHORT: ClassVar[str] = "path"
 
@@ -30,7 +31,7 @@ class TrainSet:
     share: float = setting(
         0.0, "share of every batch relative to the others'; 0 for its number of frames", low=0
     )
-    split: str = setting("", "its split, where it is not train_split")
+    split: str = setting("", "its split, where it is not train_split or val_split")
     labels: tuple[str, ...] = setting(
         (), "of a bag: folders of label images, <stamp in ns>.png; further ones narrow the first"
     )
@@ -47,7 +48,7 @@ class TrainSet:
     def __post_init__(self) -> None:
         check(self)
         if not self.path:
-            raise ValueError("a data set to train on has no path")
+            raise ValueError("a data set has no path")
 
     def labelling(self) -> Labelling:
         """The labels beside the data."""
@@ -61,11 +62,14 @@ class TrainSet:
 class DataConfig:
     """Where frames come from."""
 
-    train: tuple[TrainSet, ...] = setting(
-        (TrainSet("data/benchmark"),),
+    train: tuple[DataSetConfig, ...] = setting(
+        (DataSetConfig("data/benchmark"),),
         "the data sets to train on together: paths, or mappings with path, share, ...",
     )
-    val: str = setting("data/benchmark", "root of the data set to validate on")
+    val: DataSetConfig = setting(
+        DataSetConfig("data/benchmark"),
+        "the data set to validate on, and to fit temperatures on: a path or a mapping",
+    )
     train_split: str = setting("train", "split of the training roots; a bag has none")
     val_split: str = setting("val", "split of the validation root")
     val_frames: int = setting(0, "frames to validate on, evenly spread; 0 for all", low=0)
@@ -219,8 +223,8 @@ class TrainingConfig:
     )
     init_from: str = setting(
         "imagenet",
-        "initial weights: imagenet, an encoder's file or folder, an Any2Seg checkpoint, or empty "
-        "for random ones",
+        "initial weights: imagenet, an encoder's file or folder, an Any2Seg checkpoint, real or "
+        "streets for those of the package, or empty for random ones",
     )
     blend: str = setting(
         "",
@@ -278,7 +282,9 @@ class TrainingConfig:
             "losses.image_teacher": losses.image_teacher,
             "losses.captions": losses.captions,
         }
-        return {k: Path(name) for k, name in named.items() if name not in _WEIGHTS_THAT_INSTALL}
+        return {
+            k: weights_path(name) for k, name in named.items() if name not in _WEIGHTS_THAT_INSTALL
+        }
 
     def __post_init__(self) -> None:
         check(self)

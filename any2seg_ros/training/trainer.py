@@ -25,10 +25,11 @@ from any2seg_ros.interrupts import noted_interrupts
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALONE, COMPANIES, company
 from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.resources import weights_path
 from any2seg_ros.training import distributed, teachers
 from any2seg_ros.training.batches import Batch, Batches, companies
 from any2seg_ros.training.cached_dataset import CachedDataset, open_placed
-from any2seg_ros.training.config import TrainingConfig
+from any2seg_ros.training.config import DataSetConfig, TrainingConfig
 from any2seg_ros.training.cuda_graphs import record
 from any2seg_ros.training.initialization import build, check_files, train_mode
 from any2seg_ros.training.losses import class_weights
@@ -179,16 +180,7 @@ class Trainer:
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
         target = Target(config.image_size, config.preprocessing)
-        train = [
-            open_source(
-                Path(one.path),
-                target,
-                one.split or data.train_split,
-                labelling=one.labelling(),
-                topics=one.topics,
-            )
-            for one in data.train
-        ]
+        train = [_open(one, target, data.train_split) for one in data.train]
         names = {source.taxonomy.name for source in train}
         if len(names) > 1:
             raise ValueError(f"the train sets have different classes: {', '.join(sorted(names))}")
@@ -199,7 +191,7 @@ class Trainer:
                 f"{len(self.taxonomy)} classes ({self.taxonomy.name}): leave it out"
             )
         target = replace(target, taxonomy=self.taxonomy)
-        val = open_source(Path(data.val), target, data.val_split)
+        val = _open(data.val, target, data.val_split)
         sources = (*train, val)
         self.folder.check_data(
             {f"{s.name} {s.split or ''}".strip(): s.fingerprint for s in sources}
@@ -253,7 +245,7 @@ class Trainer:
             scenes = teachers.Scenes(
                 losses.image_teacher, losses.captions, self.taxonomy, self.device
             )
-        teacher = self._teacher(Path(losses.teacher)) if losses.teacher else None
+        teacher = self._teacher(weights_path(losses.teacher)) if losses.teacher else None
         members = None
         if self.mixture.grouped:
             members = torch.from_numpy(self.mixture.members).to(self.device)
@@ -349,6 +341,12 @@ class Trainer:
                 f"{self.folder.state_file} is another version's ({_first_line(error)}): go on with "
                 f"the any2seg_ros that wrote it, or delete {self.folder.path} to begin again"
             ) from None
+
+
+def _open(data: DataSetConfig, target: Target, split: str) -> Source:
+    """The frames of a data set, of its own split or of this one."""
+    path, labelling = Path(data.path), data.labelling()
+    return open_source(path, target, data.split or split, 0, labelling, data.topics)
 
 
 def _first_line(error: Exception) -> str:

@@ -23,7 +23,8 @@ def validate(
 
     Without `subsets`: all sensors that the data have together, and each alone.
     """
-    confusions = {s: Confusion(segmenter.taxonomy) for s in subsets or _quick(placed)}
+    groups = placed.class_groups(segmenter.taxonomy)
+    confusions = {s: Confusion(len(groups)) for s in subsets or _quick(placed)}
     for index in chosen(len(placed), frames):
         maps = encode(segmenter, placed, index)
         label = np.asarray(placed.labels[index])
@@ -31,7 +32,7 @@ def validate(
             usable = {m: maps[m] for m in subset if m in maps}
             if usable:
                 result = segmenter.fuse(usable, label.shape[::-1])
-                confusion.add(label, result.labels)
+                confusion.add(label, groups.seen(label, result.labels))
             else:
                 confusion.add(label, np.full_like(label, IGNORE))
     return {subset_name(s): round(confusion.miou(), 3) for s, confusion in confusions.items()}
@@ -44,6 +45,7 @@ def fit_temperatures(
     labelled frame has."""
     logits: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
     truth: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
+    members = placed.class_groups(segmenter.taxonomy).members
     for index in chosen(len(placed), frames):
         maps = encode(segmenter, placed, index)
         label = np.asarray(placed.labels[index])
@@ -54,7 +56,7 @@ def fit_temperatures(
                 logits[subset].append(_interpolated(planes, pixels, label.shape))
                 truth[subset].append(label[pixels])
     return {
-        subset_name(s): temperature(np.concatenate(logits[s]), np.concatenate(truth[s]))
+        subset_name(s): temperature(np.concatenate(logits[s]), members[np.concatenate(truth[s])])
         for s in logits
         if any(map(len, truth[s]))
     }
@@ -66,9 +68,10 @@ def _quick(placed: CachedDataset) -> list[Subset]:
 
 
 def temperature(logits: np.ndarray, truth: np.ndarray) -> float:
-    """The divisor of logits (n, K) that makes their confidence fit truth (n,) best."""
+    """The divisor of logits (n, K) that makes their confidence fit the truth best: bool (n, K),
+    the classes that would be right."""
     candidates = np.geomspace(0.25, 5, 61)
-    right = logits.argmax(1) == truth
+    right = truth[np.arange(len(logits)), logits.argmax(1)]
     centred = logits - logits.max(1, keepdims=True)
     errors = [calibration_error(1 / np.exp(centred / t).sum(1), right) for t in candidates]
     return round(float(candidates[int(np.argmin(errors))]), 4)
