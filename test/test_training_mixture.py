@@ -18,7 +18,7 @@ from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.augmentation import AugmentationConfig
 from any2seg_ros.training.batches import Batches
 from any2seg_ros.training.cached_dataset import open_placed
-from any2seg_ros.training.config import LossConfig, TrainingConfig, DataSetConfig
+from any2seg_ros.training.config import DataSetConfig, LossConfig, TrainingConfig
 from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.types import IGNORE, Modality
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
+from any2seg_ros.engine.gate import Gate, statistics
 from any2seg_ros.engine.graphs import Maps
 from any2seg_ros.network import checkpoints
 from any2seg_ros.network.checkpoints import Metadata
@@ -53,6 +54,7 @@ class Segmenter:
         self.taxonomy: Taxonomy = taxonomy.get(metadata.taxonomy)
         self.size = metadata.size
         """(width, height) that modality images must have."""
+        self._gate = Gate.from_metadata(metadata.gate)
         self.description = description or engine.description
 
     @classmethod
@@ -106,8 +108,7 @@ class Segmenter:
         self, maps: Mapping[Modality, Maps], size: tuple[int, int] | None = None
     ) -> Segmentation:
         """Segment from the maps of any non-empty subset: encode once, fuse every subset."""
-        subset, logits, weights = next(self._logits([maps]))
-        return self._segmentation(subset, logits, weights, size)
+        return self._segmentation(*next(self._logits([maps])), size)
 
     def fuse_all(
         self, given: Sequence[Mapping[Modality, Maps]], size: tuple[int, int] | None = None
@@ -119,22 +120,29 @@ class Segmenter:
         if not given:
             return []
         pending = [
-            self._beside.submit(self._segmentation, subset, logits, weights, size)
-            for subset, logits, weights in self._logits(given)
+            self._beside.submit(self._segmentation, *fused, size) for fused in self._logits(given)
         ]
         return [coming.result() for coming in pending]
 
     def logits(self, maps: Mapping[Modality, Maps]) -> tuple[np.ndarray, np.ndarray]:
         """Logits float32 (K, H/4, W/4) and weights float32 (M,) in vocabulary order."""
-        _, logits, weights = next(self._logits([maps]))
-        return self._engine.array(logits), weights
+        subset, _, logits, weights = next(self._logits([maps]))
+        shares = dict(zip(subset, weights, strict=True))
+        return self._engine.array(logits), np.array([shares.get(m, 0) for m in sorted(maps)])
+
+    def array(self, features: Any) -> np.ndarray:
+        """What the engine keeps of an image, as an array."""
+        return self._engine.array(features)
 
     def _logits(
         self, given: Sequence[Mapping[Modality, Maps]]
-    ) -> Iterator[tuple[Subset, Any, np.ndarray]]:
-        """Subset, logits (K, H/4, W/4) as the engine keeps them, weights (M,) of each mapping."""
+    ) -> Iterator[tuple[Subset, Subset, Any, np.ndarray]]:
+        """What was fused of each mapping, and what the gate left out; logits (K, H/4, W/4) as the
+        engine keeps them, and weights (M,) of what was fused."""
         if not all(given):
             raise ValueError("no maps: a frame needs at least one modality")
+        asked = [tuple(sorted(maps)) for maps in given]
+        given = self._believed(given)
         # By modality, for the fusion prefers the first in order where two are equal.
         distinct = {id(maps[m]): (m, maps[m]) for m in Modality for maps in given if m in maps}
         number = {key: index for index, key in enumerate(distinct)}
@@ -146,19 +154,41 @@ class Segmenter:
         )
         own = [maps for _, maps in distinct.values()]
         logits, weights = self._engine.segment(own, modalities, choices)
-        for subset, chosen, one, row in zip(subsets, choices, logits, weights, strict=True):
-            yield subset, one, row[list(chosen)]
+        for all_, subset, chosen, one, row in zip(
+            asked, subsets, choices, logits, weights, strict=True
+        ):
+            doubted = tuple(m for m in all_ if m not in subset)
+            yield subset, doubted, one, row[list(chosen)]
+
+    def _believed(
+        self, given: Sequence[Mapping[Modality, Maps]]
+    ) -> Sequence[Mapping[Modality, Maps]]:
+        """Each mapping without the sensors that the gate does not believe."""
+        if not self._gate.weights:
+            return given
+        distinct = {id(maps[m]): maps[m] for maps in given for m in maps}
+        seen = {
+            key: statistics([self._engine.array(scale) for scale in maps])
+            for key, maps in distinct.items()
+        }
+        believed = []
+        for maps in given:
+            kept = self._gate.believed({m: seen[id(maps[m])] for m in maps})
+            believed.append({m: maps[m] for m in kept})
+        return believed
 
     def _segmentation(
         self,
         subset: Subset,
+        doubted: Subset,
         logits: Any,
         weights: np.ndarray,
         size: tuple[int, int] | None,
     ) -> Segmentation:
         temperature = self.metadata.temperatures.get(subset_name(subset), 1.0)
         labels, confidence = self._engine.masks(logits, size or self.size, temperature)
-        shares = {m: float(w) for m, w in zip(subset, weights, strict=True)}
+        shares = dict.fromkeys(doubted, 0.0)
+        shares |= {m: float(w) for m, w in zip(subset, weights, strict=True)}
         return Segmentation(labels, confidence, shares)
 
     @cached_property

@@ -11,8 +11,8 @@ from any2seg_ros.configuration import as_yaml, check, load, setting
 from any2seg_ros.datasets import Labelling
 from any2seg_ros.network import NetworkConfig
 from any2seg_ros.preprocessing import PreprocessingConfig
-from any2seg_ros.training.augmentation import AugmentationConfig
 from any2seg_ros.resources import weights_path
+from any2seg_ros.training.augmentation import AugmentationConfig
 from any2seg_ros.types import Modality
 
 VARIANTS = ("full", "random", "single")
@@ -253,6 +253,12 @@ class TrainingConfig:
     threads: int = setting(0, "CPU threads of torch; 0 for its own choice", low=0)
     num_workers: int = setting(
         0, "processes that load batches; 0 for a thread, enough for a CPU; a GPU wants some", low=0
+    )
+    gate_frames: int = setting(
+        0,
+        "frames, of which sensors are broken, that the gate is fitted on at the end: it leaves out "
+        "sensors that would do harm; 0 for no gate",
+        low=0,
     )
     cuda_graphs: bool = setting(
         True,
