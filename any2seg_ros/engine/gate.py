@@ -2,9 +2,9 @@
 
 A sensor from another world, or one that says nothing, costs the others what they know: MFF weighs
 sensors by how much they agree, and has no parameters to learn whom to doubt. The gate is a linear
-function of each sensor's features, fitted on frames with broken and foreign sensors to tell how much
-better or worse the mask is with the sensor than without. A sensor that would do harm is left out of
-the fusion, as if it were not there: what is left is exactly what the network does without it.
+function of each sensor's features, fitted on frames with broken and foreign sensors to tell how
+much better or worse the mask is with the sensor than without. A sensor that would do harm is left
+out of the fusion, as if it were not there: what is left is what the network does without it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Gate:
     mean: Mapping[Modality, np.ndarray] = field(default_factory=dict)
     scale: Mapping[Modality, np.ndarray] = field(default_factory=dict)
     weights: Mapping[Modality, np.ndarray] = field(default_factory=dict)
-    bias: Mapping[Modality, Sequence[float]] = field(default_factory=dict)
+    bias: Mapping[Modality, np.ndarray] = field(default_factory=dict)
     margin: float = 0.0
 
     @classmethod

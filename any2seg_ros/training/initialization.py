@@ -65,7 +65,7 @@ def build(
 
 
 def _shape(config: TrainingConfig, loaded: Any2Seg | None) -> NetworkConfig:
-    """What network is trained: a configuration that says nothing of it goes on with the one loaded."""
+    """The network to train: that of the weights, unless the configuration describes another."""
     untold = config.network == NetworkConfig()
     return loaded.config if untold and loaded is not None else config.network
 

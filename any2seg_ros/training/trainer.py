@@ -26,7 +26,7 @@ from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.adapters import ALONE, COMPANIES, company
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.resources import weights_path
-from any2seg_ros.training import distributed, teachers
+from any2seg_ros.training import distributed, gate_fitting, teachers
 from any2seg_ros.training.batches import Batch, Batches, companies
 from any2seg_ros.training.cached_dataset import CachedDataset, open_placed
 from any2seg_ros.training.config import DataSetConfig, TrainingConfig
@@ -293,11 +293,22 @@ class Trainer:
         frames = self.config.data.val_frames
         miou = validate(segmenter, self.val, frames)
         temperatures = fit_temperatures(segmenter, self.val, frames) if final else {}
+        gate = self._gate(segmenter) if final else {}
         extra = {"temperatures": temperatures} if final else {}
         self.folder.log({"step": self.step, "miou": miou} | extra)
         self.report(f"step {self.step}: mIoU " + ", ".join(f"{k} {v}" for k, v in miou.items()))
-        metadata = self._metadata(temperatures, miou)
+        metadata = replace(self._metadata(temperatures, miou), gate=gate)
         checkpoints.save(self.folder.weights, self.average, metadata, half=True)
+
+    def _gate(self, segmenter: Segmenter) -> dict[str, Any]:
+        """Which sensors are to be believed, as metadata."""
+        frames = self.config.gate_frames
+        if not frames:
+            return {}
+        self.report(f"fitting the gate on {frames} frames")
+        return gate_fitting.fit(
+            gate_fitting.observe(segmenter, self.mixture, frames, self.config.seed)
+        ).metadata()
 
     def _metadata(
         self, temperatures: dict[str, float], miou: dict[str, float] | None = None
