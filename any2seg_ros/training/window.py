@@ -95,9 +95,9 @@ class Window:
 
 
 def _ratio(stretch: float, generator: np.random.Generator) -> float:
-    """How much more rows are magnified than columns: half of the windows keep their shape, nearly;
+    """How much more rows are magnified than columns: four of ten windows keep their shape, nearly;
     the wide images of many cameras fill the network's by being stretched upwards."""
     if stretch <= 1:
         return 1.0
-    low, high = (0.9, 1.1) if generator.random() < 0.5 else (stretch**-0.4, stretch)
+    low, high = (0.9, 1.1) if generator.random() < 0.4 else (stretch**-0.25, stretch)
     return float(np.exp(generator.uniform(np.log(low), np.log(high))))
