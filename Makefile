@@ -1,4 +1,4 @@
-# any2seg_ros: `make` alone says what there is.
+# any2seg_ros: `make` lists the targets.
 SHELL := /bin/sh
 VENV ?= .venv
 PYTHON ?=
@@ -7,7 +7,7 @@ export VENV
 
 BIN := $(VENV)/bin
 SET_UP = python=$$(tools/find_python.sh "$(PYTHON)") && "$$python" tools/set_up.py
-# A domain and a range of its own: no other robot's topics in our tests, and none of ours in theirs.
+# A ROS domain of its own, on this host only: tests and other robots must not hear each other.
 TEST_ENV = ROS_PYTHON_CHECK_FIELDS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
 	ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-$$(( $$$$ % 90 + 10 ))} PYTHONUNBUFFERED=1
 
@@ -15,17 +15,17 @@ TEST_ENV = ROS_PYTHON_CHECK_FIELDS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
 .PHONY: help setup demo test weights lint format clean
 
 help:  ## this text
-	@echo "any2seg_ros: segmentation from whatever sensors are left"
+	@echo "any2seg_ros: semantic segmentation from any subset of RGB, depth, LiDAR and events"
 	@echo
-	@echo "  make demo     set up what is missing, take sensors away from a running node, score its masks"
-	@echo "  make test     set up what is missing, run the tests       (PYTEST_ARGS='-k synchronizer -x')"
-	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or wheels from PyPI)"
-	@echo "  make weights  make the shipped weights again: data, the full set, then any (minutes with a GPU, else three hours; goes on where it was cut off)"
+	@echo "  make demo     set up, take sensors away from a running node, score its masks"
+	@echo "  make test     set up, run the tests               (PYTEST_ARGS='-k synchronizer -x')"
+	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or from PyPI)"
+	@echo "  make weights  render the data and train the shipped weights (minutes with a GPU, else three hours; resumes)"
 	@echo "  make lint     ruff and mypy"
-	@echo "  make format   let ruff mend what it can"
-	@echo "  make clean    remove .venv and everything built; models, runs and data stay"
+	@echo "  make format   let ruff fix what it can"
+	@echo "  make clean    remove .venv and build output; keep models, runs and data"
 	@echo
-	@echo "Needs git, make, a C++ compiler, cmake and Python 3.10 to 3.13 with venv. PYTHON=... chooses one."
+	@echo "Needs git, make, a C++ compiler, cmake and Python 3.10 to 3.13 with venv. PYTHON=... selects one."
 	@echo "Afterwards: .venv/bin/any2seg --help, .venv/bin/any2seg doctor"
 
 setup:

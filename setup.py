@@ -28,7 +28,7 @@ def files(folder: str) -> list[tuple[str, list[str]]]:
 setup(
     name="any2seg_ros",
     version="0.1.0",
-    description="Semantic segmentation from whatever sensors are left: RGB, depth, LiDAR, events",
+    description="Semantic segmentation from any subset of RGB, depth, LiDAR and events",
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["any2seg_ros", "any2seg_ros.*"], exclude=["any2seg_ros.msg*"]),

@@ -193,8 +193,8 @@ def check_keys(
             raise ValueError(f"'{where}{key}' is called '{where}{renamed[key]}' now: rename it")
         if key not in known:
             near = difflib.get_close_matches(str(key)[:80], known, 1)
-            mend = f"did you mean '{where}{near[0]}'?" if near else f"use one of {', '.join(known)}"
-            raise ValueError(f"unknown key '{where}{str(key)[:80]}': {mend}")
+            hint = f"did you mean '{where}{near[0]}'?" if near else f"use one of {', '.join(known)}"
+            raise ValueError(f"unknown key '{where}{str(key)[:80]}': {hint}")
 
 
 def convert(hint: Any, value: Any, key: str, ros: bool = False) -> Any:
@@ -306,8 +306,11 @@ class Entry:
 
     @property
     def text(self) -> str:
-        """The description with the unit."""
-        return f"{self.info.text} [{self.info.unit}]" if self.info.unit else self.info.text
+        """The description, with the choices that it does not name, and the unit."""
+        text, choices = self.info.text, self.info.choices
+        if not all(choice in text for choice in choices):
+            text += f" ({' | '.join(choices)})"
+        return f"{text} [{self.info.unit}]" if self.info.unit else text
 
     @property
     def low(self) -> float | None:

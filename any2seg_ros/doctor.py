@@ -1,4 +1,4 @@
-"""What was found on this machine, and for each thing that is missing the command that mends it."""
+"""Checks this machine for what the node needs, and names the command that fixes what is missing."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ ENGINES = ("torch", "openvino", "onnxruntime")
 
 
 class Grade(Enum):
-    """How a finding matters."""
+    """The severity of a finding."""
 
     GOOD = "green"
     NOTE = "yellow"
-    """Works, with less; or worth knowing."""
+    """The node runs, with limitations."""
     FATAL = "red"
     """The node cannot run."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked for: what was found, how that matters, and the mend."""
+    """One check: what was found, how severe it is, and how to fix it."""
 
     topic: str
     text: str
     grade: Grade = Grade.GOOD
-    mend: str = ""
+    fix: str = ""
 
 
 def run() -> int:
-    """Print all findings; 1 if the node cannot run on this machine, else 0."""
+    """Print all findings; returns 1 if the node cannot run here, else 0."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -58,8 +58,8 @@ def run() -> int:
     marks = {Grade.GOOD: "ok", Grade.NOTE: "note", Grade.FATAL: "missing"}
     for finding in findings:
         mark = f"[{finding.grade.value}]{marks[finding.grade]}[/]"
-        mend = f"\n[bold]mend:[/] {escape(finding.mend)}" if finding.mend else ""
-        table.add_row(mark, finding.topic, escape(finding.text) + mend)
+        fix = f"\n[bold]fix:[/] {escape(finding.fix)}" if finding.fix else ""
+        table.add_row(mark, finding.topic, escape(finding.text) + fix)
     console = Console()
     console.print(table)
     blockers = [finding.topic for finding in findings if finding.grade is Grade.FATAL]
@@ -71,8 +71,8 @@ def run() -> int:
 
 
 def examine() -> list[Finding]:
-    """Everything that is looked for, in the order of a start-up."""
-    looks: tuple[Callable[[], Iterator[Finding]], ...] = (
+    """All findings, in the order of a start-up."""
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         _machine,
         _python,
         _ros,
@@ -82,7 +82,7 @@ def examine() -> list[Finding]:
         _accelerator,
         _weights,
     )
-    return [finding for look in looks for finding in look()]
+    return [finding for check in checks for finding in check()]
 
 
 def _machine() -> Iterator[Finding]:
@@ -97,14 +97,14 @@ def _machine() -> Iterator[Finding]:
 def _python() -> Iterator[Finding]:
     text = f"{platform.python_version()} at {sys.executable}"
     fits = sys.version_info[:2] >= (3, 10)
-    mend = "" if fits else "sudo apt install python3.12 python3.12-venv && make setup"
-    yield Finding("python", text, Grade.GOOD if fits else Grade.FATAL, mend)
+    fix = "" if fits else "sudo apt install python3.12 python3.12-venv && make setup"
+    yield Finding("python", text, Grade.GOOD if fits else Grade.FATAL, fix)
 
 
 def _ros() -> Iterator[Finding]:
     if not _importable("rclpy"):
-        mend = f"source /opt/ros/<distribution>/setup.bash, or {SET_UP}"
-        yield Finding("ros", "no rclpy", Grade.FATAL, mend)
+        fix = f"source /opt/ros/<distribution>/setup.bash, or {SET_UP}"
+        yield Finding("ros", "no rclpy", Grade.FATAL, fix)
         return
     wheels = _version("ros-kilted-rclpy") or _version("ros-rclpy")
     if wheels:
@@ -129,38 +129,38 @@ def _messages() -> Iterator[Finding]:
     absent = [name for name in MESSAGES if name not in found] + [OWN_MESSAGES] * (not own)
     if absent:
         text = f"absent: {', '.join(absent)}"
-        yield Finding("messages", text, Grade.FATAL, _mend_of_packages(absent))
+        yield Finding("messages", text, Grade.FATAL, _fix_for_packages(absent))
     else:
         yield Finding("messages", ", ".join((OWN_MESSAGES, *found)))
     events = [name for name in EVENT_MESSAGES if _importable(f"{name}.msg")]
     rest = [name for name in EVENT_MESSAGES if name not in events]
-    text = ", ".join(events) or "none: event cameras only as images"
-    mend = _mend_of_packages(rest) if not events else ""
-    yield Finding("event messages", text, Grade.GOOD if events else Grade.NOTE, mend)
+    text = ", ".join(events) or "none: event cameras work only as images"
+    fix = _fix_for_packages(rest) if not events else ""
+    yield Finding("event messages", text, Grade.GOOD if events else Grade.NOTE, fix)
 
 
 def _stand_ins() -> Iterator[Finding]:
     absent = [name for name in ROS_PYTHON if not _importable(name)]
     if absent:
-        mend = _mend_of_packages(absent)
-        yield Finding("ros packages", f"absent: {', '.join(absent)}", Grade.FATAL, mend)
+        fix = _fix_for_packages(absent)
+        yield Finding("ros packages", f"absent: {', '.join(absent)}", Grade.FATAL, fix)
     else:
         yield Finding("ros packages", ", ".join(ROS_PYTHON))
     names = (*MESSAGES, *EVENT_MESSAGES, *ROS_PYTHON)
     used = [name for name in names if is_stand_in(name)]
     if used:
-        yield Finding("stand-ins", f"{', '.join(used)} (real ones are used where ROS has them)")
-    if not _importable("launch_ros"):  # the repository's own folder `launch` can be imported
+        yield Finding("stand-ins", f"{', '.join(used)} (used because the real packages are absent)")
+    if not _importable("launch_ros"):  # `launch` itself could be the repository's own folder
         yield Finding(
             "launch",
-            "absent: no `ros2 launch`; `segmenter --ros-args --params-file ...` starts the node",
+            "absent: start the node with `segmenter --ros-args --params-file ...`",
             Grade.NOTE,
             "sudo apt install ros-<distribution>-ros2launch, on a machine with ROS 2",
         )
 
 
 def is_stand_in(name: str) -> bool:
-    """Whether the package that would be imported is one that set-up made in place of the real."""
+    """Whether an import of this package gives our stand-in instead of the real one."""
     if (Path(sys.prefix) / "share" / name / "STAND_IN").exists():
         return True
     try:
@@ -171,7 +171,7 @@ def is_stand_in(name: str) -> bool:
     return "stand_ins" in origin.parts
 
 
-def _mend_of_packages(names: list[str]) -> str:
+def _fix_for_packages(names: list[str]) -> str:
     distribution = os.environ.get("ROS_DISTRO")
     others = [name for name in names if name != OWN_MESSAGES]
     if distribution and others and not _version("ros-kilted-rclpy"):
@@ -186,10 +186,10 @@ def _engines() -> Iterator[Finding]:
         if version:
             yield Finding(name, version)
         elif name == "torch":
-            yield Finding(name, "absent: nothing can be segmented", Grade.FATAL, SET_UP)
+            yield Finding(name, "absent: the network cannot run", Grade.FATAL, SET_UP)
         else:
-            mend = f"{sys.executable} -m pip install {name}"
-            yield Finding(name, "absent", Grade.NOTE, mend)
+            fix = f"{sys.executable} -m pip install {name}"
+            yield Finding(name, "absent", Grade.NOTE, fix)
 
 
 def _accelerator() -> Iterator[Finding]:
@@ -200,20 +200,20 @@ def _accelerator() -> Iterator[Finding]:
     if torch.cuda.is_available():
         yield Finding("accelerator", torch.cuda.get_device_name(0))
     elif Path("/proc/driver/nvidia").exists():
-        text = f"an NVIDIA GPU is here, but torch {torch.__version__} cannot use it"
-        mend = f"{sys.executable} -m pip install --force-reinstall torch --index-url "
-        mend += "https://download.pytorch.org/whl/cu128"
-        yield Finding("accelerator", text, Grade.NOTE, mend)
+        text = f"NVIDIA GPU found, but torch {torch.__version__} cannot use it"
+        fix = f"{sys.executable} -m pip install --force-reinstall torch --index-url "
+        fix += "https://download.pytorch.org/whl/cu128"
+        yield Finding("accelerator", text, Grade.NOTE, fix)
     else:
-        yield Finding("accelerator", "none: the CPU segments")
+        yield Finding("accelerator", "none: the network runs on the CPU")
 
 
 def _weights() -> Iterator[Finding]:
     try:
         path = find(WEIGHTS)
     except FileNotFoundError:
-        mend = f"git checkout -- {WEIGHTS}, or give the node model:=/path/to/weights.safetensors"
-        yield Finding("weights", f"{WEIGHTS} is absent", Grade.FATAL, mend)
+        fix = f"git checkout -- {WEIGHTS}, or give the node model:=/path/to/weights.safetensors"
+        yield Finding("weights", f"{WEIGHTS} is missing", Grade.FATAL, fix)
         return
     trouble = weights_trouble(path)
     if trouble:
@@ -223,14 +223,14 @@ def _weights() -> Iterator[Finding]:
 
 
 def weights_trouble(path: Path) -> str:
-    """Why the file cannot be the weights of a network; empty if it can."""
+    """What is wrong with a weights file; empty if nothing is."""
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError:
         return "safetensors is absent"
     try:
         with safe_open(path, "np") as tensors:
-            return "" if list(tensors.keys()) else "no tensors in it"
+            return "" if list(tensors.keys()) else "contains no tensors"
     except (SafetensorError, OSError) as error:
         return str(error)
 

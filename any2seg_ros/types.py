@@ -163,6 +163,34 @@ class Measurement:
     reference_from_sensor: np.ndarray = field(default_factory=lambda: IDENTITY)
 
 
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """The geometry of all sensors at one time: it is never changed, only replaced by another.
+
+    reference: the camera whose view masks have, None while it is unknown; reference_frame: its TF
+    frame. cameras and poses, by sensor: see `Measurement`. image_sizes: (width, height) px that the
+    last message of a sensor with pixels had.
+    """
+
+    reference: Camera | None = None
+    reference_frame: str = ""
+    cameras: Mapping[Modality, Camera] = field(default_factory=dict)
+    poses: Mapping[Modality, np.ndarray] = field(default_factory=dict)
+    image_sizes: Mapping[Modality, tuple[int, int]] = field(default_factory=dict)
+
+    def camera_of(self, modality: Modality) -> Camera | None:
+        """The sensor's own camera; RGB without one of its own is the reference camera."""
+        fallback = self.reference if modality == Modality.RGB else None
+        return self.cameras.get(modality, fallback)
+
+    def pose_of(self, modality: Modality) -> np.ndarray:
+        """float64 (4, 4): the sensor's frame to the reference camera's; identity if unknown."""
+        return self.poses.get(modality, IDENTITY)
+
+
+UNCALIBRATED = Calibration()
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
     """The measurements that belong to one reference stamp (ns).
@@ -171,6 +199,8 @@ class Frame:
     synchronizer and decoding they are messages, afterwards `Measurement`s. Every modality has an
     `availability`; `reasons` says why one is not OK. `label` uint8 (H, W) is the ground truth in
     the reference camera's geometry, where there is one; `name` identifies a frame of a data set.
+    `calibration` is the geometry when the frame left the synchronizer: all that is made of it is
+    made with that one.
     """
 
     stamp: int
@@ -180,6 +210,7 @@ class Frame:
     anchor: Modality | None = None
     label: np.ndarray | None = None
     name: str = ""
+    calibration: Calibration = UNCALIBRATED
 
     @property
     def subset(self) -> Subset:

@@ -1,4 +1,4 @@
-"""Starts the segmenter on a vehicle: `ros2 launch any2seg_ros any2seg.launch.py --show-args`."""
+"""Starts the segmenter: `ros2 launch any2seg_ros any2seg.launch.py --show-args`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from launch import LaunchDescription
 SWITCH = ("true", "false")
 OTHERS = {
     "namespace": ("", "namespace of the node"),
-    "params_file": (str(find("config/any2seg.yaml")), "file with parameters"),
-    "model": ("", "weights (.safetensors); empty for what the parameters say"),
-    "device": ("", "auto, cpu, cuda, ...; empty for what the parameters say"),
-    "use_sim_time": ("", "take the time from /clock; empty for what params_file says"),
+    "params_file": (str(find("config/any2seg.yaml")), "parameter file (YAML)"),
+    "model": ("", "weights file (.safetensors); empty: from params_file"),
+    "device": ("", "auto, cpu, cuda, ...; empty: from params_file"),
+    "use_sim_time": ("", "use /clock; empty: from params_file"),
     "log_level": ("info", "debug, info, warn or error"),
-    "respawn": ("false", "start the node again when it ends"),
-    "rviz": ("false", "start RViz beside it"),
+    "respawn": ("false", "restart the node when it exits"),
+    "rviz": ("false", "also start RViz"),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The arguments, and what becomes of them."""
+    """The launch arguments and the nodes."""
     infos = {
-        name: ("", f"its camera_info; empty for camera_info beside {beside}")
+        name: ("", f"its camera_info; empty: camera_info beside {beside}")
         for name, (_, beside) in INFOS.items()
     }
     arguments = [
@@ -40,17 +40,18 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def choices(name: str) -> dict[str, list[str]]:
-    """What an argument may be, where that is known: a mistyped one is refused."""
+    """The allowed values of an argument, if limited."""
     known = {"use_sim_time": (*SWITCH, ""), "respawn": SWITCH, "rviz": SWITCH}
     return {"choices": list(known[name])} if name in known else {}
 
 
 def nodes(context) -> list:
-    """The segmenter, and RViz if it is wanted."""
+    """The segmenter, and RViz if requested."""
     names = (*TOPICS, *INFOS, *OTHERS)
     values = {name: LaunchConfiguration(name).perform(context) for name in names}
-    if not Path(values["params_file"]).is_file():  # the node would start with its defaults
-        raise FileNotFoundError(f"params_file: there is no file {values['params_file']}")
+    # Without this check the node would start with its defaults.
+    if not Path(values["params_file"]).is_file():
+        raise FileNotFoundError(f"params_file: no such file: {values['params_file']}")
     simulated = values["use_sim_time"] == "true"
     given = {"use_sim_time": simulated} if values["use_sim_time"] else {}
     given |= {name: values[name] for name in ("model", "device") if values[name]}

@@ -1,4 +1,4 @@
-"""Plays a bag with simulated time, with the segmenter and RViz beside it.
+"""Plays a bag in simulated time to the segmenter, with RViz.
 
 `ros2 launch any2seg_ros replay.launch.py bag:=demo_data/streets params_file:=config/demo.yaml`
 """
@@ -28,16 +28,16 @@ from launch import LaunchDescription
 CLOCK = "--clock-topics-all"
 ARGUMENTS = {
     "bag": (None, "the bag's folder"),
-    "rate": ("1.0", "how fast it is played"),
-    "loop": ("false", "play it again and again"),
-    "delay": ("20.0", "s that the node has to load its network, before the bag is played"),
-    "params_file": (str(find("config/demo.yaml")), "file with parameters"),
+    "rate": ("1.0", "playback rate"),
+    "loop": ("false", "play in a loop"),
+    "delay": ("20.0", "time (s) for the node to load its network before playback starts"),
+    "params_file": (str(find("config/demo.yaml")), "parameter file (YAML)"),
     "rviz": ("true", "start RViz"),
 }
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The arguments, and what becomes of them."""
+    """The launch arguments and the actions."""
     arguments = [
         DeclareLaunchArgument(
             name,
@@ -51,10 +51,10 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def actions(context) -> list:
-    """The node first, then the bag; the end of the bag is the end of all."""
+    """Start the node, then the bag; shut down when the bag ends."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     command = ["ros2", "bag", "play", values["bag"], "--rate", values["rate"]]
-    # Humble's player has no clock that follows the messages.
+    # Humble's `ros2 bag play` lacks --clock-topics-all.
     command += ["--clock", "200"] if os.environ.get("ROS_DISTRO") == "humble" else [CLOCK]
     command.append("--disable-keyboard-controls")
     if values["loop"] == "true":

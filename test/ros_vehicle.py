@@ -14,11 +14,13 @@ from typing import Any
 import cv2
 import numpy as np
 import rclpy
+import torch
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from event_camera_msgs.msg import EventPacket
 from geometry_msgs.msg import TransformStamped
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl import rcutils_logger
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
@@ -29,6 +31,11 @@ from vision_msgs.msg import LabelInfo
 from any2seg_ros.demo import process
 from any2seg_ros.messages import info_fields, stamp_ns
 from any2seg_ros.msg import SegmentationStatus
+from any2seg_ros.network import Any2Seg, NetworkConfig
+from any2seg_ros.network.checkpoints import Metadata, save
+from any2seg_ros.node.process import start
+from any2seg_ros.node.segmenter_node import SegmenterNode
+from any2seg_ros.resources import find
 from any2seg_ros.types import Availability, Camera, Modality
 
 CAMERA = Camera(64, 48, 50.0, 50.0, 31.5, 23.5)
@@ -63,6 +70,22 @@ def bytes_of(data: bytes) -> array:
     filled = array("B")
     filled.frombytes(data)
     return filled
+
+
+def tiny_model(folder: Path) -> Path:
+    """Weights of a network that any machine keeps up with."""
+    torch.manual_seed(0)
+    save(folder / "tiny.safetensors", Any2Seg(NetworkConfig(width=32)), Metadata(size=(96, 64)))
+    return folder / "tiny.safetensors"
+
+
+def arguments_of(**values: Any) -> list[str]:
+    """Arguments of the executable: the demo's parameters, and these for a shared machine."""
+    usual = {"engine": "torch", "device": "cpu", "threads": 1, "deadline": 1.0, "period": PERIOD}
+    # A busy machine must not look like sensors whose clocks drift.
+    usual |= {f"{modality.label}.drift": 0.0 for modality in Modality}
+    given = [word for n, v in {**usual, **values}.items() for word in ("-p", f"{n}:={v}")]
+    return ["--params-file", str(find("config/demo.yaml")), *given]
 
 
 class Vehicle:
@@ -273,6 +296,67 @@ def _link(modality: Modality) -> TransformStamped:
     link.header.frame_id = "base_link"
     link.transform.rotation.w = 1.0
     return link
+
+
+class NodeInProcess:
+    """The node with an executor of its own on a thread of this process.
+
+    arguments: those of the executable, without `--ros-args`.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        self._arguments = arguments
+        self._lines: list[str] = []
+        self._context = rclpy.Context()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+
+    def __enter__(self) -> NodeInProcess:
+        rclpy.init(args=[], context=self._context)
+        given = ["--ros-args", *self._arguments]
+        self.node = SegmenterNode(context=self._context, cli_args=given)
+        self._listen_to(self.node.get_logger())
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(30)
+        self.node.close()
+        self.node.destroy_node()
+        self._executor.shutdown()
+        self._context.try_shutdown()
+
+    @property
+    def log(self) -> str:
+        """What has been logged so far."""
+        return "\n".join(self._lines)
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs."""
+        return self._thread.is_alive()
+
+    def _listen_to(self, logger: Any) -> None:
+        """Keep the lines that are really logged, beside their usual way."""
+        log = logger.log
+        # Filters such as the throttle are known by the caller, which is not this method.
+        rcutils_logger._internal_callers.append(os.path.realpath(__file__))
+
+        def keeping(message: str, *arguments: Any, **options: Any) -> bool:
+            logged = log(message, *arguments, **options)
+            if logged:
+                self._lines.append(message)
+            return logged
+
+        logger.log = keeping
+
+    def _spin(self) -> None:
+        start(self.node)
+        while not self._ended.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
 
 
 class NodeProcess(process.NodeProcess):

@@ -29,6 +29,7 @@ class Inner:
 
     rate: float = setting(1.0, "how fast it goes", "Hz", above=0, high=10)
     words: tuple[str, ...] = setting(("a",), "what is said", choices=("a", "b"))
+    mode: str = setting("slow", "the mode", choices=("slow", "fast"))
 
     def __post_init__(self) -> None:
         check(self)
@@ -166,6 +167,7 @@ def test_yaml_of_a_configuration_describes_every_key_and_reads_back(tmp_path):
     assert "# how many there are\ncount: 3\n" in text
     assert "# whether it moves; can be changed at run time\nmoving: true\n" in text
     assert "\n# A section.\ninner:\n  # how fast it goes [Hz]\n  rate: 1.0\n" in text
+    assert "# the mode (slow | fast)\n" in text
     assert load(Outer, written(tmp_path, text)) == Outer()
 
 

@@ -1,4 +1,4 @@
-"""The doctor finds what is there, and names the mend of what is not."""
+"""The doctor finds what is installed, and names the fix for what is not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def by_topic(topic):
     return next(finding for finding in doctor.examine() if finding.topic == topic)
 
 
-def test_every_missing_thing_has_a_mend(tmp_path):
+def test_every_missing_thing_has_a_fix(tmp_path):
     """-S: a Python with nothing installed, far from the repository."""
     (tmp_path / "any2seg_ros").symlink_to(ROOT / "any2seg_ros")
     code = (
@@ -29,7 +29,7 @@ def test_every_missing_thing_has_a_mend(tmp_path):
         "doctor.WEIGHTS = 'models/nothing.safetensors'\n"
         "for f in doctor.examine():\n"
         "    if f.grade is not doctor.Grade.GOOD:\n"
-        "        print(f.topic, bool(f.mend), f.grade.name, sep=',')"
+        "        print(f.topic, bool(f.fix), f.grade.name, sep=',')"
     )
     command = [sys.executable, "-S", "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
@@ -75,11 +75,11 @@ def test_stand_ins_are_told_from_real_packages(tmp_path, monkeypatch):
     assert not doctor.is_stand_in("not_there_at_all")
 
 
-def test_a_sourced_ros_is_mended_with_its_own_packages(monkeypatch):
+def test_a_sourced_ros_is_fixed_with_its_own_packages(monkeypatch):
     monkeypatch.setenv("ROS_DISTRO", "jazzy")
     monkeypatch.setattr(doctor, "_version", lambda name: "")
-    mend = doctor._mend_of_packages(["vision_msgs", "cv_bridge"])
-    assert "ros-jazzy-vision-msgs ros-jazzy-cv-bridge" in mend
+    fix = doctor._fix_for_packages(["vision_msgs", "cv_bridge"])
+    assert "ros-jazzy-vision-msgs ros-jazzy-cv-bridge" in fix
 
 
 @pytest.mark.parametrize("argument", [[], ["-S"]])

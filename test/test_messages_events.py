@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from evt3_words import addr_x, addr_y, base_x, time_high, time_low, vect_8, vect_12
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any2seg_ros.messages import EventDecoder, EventDecoderConfig
 from any2seg_ros.messages.events import SensorClock
-from any2seg_ros.messages.words import EVT3, WordDecoder
 from any2seg_ros.types import InvalidMeasurement
 
 SECOND = 1_000_000_000
@@ -34,35 +34,6 @@ def packet(data, encoding, stamp=5 * SECOND, base=0, width=1280, height=720, big
         is_bigendian=big,
         events=array("B", data),
     )
-
-
-# Words of EVT 3.0: type in bits 15 to 12.
-def addr_y(y):
-    return 0x0 << 12 | y
-
-
-def addr_x(x, p):
-    return 0x2 << 12 | p << 11 | x
-
-
-def base_x(x, p):
-    return 0x3 << 12 | p << 11 | x
-
-
-def vect_12(bits):
-    return 0x4 << 12 | bits
-
-
-def vect_8(bits):
-    return 0x5 << 12 | bits
-
-
-def time_low(t):
-    return 0x6 << 12 | t
-
-
-def time_high(t):
-    return 0x8 << 12 | t
 
 
 TRIGGER, OTHERS, CONTINUED_4, CONTINUED_12 = 0xA101, 0xE123, 0x7001, 0xF123
@@ -104,41 +75,6 @@ def test_evt3_vectors_go_on_from_their_base():
     assert events.p.all()
 
 
-def test_evt3_state_goes_on_over_packets_cut_anywhere():
-    words = [time_high(2), time_low(1), addr_y(3), base_x(40, 1), vect_12(0xFFF), vect_8(0xFF)]
-    words += [addr_x(9, 0), time_low(50), vect_12(0x801), addr_y(8), base_x(7, 0), vect_8(3)]
-    whole, _, position, polarity = WordDecoder(EVT3).decode(np.array(words, np.uint16))
-    for cut in range(len(words) + 1):
-        decoder = WordDecoder(EVT3)
-        parts = [decoder.decode(np.array(w, np.uint16)) for w in (words[:cut], words[cut:])]
-        np.testing.assert_array_equal(np.concatenate([p[0] for p in parts]), whole)
-        np.testing.assert_array_equal(np.concatenate([p[2] for p in parts]), position)
-        np.testing.assert_array_equal(np.concatenate([p[3] for p in parts]), polarity)
-
-
-def test_evt3_time_goes_on_over_the_loop_of_its_24_bits():
-    decoder = WordDecoder(EVT3)
-    words = [time_high(0xFFF), time_low(0xFFF), addr_y(1), addr_x(1, 1)]
-    words += [time_high(0), time_low(0), addr_x(2, 1)]
-    t = decoder.decode(np.array(words, np.uint16))[0]
-    assert t.tolist() == [(1 << 24) - 1, 1 << 24]
-    words = [time_high(0xFFF), time_low(3), addr_x(1, 1), time_high(0), addr_x(2, 1)]
-    t = decoder.decode(np.array(words, np.uint16))[0]
-    assert t.tolist() == [(2 << 24) - 0x1000 + 3, 2 << 24]
-
-
-def test_evt3_upper_time_may_step_back_a_little_without_a_loop():
-    decoder = WordDecoder(EVT3)
-    words = [time_high(100), time_low(0), addr_x(1, 1), time_high(99), time_low(0), addr_x(1, 1)]
-    assert decoder.decode(np.array(words, np.uint16))[0].tolist() == [100 << 12, 99 << 12]
-
-
-def test_evt3_lower_time_begins_anew_with_a_new_upper_time_only():
-    words = [time_high(4), time_low(900), time_high(4), addr_x(1, 0), time_high(5), addr_x(2, 0)]
-    t = WordDecoder(EVT3).decode(np.array(words, np.uint16))[0]
-    assert t.tolist() == [(4 << 12) + 900, 5 << 12]
-
-
 def test_evt3_events_before_the_first_time_are_left_out():
     words = [addr_y(1), addr_x(1, 1), time_low(7), addr_x(2, 1), time_high(3), addr_x(3, 1)]
     events = EventDecoder().decode(evt3(words))
@@ -149,51 +85,6 @@ def test_evt3_words_of_other_kinds_are_passed_over():
     words = [time_high(1), time_low(1), TRIGGER, OTHERS, CONTINUED_12, CONTINUED_4, addr_y(2)]
     words += [OTHERS, addr_x(5, 1), CONTINUED_12, 0x1000, 0xB123]
     assert EventDecoder().decode(evt3(words)).x.tolist() == [5]
-
-
-def slowly(words):
-    """EVT3, one word after the other, as the definition reads."""
-    y = base = polarity = low = loops = 0
-    high = None
-    for word in words:
-        kind, value = word >> 12, word & 0xFFF
-        if kind == 0x0:
-            y = value & 0x7FF
-        elif kind == 0x8:
-            loops += high is not None and value - high < -2048
-            low = low if value == high else 0
-            high = value
-        elif kind == 0x6:
-            low = value
-        elif kind == 0x3:
-            base, polarity = value & 0x7FF, value >> 11
-        elif kind in (0x2, 0x4, 0x5) and high is not None:
-            time = (loops << 24) + (high << 12) + low
-            if kind == 0x2:
-                yield time, y, value & 0x7FF, value >> 11
-            for bit in range({0x2: 0, 0x4: 12, 0x5: 8}[kind]):
-                if value >> bit & 1:
-                    yield time, y, base + bit, polarity
-        if kind in (0x4, 0x5):
-            base += 12 if kind == 0x4 else 8
-
-
-WORD = st.builds(
-    lambda kind, value: kind << 12 | value,
-    st.sampled_from([0x0, 0x2, 0x3, 0x4, 0x5, 0x6, 0x8, 0xA]),
-    st.integers(0, 0xFFF),
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(st.lists(WORD, max_size=40), max_size=4))
-def test_evt3_decodes_any_words_as_one_after_the_other(packets):
-    decoder = WordDecoder(EVT3)
-    found = []
-    for words in packets:
-        columns = decoder.decode(np.array(words, np.uint16))
-        found += list(zip(*(column.tolist() for column in columns), strict=True))
-    assert found == list(slowly(sum(packets, [])))
 
 
 def test_packets_decoded_at_once_give_the_events_of_packets_decoded_one_by_one():

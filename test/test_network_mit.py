@@ -189,3 +189,14 @@ def as_original(weights, prefix):
             rest = f"norm{number}." + rest.rsplit(".", 1)[1]
         renamed[prefix + rest] = tensor
     return renamed
+
+
+def test_a_transformer_bears_no_image() -> None:
+    network = Any2Seg(NetworkConfig(encoder="mit_b0", width=16))
+    maps = network.encoder(torch.zeros(0, 3, 64, 64))
+    assert [m.shape for m in maps] == [
+        (0, 32, 16, 16),
+        (0, 64, 8, 8),
+        (0, 160, 4, 4),
+        (0, 256, 2, 2),
+    ]

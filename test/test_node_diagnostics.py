@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 
 from any2seg_ros.node.diagnostics import Diagnostics  # noqa: E402
 from any2seg_ros.runtime.pipeline import Result  # noqa: E402
-from any2seg_ros.runtime.status import Report  # noqa: E402
+from any2seg_ros.runtime.status import NodeState  # noqa: E402
 from any2seg_ros.types import Frame, Measurement, Modality, Segmentation  # noqa: E402
 
 RGB, DEPTH, LIDAR, EVENT = Modality
@@ -27,12 +27,12 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 
 @pytest.fixture
 def heard(monkeypatch):
-    """(report, listen): the state, and what is published of it at a time."""
+    """(state, listen): the state, and what is published of it at a time."""
     ros_vehicle.isolate(monkeypatch)
     rclpy.init()
     node = rclpy.create_node("segmenter", namespace="car")
-    report = Report()
-    diagnostics = Diagnostics(node, report, 1.0)
+    state = NodeState()
+    diagnostics = Diagnostics(node, state, 1.0)
     messages: list[Any] = []
     node.create_subscription(DiagnosticArray, "/diagnostics", messages.append, 10)
 
@@ -45,28 +45,28 @@ def heard(monkeypatch):
                 break
         return {status.name.split()[-1]: status for status in messages[-1].status}
 
-    yield report, listen
+    yield state, listen
     node.destroy_node()
     rclpy.try_shutdown()
 
 
-def use(report: Report, *modalities: Modality, now: int = NOW) -> None:
+def use(state: NodeState, *modalities: Modality, now: int = NOW) -> None:
     """Everything is heard; a frame uses some of it and gives a mask."""
-    for monitor in report.monitors.values():
-        monitor.hear(now)
+    for monitor in state.monitors.values():
+        monitor.on_message(now)
     frame = Frame.of(*(Measurement(m, now, None) for m in modalities), stamp=now)
     reasons = {m: "no measurement in the window" for m in Modality if m not in modalities}
     frame = replace(frame, reasons=reasons)
     blank = np.zeros((2, 2))
     found = Segmentation(blank.astype(np.uint8), blank, dict.fromkeys(modalities, 0.5))
     result = Result(frame, {}, {}, SimpleNamespace(), 0.0, found, 0.0)  # type: ignore[arg-type]
-    report.judge(result, now)
-    report.count(result, now)
+    state.on_result(result, now)
+    state.count(result, now)
 
 
 def test_all_is_well_while_all_are_used(heard) -> None:
-    report, listen = heard
-    use(report, *Modality)
+    state, listen = heard
+    use(state, *Modality)
     said = listen(NOW)
     assert {name: status.level for name, status in said.items()} == {
         name: OK for name in ("rgb", "depth", "lidar", "event", "segmentation")
@@ -75,8 +75,8 @@ def test_all_is_well_while_all_are_used(heard) -> None:
 
 
 def test_a_sensor_that_is_heard_and_not_used_is_a_warning_with_the_reason(heard) -> None:
-    report, listen = heard
-    use(report, RGB, LIDAR, EVENT)
+    state, listen = heard
+    use(state, RGB, LIDAR, EVENT)
     said = listen(NOW)
     assert said["depth"].level == WARN and "no measurement" in said["depth"].message
     assert said["segmentation"].level == WARN
@@ -84,28 +84,28 @@ def test_a_sensor_that_is_heard_and_not_used_is_a_warning_with_the_reason(heard)
 
 
 def test_refusals_and_silence_are_warnings(heard) -> None:
-    report, listen = heard
-    use(report, *Modality)
-    report.monitors[RGB].refuse("image is black", NOW)
+    state, listen = heard
+    use(state, *Modality)
+    state.monitors[RGB].refuse("image is black", NOW)
     assert (said := listen(NOW)["rgb"]).level == WARN and said.message == "image is black"
     later = NOW + 10 * SECOND
     assert listen(later)["rgb"].level == WARN and listen(later)["rgb"].message == "silent"
 
 
 def test_blindness_is_an_error_and_a_busy_network_is_its_reason(heard) -> None:
-    report, listen = heard
-    use(report, *Modality)
+    state, listen = heard
+    use(state, *Modality)
     later = NOW + 10 * SECOND
     said = listen(later)["segmentation"]
-    assert said.level == ERROR and said.message == "blind: nothing to segment"
-    report.working_since = NOW
-    assert listen(later)["segmentation"].message == "blind: the network is busy for 10 s"
+    assert said.level == ERROR and said.message == "blind: no usable sensor"
+    state.working_since = NOW
+    assert listen(later)["segmentation"].message == "blind: inference has been busy for 10 s"
 
 
 def test_time_that_keeps_jumping_is_a_warning_for_a_while(heard) -> None:
-    report, listen = heard
-    report.totals.resets, report.reset_at = 5, NOW
-    use(report, *Modality)
+    state, listen = heard
+    state.counters.resets, state.reset_at = 5, NOW
+    use(state, *Modality)
     assert "jumped backwards 5 times" in listen(NOW)["segmentation"].message
-    use(report, *Modality, now=NOW + 10 * SECOND)
+    use(state, *Modality, now=NOW + 10 * SECOND)
     assert listen(NOW + 10 * SECOND)["segmentation"].level == OK

@@ -11,12 +11,8 @@ import pytest
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 import ros_vehicle  # noqa: E402
-import torch  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from any2seg_ros.network import Any2Seg, NetworkConfig  # noqa: E402
-from any2seg_ros.network.checkpoints import Metadata, save  # noqa: E402
-from any2seg_ros.resources import find  # noqa: E402
 from any2seg_ros.types import Modality  # noqa: E402
 
 EVENT = Modality.EVENT
@@ -50,45 +46,31 @@ def event_image(header: Any, generator: np.random.Generator) -> Image:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    torch.manual_seed(0)
-    save(path, Any2Seg(NetworkConfig(width=32)), Metadata(size=(96, 64)))
-    return path
+    return ros_vehicle.tiny_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.mark.parametrize(
     ("kind", "package"),
     [("dvs", "dvs_msgs"), ("prophesee", "prophesee_event_msgs"), ("image", "")],
 )
-def test_events_of_this_kind_are_segmented(kind, package, model, tmp_path, monkeypatch):
+def test_events_of_this_kind_are_segmented(kind, package, model, monkeypatch):
     message, make = event_array(package) if package else (Image, event_image)
     ros_vehicle.isolate(monkeypatch)
     rclpy.init()
     vehicle = ros_vehicle.Vehicle(message, make)
-    values = {
-        "model": model,
-        "engine": "torch",
-        "device": "cpu",
-        "threads": 1,
-        "deadline": 1.0,
-        "period": ros_vehicle.PERIOD,
-        "event.type": kind,
-        "event.drift": 0.0,
-        "event.registered": str(kind == "image").lower(),
-    }
-    given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
-    arguments = ["--params-file", str(find("config/demo.yaml")), *given]
+    given = {"event.type": kind, "event.registered": str(kind == "image").lower()}
+    arguments = ros_vehicle.arguments_of(model=model, **given)
     arguments += ["-r", "event/image:=event/packets"]
     try:
-        with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
+        with ros_vehicle.NodeInProcess(*arguments) as node:
             assert vehicle.wait(lambda: vehicle.heard["status"] or not node.lives, 90)
             vehicle.alive = {Modality.RGB, EVENT}
             assert vehicle.wait(lambda: vehicle.uses(Modality.RGB, EVENT), 60), (
-                node.log.read_text(),
+                node.log,
                 vehicle.heard["status"][-1],
             )
             vehicle.alive = {EVENT}
-            assert vehicle.wait(lambda: vehicle.uses(EVENT), 60), node.log.read_text()
+            assert vehicle.wait(lambda: vehicle.uses(EVENT), 60), node.log
             vehicle.clear()
             time.sleep(2 * ros_vehicle.PERIOD)
             assert vehicle.wait(lambda: vehicle.heard["mask"], 30)

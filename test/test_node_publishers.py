@@ -18,9 +18,9 @@ from std_msgs.msg import Header  # noqa: E402
 from any2seg_ros.node.publishers import Publishers  # noqa: E402
 from any2seg_ros.runtime import outputs as made  # noqa: E402
 from any2seg_ros.runtime.pipeline import Received, Result  # noqa: E402
-from any2seg_ros.runtime.rendering import Look  # noqa: E402
+from any2seg_ros.runtime.rendering import OutputConfig  # noqa: E402
 from any2seg_ros.taxonomy import DELIVER  # noqa: E402
-from any2seg_ros.types import Frame, Measurement, Modality, Segmentation  # noqa: E402
+from any2seg_ros.types import Calibration, Frame, Measurement, Modality, Segmentation  # noqa: E402
 
 FRAME = "camera"
 COUNTED = {
@@ -47,7 +47,8 @@ def result() -> Result:
     labels = np.full((height, width), 3, np.uint8)
     confidence = np.full((height, width), 0.5, np.float32)
     cloud = np.array([[0, 0, 10, 0]], np.float32)
-    frame = Frame.of(Measurement(Modality.LIDAR, 1, cloud))
+    calibration = Calibration(ros_vehicle.CAMERA, FRAME)
+    frame = Frame.of(Measurement(Modality.LIDAR, 1, cloud), calibration=calibration)
     anchor = Received(1, 0, Header(frame_id="lidar"), None)
     segmentation = Segmentation(labels, confidence, {Modality.LIDAR: 1.0})
     return Result(frame, {}, {Modality.LIDAR: anchor}, anchor, 0.0, segmentation, 0.0)
@@ -66,17 +67,17 @@ def test_only_what_somebody_listens_to_is_made(node, result, monkeypatch, wanted
             return real(*arguments, **options)
 
         monkeypatch.setattr(made, function, counting)
-    published = Publishers(node, DELIVER, Look())
+    published = Publishers(node, DELIVER, OutputConfig())
     node.trigger_configure()
     node.trigger_activate()
-    published.publish(result, ros_vehicle.CAMERA, FRAME)
+    published.publish(result)
     assert not calls
 
     heard: list = []
     node.create_subscription(kind, f"~/{wanted}", heard.append, 5)
     end = time.monotonic() + 20
     while not heard and time.monotonic() < end:
-        published.publish(result, ros_vehicle.CAMERA, FRAME)
+        published.publish(result)
         rclpy.spin_once(node, timeout_sec=0.1)
     assert heard and set(calls) == {wanted}
     published.stop()

@@ -1,8 +1,8 @@
-"""The node over DDS in real time, and replay without it: two walks of the same code."""
+"""What the node does on messages, replay does on the same messages: Frames, masks and statuses."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,109 +13,244 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not here")
 
 import ros_vehicle  # noqa: E402
-import yaml  # noqa: E402
+import tiny_drive  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.qos import QoSProfile  # noqa: E402
+from rclpy.serialization import deserialize_message  # noqa: E402
+from rosbags.rosbag2 import Reader  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 
 from any2seg_ros.bags.reader import BagReader  # noqa: E402
-from any2seg_ros.commands.replay import _parameters  # noqa: E402
-from any2seg_ros.demo.player import Player, Tape  # noqa: E402
-from any2seg_ros.demo.recorder import Recorder  # noqa: E402
-from any2seg_ros.demo.schedule import Phase  # noqa: E402
 from any2seg_ros.engine import Segmenter  # noqa: E402
 from any2seg_ros.messages import decode_image, stamp_ns  # noqa: E402
+from any2seg_ros.messages.kinds import message_class  # noqa: E402
+from any2seg_ros.msg import SegmentationStatus  # noqa: E402
 from any2seg_ros.replay.run import Replay, ReplayConfig  # noqa: E402
-from any2seg_ros.resources import find  # noqa: E402
-from any2seg_ros.types import Modality  # noqa: E402
+from any2seg_ros.runtime.bag_player import BagPlayer  # noqa: E402
+from any2seg_ros.runtime.parameters import NodeParameters  # noqa: E402
+from any2seg_ros.types import Frame, Modality, unmeasured  # noqa: E402
 
-SECONDS = 4.0
-Masks = dict[int, tuple[dict[str, int], np.ndarray]]
-"""By ns since the bag's first stamp: the stamp of each sensor that was used, and the mask."""
-
-
-@pytest.fixture(scope="module")
-def parameters(tmp_path_factory) -> Path:
-    """The demo's parameters and weights, on images so small that any machine keeps up."""
-    content = yaml.safe_load(find("config/demo.yaml").read_text())
-    values = next(iter(content.values()))["ros__parameters"]
-    values |= {"engine": "torch", "device": "cpu", "threads": 1}
-    values |= {"network_width": 96, "network_height": 64}
-    for modality in Modality:
-        # A busy machine must not look like sensors whose clocks drift.
-        values[modality.label] = {**values.get(modality.label, {}), "drift": 0.0}
-    path = tmp_path_factory.mktemp("parameters") / "parameters.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
+SENSORS = {
+    "/rgb/image/compressed": Modality.RGB,
+    "/depth/image/compressedDepth": Modality.DEPTH,
+    "/lidar/points": Modality.LIDAR,
+    "/event/packets": Modality.EVENT,
+}
+INFOS = {f"/{m.label}/camera_info": m for m in Modality if m != Modality.LIDAR}
+FRAMES = 12
+Published = dict[int, tuple[Any, np.ndarray]]
+"""Status and mask by the mask's stamp, ns."""
 
 
 @pytest.fixture(scope="module")
-def bag() -> Path:
-    return find("demo_data/streets")
+def bag(tmp_path_factory) -> Path:
+    """A drive with what vehicles do: broken messages, slashes, stamps of zero and of the future."""
+    rows = tiny_drive.rows(FRAMES)
+    counts = dict.fromkeys(tiny_drive.TYPES, 0)
+    for _, topic, message in rows:
+        counts[topic] += 1
+        spoil = SPOILT.get((topic, counts[topic]))
+        if spoil is not None:
+            spoil(message)
+        if topic == "/lidar/points":
+            message.header.frame_id = "/lidar"
+    return tiny_drive.write(tmp_path_factory.mktemp("bag") / "drive", rows)
+
+
+def _cut(message: Any) -> None:
+    message.data = message.data[: len(message.data) // 2]
+
+
+def _cut_events(message: Any) -> None:
+    message.events = message.events[:-3]
+
+
+def _zero(message: Any) -> None:
+    message.header.stamp.sec = message.header.stamp.nanosec = 0
+
+
+def _future(message: Any) -> None:
+    message.header.stamp.sec = 2_100_000_000
+
+
+def _other_lens(message: Any) -> None:
+    message.k[0] = message.k[4] = 90.0
+
+
+SPOILT = {
+    ("/lidar/points", 4): _cut,
+    ("/depth/image/compressedDepth", 5): _cut,
+    ("/rgb/image/compressed", 6): _zero,
+    ("/lidar/points", 7): _future,
+    ("/lidar/points", 8): _future,
+    ("/event/packets", 75): _cut_events,
+    **{("/rgb/camera_info", k): _other_lens for k in range(9, FRAMES + 1)},
+}
+"""By topic and number: what is wrong with a message. From its ninth on, RGB has another lens."""
 
 
 @pytest.fixture(scope="module")
-def lived(parameters, bag, tmp_path_factory) -> Masks:
-    """What the node publishes while the bag is played to it."""
-    out = tmp_path_factory.mktemp("lived")
+def model(tmp_path_factory) -> Path:
+    return ros_vehicle.tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def replayed(bag, lived, tmp_path_factory) -> tuple[list[Frame], Published]:
+    """The Frames of a bag, and what replay writes of it with the node's parameters."""
+    out = tmp_path_factory.mktemp("replayed") / "out"
+    parameters = lived[2]
+    segmenter = Segmenter.open(parameters.engine_config())
+    config = ReplayConfig(outputs=("mask", "status"), parameters=parameters)
+    replay = Replay(bag, segmenter, config)
+    player = BagPlayer(bag, replay.pipeline, parameters=parameters)
+    frames = [step.frame for step in player.frames() if step.frame is not None]
+    Replay(bag, segmenter, config).run(out, "tiny")
+    masks, statuses = {}, {}
+    with BagReader(out) as reader:
+        for recorded in reader.messages(["/segmenter/mask", "/segmenter/status"]):
+            kept = masks if recorded.topic.endswith("mask") else statuses
+            kept[stamp_ns(recorded.message.header.stamp)] = recorded.message
+    return frames, {s: (statuses[s], decode_image(mask)) for s, mask in masks.items()}
+
+
+@pytest.fixture(scope="module")
+def lived(bag, model) -> tuple[list[Frame], Published, NodeParameters]:
+    """The Frames of the node when it hears the same messages, and what it publishes over DDS."""
+    given = ros_vehicle.arguments_of(
+        model=model, replay="'yes'", deadline=0.05, period=0.1, status_period=0.2
+    )
     with pytest.MonkeyPatch.context() as patch:
         ros_vehicle.isolate(patch)
         rclpy.init()
-        talker, listener = rclpy.create_node("player"), rclpy.create_node("listener")
-        recorder = Recorder(listener, out / "bag")
-        player = Player(talker, Tape(bag))
+        listener = Listener()
         try:
-            with ros_vehicle.NodeProcess(
-                out / "node.log", "--params-file", str(parameters)
-            ) as node:
-                end = time.monotonic() + 90
-                while not recorder.heard.statuses and time.monotonic() < end and node.lives:
-                    time.sleep(0.1)
-                assert recorder.heard.statuses, node.log.read_text()
-                player.play([Phase("all four", tuple(Modality), SECONDS)], lambda *_: None)
-                time.sleep(1.0)
+            with ros_vehicle.NodeInProcess(*given) as node:
+                frames = feed(bag, node, listener)
+                parameters = node.node.parameters
         finally:
-            recorder.close()
-            talker.destroy_node()
-            listener.destroy_node()
+            listener.node.destroy_node()
             rclpy.try_shutdown()
-    return published(out / "bag", player.starts[0])
+    masks = {s: (listener.statuses[s], mask) for s, mask in listener.masks.items()}
+    return frames, masks, parameters
 
 
-@pytest.fixture(scope="module")
-def replayed(parameters, bag, tmp_path_factory) -> Masks:
-    """What replay writes for the same bag with the same parameters."""
-    out = tmp_path_factory.mktemp("replayed") / "bag"
-    config = _parameters(parameters)
-    segmenter = Segmenter.open(config.engine_config())
-    replay = Replay(bag, segmenter, ReplayConfig(outputs=("mask", "status"), parameters=config))
-    replay.run(out, "shipped")
-    return published(out, Tape(bag).start)
+class Listener:
+    """Keeps masks and statuses by stamp."""
+
+    def __init__(self) -> None:
+        self.masks: dict[int, np.ndarray] = {}
+        self.statuses: dict[int, Any] = {}
+        self.node = rclpy.create_node("listener")
+        qos = QoSProfile(depth=50)
+        self.node.create_subscription(Image, "/segmenter/mask", self._keep_mask, qos)
+        status = self.statuses
+        self.node.create_subscription(
+            SegmentationStatus,
+            "/segmenter/status",
+            lambda msg: status.setdefault(stamp_ns(msg.header.stamp), msg),
+            qos,
+        )
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+
+    def _keep_mask(self, msg: Image) -> None:
+        self.masks[stamp_ns(msg.header.stamp)] = decode_image(msg).copy()
+
+    def wait(self, condition: Any) -> None:
+        for _ in range(1200):
+            if condition():
+                return
+            self._executor.spin_once(timeout_sec=0.05)
+        raise TimeoutError("the node does not answer")
 
 
-def published(bag: Path, start: int) -> Masks:
-    """The masks of an output bag, with what their statuses say."""
-    heard: dict[str, dict[int, Any]] = {"mask": {}, "status": {}}
-    with BagReader(bag) as reader:
-        for recorded in reader.messages(["/segmenter/mask", "/segmenter/status"]):
-            name = recorded.topic.rsplit("/", 1)[1]
-            heard[name][stamp_ns(recorded.message.header.stamp) - start] = recorded.message
-    return {
-        stamp: (used(heard["status"][stamp], start), decode_image(mask))
-        for stamp, mask in heard["mask"].items()
-        if stamp in heard["status"]
-    }
+def feed(bag: Path, node: ros_vehicle.NodeInProcess, listener: Listener) -> list[Frame]:
+    """Have the node hear a bag's messages, and wait for the mask of each frame."""
+    listener.wait(lambda: node.node._loop is not None and "ready after" in node.log)
+    loop = node.node._loop
+    frames: list[Frame] = []
+    loop.synchronizer.registerCallback(frames.append)
+    listener.wait(lambda: listener.node.count_publishers("/segmenter/mask"))
+    with Reader(bag) as reader:
+        messages = [(c.topic, c.msgtype, bytes(data)) for c, _, data in reader.messages()]
+    heard = [
+        (topic, deserialize_message(data, message_class(kind)))
+        for topic, kind, data in messages
+        if topic in SENSORS or topic in INFOS or topic == "/tf_static"
+    ]
+    # Replay knows the geometry that the bag tells of from the beginning.
+    known = dict(reversed([pair for pair in heard if pair[0] not in SENSORS]))
+    for topic, message in [*known.items(), *heard]:
+        if topic in INFOS:
+            loop._on_camera_info(INFOS[topic], message)
+        elif topic == "/tf_static":
+            for transform in message.transforms:
+                loop._transforms._buffer.set_transform_static(transform, "bag")
+        else:
+            signal(loop, SENSORS[topic], message, frames, listener)
+    loop.synchronizer.run(loop._intake.flush)
+    listener.wait(lambda: done(loop, frames, listener))
+    return frames
 
 
-def used(status: Any, start: int) -> dict[str, int]:
-    rows = [row for row in status.modalities if row.weight > 0]
-    return {row.modality: stamp_ns(row.stamp) - start for row in rows}
+def signal(loop: Any, modality: Modality, message: Any, frames: list, listener: Listener) -> None:
+    loop._subscriptions.filters[modality].signalMessage(message)
+    listener.wait(lambda: done(loop, frames, listener))
 
 
-def test_over_dds_in_real_time_the_masks_are_those_of_replay(lived, replayed):
-    both = sorted(set(lived) & set(replayed))
-    assert both
-    # The steady clock ends waiting too, where the machine is late: a frame then lacks a sensor.
-    alike = [stamp for stamp in both if lived[stamp][0].keys() == replayed[stamp][0].keys()]
-    assert alike
-    for stamp in alike:
-        assert lived[stamp][0] == replayed[stamp][0], f"{stamp} is of other measurements"
-        assert np.array_equal(lived[stamp][1], replayed[stamp][1]), f"the mask at {stamp} differs"
-    assert any(np.unique(lived[stamp][1]).size > 5 for stamp in alike)
+def done(loop: Any, frames: list[Frame], listener: Listener) -> bool:
+    """Whether every frame has been segmented and its mask has arrived."""
+    if loop._state.counters.published + loop._state.counters.unusable < len(frames):
+        return False
+    masks = listener.masks
+    return len(masks) >= loop._state.counters.published and masks.keys() <= listener.statuses.keys()
+
+
+def test_the_frames_are_the_same(lived, replayed) -> None:
+    assert len(lived[0]) == len(replayed[0]) >= FRAMES - 1
+    for one, other in zip(lived[0], replayed[0], strict=True):
+        assert one.stamp == other.stamp and one.anchor == other.anchor
+        assert dict(one.availability) == dict(other.availability)
+        assert reasons(one.reasons) == reasons(other.reasons)
+        assert stamps(one) == stamps(other)
+        assert geometry(one) == geometry(other)
+
+
+def reasons(said: Mapping[Modality, str]) -> dict[Modality, str]:
+    """Without figures: the clocks of a vehicle and of a bag are years apart."""
+    return {modality: unmeasured(reason) for modality, reason in said.items()}
+
+
+def stamps(frame: Frame) -> dict[Modality, list[int]]:
+    entries = frame.measurements.items()
+    return {m: [x.stamp for x in (e if isinstance(e, list) else [e])] for m, e in entries}
+
+
+def geometry(frame: Frame) -> tuple:
+    """All that is made of the frame depends on."""
+    calibration = frame.calibration
+    cameras = {m: calibration.camera_of(m) for m in frame.subset}
+    poses = {m: np.round(calibration.pose_of(m), 9).tolist() for m in frame.subset}
+    return calibration.reference, calibration.reference_frame, cameras, poses
+
+
+def test_the_masks_are_the_same_to_the_pixel(lived, replayed) -> None:
+    assert lived[1].keys() == replayed[1].keys() and len(lived[1]) >= FRAMES - 1
+    for stamp, (_, mask) in lived[1].items():
+        assert np.array_equal(mask, replayed[1][stamp][1]), f"the mask at {stamp} differs"
+
+
+def test_the_statuses_say_the_same(lived, replayed) -> None:
+    said = set()
+    for stamp, (status, _) in lived[1].items():
+        other = replayed[1][stamp][0]
+        for mine, its in zip(status.modalities, other.modalities, strict=True):
+            assert (mine.modality, mine.availability) == (its.modality, its.availability)
+            assert unmeasured(mine.reason) == unmeasured(its.reason)
+            assert stamp_ns(mine.stamp) == stamp_ns(its.stamp)
+            assert mine.weight == pytest.approx(its.weight, abs=1e-5)
+            np.testing.assert_allclose(mine.age, its.age, atol=1e-6)
+            said.add(mine.reason)
+        assert status.mean_confidence == pytest.approx(other.mean_confidence, abs=1e-5)
+    assert any("truncated" in reason for reason in said)
+    assert any("future" in reason for reason in said)

@@ -26,5 +26,5 @@ def test_a_sensor_whose_package_is_missing_is_not_let_in() -> None:
     change = SimpleNamespace(name="event.enabled", value=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "prophesee_event_msgs.msg", None)
-        answer = declaration.judge([change])
+        answer = declaration.check([change])
     assert not answer.successful and "prophesee_event_msgs is not installed" in answer.reason

@@ -1,10 +1,7 @@
-"""The node as a process of its own, over DDS, on a vehicle whose sensors die and come back."""
+"""The node over DDS in this process, on a vehicle whose sensors die and come back."""
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import time
 from array import array
 
@@ -15,16 +12,12 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not here")
 
 import ros_vehicle  # noqa: E402
-import torch  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import DescribeParameters, SetParameters  # noqa: E402
 
 from any2seg_ros.messages import decode_cloud, stamp_ns  # noqa: E402
-from any2seg_ros.network import Any2Seg, NetworkConfig  # noqa: E402
-from any2seg_ros.network.checkpoints import Metadata, save  # noqa: E402
-from any2seg_ros.resources import find  # noqa: E402
 from any2seg_ros.taxonomy import DELIVER  # noqa: E402
 from any2seg_ros.types import Availability, Modality  # noqa: E402
 
@@ -34,15 +27,8 @@ ALL = set(Modality)
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save(path, Any2Seg(NetworkConfig(width=32)), Metadata(size=(96, 64)))
-    values = {"model": path, "engine": "torch", "device": "cpu", "threads": 1, "deadline": 1.0}
-    values |= {"period": ros_vehicle.PERIOD, "silent_after": 4 * ros_vehicle.PERIOD}
-    # A busy machine must not look like sensors whose clocks drift.
-    values |= {f"{modality.label}.drift": 0.0 for modality in Modality}
-    given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
-    return ["--params-file", str(find("config/demo.yaml")), *given]
+    model = ros_vehicle.tiny_model(tmp_path_factory.mktemp("model"))
+    return ros_vehicle.arguments_of(model=model, silent_after=4 * ros_vehicle.PERIOD)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +43,9 @@ def vehicle():
 
 
 @pytest.fixture(scope="module")
-def node(vehicle, arguments, tmp_path_factory):
-    log = tmp_path_factory.mktemp("node") / "node.log"
-    with ros_vehicle.NodeProcess(log, *arguments) as node:
-        assert vehicle.wait(lambda: vehicle.heard["status"] or not node.lives, 90)
-        assert node.lives, node.log.read_text()
+def node(vehicle, arguments):
+    with ros_vehicle.NodeInProcess(*arguments) as node:
+        assert vehicle.wait(lambda: vehicle.heard["status"] or not node.lives, 90), node.log
         yield node
 
 
@@ -70,12 +54,12 @@ def driving(vehicle, node):
     """All four sensors live and are used."""
     vehicle.spoil.clear()
     vehicle.alive = set(ALL)
-    assert vehicle.wait(lambda: vehicle.uses(*ALL), 60), node.log.read_text()
+    assert vehicle.wait(lambda: vehicle.uses(*ALL), 60), node.log
     vehicle.clear()
     assert vehicle.wait(lambda: len(vehicle.heard["mask"]) >= 2, 30)
     yield vehicle
     vehicle.spoil.clear()
-    assert node.lives, node.log.read_text()
+    assert node.lives, node.log
 
 
 def test_a_mask_is_mono8_without_padding_and_has_the_header_of_its_anchor(driving):
@@ -244,14 +228,14 @@ def test_a_spoilt_measurement_is_invalid_with_a_reason_and_the_others_go_on(
 
 def test_the_log_says_which_sensor_is_lost_and_that_it_is_back(driving, node):
     driving.alive = ALL - {RGB}
-    assert driving.wait(lambda: "rgb is lost: silent" in node.log.read_text(), 30)
+    assert driving.wait(lambda: "rgb is lost: silent" in node.log, 30)
     driving.alive = set(ALL)
-    assert driving.wait(lambda: "rgb is used again" in node.log.read_text(), 30)
+    assert driving.wait(lambda: "rgb is used again" in node.log, 30)
 
 
 def test_the_log_complains_of_a_sensor_once_a_second_at_most(driving, node):
     def complaints():
-        return node.log.read_text().count("rgb: ")
+        return node.log.count("rgb: ")
 
     before = complaints()
     driving.spoil[RGB] = _wrong_format
@@ -364,76 +348,3 @@ def test_deactivating_stops_masks_and_the_way_back_starts_them_again(driving):
     driving.clear()
     assert _change(driving, Transition.TRANSITION_ACTIVATE)
     assert driving.wait(lambda: driving.uses(*ALL), 30)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_node_ends_with_zero_on_signals(vehicle, arguments, tmp_path, number):
-    vehicle.alive = set(ALL)
-    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
-        assert vehicle.wait(lambda: "ready after" in node.log.read_text() or not node.lives, 90)
-        assert node.end(number) == 0, node.log.read_text()
-
-
-def test_a_node_that_cannot_load_its_network_says_why_and_ends_with_one(tmp_path):
-    wrong = ("-p", "model:=/nowhere.safetensors")
-    with ros_vehicle.NodeProcess(tmp_path / "node.log", *wrong) as node:
-        assert node.process.wait(90) == 1
-        assert "no weights at /nowhere.safetensors" in node.log.read_text()
-
-
-@pytest.mark.parametrize(
-    ("topic", "words"),
-    [
-        ("/segmenter/mask.publisher", "cannot configure: "),
-        ("/event/packets.subscription", "cannot activate: "),
-    ],
-)
-def test_a_node_whose_topics_cannot_be_says_so_and_ends_with_one(arguments, tmp_path, topic, words):
-    wrong = ("-p", f"qos_overrides.{topic}.reliability:=morse")
-    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments, *wrong) as node:
-        assert node.process.wait(90) == 1
-        assert words in node.log.read_text()
-
-
-def test_a_sensor_that_cannot_be_listened_to_stays_out_and_the_node_lives(
-    vehicle, arguments, tmp_path
-):
-    vehicle.alive = set(ALL)
-    topic = "qos_overrides./event/packets.subscription.reliability:=morse"
-    out = ("-p", "event.enabled:=false", "-p", topic, "-r", "__node:=other")
-    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments, *out) as node:
-        assert vehicle.wait(lambda: "ready after" in node.log.read_text() or not node.lives, 90)
-        value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True)
-        request = SetParameters.Request(parameters=[Parameter(name="event.enabled", value=value)])
-        vehicle.ask("/other/set_parameters", SetParameters, request)
-        assert vehicle.wait(lambda: "event stays out" in node.log.read_text(), 30)
-        assert node.lives and node.end(signal.SIGTERM) == 0, node.log.read_text()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_node_that_is_still_being_loaded_ends_with_zero(arguments, tmp_path, number):
-    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
-        time.sleep(0.5)  # its imports take seconds
-        assert node.end(number) == 0, node.log.read_text()
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ("deadline:=1", "a parameter cannot be"),
-        ("anchors:=[]", "name at least one sensor"),
-        ("rgb.enable:=false", "there are no parameters rgb.enable"),
-    ],
-)
-def test_parameters_that_are_mistyped_are_said(tmp_path, given, words):
-    mistyped = ("-p", given, "-p", "model:=/nowhere.safetensors")
-    with ros_vehicle.NodeProcess(tmp_path / "node.log", *mistyped) as node:
-        assert node.process.wait(90) == 1
-        assert words in node.log.read_text() and "Traceback" not in node.log.read_text()
-
-
-def test_help_is_given_and_strange_words_are_refused(tmp_path):
-    command = [sys.executable, "-m", "any2seg_ros.node.segmenter"]
-    for words, code in ((["--help"], 0), (["--params-file", "vehicle.yaml"], 2)):
-        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
-        assert done.returncode == code and "--ros-args --params-file" in done.stdout

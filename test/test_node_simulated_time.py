@@ -10,12 +10,8 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not here")
 
 import ros_vehicle  # noqa: E402
-import torch  # noqa: E402
 
 from any2seg_ros.messages import stamp_ns  # noqa: E402
-from any2seg_ros.network import Any2Seg, NetworkConfig  # noqa: E402
-from any2seg_ros.network.checkpoints import Metadata, save  # noqa: E402
-from any2seg_ros.resources import find  # noqa: E402
 from any2seg_ros.types import Modality  # noqa: E402
 
 RECORDED = 1_600_000_000_000_000_000
@@ -53,24 +49,10 @@ def vehicle():
 
 @pytest.fixture(scope="module")
 def node(vehicle, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("node")
-    torch.manual_seed(0)
-    save(folder / "tiny.safetensors", Any2Seg(NetworkConfig(width=32)), Metadata(size=(96, 64)))
-    values = {
-        "model": folder / "tiny.safetensors",
-        "engine": "torch",
-        "device": "cpu",
-        "threads": 1,
-        "deadline": 1.0,
-        "period": ros_vehicle.PERIOD,
-        "use_sim_time": "true",
-        **{f"{modality.label}.drift": 0.0 for modality in Modality},
-    }
-    given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
-    arguments = ["--params-file", str(find("config/demo.yaml")), *given]
-    with ros_vehicle.NodeProcess(folder / "node.log", *arguments) as node:
-        assert vehicle.wait(lambda: vehicle.heard["status"] or not node.lives, 90)
-        assert node.lives, node.log.read_text()
+    model = ros_vehicle.tiny_model(tmp_path_factory.mktemp("model"))
+    arguments = ros_vehicle.arguments_of(model=model, use_sim_time="true")
+    with ros_vehicle.NodeInProcess(*arguments) as node:
+        assert vehicle.wait(lambda: vehicle.heard["status"] or not node.lives, 90), node.log
         yield node
 
 
@@ -80,7 +62,7 @@ def masks(vehicle) -> list[int]:
 
 def test_masks_have_the_stamps_of_the_tape_through_pauses_jumps_and_loops(vehicle, node):
     vehicle.alive = set(Modality)
-    assert vehicle.wait(lambda: vehicle.uses(*Modality), 60), node.log.read_text()
+    assert vehicle.wait(lambda: vehicle.uses(*Modality), 60), node.log
     assert min(masks(vehicle)) >= RECORDED
     assert max(masks(vehicle)) < RECORDED + 600_000_000_000
 
@@ -95,8 +77,8 @@ def test_masks_have_the_stamps_of_the_tape_through_pauses_jumps_and_loops(vehicl
         vehicle.now.play_from(start)
         vehicle.clear()
         vehicle.alive = set(Modality)
-        assert vehicle.wait(lambda: len(masks(vehicle)) >= 3, 30), node.log.read_text()
+        assert vehicle.wait(lambda: len(masks(vehicle)) >= 3, 30), node.log
         assert all(start <= stamp < start + 120_000_000_000 for stamp in masks(vehicle)[-2:])
         vehicle.alive = set()
         time.sleep(4 * ros_vehicle.PERIOD)
-    assert "starting anew" in node.log.read_text()
+    assert "resetting" in node.log

@@ -10,7 +10,7 @@ import pytest
 
 message_filters = pytest.importorskip("message_filters", reason="message_filters is not here")
 
-from any2seg_ros.node.synchronizer_filter import SynchronizerFilter  # noqa: E402
+from any2seg_ros.node.synchronizer_filter import MessageMatcher, SynchronizerFilter  # noqa: E402
 from any2seg_ros.runtime.synchronizer import SynchronizerConfig  # noqa: E402
 from any2seg_ros.types import Availability, Frame, Modality  # noqa: E402
 
@@ -118,3 +118,50 @@ def test_a_node_s_timer_lets_frames_go_whose_time_is_up(inputs, monkeypatch):
     rclpy.try_shutdown()
     assert frames[-1].measurements[RGB].ms == 501
     assert frames[-1].availability[DEPTH] != Availability.OK
+
+
+def test_the_timer_sleeps_until_the_next_deadline_and_while_nothing_waits(inputs, monkeypatch):
+    rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    import ros_vehicle
+
+    class Counting(MessageMatcher):
+        polled = 0
+
+        def __init__(self) -> None:
+            super().__init__(SynchronizerConfig(deadline=0.2))
+            self.poll = self.counted
+
+        def counted(self, now: int) -> list[Frame]:
+            self.polled += 1
+            return self.synchronizer.poll(now)
+
+    ros_vehicle.isolate(monkeypatch)
+    rclpy.init()
+    node = rclpy.create_node("mine")
+    matcher = Counting()
+    joined = SynchronizerFilter(inputs, node=node, matcher=matcher)
+    frames: list[Frame] = []
+    joined.registerCallback(frames.append)
+
+    def spin_until(condition) -> None:
+        for _ in range(500):
+            rclpy.spin_once(node, timeout_sec=0.02)
+            if condition():
+                break
+
+    for k in range(5):
+        inputs[DEPTH].signalMessage(message(100 * k))
+        inputs[RGB].signalMessage(message(100 * k + 1))
+    assert joined.next_deadline is None
+    for _ in range(20):
+        rclpy.spin_once(node, timeout_sec=0.02)
+    assert matcher.polled == 0
+    for k in (5, 6):  # and depth is silent
+        left = len(frames)
+        inputs[RGB].signalMessage(message(100 * k + 1))
+        spin_until(lambda left=left: len(frames) > left)
+    assert [frame.measurements[RGB].ms for frame in frames[-2:]] == [501, 601]
+    assert matcher.polled <= 4
+    joined.stop()
+    node.destroy_node()
+    rclpy.try_shutdown()

@@ -33,10 +33,10 @@ def slow():
 
 def test_the_newest_frame_wins_and_those_it_replaces_are_counted(slow):
     worker, done, gate, entered = slow
-    worker.hand(_frame(1))
+    worker.submit(_frame(1))
     assert entered.acquire(timeout=10)
     for stamp in (2, 3, 4):
-        worker.hand(_frame(stamp))
+        worker.submit(_frame(stamp))
     assert (worker.busy, worker.waiting) == (2, 1)
     gate.release()
     assert entered.acquire(timeout=10)
@@ -56,7 +56,7 @@ def test_an_exception_is_told_and_the_next_frame_is_processed():
 
     worker = Worker(process, errors.append)
     for stamp in (1, 2):
-        worker.hand(_frame(stamp))
+        worker.submit(_frame(stamp))
         assert turn.acquire(timeout=10)
     worker.stop()
     assert [str(error) for error in errors] == ["bad frame"]
@@ -65,7 +65,7 @@ def test_an_exception_is_told_and_the_next_frame_is_processed():
 
 def test_stopping_lets_the_frame_at_hand_finish(slow):
     worker, done, gate, entered = slow
-    worker.hand(_frame(1))
+    worker.submit(_frame(1))
     assert entered.acquire(timeout=10)
     gate.release()
     worker.stop()
@@ -74,12 +74,12 @@ def test_stopping_lets_the_frame_at_hand_finish(slow):
 
 def test_a_frame_that_waits_can_be_forgotten(slow):
     worker, done, gate, entered = slow
-    worker.hand(_frame(1))
+    worker.submit(_frame(1))
     assert entered.acquire(timeout=10)
-    worker.hand(_frame(2))
+    worker.submit(_frame(2))
     worker.forget()
     assert worker.waiting == 0
-    worker.hand(_frame(3))
+    worker.submit(_frame(3))
     for _ in range(2):
         gate.release()
     assert entered.acquire(timeout=10)

@@ -171,7 +171,7 @@ def test_what_nobody_thought_of_costs_its_own_sensor_only(monkeypatch):
     placed = Preprocessor(REFERENCE, SIZE).preprocess(frame())
     assert list(placed.images) == [Modality.DEPTH, Modality.LIDAR, Modality.EVENT]
     assert placed.availability[Modality.RGB] == Availability.INVALID
-    assert "cannot be placed: ZeroDivisionError" in placed.reasons[Modality.RGB]
+    assert "preprocessing failed: ZeroDivisionError" in placed.reasons[Modality.RGB]
 
 
 @pytest.mark.parametrize("focal", [1e-6, 1e6])

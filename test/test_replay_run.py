@@ -152,7 +152,7 @@ def test_without_any_sensor_there_is_no_mask_but_a_status(segmenter, drive, tmp_
     assert len(messages["status"]) >= 2
     rows = [row for s in messages["status"] for row in s.modalities]
     assert all(row.weight == 0 for row in rows)
-    assert {row.reason for row in rows} == {"nothing heard yet"}
+    assert {row.reason for row in rows} == {"no message yet"}
     assert any("no frame at all" in note for note in report["notes"])
 
 
@@ -259,7 +259,7 @@ def test_stamps_out_of_order_are_said_and_masks_only_go_forward(segmenter, tmp_p
         (log_times[1], *rows[first][1:]),
     )
     report = replay(segmenter, tiny_drive.write(tmp_path / "bag", rows), tmp_path / "out")
-    assert any("came behind newer ones" in note for note in report["notes"])
+    assert any("arrived out of order" in note for note in report["notes"])
     stamps = [stamp_ns(m.header.stamp) for m in heard(tmp_path / "out")["mask"]]
     assert stamps == sorted(set(stamps)) and len(stamps) >= 7
 

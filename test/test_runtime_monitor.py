@@ -15,7 +15,7 @@ def _drive(monitor, begin, seconds, rate):
     for tick in range(seconds * 10):
         now = begin + tick * SECOND // 10
         for _ in range(rate // 10):
-            monitor.hear(now)
+            monitor.on_message(now)
         monitor.tick(now)
     return begin + seconds * SECOND
 

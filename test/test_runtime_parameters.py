@@ -186,7 +186,7 @@ def test_every_parameter_arrives_where_it_is_used(entry):
 def _used(parameters):
     return (
         parameters.engine_config(),
-        parameters.look(),
+        parameters.output_config(),
         parameters.pipeline_config(),
         parameters.synchronizer_config(0.05, False),
     )

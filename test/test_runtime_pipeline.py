@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from array import array
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,14 +19,21 @@ from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.preprocessing.camera_models import transform
 from any2seg_ros.runtime.event_stream import EventStream
-from any2seg_ros.runtime.pipeline import Pipeline, PipelineConfig
-from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import Availability, Camera, Frame, InvalidMeasurement, Modality
+from any2seg_ros.runtime.outputs import outputs
+from any2seg_ros.runtime.pipeline import Pipeline, PipelineConfig, Received
+from any2seg_ros.runtime.rendering import OutputConfig, semantic_points
+from any2seg_ros.taxonomy import DELIVER
+from any2seg_ros.types import UNCALIBRATED, Availability, Calibration, Camera, Frame, Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
 MS = 1_000_000
 STAMP = 5_000_000_000_000
 CAMERA = Camera(128, 96, 100.0, 100.0, 63.5, 47.5)
+FORWARD = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1.0, 0, 0, 0], [0, 0, 0, 1]])
+"""From x forward, y left, z up to x right, y down, z forward."""
+CALIBRATION = Calibration(
+    CAMERA, "camera", {RGB: CAMERA, DEPTH: CAMERA, EVENT: CAMERA}, {LIDAR: FORWARD}
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +47,7 @@ def segmenter(tmp_path_factory) -> Segmenter:
 
 @pytest.fixture
 def pipeline(segmenter) -> Pipeline:
-    made = Pipeline(segmenter)
-    made.reference = CAMERA
-    made.cameras = {RGB: CAMERA, DEPTH: CAMERA, EVENT: CAMERA}
-    # From x forward, y left, z up to x right, y down, z forward.
-    made.poses = {LIDAR: np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1.0, 0, 0, 0], [0, 0, 0, 1]])}
-    return made
+    return Pipeline(segmenter)
 
 
 def header(stamp: int) -> SimpleNamespace:
@@ -118,17 +122,24 @@ def packet(stamp: int = STAMP, count: int = 20, encoding: str = "mono") -> Simpl
     )
 
 
-def frame_of(pipeline: Pipeline, **messages) -> Frame:
-    received = {}
+def received(message, body=None, clock: int | None = None) -> Received:
+    stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+    return Received(stamp, 0, message.header, body or message, clock)
+
+
+def frame_of(
+    pipeline: Pipeline, calibration: Calibration = CALIBRATION, clock: int | None = None, **messages
+) -> Frame:
+    got: dict[Modality, Any] = {}
     for name, message in messages.items():
         modality = Modality.parse(name)
         if modality is EVENT:
             several = message if isinstance(message, list) else [message]
-            received[EVENT] = [pipeline.admit(EVENT, one, 0) for one in several]
+            got[EVENT] = [received(one, pipeline.stream.add(one), clock) for one in several]
         else:
-            received[modality] = pipeline.admit(modality, message, 0)
-    availability = {m: Availability.OK if m in received else Availability.MISSING for m in Modality}
-    return Frame(STAMP, received, availability, {}, min(received))
+            got[modality] = received(message, None, clock)
+    availability = {m: Availability.OK if m in got else Availability.MISSING for m in Modality}
+    return Frame(STAMP, got, availability, {}, min(got), calibration=calibration)
 
 
 def test_four_messages_become_one_mask_of_the_reference_camera(pipeline):
@@ -169,7 +180,6 @@ def test_what_cannot_be_used_is_invalid_with_a_reason_and_the_rest_goes_on(
     modality = Modality.parse(name)
     assert result.frame.availability[modality] is Availability.INVALID
     assert reason in result.frame.reasons[modality]
-    assert pipeline.invalid[modality] == 1
     assert modality not in result.segmentation.weights
 
 
@@ -179,29 +189,16 @@ def test_a_frame_with_nothing_usable_is_not_segmented(pipeline):
     assert result.frame.subset == ()
 
 
-def test_a_stamp_of_zero_and_one_from_the_future_are_not_admitted(pipeline):
-    with pytest.raises(InvalidMeasurement, match="stamp is zero"):
-        pipeline.admit(RGB, rgb(0), 0)
-    with pytest.raises(InvalidMeasurement, match="future by 10"):
-        pipeline.admit(RGB, rgb(STAMP + 10_000 * MS), 0, now=STAMP)
-    assert pipeline.invalid[RGB] == 2
-
-
 def test_an_offset_brings_a_clock_that_is_ahead_back_to_the_present(pipeline):
     pipeline.configure(PipelineConfig(offset_s={LIDAR: -1.0, EVENT: -1.0}))
     ahead = STAMP + 1000 * MS
-    got = {
-        LIDAR: pipeline.admit(LIDAR, cloud(ahead), 0, STAMP),
-        EVENT: [pipeline.admit(EVENT, packet(ahead), 0, STAMP)],
-    }
-    availability = {m: Availability.OK if m in got else Availability.MISSING for m in Modality}
-    prepared = pipeline.prepare(Frame(STAMP, got, availability, {}, LIDAR))
+    frame = frame_of(pipeline, lidar=cloud(ahead), event=packet(ahead), clock=STAMP)
+    prepared = pipeline.prepare(frame)
     assert set(prepared.images) == {LIDAR, EVENT}, prepared.frame.reasons
 
 
 def test_without_a_reference_camera_nothing_is_segmented_and_the_reason_is_said(pipeline):
-    pipeline.reference = None
-    result = pipeline.process(frame_of(pipeline, rgb=rgb()))
+    result = pipeline.process(frame_of(pipeline, UNCALIBRATED, rgb=rgb()))
     assert result.segmentation is None
     assert "reference camera" in result.frame.reasons[RGB]
 
@@ -225,12 +222,20 @@ def test_a_reset_forgets_what_was_usual(pipeline):
         assert (result.frame.reasons.get(RGB) == "content is frozen") == (k in (10, 21, 22, 23))
 
 
-def test_warming_makes_no_difference_but_that_tables_are_there(pipeline, segmenter):
-    pipeline.poses[DEPTH] = transform((0.1, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
-    cold = pipeline.process(frame_of(pipeline, depth=depth(), event=packet()))
+def heard(calibration: Calibration = CALIBRATION, **cameras: Camera) -> Calibration:
+    """The calibration once depth and events were heard with the size of CAMERA."""
+    sizes = {DEPTH: (128, 96), EVENT: (128, 96)}
+    own = {Modality.parse(name): camera for name, camera in cameras.items()}
+    return replace(calibration, image_sizes=sizes, cameras={**calibration.cameras, **own})
+
+
+def test_warming_makes_no_difference_but_that_tables_are_there(pipeline):
+    moved = transform((0.1, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+    calibration = heard(replace(CALIBRATION, poses={LIDAR: FORWARD, DEPTH: moved}))
+    cold = pipeline.process(frame_of(pipeline, calibration, depth=depth(), event=packet()))
     pipeline.reset()
-    pipeline.warm()
-    warm = pipeline.process(frame_of(pipeline, depth=depth(), event=packet()))
+    pipeline.warm(calibration)
+    warm = pipeline.process(frame_of(pipeline, calibration, depth=depth(), event=packet()))
     assert np.array_equal(cold.segmentation.labels, warm.segmentation.labels)
 
 
@@ -242,24 +247,23 @@ def test_warming_makes_tables_for_cameras_whose_sensor_was_heard_with_their_size
         "any2seg_ros.runtime.pipeline.Preprocessor.preprocess",
         lambda _, frame: made.extend(frame.measurements),
     )
-    pipeline.warm()
-    frame_of(pipeline, depth=depth(), event=packet())
-    pipeline.cameras[DEPTH] = CAMERA.resized(7000, 7000)
-    pipeline.warm()
+    pipeline.warm(CALIBRATION)
+    assert made == []
+    pipeline.warm(heard(depth=CAMERA.resized(7000, 7000)))
     assert made == [EVENT]
-    pipeline.cameras[DEPTH] = CAMERA
-    pipeline.warm()
+    pipeline.warm(heard())
     assert made == [EVENT, DEPTH, EVENT]
+    pipeline.warm(heard())
+    assert made == [EVENT, DEPTH, EVENT]  # they are made
 
 
 def test_warming_that_fails_harms_nothing(pipeline, monkeypatch):
     def trip(*_):
         raise MemoryError("no room for a table")
 
-    frame_of(pipeline, depth=depth(), event=packet())
     for name in ("preprocess_depth", "preprocess_events"):
         monkeypatch.setattr(f"any2seg_ros.preprocessing.preprocessor.{name}", trip)
-    pipeline.warm()
+    pipeline.warm(heard())
     result = pipeline.process(frame_of(pipeline, depth=depth(), rgb=rgb()))
     assert "MemoryError: no room for a table" in result.frame.reasons[DEPTH]
     assert result.segmentation.subset == (RGB,)
@@ -277,19 +281,25 @@ def test_a_packed_image_of_another_size_is_refused_before_it_is_unpacked(
     assert "another size than its camera_info: 4000x3000" in reasons[Modality.parse(name)]
 
 
-def test_synchronizer_and_pipeline_walk_together(pipeline):
-    synchronizer, results = Synchronizer(), []
-    for k in range(100):
-        stamp = STAMP + k * 10 * MS
-        heard = [(EVENT, packet(stamp))]
-        heard += [(RGB, rgb(stamp)), (LIDAR, cloud(stamp))] if k % 10 == 0 else []
-        for modality, message in heard:
-            received = pipeline.admit(modality, message, stamp)
-            for frame in synchronizer.add(modality, received.stamp, received, stamp):
-                results.append(pipeline.process(frame))
-    assert 9 <= len(results) <= 11
-    assert all(r.segmentation.subset == (RGB, LIDAR, EVENT) for r in results[1:])
-    assert all(len(r.frame.measurements[EVENT].data) == 100 for r in results[2:])
+def test_a_mask_and_its_points_come_from_the_calibration_of_its_own_frame(pipeline):
+    other = Camera(64, 48, 45.0, 45.0, 31.5, 23.5)
+    turned = replace(CALIBRATION, reference=other, reference_frame="other")
+    frames = [frame_of(pipeline, one, lidar=cloud()) for one in (CALIBRATION, turned, CALIBRATION)]
+    results = [pipeline.process(frame) for frame in frames]  # after the geometry has changed
+    for result, camera, frame_id in zip(
+        results, (CAMERA, other, CAMERA), ("camera", "other", "camera"), strict=True
+    ):
+        assert result.segmentation.labels.shape == (camera.height, camera.width)
+        made = outputs(make_message, result, OutputConfig(), DELIVER)
+        info, points = made["camera_info"](), made["points"]()
+        assert (info.width, info.k[0], info.header.frame_id) == (camera.width, camera.fx, frame_id)
+        assert points.header.frame_id == frame_id
+        expected = semantic_points(result, result.segmentation.labels, DELIVER)
+        assert points.width == len(expected) > 0
+
+
+def make_message(kind: str, **fields) -> SimpleNamespace:
+    return SimpleNamespace(**fields)
 
 
 def test_broken_packets_among_good_ones_are_counted_and_the_frame_has_its_events(pipeline):

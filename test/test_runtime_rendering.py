@@ -8,22 +8,22 @@ import pytest
 from any2seg_ros.runtime.pipeline import Result
 from any2seg_ros.runtime.rendering import overlay, semantic_points
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.types import Camera, Frame, Measurement, Modality, Segmentation
+from any2seg_ros.types import Calibration, Camera, Frame, Measurement, Modality, Segmentation
 
 CAMERA = Camera(64, 48, 50.0, 50.0, 31.5, 23.5)
 LABELS = np.repeat(np.array([3, 9], np.uint8), 32)[None].repeat(48, 0)
 """Class 3 in the left half, 9 in the right."""
 
 
-def result_of(measurement: Measurement) -> Result:
+def result_of(measurement: Measurement, reference: Camera = CAMERA) -> Result:
     confidence = np.full(LABELS.shape, 0.5, np.float32)
     found = Segmentation(LABELS, confidence, {measurement.modality: 1.0})
-    frame = Frame.of(measurement)
+    frame = Frame.of(measurement, calibration=Calibration(reference))
     return Result(frame, {}, {}, None, 0.0, segmentation=found, infer_s=0.0)
 
 
 def points_of(measurement: Measurement) -> np.ndarray:
-    return semantic_points(result_of(measurement), LABELS, CAMERA, DELIVER)
+    return semantic_points(result_of(measurement), LABELS, DELIVER)
 
 
 def test_points_of_the_lidar_have_the_class_of_their_pixel() -> None:
@@ -50,8 +50,9 @@ def test_an_overlay_shows_what_the_reference_camera_would_see() -> None:
     reference = Camera(64, 48, 40.0, 40.0, 31.5, 23.5)
     picture = np.zeros((48, 64, 3), np.uint8)
     picture[:, 32:] = 200
-    result = result_of(Measurement(Modality.RGB, 1, picture, camera))
-    laid = overlay(result, np.zeros((48, 64, 3), np.uint8), 0.0, reference)
+    measurement = Measurement(Modality.RGB, 1, picture, camera)
+    result = result_of(measurement, reference)
+    laid = overlay(result, np.zeros((48, 64, 3), np.uint8), 0.0)
     assert (laid[24, 17:31] < 20).all() and (laid[24, 34:47] > 180).all()
-    own = overlay(result, np.zeros((48, 64, 3), np.uint8), 0.0, camera)
+    own = overlay(result_of(measurement, camera), np.zeros((48, 64, 3), np.uint8), 0.0)
     assert np.array_equal(own, picture)

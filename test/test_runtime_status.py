@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from any2seg_ros.runtime.pipeline import Received, Result
-from any2seg_ros.runtime.status import Latencies, Report, Totals, idle_status, status_of
+from any2seg_ros.runtime.status import FrameCounters, Latencies, NodeState, idle_status, status_of
 from any2seg_ros.types import Availability, Frame, Measurement, Modality, Segmentation
 
 RGB, DEPTH, LIDAR, EVENT = Modality
@@ -22,19 +22,19 @@ def message(kind: str, **fields) -> SimpleNamespace:
 
 
 @pytest.fixture
-def report() -> Report:
-    made = Report()
+def state() -> NodeState:
+    made = NodeState()
     for monitor in made.monitors.values():
-        monitor.hear(STAMP)
+        monitor.on_message(STAMP)
     return made
 
 
-def test_ages_are_of_moved_stamps_and_below_zero_for_what_is_newer(report: Report) -> None:
-    report.offset_s = {LIDAR: 0.08}
+def test_ages_are_of_moved_stamps_and_below_zero_for_what_is_newer(state: NodeState) -> None:
+    state.offset_s = {LIDAR: 0.08}
     stamps = {RGB: STAMP, DEPTH: STAMP + SECOND // 20, LIDAR: STAMP - SECOND * 8 // 100}
     frame = Frame.of(*(Measurement(m, stamp, None) for m, stamp in stamps.items()), stamp=STAMP)
     received = {m: Received(stamp, 0, None, None) for m, stamp in stamps.items()}
-    status = status_of(message, report, Result(frame, {}, received, None, 0.0, None, 0.0), None)
+    status = status_of(message, state, Result(frame, {}, received, None, 0.0, None, 0.0), None)
     ages = [row.age for row in status.modalities[:3]]
     assert ages == pytest.approx([0.0, -0.05, 0.0], abs=1e-6)
 
@@ -53,44 +53,44 @@ def half_camera() -> Result:
     return Result(frame, {}, {}, None, 0.0, segmentation, 0.0)
 
 
-def rows_after(report: Report, seconds: float) -> list[tuple[Availability, float, str]]:
+def rows_after(state: NodeState, seconds: float) -> list[tuple[Availability, float, str]]:
     now = STAMP + round(seconds * SECOND)
     for modality in (RGB, DEPTH, LIDAR):
-        report.monitors[modality].hear(now)
-    status = idle_status(message, report, None, now)
+        state.monitors[modality].on_message(now)
+    status = idle_status(message, state, None, now)
     return [(Availability(r.availability), r.weight, r.reason) for r in status.modalities]
 
 
-def test_between_frames_sensors_that_are_heard_are_what_they_were(report: Report) -> None:
-    report.interval = 1.0
-    report.judge(half_camera(), STAMP)
-    rgb, depth, _, event = rows_after(report, 0.9)
+def test_between_frames_sensors_that_are_heard_are_what_they_were(state: NodeState) -> None:
+    state.interval = 1.0
+    state.on_result(half_camera(), STAMP)
+    rgb, depth, _, event = rows_after(state, 0.9)
     assert rgb == (Availability.OK, 0.5, "")
     assert depth == (Availability.INVALID, 0.0, "all holes")
     assert event == (Availability.MISSING, 0.0, "silent")
-    assert rows_after(report, 2.0)[0][0] == Availability.MISSING
+    assert rows_after(state, 2.0)[0][0] == Availability.MISSING
 
 
-def test_a_frame_that_fails_is_the_reason(report: Report) -> None:
-    report.failure = "RuntimeError: out of memory"
-    assert rows_after(report, 0.1)[0] == (
+def test_a_frame_that_fails_is_the_reason(state: NodeState) -> None:
+    state.failure = "RuntimeError: out of memory"
+    assert rows_after(state, 0.1)[0] == (
         Availability.INVALID,
         0.0,
-        "heard, but its frame has failed: RuntimeError: out of memory",
+        "received, but its frame failed: RuntimeError: out of memory",
     )
 
 
-def test_a_status_has_every_number_in_its_place(report: Report) -> None:
-    names = [field.name for field in fields(Totals) if field.name != "waiting"]
-    report.count(half_camera(), STAMP)
-    report.totals = Totals(**{name: 10 + i for i, name in enumerate(names)})
-    report.latencies = Latencies(0.1, 0.2, 0.3, 0.4, 1.0)
-    for modality, monitor in report.monitors.items():
+def test_a_status_has_every_number_in_its_place(state: NodeState) -> None:
+    names = [field.name for field in fields(FrameCounters) if field.name != "waiting"]
+    state.count(half_camera(), STAMP)
+    state.counters = FrameCounters(**{name: 10 + i for i, name in enumerate(names)})
+    state.latencies = Latencies(0.1, 0.2, 0.3, 0.4, 1.0)
+    for modality, monitor in state.monitors.items():
         for tick in range(21):
-            monitor.hear(STAMP + tick)
+            monitor.on_message(STAMP + tick)
             monitor.count += modality
             monitor.tick(STAMP + tick * SECOND // 10)
-    status = status_of(message, report, half_camera(), "header")
+    status = status_of(message, state, half_camera(), "header")
     assert status.header == "header"
     stages = ("wait", "decode", "infer", "publish", "total")
     assert [getattr(status, f"latency_{s}") for s in stages] == [0.1, 0.2, 0.3, 0.4, 1.0]
@@ -103,13 +103,13 @@ def test_a_status_has_every_number_in_its_place(report: Report) -> None:
     assert [row.weight for row in status.modalities] == [0.5, 0.0, 0.5, 0.0]
 
 
-def test_every_frame_is_counted_as_what_became_of_it(report: Report) -> None:
-    report.count(half_camera(), STAMP)
-    report.enabled[DEPTH] = report.enabled[EVENT] = False
-    report.count(half_camera(), STAMP)
-    report.count(replace_segmentation(half_camera()), STAMP)
-    totals = report.totals
-    assert (totals.published, totals.incomplete, totals.unusable) == (2, 1, 1)
+def test_every_frame_is_counted_as_what_became_of_it(state: NodeState) -> None:
+    state.count(half_camera(), STAMP)
+    state.enabled[DEPTH] = state.enabled[EVENT] = False
+    state.count(half_camera(), STAMP)
+    state.count(replace_segmentation(half_camera()), STAMP)
+    counters = state.counters
+    assert (counters.published, counters.incomplete, counters.unusable) == (2, 1, 1)
 
 
 def replace_segmentation(result: Result) -> Result:
@@ -117,30 +117,30 @@ def replace_segmentation(result: Result) -> Result:
     return replace(result, segmentation=None)
 
 
-def test_a_sensor_is_lost_once_no_frame_has_used_it_for_a_while(report: Report) -> None:
-    report.judge(half_camera(), STAMP)
-    assert not report.lost(RGB, STAMP) and report.lost(DEPTH, STAMP)
+def test_a_sensor_is_lost_once_no_frame_has_used_it_for_a_while(state: NodeState) -> None:
+    state.on_result(half_camera(), STAMP)
+    assert not state.lost(RGB, STAMP) and state.lost(DEPTH, STAMP)
     soon, later = STAMP + SECOND // 2, STAMP + 2 * SECOND
     for now in (soon, later):
-        report.monitors[RGB].hear(now)
-    assert not report.lost(RGB, soon) and report.lost(RGB, later)
+        state.monitors[RGB].on_message(now)
+    assert not state.lost(RGB, soon) and state.lost(RGB, later)
 
 
-def test_a_busy_network_is_not_a_lack_of_sensors(report: Report) -> None:
-    report.working_since = STAMP
-    _, _, reason = rows_after(report, 3.0)[0]
-    assert reason == "heard, but the network is busy for 3 s"
+def test_a_busy_network_is_not_a_lack_of_sensors(state: NodeState) -> None:
+    state.working_since = STAMP
+    _, _, reason = rows_after(state, 3.0)[0]
+    assert reason == "received, but inference has been busy for 3 s"
 
 
-def test_what_is_lost_and_found_is_told_once(report: Report) -> None:
-    report.judge(half_camera(), STAMP)
-    report.began = STAMP
-    assert report.changes(STAMP) == []
+def test_what_is_lost_and_found_is_told_once(state: NodeState) -> None:
+    state.on_result(half_camera(), STAMP)
+    state.began = STAMP
+    assert state.changes(STAMP) == []
     late = STAMP + 10 * SECOND
-    assert report.changes(late) == [(m, True) for m in Modality]
-    assert report.changes(late) == []
+    assert state.changes(late) == [(m, True) for m in Modality]
+    assert state.changes(late) == []
     for modality in (RGB, LIDAR):
-        report.monitors[modality].hear(late)
-    report.judge(half_camera(), late)
-    assert report.changes(late) == [(RGB, False), (LIDAR, False)]
-    assert report.lost(RGB, late + SECOND // 2) and report.changes(late + SECOND // 2) == []
+        state.monitors[modality].on_message(late)
+    state.on_result(half_camera(), late)
+    assert state.changes(late) == [(RGB, False), (LIDAR, False)]
+    assert state.lost(RGB, late + SECOND // 2) and state.changes(late + SECOND // 2) == []

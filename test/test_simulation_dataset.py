@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from any2seg_ros.simulation import layout
-from any2seg_ros.simulation.dataset import MANIFEST, Plan, _alone, _run, write_bags, write_plans
+from any2seg_ros.simulation.dataset import MANIFEST, Plan, _exclusive, _run, write_bags, write_plans
 from any2seg_ros.simulation.recipe import checksums
 from any2seg_ros.simulation.settings import EventSettings, SensorSettings
 from any2seg_ros.types import Camera
@@ -53,12 +53,6 @@ def test_labels_are_raw_ids_in_channel_0(made: Path) -> None:
     raw = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     assert raw.shape == (64, 96, 3) and raw.min() >= 1 and raw.max() <= 25
     assert (raw[..., 0] == raw[..., 2]).all()
-
-
-def test_coded_depth_decodes_to_metres(made: Path) -> None:
-    depth = np.float32([[0.0, 1.5], [42.42, 999.0]])
-    r, g, b = (layout.coded_depth(depth)[..., k].astype(int) for k in range(3))
-    assert np.allclose((r + 256 * g + 65536 * b) / (2**24 - 1) * 1000, depth, atol=1e-4)
 
 
 def test_calibration_says_what_a_loader_needs(made: Path) -> None:
@@ -111,13 +105,13 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_content(made: Path, tmp_pat
 
 def test_two_runs_do_not_write_to_one_folder(made: Path) -> None:
     layout.frame_files(made, PLAN.specs()[0], 0)[1].unlink()
-    with _alone(made), pytest.raises(ValueError, match="another run"):
+    with _exclusive(made), pytest.raises(ValueError, match="another run is writing"):
         write_plans(made, [PLAN], SMALL)
     assert write_plans(made, [PLAN], SMALL) == 1
 
 
 def test_a_worker_that_is_killed_is_one_clear_line() -> None:
-    with pytest.raises(OSError, match="goes on where it was"):
+    with pytest.raises(OSError, match="the same command resumes"):
         list(_run(_end_this_process, [1, 2, 3], jobs=2))
 
 
@@ -146,7 +140,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="too full"):
+    with pytest.raises(OSError, match="not enough disk space"):
         plan = replace(PLAN, scenes=3000, frames=600, rate=100.0, size=(4096, 4096))
         write_plans(tmp_path / "big", [plan], SMALL)
     assert list(tmp_path.iterdir()) == []
@@ -160,7 +154,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_made(tmp_path: Path
         ({"split": "exam"}, "unknown split 'exam'"),
         ({"conditions": ("snow",)}, "unknown condition 'snow'"),
         ({"failures": ("flood",)}, "unknown failure case 'flood'"),
-        ({"conditions": ()}, "no condition"),
+        ({"conditions": ()}, "--conditions is empty"),
         ({"size": (3, 3)}, "--size"),
         ({"seed": -1}, "--seed"),
         ({"rate": 0.0}, "--rate"),
@@ -188,6 +182,6 @@ def test_a_single_bag_is_the_folder_itself_and_is_not_made_twice(tmp_path: Path)
     assert counts[-1] == (2, 2)
     assert write_bags(tmp_path / "bag", plan, 5, SMALL) == 0
     made = {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()}
-    with pytest.raises(ValueError, match="made otherwise"):
+    with pytest.raises(ValueError, match="made with other settings"):
         write_bags(tmp_path / "bag", replace(plan, seed=7), 5, SMALL)
     assert {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()} == made

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from any2seg_ros.resources import find
-from any2seg_ros.simulation.dataset import Plan, _described
+from any2seg_ros.simulation.dataset import Plan, _as_json
 from any2seg_ros.simulation.recipe import load_recipe
 from any2seg_ros.simulation.rigs import draw_rig
 from any2seg_ros.simulation.scene import Scene
@@ -49,13 +49,13 @@ def test_splits_have_rigs_of_their_own():
 def test_without_rigs_a_plan_is_what_it_was():
     spec = Plan().spec(0)
     assert spec.rig is None and spec.drawn_rig is None and spec.size == (512, 288)
-    assert "rigs" not in _described(Plan()) and _described(Plan(rigs=3))["rigs"] == 3
+    assert "rigs" not in _as_json(Plan()) and _as_json(Plan(rigs=3))["rigs"] == 3
 
 
 def test_a_scene_measures_with_its_rig():
     spec = Plan(rigs=4, scenes=20, frames=1, failures=()).spec(7)
     scene = Scene(spec)
-    shot = scene.shot(0)
+    shot = scene.capture(0)
     lidar = scene.settings.lidar
     assert scene.settings == spec.drawn_rig.settings
     assert shot.rgb.shape[:2] == spec.size[::-1]

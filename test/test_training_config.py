@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from any2seg_ros.configuration import as_yaml, build, info_of
-from any2seg_ros.training.config import OptimizerConfig, TrainingConfig, load_config
+from any2seg_ros.training.config import LossConfig, OptimizerConfig, TrainingConfig, load_config
 
 RECIPES = Path(__file__).resolve().parents[1] / "config/training"
 
@@ -137,3 +137,25 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
     path.write_bytes(b"output: \xe4")
     with pytest.raises(ValueError, match=r"run\.yaml is no YAML"):
         load_config(path)
+
+
+def test_variants_share_the_loss_as_they_are_told_to():
+    variants = ("full", "random", "single")
+    assert LossConfig(variants=variants).shares_of(variants) == pytest.approx([1 / 3] * 3)
+    told = LossConfig(variants=variants, variant_shares=(2, 1, 1))
+    assert told.shares_of(variants) == (0.5, 0.25, 0.25)
+    assert told.shares_of(("full",)) == (1.0,)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"variant_shares": (1.0, 1.0)}, "variant_shares"),
+        ({"variants": ("full", "full")}, "names one twice"),
+        ({"teacher": "w.safetensors", "distillation": 0.0}, "teaches nothing"),
+        ({"variants": ("single", "full"), "intra_modal": 0.1}, "name full first"),
+    ],
+)
+def test_losses_that_make_no_sense_are_refused(values, words):
+    with pytest.raises(ValueError, match=words):
+        LossConfig(**values)

@@ -1,4 +1,4 @@
-"""Batch norms that several processes share, against torch's own."""
+"""Batch norms that several processes share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.training import distributed
-from any2seg_ros.training.distributed import SharedBatchNorm2d
+from any2seg_ros.training.distributed import SharedBatchNorm2d, share_norms
+from any2seg_ros.types import Modality
 
 
 def features(offset: float) -> torch.Tensor:
@@ -46,3 +48,20 @@ def test_shares_of_different_size_and_mean_are_merged_to_the_moments_of_all(monk
     assert count == 3 * 5 * 6
     torch.testing.assert_close(mean, whole.mean((0, 2, 3)))
     torch.testing.assert_close(variance, whole.var((0, 2, 3), unbiased=False))
+
+
+CONFIG = NetworkConfig(classes=7, width=16, shared_encoder=False, adapters=True)
+
+
+def test_shared_norms_bear_a_process_without_an_image_of_a_modality():
+    """Other processes may have some, and wait for this one's sums."""
+    network = Any2Seg(CONFIG).train()
+    share_norms(network)
+    images = torch.randn(2, 4, 3, 32, 64)
+    present = torch.tensor([[True, True, True, False]] * 2)
+    maps = network.encode(images, present)
+    maps[-1].square().mean().backward()
+    silent, speaking = (network.encoder_of(m) for m in (Modality.EVENT, Modality.RGB))
+    assert not silent.stem[0].weight.grad.any() and speaking.stem[0].weight.grad.any()
+    assert all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values())
+    assert not silent.stem[1].running_mean.any() and speaking.stem[1].running_mean.any()

@@ -26,7 +26,6 @@ from any2seg_ros.training.teachers import (
     open_image_teacher,
     spoken,
 )
-from any2seg_ros.training.validation import calibration_error, temperature
 from any2seg_ros.types import IGNORE, Modality
 
 
@@ -219,17 +218,3 @@ def test_a_description_names_the_weather_and_the_commonest_first():
     text = describe(label, ("night", "motionblur"), DELIVER)
     assert text == "a street scene at night with motionblur with road, cars and traffic light"
     assert spoken("traffic_sign") == "traffic sign"
-
-
-def test_the_temperature_that_made_logits_too_sure_is_found():
-    generator = np.random.default_rng(0)
-    honest = generator.standard_normal((20000, 4)) * 2
-    chances = np.exp(honest) / np.exp(honest).sum(1, keepdims=True)
-    truth = (chances.cumsum(1) > generator.random((20000, 1))).argmax(1)
-    assert temperature(honest * 2.5, np.eye(4, dtype=bool)[truth]) == pytest.approx(2.5, rel=0.1)
-
-
-def test_calibration_error_of_a_liar_is_how_much_it_lies():
-    confidence = np.full(100, 0.9)
-    right = np.arange(100) < 60
-    assert calibration_error(confidence, right) == pytest.approx(0.3)

@@ -17,7 +17,7 @@ from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.augmentation import AugmentationConfig
 from any2seg_ros.training.batches import Batches
-from any2seg_ros.training.cached_dataset import open_placed
+from any2seg_ros.training.cached_dataset import open_cached
 from any2seg_ros.training.config import DataSetConfig, LossConfig, TrainingConfig
 from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.types import IGNORE, Modality
@@ -54,7 +54,7 @@ def sets(tmp_path_factory):
         cv2.imwrite(str(root / "photos" / "labels" / f"{i}.png"), ids)
     (root / "photos" / "labels.yaml").write_text("0: Sky\n1: [Road, RoadLine]\n")
     return [
-        open_placed(open_source(root / name, TARGET, "train"), name, TARGET, root / "cache")
+        open_cached(open_source(root / name, TARGET, "train"), name, TARGET, root / "cache")
         for name in ("streets", "photos")
     ]
 

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from any2seg_ros.network import Any2Seg, NetworkConfig
-from any2seg_ros.training.config import OptimizerConfig, TrainingConfig
-from any2seg_ros.training.initialization import frozen_parts, train_mode
+from any2seg_ros.training.config import OptimizerConfig
 from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
 
 
@@ -46,25 +45,6 @@ def test_encoders_learn_slower_and_vectors_do_not_decay(network):
     for name, parameter in network.named_parameters():
         factor = 1.0 if name.startswith("decoder.") else 0.25
         assert told[id(parameter)] == (factor, 0.1 if parameter.ndim > 1 else 0.0), name
-
-
-def test_what_is_frozen_is_not_optimized_and_keeps_its_statistics(network):
-    network = copy.deepcopy(network)
-    config = TrainingConfig(frozen_stages=2, network=network.config)
-    parts = frozen_parts(network, config)
-    assert parts == [p for e in network.encoders for p in (e.stem, e.stages[0], e.stages[1])]
-    train_mode(network, config)
-    assert not any(part.training for part in parts) and network.encoders[0].stages[2].training
-    for part in parts:
-        part.requires_grad_(False)
-    optimizer = make_optimizer(network, config.optimizer)
-    learning = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    assert not learning & {id(p) for part in parts for p in part.parameters()}
-    adapters = TrainingConfig(trainable="adapters", network=network.config)
-    assert frozen_parts(network, adapters) == [network.encoder, network.decoder]
-    assert frozen_parts(network, TrainingConfig(frozen_stages=0, network=network.config)) == []
-    mit = Any2Seg(NetworkConfig("mit_b0", width=8))
-    assert frozen_parts(mit, TrainingConfig(frozen_stages=2, network=mit.config)) == []
 
 
 @pytest.mark.parametrize(("decay", "step", "kept"), [(0.9, 1000, 0.9), (0.9, 0, 0.1), (0, 1000, 0)])

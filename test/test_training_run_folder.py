@@ -35,7 +35,9 @@ def test_a_run_does_not_go_on_with_other_frames(config):
     begun(config)
     begun(config)
     other = {**DATA, "data/streets val": "changed"}
-    with pytest.raises(ValueError, match=r"the frames of data/streets val are not .*put them back"):
+    with pytest.raises(
+        ValueError, match=r"frames of data/streets val have changed .*put them back"
+    ):
         begun(config, other)
     about = Path(config.output, "run.json")
     content = json.loads(about.read_text())
@@ -70,7 +72,7 @@ def test_a_folder_in_use_is_one_clear_message(config, monkeypatch):
         raise BlockingIOError
 
     monkeypatch.setattr(fcntl, "lockf", taken)
-    with pytest.raises(ValueError, match=r"another process is training in .*run: wait"):
+    with pytest.raises(ValueError, match=r"another process trains in .*run: wait"):
         begun(config)
     assert not Path(config.output, "run.json").exists()
 

@@ -9,7 +9,12 @@ import pytest
 
 from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.training.validation import fit_temperatures, validate
+from any2seg_ros.training.validation import (
+    calibration_error,
+    fit_temperatures,
+    temperature,
+    validate,
+)
 from any2seg_ros.types import IGNORE, Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
@@ -76,3 +81,17 @@ def test_a_subset_without_a_labelled_pixel_has_no_temperature():
     assert set(fit_temperatures(Fake(), placed)) == {"rgb", "event", "rgb+event"}
     placed.labels[0] = IGNORE
     assert set(fit_temperatures(Fake(), placed)) == {"rgb"}
+
+
+def test_the_temperature_that_made_logits_too_sure_is_found():
+    generator = np.random.default_rng(0)
+    honest = generator.standard_normal((20000, 4)) * 2
+    chances = np.exp(honest) / np.exp(honest).sum(1, keepdims=True)
+    truth = (chances.cumsum(1) > generator.random((20000, 1))).argmax(1)
+    assert temperature(honest * 2.5, np.eye(4, dtype=bool)[truth]) == pytest.approx(2.5, rel=0.1)
+
+
+def test_calibration_error_of_a_liar_is_how_much_it_lies():
+    confidence = np.full(100, 0.9)
+    right = np.arange(100) < 60
+    assert calibration_error(confidence, right) == pytest.approx(0.3)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the tables of a model card from the reports of `any2seg evaluate`.
+"""Prints the tables of a model card from `any2seg evaluate` reports.
 
 tools/card_tables.py evaluation/val evaluation/test evaluation/demo
 """
@@ -14,7 +14,7 @@ NAMES = {"demo": "demo bag"}
 
 
 def main(folders: list[str]) -> int:
-    """Tables of subsets, of conditions (of the first report), and what else the first one says."""
+    """Print the subsets of all reports, and conditions and robustness of the first."""
     if not folders:
         print(__doc__, file=sys.stderr)
         return 2
@@ -25,7 +25,7 @@ def main(folders: list[str]) -> int:
 
 
 def subsets(reports: dict[str, dict]) -> list[str]:
-    """mIoU and calibration error of every subset, a pair of columns a report."""
+    """mIoU and ECE of every subset, two columns per report."""
     names = [NAMES.get(name, name) for name in reports]
     titles = "".join(f" {name} mIoU | {name} ECE |" for name in names)
     lines = [f"| subset |{titles}", "|---|" + "---|---|" * len(names)]
@@ -42,7 +42,7 @@ def subsets(reports: dict[str, dict]) -> list[str]:
 
 
 def conditions(report: dict) -> list[str]:
-    """All sensors and the camera alone, by condition and failure."""
+    """All sensors and the camera alone, per condition and failure case."""
     lines = ["| condition or failure | frames | all four | RGB alone |", "|---|---|---|---|"]
     for name, row in sorted(report["conditions"].items()):
         whole = list(row["subsets"].values())[-1]
@@ -51,7 +51,7 @@ def conditions(report: dict) -> list[str]:
 
 
 def robustness(report: dict) -> str:
-    """EMM, RMM and NM in a sentence."""
+    """EMM, RMM and NM in one sentence."""
     emm = ", ".join(f"E({p}) {value:.2f}" for p, value in report["emm"].items() if p != "mean")
     rmm = ", ".join(f"{value:.2f} at {fraction}" for fraction, value in report["rmm"].items())
     nm = ", ".join(f"{level} {value:.2f}" for level, value in report["nm"].items())

@@ -1,8 +1,8 @@
-"""Makes .venv: Python packages, a ROS 2 where there is none, the messages and the commands.
+"""Sets up .venv: Python packages, ROS 2 if none is sourced, messages and commands.
 
-Run by `make` with any Python from 3.10 on and nothing installed. Every step leaves a stamp with
-the digest of what it was made from; a step whose stamp fits is not done again, and one that was
-cut off is repaired. Says what it does, and what each step took in time and disk.
+Run by `make` with a bare Python 3.10 or later. Each step leaves a stamp with the digest of its
+inputs: a step with a current stamp is skipped, an interrupted one is repeated. Prints the time and
+disk space of each step.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ FOR_TESTS = ("requirements-training.txt", "requirements-teachers.txt", "requirem
 
 
 class Failed(Exception):
-    """A step that could not be done; the text says why and what to do."""
+    """A step failed; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where things are in the environment that is made."""
+    """Paths in the virtual environment."""
 
     venv: Path
 
@@ -63,7 +63,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do, and the files and words that decide whether it must be done again."""
+    """One step, and the inputs that decide whether it must be repeated."""
 
     name: str
     text: str
@@ -72,7 +72,7 @@ class Step:
     words: tuple[str, ...] = ()
 
     def digest(self, before: str) -> str:
-        """Of the inputs, and of the step before: a new environment needs all steps."""
+        """Digest of the inputs and of the step before: a new environment needs all steps."""
         total = hashlib.sha256("\n".join((before, self.name, *self.words)).encode())
         for path in _files(self.inputs):
             total.update(path.relative_to(ROOT).as_posix().encode())
@@ -87,7 +87,7 @@ def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def steps(tests: bool) -> list[Step]:
-    """What a machine needs, in order; with `tests` also what only tests need."""
+    """The steps in order; `tests` adds what only the tests need."""
     ros = os.environ.get("ROS_DISTRO", "")
     lists = tuple(ROOT / name for name in BASE)
     constraints = ROOT / "constraints.txt"
@@ -117,7 +117,7 @@ def steps(tests: bool) -> list[Step]:
     plan.append(
         Step(
             "messages",
-            "messages, and stand-ins for packages that are absent (a minute of compiling)",
+            "ROS messages, and stand-ins for absent packages (compiles for a minute)",
             build_messages,
             (*messages, builder, FROM_PYPI / "ros_environment.py", MESSAGE_STAND_INS),
         )
@@ -135,7 +135,7 @@ def steps(tests: bool) -> list[Step]:
         plan.append(
             Step(
                 "tests",
-                "what the tests need: pytest, transformers, ... (about 600 MB)",
+                "packages for the tests: pytest, transformers, ... (about 600 MB)",
                 lambda place: install(place, more),
                 (*more, constraints),
             )
@@ -144,7 +144,7 @@ def steps(tests: bool) -> list[Step]:
 
 
 def venv_folder() -> Path:
-    """The folder of the environment: VENV, or .venv in the repository."""
+    """The environment's folder: $VENV, or .venv in the repository."""
     return Path(os.environ.get("VENV") or ROOT / ".venv").resolve()
 
 
@@ -153,17 +153,17 @@ def _shown(path: Path) -> str:
 
 
 def _ground() -> tuple[str, ...]:
-    """What an environment stands on: another one is made when any of it changes."""
+    """What the environment depends on: it is made anew when any of this changes."""
     names = ("ROS_DISTRO", "AMENT_PREFIX_PATH") if os.environ.get("ROS_DISTRO") else ()
     return (sys.version, str(ROOT), *(os.environ.get(name, "") for name in names))
 
 
 def make_venv(place: Place) -> None:
-    """A virtual environment; one that works and that nothing is known about is adopted."""
+    """Create the virtual environment; a working one without a stamp is kept."""
     stamp = place.notes / "venv"
     works = _works(place)
     if works and not stamp.exists():
-        print("      .venv is there and works: it is kept", flush=True)
+        print("      .venv exists and works: kept", flush=True)
         return
     command = [sys.executable, "-m", "venv", "--clear", str(place.venv)]
     if os.environ.get("ROS_DISTRO"):
@@ -182,11 +182,11 @@ def _works(place: Place) -> bool:
 
 
 def install(place: Place, lists: tuple[Path, ...]) -> None:
-    """pip install of lists of requirements; what was installed by half is mended."""
+    """pip install requirements files; remove half-installed packages first."""
     for leftover in place.site_packages.glob("~*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for record in place.site_packages.glob("*.dist-info"):
-        # pip writes RECORD last: without it the package is not whole.
+        # pip writes RECORD last: without it the package is incomplete.
         if not (record / "RECORD").exists():
             shutil.rmtree(record)
     command = [place.python, "-m", "pip", "install", "-c", ROOT / "constraints.txt"]
@@ -198,7 +198,7 @@ def install(place: Place, lists: tuple[Path, ...]) -> None:
 
 
 def _beside_ros(place: Place, command: list, lists: tuple[Path, ...]) -> list:
-    """Keep the NumPy and the OpenCV that the distribution's binaries were built against."""
+    """Keep the distribution's NumPy and OpenCV, which its binaries were built against."""
     code = "import numpy; print(numpy.__version__); import cv2"
     found = _output(place, code)
     if not found:
@@ -219,25 +219,25 @@ def _output(place: Place, code: str) -> str:
 
 
 def install_colcon(place: Place) -> None:
-    """colcon where the machine has none, and pip's way around the system's packages."""
+    """Install colcon if the machine has none."""
     if shutil.which("colcon"):
         return
     run([place.python, "-m", "pip", "install", "colcon-common-extensions"], place, "pip")
 
 
 def install_ros(place: Place, wheels: Path) -> None:
-    """The wheels, then the paths in their CMake files made those of this machine."""
+    """Install the ROS wheels and fix the paths in their CMake files."""
     install(place, (wheels,))
     run([place.python, FROM_PYPI / "rewrite_cmake_paths.py"], place, "cmake")
 
 
 def build_messages(place: Place) -> None:
-    """Our messages and the stand-ins, by colcon, into the environment."""
+    """Build our messages and the stand-ins into the environment with colcon."""
     run([place.python, FROM_PYPI / "build_messages.py"], place, "colcon")
 
 
 def write_commands(place: Place) -> None:
-    """bin/any2seg and bin/segmenter, and the source tree on the environment's path."""
+    """Write bin/any2seg and bin/segmenter, and put the source tree on the environment's path."""
     place.site_packages.joinpath("any2seg_ros_source.pth").write_text(f"{ROOT}\n")
     for name, module in (
         ("any2seg", "any2seg_ros.cli"),
@@ -249,7 +249,7 @@ def write_commands(place: Place) -> None:
 
 
 def environment(place: Place) -> dict[str, str]:
-    """This process's environment, without what belongs to another Python's environment."""
+    """Environment variables for a step, without those of another Python environment."""
     kept = dict(os.environ)
     for name in ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "_ANY2SEG_ENVIRONMENT", "PYTHONHOME"):
         kept.pop(name, None)
@@ -262,7 +262,7 @@ def environment(place: Place) -> dict[str, str]:
 
 
 def run(command: list, place: Place, log_name: str) -> None:
-    """Run a command into a log; its end is shown if it fails, its last line while it runs."""
+    """Run a command, output to a log; show its last line meanwhile, its tail on failure."""
     place.notes.mkdir(parents=True, exist_ok=True)
     log = place.notes / f"{log_name}.log"
     if log_name == "venv":
@@ -286,14 +286,14 @@ def run(command: list, place: Place, log_name: str) -> None:
     if process.returncode:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:])
         raise Failed(
-            f"{tail}\n\nany2seg: `{' '.join(words)}` failed; see {log}, then run make again"
+            f"{tail}\n\nany2seg: `{' '.join(words)}` failed: see {log}; run make again to resume"
         )
     if log_name == "venv":
         log.unlink()
 
 
 def _watch(process: subprocess.Popen, log: Path) -> None:
-    begin, said = time.monotonic(), 0.0
+    begin, printed = time.monotonic(), 0.0
     while True:
         try:
             process.wait(timeout=0.5)
@@ -303,8 +303,8 @@ def _watch(process: subprocess.Popen, log: Path) -> None:
         line = _last_line(log)
         if sys.stdout.isatty():
             print(f"\r\033[K      {waited:4.0f} s  {line}"[:100], end="", flush=True)
-        elif waited - said >= 30:
-            said = waited
+        elif waited - printed >= 30:
+            printed = waited
             print(f"      {waited:4.0f} s  {line}"[:100], flush=True)
     if sys.stdout.isatty():
         print("\r\033[K", end="", flush=True)
@@ -318,7 +318,7 @@ def _last_line(log: Path) -> str:
 
 
 def megabytes(folder: Path) -> float:
-    """Disk used below a folder, in MB."""
+    """Disk usage of a folder, MB."""
     total, stack = 0, [folder]
     while stack:
         try:
@@ -335,19 +335,19 @@ def megabytes(folder: Path) -> float:
 
 @contextmanager
 def alone(place: Place) -> Iterator[None]:
-    """Hold the environment: two `make` at once would spoil it for each other."""
+    """Lock the environment against a second `make`."""
     place.venv.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{place.venv}.lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("any2seg: another set-up is at work here; waiting for it", flush=True)
+            print("any2seg: waiting for another set-up of this environment", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def set_up(tests: bool) -> None:
-    """Do the steps that are not done, and say what they cost."""
+    """Run the steps that are not up to date."""
     place = Place(venv_folder())
     digest, missing = "", []
     for step in steps(tests):
@@ -369,29 +369,29 @@ def set_up(tests: bool) -> None:
         before, size = size, megabytes(place.venv)
         print(f"      {time.monotonic() - stepped:.0f} s, {size - before:+.0f} MB", flush=True)
     took = time.monotonic() - begin
-    print(f"Set up in {took:.0f} s: {size - start:+.0f} MB, {size:.0f} MB in all", flush=True)
+    print(f"Done in {took:.0f} s: {size - start:+.0f} MB, {size:.0f} MB in total", flush=True)
 
 
 def check(place: Place) -> None:
-    """`Failed` where a set-up would end in words that nobody understands."""
+    """Raise Failed early, where a later step would fail with an obscure error."""
     for path in (ROOT, place.venv):
         if any(character.isspace() for character in str(path)):
             raise Failed(
-                f"any2seg: '{path}' has a space in it, which scripts and ROS's build tools do not "
-                "bear: put it elsewhere (of the environment: make VENV=/path/without/spaces)"
+                f"any2seg: '{path}' contains a space, which the ROS build tools do not support: "
+                "move it (the environment: make VENV=/path/without/spaces)"
             )
     if os.environ.get("ROS_DISTRO") in TOO_OLD:
         raise Failed(
-            f"any2seg: ROS 2 {os.environ['ROS_DISTRO']} comes with a NumPy that is older than what "
-            "segmenting needs (1.26): use a shell in which no ROS is sourced, and make takes one "
-            "from PyPI; for the vehicle see docs/setup.md"
+            f"any2seg: ROS 2 {os.environ['ROS_DISTRO']} comes with NumPy older than 1.26, which "
+            "any2seg_ros needs: use a shell without a sourced ROS, and make installs ROS 2 from "
+            "PyPI; for a vehicle see docs/setup.md"
         )
 
 
 def main() -> int:
-    """Set up; a failure is told in its own words and gives 1."""
+    """Set up; returns 1 on failure, 130 on Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tests", action="store_true", help="also what only the tests need")
+    parser.add_argument("--tests", action="store_true", help="also install packages for the tests")
     wanted = parser.parse_args()
     try:
         place = Place(venv_folder())
@@ -402,7 +402,7 @@ def main() -> int:
         print(failure, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nany2seg: interrupted; make goes on from here", file=sys.stderr)
+        print("\nany2seg: interrupted; run make again to resume", file=sys.stderr)
         return 130
     return 0
 

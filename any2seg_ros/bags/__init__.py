@@ -1,7 +1,13 @@
 """ROS 2 bags without a ROS: writing them, reading them whole or cut off, and what is in them."""
 
 from any2seg_ros.bags.file import BagFile
-from any2seg_ros.bags.layout import BagCalibration, BagLayout, find_layout, read_calibration
+from any2seg_ros.bags.layout import (
+    BagCalibration,
+    BagLayout,
+    StaticTransforms,
+    find_layout,
+    read_calibration,
+)
 from any2seg_ros.bags.output_bag import OutputBag, check_folder
 from any2seg_ros.bags.reader import BagReader, Recorded
 from any2seg_ros.bags.typestore import typestore
@@ -15,6 +21,7 @@ __all__ = [
     "BagWriter",
     "OutputBag",
     "Recorded",
+    "StaticTransforms",
     "check_folder",
     "find_layout",
     "read_calibration",

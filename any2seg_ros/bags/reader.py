@@ -20,6 +20,7 @@ from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
 from any2seg_ros.bags.file import METADATA
 from any2seg_ros.bags.salvage import SalvagedFile, is_whole
+from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp
 from any2seg_ros.bags.typestore import typestore
 
 
@@ -95,6 +96,12 @@ class BagReader:
             yield Recorded(topic, kind, log_time, message)
         if damaged:
             self._note(f"{damaged} messages could not be deserialised and were left out")
+
+    def header_stamps(self, topics: Collection[str]) -> Iterator[tuple[int, int]]:
+        """(log time, header.stamp) in ns of messages that begin with a Header; none is decoded."""
+        for _, _, log_time, data in self._raw(topics):
+            if len(data) >= STAMP_OFFSET + 8:
+                yield log_time, header_stamp(data)
 
     def _raw(self, topics: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
         for reader in self._readers:

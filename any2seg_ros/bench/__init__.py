@@ -1,1 +1,1 @@
-"""What is timed: one module a thing, each with SECTION and `run() -> dict`."""
+"""Benchmarks: one module each, with SECTION and `run() -> dict`."""

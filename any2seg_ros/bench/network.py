@@ -1,4 +1,4 @@
-"""Times the network: the shipped one, and MiT's against transformers' SegFormer in one run."""
+"""Times the shipped network, and MiT networks against transformers' SegFormer in one run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BACKBONES = ("mit_b0", "mit_b2")
 
 
 def run() -> dict:
-    """Milliseconds and ratios; `four_vs_segformer` is the default engine on four modalities against
-    transformers' SegFormer with the same backbone on one image in torch float32, 512 x 512. Both
-    run on the GPU where there is one, images come from the CPU and results go back there.
+    """Milliseconds and ratios.
 
-    What is compared is called in turn: others may use the machine meanwhile. Ratios are medians of
-    those of the rounds.
+    `four_vs_segformer`: the default engine on four modalities against transformers' SegFormer with
+    the same backbone on one image in torch float32, 512 x 512. Both run on the GPU if there is
+    one; images and results are in CPU memory. Calls alternate, because other programs may use the
+    machine; a ratio is the median over the rounds.
     """
     figures: dict = {"shipped": shipped()}
     for name in BACKBONES:
@@ -31,7 +31,7 @@ def run() -> dict:
 
 
 def shipped() -> dict:
-    """The weights that come with the package, from modality images to 512 x 288 masks."""
+    """The shipped weights, from modality images to 512 x 288 masks, in ms."""
     from any2seg_ros.engine import Segmenter
     from any2seg_ros.types import Modality
 
@@ -53,7 +53,7 @@ def shipped() -> dict:
 
 
 def against_segformer(name: str) -> dict:
-    """Ratios of our network with random weights to transformers' SegFormer of the same size."""
+    """Our network with random weights against transformers' SegFormer of the same size."""
     import torch
     from transformers import SegformerForSemanticSegmentation
 
@@ -102,7 +102,7 @@ def against_segformer(name: str) -> dict:
 
 
 def milliseconds(call: Callable[[], object], seconds: float = 3.0) -> float:
-    """Median over the calls that fit in `seconds`, at least three, after one that is not timed."""
+    """Median time of the calls that fit in `seconds`, at least three, after one warm-up call."""
     call()
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -116,7 +116,7 @@ def milliseconds(call: Callable[[], object], seconds: float = 3.0) -> float:
 def in_turn(
     *calls: Callable[[], object], rounds: int = 11, clock: Callable[[], float] = time.perf_counter
 ) -> np.ndarray:
-    """Seconds (rounds, calls) of calls that take turns, after a round that is not timed."""
+    """Seconds (rounds, calls) of alternating calls, after one warm-up round."""
     times = np.empty((rounds + 1, len(calls)))
     for row in times:
         for i, call in enumerate(calls):

@@ -1,7 +1,7 @@
-"""What it costs to decode and place one frame of all four sensors, beside copying its bytes once.
+"""Times decoding and preprocessing one frame of four sensors, against copying its bytes once.
 
-1280 x 720 pictures and depth, 128 000 points and 500 000 events a second (10 frames a second), on
-one core, for modality images of 320 x 192.
+RGB and depth of 1280 x 720, 128 000 points, 500 000 events/s at 10 frames/s; one core; modality
+images of 320 x 192.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _TO_EVENT = transform((-0.06, 0.0, 0.0), (0.001, 0.0, 0.0, 1.0))
 
 
 def run() -> dict[str, Any]:
-    """`total_ms` and, for each step, `ms` and `copy_ms`: best CPU times of one frame, on one core.
+    """Best CPU times of one frame on one core, in ms: `ms` and `copy_ms` of each step.
 
-    `total_ms` is the sum of the steps of a frame whose depth camera stands apart from the reference
-    camera and whose events are decoded ten packets at a time. `beside` has the other ways.
+    `total_ms` sums the steps of a frame with an unregistered depth camera and events decoded ten
+    packets at a time. `beside` has alternatives.
     """
     with _one_core():
         steps = {name: _measured(*work) for name, work in _steps().items()}
@@ -59,7 +59,7 @@ def run() -> dict[str, Any]:
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Keeps the process, and with it every library's threads, on one core."""
+    """Pin the process, and with it the threads of all libraries, to one core."""
     threads, cores = cv2.getNumThreads(), os.sched_getaffinity(0)
     cv2.setNumThreads(1)
     os.sched_setaffinity(0, {max(cores)})
@@ -76,7 +76,7 @@ def _measured(work: Callable[[], object], data: np.ndarray) -> dict[str, float]:
 
 
 def _best(work: Callable[[], object]) -> float:
-    """Shortest CPU time of many, in ms: on a core of its own, that is the time that passes."""
+    """Minimum CPU time over the repeats, ms."""
     times = []
     for _ in range(_REPEATS):
         begin = time.process_time()
@@ -179,7 +179,7 @@ def _depth(random: np.random.Generator) -> SimpleNamespace:
 
 
 def _cloud(random: np.random.Generator) -> SimpleNamespace:
-    """A sweep of 128 rings, x y z intensity (float32) and ring (uint16) in 20 bytes a point."""
+    """A sweep of 128 rings: x, y, z, intensity (float32), ring (uint16); 20 bytes per point."""
     azimuth = np.tile(np.linspace(-np.pi, np.pi, _POINTS // 128, endpoint=False), 128)
     elevation = np.repeat(np.linspace(-0.4, 0.3, 128), _POINTS // 128)
     distance = random.uniform(2.0, 80.0, _POINTS)
@@ -207,7 +207,7 @@ def _cloud(random: np.random.Generator) -> SimpleNamespace:
 
 
 def _packets(random: np.random.Generator) -> list[SimpleNamespace]:
-    """EVT3 packets of 1 ms: of three events, one is alone and two are in a vector."""
+    """EVT3 packets of 1 ms: of three events, one is single and two are in a vector."""
     count = _EVENTS_A_SECOND // _PACKETS_A_SECOND
     length = 1_000_000 // _PACKETS_A_SECOND
     packets = []

@@ -1,6 +1,6 @@
-"""Memory of replaying a bag and of one that is ten times as long, each in a process of its own.
+"""Peak memory of replaying a bag, and one ten times as long, each in its own process.
 
-`python -m any2seg_ros.bench.replay BAG TIMES` replays a bag TIMES times over and prints the peak.
+`python -m any2seg_ros.bench.replay BAG TIMES` replays BAG repeated TIMES times and prints the peak.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LATCHED = "/tf_static"
 
 
 def run(bag: Path | None = None) -> dict:
-    """Peak memory in MB of the demo's bag once and ten times over, and their ratio."""
+    """Peak memory in MB for the demo bag, once and repeated ten times, and the ratio."""
     path = bag or find("demo_data/streets")
     peaks = {}
     for times in (1, 10):
@@ -37,7 +37,7 @@ def run(bag: Path | None = None) -> dict:
 
 
 def repeat(bag: Path, out: Path, times: int) -> None:
-    """Write a bag whose drive is driven `times` times, with stamps that go on."""
+    """Write a bag that repeats a bag `times` times, with stamps that continue."""
     writer = Writer(out, version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     with Reader(bag) as reader, writer:
@@ -59,7 +59,7 @@ def repeat(bag: Path, out: Path, times: int) -> None:
 
 
 def peak(bag: Path, times: int) -> dict:
-    """Replay a bag `times` times over with a small random network; peak memory of the process."""
+    """Replay a bag repeated `times` times with a small random network; peak memory in MB."""
     from any2seg_ros.engine import EngineConfig, Segmenter
     from any2seg_ros.network import Any2Seg, checkpoints
     from any2seg_ros.network.any2seg import NetworkConfig

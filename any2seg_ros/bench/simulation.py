@@ -1,4 +1,4 @@
-"""The simulator: frames a second of DELIVER output, memory, and what frames cost in a long run."""
+"""Times the simulator: frame rate, memory, and the cost of a frame in a long run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ _SCENES, _FRAMES = 5, 5
 
 
 def run() -> dict:
-    """Makes a small data set at 512 x 288 with all sensors, then lets it grow fivefold.
+    """Render a small data set at 512 x 288 with all sensors, then extend it fivefold.
 
-    frames_per_second: of what was added, with one job a core, their start included.
-    peak_memory_mb: of the largest process, and all jobs together at most. cost_ratio: CPU seconds
-    of a few scenes after many others against those before them, in one process; 1 says that a
-    frame costs the same however long the run. steps: CPU ms of one frame, alone.
+    frames_per_second: of the extension, one job per core, process start included. peak_memory_mb:
+    of the largest process, and an upper bound for all. cost_ratio: CPU time of a few scenes after
+    many others against before them, in one process; 1 means no slowdown. steps: CPU ms of a frame.
     """
     from any2seg_ros.simulation.dataset import Plan, write_plans
     from any2seg_ros.simulation.settings import DEFAULTS
@@ -55,7 +54,7 @@ def _seconds(clock: Callable[[], float], work: Callable[[], object]) -> float:
 
 
 def _cost_ratio(folder: Path) -> float:
-    """What the same scenes cost in this process after and before four times as many others."""
+    """CPU time of the same scenes after and before four times as many others."""
     from any2seg_ros.simulation.dataset import Plan, write_plans
 
     few, many = Plan("val", scenes=_SCENES, frames=2), Plan("test", scenes=4 * _SCENES, frames=2)
@@ -66,7 +65,7 @@ def _cost_ratio(folder: Path) -> float:
 
 
 def _steps() -> dict[str, float]:
-    """CPU ms of building a town and of the parts of one frame under the sun."""
+    """CPU ms of building a town, and of the parts of one sunny frame."""
     import numpy as np
 
     from any2seg_ros.preprocessing.preprocessor import Preprocessor
@@ -84,7 +83,7 @@ def _steps() -> dict[str, float]:
 
     scene = Scene(spec)
     step("town", lambda: Scene(spec))
-    scene.shot(0)
+    scene.capture(0)
     seconds = spec.seconds(1)
     snapshot, base = scene.snapshot(seconds), scene.drive.world_from_base(seconds)
     rng = np.random.default_rng(0)
@@ -96,8 +95,8 @@ def _steps() -> dict[str, float]:
         lambda: sensors.measure_depth(snapshot, scene.rig.depth, pose, weather, depth, rng),
     )
     step("lidar", lambda: scene._sweep(snapshot, seconds, rng))
-    shot = step("whole shot with events", lambda: scene.shot(1))
-    placer = Preprocessor(scene.rig.rgb, spec.size)
+    capture = step("capture with events", lambda: scene.capture(1))
+    preprocessor = Preprocessor(scene.rig.rgb, spec.size)
     with tempfile.TemporaryDirectory() as folder:
-        step("files", lambda: layout.write_shot(Path(folder), scene, 1, shot, placer))  # type: ignore[arg-type]
+        step("files", lambda: layout.write_capture(Path(folder), scene, 1, capture, preprocessor))  # type: ignore[arg-type]
     return steps

@@ -1,4 +1,4 @@
-"""Ten minutes of all four sensors at 10 Hz: does memory stay flat, does a queue grow?
+"""Soak test: four sensors at 10 Hz for ten minutes; checks for growing memory and latency.
 
 python -m any2seg_ros.bench.soak --minutes 2
 """
@@ -26,11 +26,11 @@ SECTION = "soak"
 
 _START_SECONDS = 300.0
 _SETTLED = 0.3
-"""Share of the time after which memory must be flat: buffers and caches have been filled."""
+"""Share of the run after which buffers and caches are full and memory must be flat."""
 
 
 class WatchedNode(NodeProcess):
-    """The node's process, whose memory can be asked for."""
+    """A NodeProcess that reports its memory."""
 
     def memory_mib(self) -> float:
         """Resident memory in MiB."""
@@ -40,7 +40,10 @@ class WatchedNode(NodeProcess):
 
 @dataclass
 class Samples:
-    """What was seen of the node: (s, MiB resident, s of processor time) and its statuses."""
+    """Samples of the node.
+
+    memory: (time s, resident MiB, CPU s); latencies: (time s, latency s); last: its last status.
+    """
 
     memory: list[tuple[float, float, float]] = field(default_factory=list)
     latencies: list[tuple[float, float]] = field(default_factory=list)
@@ -48,25 +51,25 @@ class Samples:
 
 
 def run(minutes: float = 10.0, model: str = "", quiet: bool = False) -> dict[str, Any]:
-    """Play the demo's bag over and over to a node of its own, and watch it.
+    """Play the demo bag in a loop to a node process and sample it.
 
-    memory_growth_mib_per_minute: slope of the resident memory after the first third. latency_ms:
-    from the anchor's arrival to the last output, in the first and the last tenth: they are alike
-    unless a queue grows. cpu_ms_per_frame: all of the node's processor time divided by masks.
+    memory_growth_mib_per_minute: slope of the resident memory after the first 30 %. latency_ms:
+    from the anchor's arrival to the last output, in the first and last tenth of the frames; they
+    differ if a queue grows. cpu_ms_per_frame: CPU time of the node divided by masks.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
-    from any2seg_ros.demo.player import Player, Tape
+    from any2seg_ros.demo.player import Player, SensorLog
     from any2seg_ros.msg import SegmentationStatus
 
     rclpy.init()
     node = rclpy.create_node("soak")
     samples = Samples()
     node.create_subscription(
-        SegmentationStatus, "/segmenter/status", lambda msg: _hear(samples, msg), 50
+        SegmentationStatus, "/segmenter/status", lambda msg: _on_message(samples, msg), 50
     )
     _listen_to_masks(node)
     executor = SingleThreadedExecutor()
@@ -80,12 +83,12 @@ def run(minutes: float = 10.0, model: str = "", quiet: bool = False) -> dict[str
             tempfile.TemporaryDirectory() as folder,
             WatchedNode(Path(folder) / "node.log", arguments) as process,
         ):
-            process.wait_until(lambda: samples.last, _START_SECONDS, "the node's first status")
-            talker = rclpy.create_node("soak_player")
-            player = Player(talker, Tape(resources.find("demo_data/streets")))
+            process.wait_until(lambda: samples.last, _START_SECONDS, "status from the node")
+            player_node = rclpy.create_node("soak_player")
+            player = Player(player_node, SensorLog(resources.find("demo_data/streets")))
             _play(player, process, samples, minutes, quiet)
             exit_code = process.stop()
-            talker.destroy_node()
+            player_node.destroy_node()
     finally:
         executor.shutdown()
         thread.join(5)
@@ -95,14 +98,14 @@ def run(minutes: float = 10.0, model: str = "", quiet: bool = False) -> dict[str
 
 
 def _listen_to_masks(node: Any) -> None:
-    """Somebody has to listen, or the node does not make them."""
+    """Subscribe: the node makes only what is subscribed to."""
     from sensor_msgs.msg import Image
 
     for output in ("mask", "confidence", "overlay"):
         node.create_subscription(Image, f"/segmenter/{output}", lambda msg: None, 5)
 
 
-def _hear(samples: Samples, status: Any) -> None:
+def _on_message(samples: Samples, status: Any) -> None:
     fresh = samples.last is None or status.frames_published > samples.last.frames_published
     if fresh and status.frames_published:
         samples.latencies.append((time.monotonic(), float(status.latency_total)))
@@ -121,14 +124,14 @@ def _play(player: Any, process: WatchedNode, samples: Samples, minutes: float, q
         process.check()
         samples.memory.append((now, process.memory_mib(), process.cpu_seconds()))
         if not quiet and len(samples.memory) % 30 == 1:
-            said = f"{samples.memory[-1][1]:.0f} MiB, {samples.last.frames_published} masks"
-            print(f"{(now - began) / 60:5.1f} min  {said}", flush=True)
+            state = f"{samples.memory[-1][1]:.0f} MiB, {samples.last.frames_published} masks"
+            print(f"{(now - began) / 60:5.1f} min  {state}", flush=True)
 
     player.play(phases, tick)
 
 
 def summary(samples: Samples, minutes: float, exit_code: int | None) -> dict[str, Any]:
-    """The figures of a soak."""
+    """The result of `run`."""
     times, memory, cpu = np.array(samples.memory).T
     masks = int(samples.last.frames_published)
     settled = times >= times[0] + _SETTLED * (times[-1] - times[0])
@@ -167,6 +170,6 @@ def _percentiles(values: np.ndarray) -> dict[str, float]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--model", default="", help="weights; those of the package if not given")
+    parser.add_argument("--model", default="", help="weights file; default: the shipped weights")
     chosen = parser.parse_args()
     print(json.dumps(run(chosen.minutes, chosen.model), indent=2))

@@ -1,4 +1,4 @@
-"""What the synchronizer costs for each message, in stores to a Python dict in the same run."""
+"""Times the synchronizer per message, in stores to a Python dict of the same run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ _STORES = 200_000
 
 
 def run() -> dict[str, Any]:
-    """`dict_stores_per_message` for four topics at 10 Hz (best of several runs), and for three
-    of them beside 1000 packets of events a second; processor time of this thread."""
+    """`dict_stores_per_message` of four topics at 10 Hz, and of three beside 1000 event packets/s.
+
+    CPU time of this thread, best of many rounds.
+    """
     four = _messages(_SECONDS, event_rate=10)
     many = _messages(_SECONDS // 20, event_rate=1000)
-    # In turn, so that what else runs on the machine falls on all of them alike.
+    # Alternating, so that other load on the machine affects all alike.
     rounds = [(_time_stores(), _time_messages(four), _time_messages(many)) for _ in range(_REPEATS)]
     store, per_message, per_packet = (min(times) for times in zip(*rounds, strict=True))
     return {
@@ -42,7 +44,7 @@ def _time_stores() -> float:
 
 
 def _messages(seconds: int, event_rate: int) -> list[tuple[Modality, int, object, int]]:
-    """(modality, stamp, message, now): 10 Hz with jitter and delays, in order of arrival."""
+    """(modality, stamp, message, now) at 10 Hz, with jitter and delay, by arrival."""
     generator = random.Random(1)
     rows = []
     for modality in Modality:

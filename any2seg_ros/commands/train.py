@@ -1,4 +1,4 @@
-"""`any2seg train`: train a network by a configuration file, or go on with it."""
+"""`any2seg train`: start or resume a training run."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def register(app: typer.Typer) -> None:
     def train(
         config: str = typer.Argument(help="YAML file; config/training/ has recipes."),
         output: str = typer.Option(
-            "", help="Folder of the run; the configuration's if not given.", metavar="DIR"
+            "", help="Folder of the run; by default the configuration's.", metavar="DIR"
         ),
         stop_at: int = typer.Option(
-            0, help="End after this step; the same command later goes on. 0 trains to the end."
+            0, help="End after this step; the same command resumes later. 0 trains to the end."
         ),
     ) -> None:
-        """Train a network. A run that was cut off goes on when the command is given again.
+        """Train a network. The same command resumes an interrupted run.
 
         Several processes: [bold]torchrun --nproc-per-node 2 -m any2seg_ros.training CONFIG[/bold].
         """

@@ -1,4 +1,4 @@
-"""Frames of a bag with their ground truth, placed by the code that the node runs."""
+"""Frames of a bag with their ground truth, preprocessed by the code that the node runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.runtime.bag_player import BagPlayer
 from any2seg_ros.runtime.pipeline import Preparation, Prepared
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.types import Camera, Modality
+from any2seg_ros.types import Modality
 
 PERIOD = 100_000_000
 """What is expected between frames (ns), for the time left to show."""
@@ -51,7 +51,7 @@ class BagSource:
             self._look_into(bag)
         self.fingerprint = _fingerprint([*bags, *labelling.folders])
 
-    apart = False
+    independent = False
 
     def __len__(self) -> int:
         return min(self._length, self._limit) if self._limit else self._length
@@ -74,22 +74,20 @@ class BagSource:
         walk = self._open_walk(bag)
         truth = self._open_truth(bag, walk)
         try:
-            for heard in walk.frames():
-                if heard.frame is None:
+            for played in walk.frames():
+                if played.frame is None:
                     continue
-                prepared = walk.preparation.prepare(heard.frame)
+                prepared = walk.preparation.prepare(played.frame)
                 mine = count % world == rank
                 count += 1
                 if not mine:
                     yield None
                     continue
-                label = truth.label(heard.frame.stamp, heard.log_time)
+                label = truth.label(played.frame.stamp, played.log_time)
                 yield (
                     LeftOut(truth.lacking)
                     if label is None
-                    else self._sample(
-                        bag, prepared, label, truth.weight, walk.preparation.reference
-                    )
+                    else self._sample(bag, prepared, label, truth.weight)
                 )
         finally:
             prefix = f"{bag.name}: " if len(self._bags) > 1 else ""
@@ -101,7 +99,6 @@ class BagSource:
         prepared: Prepared,
         label: np.ndarray,
         weight: np.ndarray | None,
-        reference: Camera | None,
     ) -> Sample:
         rgb = prepared.frame.measurements.get(Modality.RGB)
         conditions = (bag.name,) if len(self._bags) > 1 else ()
@@ -114,7 +111,7 @@ class BagSource:
             prepared.frame.reasons,
             weight,
             prepared.frame.measurements.get(Modality.LIDAR),
-            reference,
+            prepared.calibration.reference,
         )
 
     def _look_into(self, bag: Path) -> None:

@@ -43,11 +43,11 @@ class DeliverData:
         self.split = split
         self.frames = sorted(self._find())
         if not self.frames:
-            mend = other_splits(self.root, "img/*/*") or (
+            hint = other_splits(self.root, "img/*/*") or (
                 "give the root of a data set in DELIVER's folders (any2seg simulate makes one)"
             )
             raise FileNotFoundError(
-                f"no frames at {self.root}/img/<condition>/{split}/<scene>/*_rgb_front.png: {mend}"
+                f"no frames at {self.root}/img/<condition>/{split}/<scene>/*_rgb_front.png: {hint}"
             )
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Reads the files of data sets; errors name the file and the mend."""
+"""Reads the files of data sets; errors name the file and the fix."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def existing(path: Path) -> Path:
 
 
 def other_splits(root: Path, folders: str) -> str:
-    """Which splits the folders at a pattern are, as a mend; nothing where there are none."""
+    """The splits in the folders at a pattern, as a hint; empty where there are none."""
     splits = sorted({folder.name for folder in root.glob(folders) if folder.is_dir()})
     return f"its splits are {', '.join(splits)}" if splits else ""
 
 
 def read_image(path: Path, flags: int) -> np.ndarray:
-    """An image as OpenCV reads it; FileNotFoundError or ValueError name the file and the mend."""
+    """An image as OpenCV reads it; FileNotFoundError or ValueError name the file and the fix."""
     image = cv2.imread(str(existing(path)), flags)
     if image is None:
         raise ValueError(f"{path} is no readable image: fetch or make it again")

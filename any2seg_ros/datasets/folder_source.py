@@ -1,4 +1,4 @@
-"""The frames of a data set in folders, placed, with their ground truth."""
+"""Frames of a data set in folders, preprocessed, with their ground truth."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from any2seg_ros.types import Camera, Modality
 class FolderSource:
     """See `Source`; `limit` spreads fewer frames over the whole of the data set.
 
-    A file that is missing or cannot be read is an error, or with `leave_out` costs its frame.
+    A missing or unreadable file is an error; with `leave_out` its frame is left out instead.
     """
 
-    apart = True
+    independent = True
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class FolderSource:
         self._data = data
         self._target = target
         self._leave_out = leave_out
-        self._placers: dict[Camera, Preprocessor] = {}
+        self._preprocessors: dict[Camera, Preprocessor] = {}
         count = len(data)
         if limit and limit < count:
             self._indices = np.unique(np.linspace(0, count - 1, limit).round().astype(int)).tolist()
@@ -73,25 +73,25 @@ class FolderSource:
         frame = self._data[index]
         assert frame.label is not None
         reference = self._data.reference(index)
-        placed = self._placer(reference).preprocess(frame)
+        processed = self._preprocessor(reference).preprocess(frame)
         rgb = frame.measurements.get(Modality.RGB)
         return Sample(
             self._data.name(index),
-            placed.images,
+            processed.images,
             frame.label,
             self._data.conditions(index),
             rgb.data if rgb else None,
-            placed.reasons,
+            processed.reasons,
             cloud=frame.measurements.get(Modality.LIDAR),
             reference=reference,
         )
 
-    def _placer(self, reference: Camera) -> Preprocessor:
-        if reference not in self._placers:
-            self._placers[reference] = Preprocessor(
+    def _preprocessor(self, reference: Camera) -> Preprocessor:
+        if reference not in self._preprocessors:
+            self._preprocessors[reference] = Preprocessor(
                 reference, self._target.size, self._target.preprocessing
             )
-        return self._placers[reference]
+        return self._preprocessors[reference]
 
 
 def _why(error: Exception) -> str:

@@ -61,8 +61,8 @@ class MusesData:
         pattern = f"frame_camera/{split}/*/*/*_frame_camera.png"
         self.paths = sorted(self.root.glob(pattern))
         if not self.paths:
-            mend = other_splits(self.root, "frame_camera/*") or "give the root of MUSES"
-            raise FileNotFoundError(f"no frames at {self.root}/{pattern}: {mend}")
+            hint = other_splits(self.root, "frame_camera/*") or "give the root of MUSES"
+            raise FileNotFoundError(f"no frames at {self.root}/{pattern}: {hint}")
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -1,4 +1,4 @@
-"""What data sets give: frames with labels, and frames placed for a network."""
+"""What data sets yield: frames with labels, and samples preprocessed for a network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DataSet(Protocol):
     def __getitem__(self, index: int) -> Frame:
         """The frame with its label and the measurements of `modalities` and the camera.
 
-        OSError and ValueError name the file and the mend, `files.NoLabel` a label that is missing.
+        OSError and ValueError name the file and the fix, `files.NoLabel` a label that is missing.
         """
 
     def name(self, index: int) -> str:
@@ -71,7 +71,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A placed frame with its ground truth.
+    """A preprocessed frame with its ground truth.
 
     images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w), values
     of the source's groups. weight: how much a label is to be trusted, uint8 (h, w) of the label's
@@ -110,11 +110,11 @@ class LeftOut:
 
 
 class Source(Protocol):
-    """Placed frames in order. `notes` may grow while they are walked.
+    """Samples in order. `notes` may grow while they are read.
 
     modalities: the sensors that the data have. groups: what the values of labels stand for.
-    fingerprint: changes when the frames do. apart: each frame is made on its own, so that several
-    processes are faster than one.
+    fingerprint: changes when the frames do. independent: frames do not depend on each other, so
+    that several processes are faster.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Source(Protocol):
     taxonomy: Taxonomy
     groups: ClassGroups
     fingerprint: str
-    apart: bool
+    independent: bool
 
     def __len__(self) -> int:
         """Frames to come, 0 where that is not known beforehand."""

@@ -1,1 +1,1 @@
-"""The demo: a node of its own process, a bag played to it, sensors taken away, masks scored."""
+"""The demo: a bag is played to a node process, sensors are taken away, masks are scored."""

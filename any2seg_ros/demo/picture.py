@@ -1,4 +1,4 @@
-"""The demo in one picture: a row a phase with camera, mask and overlay of the same moment."""
+"""The demo in one image: camera, mask and overlay of the same moment, a row per phase."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from any2seg_ros.types import Modality
 
 CELL = (384, 216)
 DARK = 0.35
-"""Share of its light that a camera image keeps where the node did not get it."""
+"""Brightness of a camera image that the node did not get."""
 
 
 def write_picture(
     path: Path, run: Run, camera: Mapping[int, np.ndarray], taxonomy: Taxonomy
 ) -> None:
-    """Write a JPEG; `camera` has the bag's RGB images, uint8 (H, W, 3), by ns after its start."""
+    """Write the JPEG; `camera`: RGB images uint8 (H, W, 3) by ns since the start of the bag."""
     rows = [
         _row(run, index, camera, taxonomy)
         for index, phase in enumerate(run.phases)
@@ -41,14 +41,14 @@ def _row(run: Run, index: int, camera: Mapping[int, np.ndarray], taxonomy: Taxon
     overlay = overlay_image(image, colors)
     if Modality.RGB not in run.phases[index].subset:
         image = (image * DARK).astype(np.uint8)
-        _write(image, "camera is dead", (110, 112))
+        _write(image, "camera is off", (116, 112))
     _write(colors, run.phases[index].name, (8, 20))
     return np.hstack([image, colors, overlay])
 
 
 def _write(image: np.ndarray, text: str, at: tuple[int, int]) -> None:
     font, black, white = cv2.FONT_HERSHEY_SIMPLEX, (0, 0, 0), (255, 255, 255)
-    # A thick line would have letters of another width, and so not lie under the thin one.
+    # An outline of shifted copies: thicker letters would be wider, too.
     for x, y in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
         cv2.putText(image, text, (at[0] + x, at[1] + y), font, 0.6, black, 1, cv2.LINE_AA)
     cv2.putText(image, text, at, font, 0.6, white, 1, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""Plays a bag's sensor topics over DDS in real time, with the stamps moved to now."""
+"""Plays a bag's sensor topics over DDS in real time, restamped to wall time."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ STATIC_TOPIC = "/tf_static"
 
 
 @dataclass(frozen=True)
-class Played:
-    """One message of the bag: when it is due and was stamped, in ns after the bag's start."""
+class SensorMessage:
+    """A serialized message; `due` (log time) and `stamp` in ns since the start of the bag."""
 
     modality: Modality
     topic: str
@@ -30,10 +30,11 @@ class Played:
     cdr: bytes
 
 
-class Tape:
-    """A bag's sensor messages in order of time, in memory; topics are named `<modality>/...`.
+class SensorLog:
+    """The sensor messages of a bag in memory, by log time; topics are named `<modality>/...`.
 
-    `start` is the smallest header stamp in ns; `types` the message type of each topic.
+    `start`: smallest header stamp, ns; `types`: message type of each topic; `static`: serialized
+    messages of /tf_static.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,17 +43,17 @@ class Tape:
         rows = list(self._rows(path))
         if not rows:
             raise ValueError(
-                f"{path} has no topic named rgb/..., depth/..., lidar/... or event/..."
+                f"{path} has no topic named /rgb/..., /depth/..., /lidar/... or /event/..."
             )
         self.start = min(header_stamp(cdr) for *_, cdr in rows)
         self.messages = [
-            Played(modality, topic, due, header_stamp(cdr) - self.start, cdr)
+            SensorMessage(modality, topic, due, header_stamp(cdr) - self.start, cdr)
             for modality, topic, due, cdr in sorted(rows, key=lambda row: row[2])
         ]
 
     @property
     def seconds(self) -> float:
-        """From the first message to the last."""
+        """Time from the first to the last message."""
         return self.messages[-1].due * 1e-9
 
     def _rows(self, path: Path) -> Iterator[tuple[Modality, str, int, bytes]]:
@@ -67,34 +68,34 @@ class Tape:
 
 
 class Player:
-    """Publishes a Tape phase by phase.
+    """Publishes a SensorLog once per phase.
 
-    `starts` has each phase's wall time in ns; `first_published` the wall time at which each
-    (phase index, modality) was first heard.
+    `starts`: wall time of each phase, ns; `first_published`: wall time (ns) of the first message of
+    each (phase index, modality).
     """
 
-    def __init__(self, node: Any, tape: Tape) -> None:
-        self.tape = tape
+    def __init__(self, node: Any, log: SensorLog) -> None:
+        self.log = log
         self.starts: list[int] = []
         self.first_published: dict[tuple[int, Modality], int] = {}
         sensor = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         self._publishers = {
             topic: node.create_publisher(message_class(kind), topic, sensor)
-            for topic, kind in tape.types.items()
+            for topic, kind in log.types.items()
         }
         latched = QoSProfile(
-            depth=len(tape.static) or 1,
+            depth=len(log.static) or 1,
             history=HistoryPolicy.KEEP_LAST,
             durability=DurabilityPolicy.TRANSIENT_LOCAL,
         )
-        if tape.static:
+        if log.static:
             kind = message_class(TRANSFORMS)
             static = node.create_publisher(kind, STATIC_TOPIC, latched)
-            for cdr in tape.static:
+            for cdr in log.static:
                 static.publish(cdr)
 
     def play(self, phases: Sequence[Phase], tick: Callable[[int, float], None]) -> None:
-        """Play every phase in turn; `tick(phase index, seconds into it)` is called now and then."""
+        """Play all phases; `tick(phase index, seconds into it)` is called at least every 0.1 s."""
         start = time.time_ns()
         for index, phase in enumerate(phases):
             self.starts.append(start)
@@ -105,7 +106,7 @@ class Player:
         self, index: int, phase: Phase, start: int, tick: Callable[[int, float], None]
     ) -> None:
         length = int(phase.seconds * 1e9)
-        for message in self.tape.messages:
+        for message in self.log.messages:
             if message.modality not in phase.subset:
                 continue
             if message.stamp >= length or message.due >= length:

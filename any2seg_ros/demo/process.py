@@ -1,4 +1,4 @@
-"""The node as a process of its own: started, awaited, ended."""
+"""Starts, watches and stops the node as a process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class NodeProcess:
-    """`python -m any2seg_ros.node.segmenter`, its output in `log`; ended on leaving the context.
+    """Runs `python -m any2seg_ros.node.segmenter` with its output in `log`, for a `with` block.
 
     `variables` are added to its environment.
     """
@@ -46,21 +46,20 @@ class NodeProcess:
 
     @property
     def lives(self) -> bool:
-        """Whether it runs."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def check(self) -> None:
-        """ChildProcessError with the end of the log if the node has ended by itself."""
+        """ChildProcessError with the tail of the log if the process has ended."""
         if self.lives:
             return
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-12:])
         raise ChildProcessError(
-            f"the node ended by itself with {self._process.returncode}; "
-            f"the end of {self.log}:\n{tail}"
+            f"the node exited with code {self._process.returncode}; end of {self.log}:\n{tail}"
         )
 
     def stop(self, patience: float = 15.0, number: int = signal.SIGINT) -> int:
-        """Ctrl-C or another signal, and after `patience` seconds the axe; the exit code."""
+        """Send SIGINT or another signal, SIGKILL after `patience` seconds; gives the exit code."""
         if self.exit_code is None:
             self._process.send_signal(number)
             try:
@@ -71,15 +70,15 @@ class NodeProcess:
         return self.exit_code
 
     def cpu_seconds(self) -> float:
-        """Processor time that the node has used so far."""
+        """CPU time used by the process so far, s."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until(self, ready: object, seconds: float, what: str) -> None:
-        """Wait for `ready()`; TimeoutError says `what` did not come, ChildProcessError why not."""
+        """Wait for `ready()`; TimeoutError names `what`, ChildProcessError if the process ends."""
         deadline = time.monotonic() + seconds
         while not ready():  # type: ignore[operator]
             self.check()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{what} did not come within {seconds:.0f} s: see {self.log}")
+                raise TimeoutError(f"no {what} within {seconds:.0f} s: see {self.log}")
             time.sleep(0.05)

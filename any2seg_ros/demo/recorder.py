@@ -1,4 +1,4 @@
-"""Listens to the node as a user would: keeps masks and statuses, writes all it hears to a bag."""
+"""Records the node's outputs: masks and statuses in memory, every message in a bag."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ TOPICS = {
 
 
 @dataclass(frozen=True, eq=False)
-class HeardImage:
-    """An image of the node: when it arrived and was stamped (ns), and its pixels uint8 (H, W)."""
+class RecordedImage:
+    """An image of the node: arrival and stamp in ns, pixels uint8 (H, W)."""
 
     arrival: int
     stamp: int
@@ -46,8 +46,8 @@ class HeardImage:
 
 
 @dataclass(frozen=True)
-class HeardStatus:
-    """A status of the node; `weights` has the modalities that were used."""
+class RecordedStatus:
+    """A status of the node: arrival and stamp in ns; `weights` has the modalities used."""
 
     arrival: int
     stamp: int
@@ -57,25 +57,25 @@ class HeardStatus:
 
 
 @dataclass
-class Heard:
-    """Everything the demo needs of what the node said."""
+class Recording:
+    """The outputs of the node that the demo scores."""
 
-    masks: list[HeardImage] = field(default_factory=list)
-    confidences: list[HeardImage] = field(default_factory=list)
-    statuses: list[HeardStatus] = field(default_factory=list)
+    masks: list[RecordedImage] = field(default_factory=list)
+    confidences: list[RecordedImage] = field(default_factory=list)
+    statuses: list[RecordedStatus] = field(default_factory=list)
     messages: int = 0
 
 
 class Recorder:
-    """Subscribes to the node's outputs on a thread of its own, until `close`."""
+    """Subscribes to the node's outputs in its own thread, until `close`."""
 
     def __init__(self, node: Any, bag: Path) -> None:
-        self.heard = Heard()
+        self.recording = Recording()
         self._bag = BagFile(bag)
         self._node = node
         for topic, (kind, qos) in TOPICS.items():
             node.create_subscription(
-                kind, topic, lambda cdr, t=topic, k=kind: self._hear(t, k, cdr), qos, raw=True
+                kind, topic, lambda cdr, t=topic, k=kind: self._on_message(t, k, cdr), qos, raw=True
             )
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
@@ -84,7 +84,7 @@ class Recorder:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening and finish the bag."""
+        """Stop recording and close the bag."""
         self._stop.set()
         self._thread.join()
         self._executor.shutdown()
@@ -94,32 +94,32 @@ class Recorder:
         while not self._stop.is_set():
             try:
                 self._executor.spin_once(timeout_sec=0.1)
-            except (ExternalShutdownException, RCLError):  # Ctrl-C: rclpy's handler was faster
+            except (ExternalShutdownException, RCLError):  # Ctrl-C, seen by rclpy first
                 return
 
-    def _hear(self, topic: str, kind: type, cdr: bytes) -> None:
+    def _on_message(self, topic: str, kind: type, cdr: bytes) -> None:
         arrival = time.time_ns()
-        self.heard.messages += 1
+        self.recording.messages += 1
         package = kind.__module__.split(".")[0]
         latched = TOPICS[topic][1] is LATCHED
         self._bag.write(topic, f"{package}/msg/{kind.__name__}", arrival, cdr, latched=latched)
         last = topic.rsplit("/", 1)[1]
         if last == "mask":
-            self.heard.masks.append(_image(arrival, deserialize_message(cdr, kind)))
+            self.recording.masks.append(_image(arrival, deserialize_message(cdr, kind)))
         elif last == "confidence":
-            self.heard.confidences.append(_image(arrival, deserialize_message(cdr, kind)))
+            self.recording.confidences.append(_image(arrival, deserialize_message(cdr, kind)))
         elif last == "status":
-            self.heard.statuses.append(_status(arrival, deserialize_message(cdr, kind)))
+            self.recording.statuses.append(_status(arrival, deserialize_message(cdr, kind)))
 
 
-def _image(arrival: int, message: Image) -> HeardImage:
+def _image(arrival: int, message: Image) -> RecordedImage:
     pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
-    return HeardImage(
+    return RecordedImage(
         arrival, stamp_ns(message.header.stamp), message.header.frame_id, pixels.copy()
     )
 
 
-def _status(arrival: int, message: SegmentationStatus) -> HeardStatus:
+def _status(arrival: int, message: SegmentationStatus) -> RecordedStatus:
     weights, reasons = {}, {}
     for row in message.modalities:
         modality = Modality.parse(row.modality)
@@ -128,4 +128,4 @@ def _status(arrival: int, message: SegmentationStatus) -> HeardStatus:
         if row.reason:
             reasons[modality] = row.reason
     stamp = stamp_ns(message.header.stamp)
-    return HeardStatus(arrival, stamp, weights, reasons, message.mean_confidence)
+    return RecordedStatus(arrival, stamp, weights, reasons, message.mean_confidence)

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from any2seg_ros.demo.recorder import HeardImage
+from any2seg_ros.demo.recorder import RecordedImage
 from any2seg_ros.demo.scoring import Run, masks_of, mean_iou, status_by_stamp, truth_of
 from any2seg_ros.files import write_atomically
 from any2seg_ros.html import elements as html
@@ -51,8 +51,8 @@ def _facts(report: Mapping) -> str:
             "masks of those expected": f"{published} / {expected}",
             "mIoU, all four sensors": f"{html.number(full['miou'])} %",
             "p90 latency, all four": f"{html.number(full['latency_ms']['p90'], 0)} ms",
-            "masks while blind": str(report["masks_while_blind"]),
-            "blindness said after": f"{html.number(report['blind_said_after_s'], 2)} s",
+            "masks without any sensor": str(report["masks_without_sensors"]),
+            "loss of all sensors reported": f"{html.number(report['loss_reported_after_s'], 2)} s",
             "recovery": f"{html.number(report['recovery_s'], 2)} s",
         }
     )
@@ -111,7 +111,7 @@ def _seconds(run: Run) -> np.ndarray:
 
 def _rate_over_time(run: Run) -> tuple[list[float], list[float]]:
     centres = _seconds(run)
-    stamps = np.array([(mask.stamp - run.starts[0]) / 1e9 + 1e-3 for mask in run.heard.masks])
+    stamps = np.array([(mask.stamp - run.starts[0]) / 1e9 + 1e-3 for mask in run.recording.masks])
     counts, _ = np.histogram(stamps, bins=len(centres), range=(0, len(centres)))
     return centres.tolist(), counts.astype(float).tolist()
 
@@ -171,7 +171,7 @@ def _phase_pictures(
         html.picture(colors, "mask", lossless=True),
         html.picture(html.overlay_image(image, colors), "overlay"),
     ]
-    confidence = {heard.stamp: heard for heard in run.heard.confidences}.get(mask.stamp)
+    confidence = {heard.stamp: heard for heard in run.recording.confidences}.get(mask.stamp)
     if confidence is not None:
         scaled = confidence.pixels.astype(np.float32) / 255.0
         figures.append(html.picture(html.confidence_image(scaled), "confidence (dark: unsure)"))
@@ -183,7 +183,7 @@ def _moment(run: Run) -> int:
     return int(min(phase.seconds for phase in run.phases) * 0.5e9)
 
 
-def pictured_mask(run: Run, index: int) -> HeardImage | None:
+def pictured_mask(run: Run, index: int) -> RecordedImage | None:
     """The mask of phase `index` nearest to the pictured moment, if it has one."""
     moment = run.starts[index] + _moment(run)
     return min(masks_of(run, index), key=lambda m: abs(m.stamp - moment), default=None)

@@ -1,4 +1,4 @@
-"""The demo from end to end: start the node, play, take sensors away, score, report."""
+"""Runs the demo: start the node, play the bag phase by phase, score, report."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import Modality
 
 START_SECONDS = 300.0
-"""The longest that a first start may take: it loads torch and compiles the network."""
+"""Time limit for the first start, which loads torch and compiles the network."""
 
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """What the demo plays and where it leaves its results."""
+    """The options of `any2seg demo`."""
 
     out: Path
     bag: Path | None = None
@@ -43,12 +43,12 @@ class DemoConfig:
 
 
 def run(config: DemoConfig) -> dict:
-    """Run the demo; returns what report.json holds."""
+    """Run the demo; returns the content of report.json."""
     _isolate(config.domain)
     import rclpy
 
     from any2seg_ros.demo.picture import write_picture
-    from any2seg_ros.demo.player import Player, Tape
+    from any2seg_ros.demo.player import Player, SensorLog
     from any2seg_ros.demo.recorder import Recorder
     from any2seg_ros.demo.report import write_report
     from any2seg_ros.demo.scoring import Run, score
@@ -56,22 +56,25 @@ def run(config: DemoConfig) -> dict:
     console = Console()
     bag = config.bag or resources.find("demo_data/streets")
     phases = schedule(config.seconds)
-    tape = Tape(bag)
-    if config.seconds > tape.seconds + 0.5:
-        raise ValueError(f"{bag} has {tape.seconds:.1f} s: --seconds can be no more than that")
+    log = SensorLog(bag)
+    if config.seconds > log.seconds + 0.5:
+        raise ValueError(f"--seconds is {config.seconds:g}, but {bag} lasts {log.seconds:.1f} s")
     rgb, label = picture_topics(bag)
-    truth = images(bag, label, tape.start, decode_labels)
+    truth = images(bag, label, log.start, decode_labels)
     out = _fresh_folder(config.out)
-    console.print(f"Playing [bold]{bag.name}[/bold] to the node; results go to {escape(str(out))}/")
+    console.print(f"Playing [bold]{bag.name}[/bold] to the node; output: {escape(str(out))}/")
     rclpy.init()
-    talker, listener = rclpy.create_node("demo_player"), rclpy.create_node("demo_recorder")
-    recorder = Recorder(listener, out / "output_bag")
-    player = Player(talker, tape)
+    player_node, recorder_node = (
+        rclpy.create_node("demo_player"),
+        rclpy.create_node("demo_recorder"),
+    )
+    recorder = Recorder(recorder_node, out / "output_bag")
+    player = Player(player_node, log)
     try:
         with NodeProcess(out / "node.log", _node_arguments(config)) as node:
-            with console.status("Starting the node: loading and compiling the network"):
+            with console.status("Starting the node (loads and compiles the network)"):
                 node.wait_until(
-                    lambda: recorder.heard.statuses, START_SECONDS, "the node's first status"
+                    lambda: recorder.recording.statuses, START_SECONDS, "status from the node"
                 )
             idle = node.cpu_seconds()
             _play(console, node, player, recorder, phases)
@@ -80,19 +83,21 @@ def run(config: DemoConfig) -> dict:
             exit_code = node.stop()
     finally:
         recorder.close()
-        talker.destroy_node()
-        listener.destroy_node()
+        player_node.destroy_node()
+        recorder_node.destroy_node()
         rclpy.try_shutdown()
-    result = Run(phases, player.starts, player.first_published, recorder.heard, truth, exit_code)
+    result = Run(
+        phases, player.starts, player.first_published, recorder.recording, truth, exit_code
+    )
     report = score(result, DELIVER)
-    report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.heard.masks), 1)
+    report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.recording.masks), 1)
     write_atomically(out / "report.json", dumps(report))
-    camera = images(bag, rgb, tape.start)
+    camera = images(bag, rgb, log.start)
     write_report(out / "report.html", report, result, camera, DELIVER)
     write_picture(out / "demo.jpg", result, camera, DELIVER)
     console.print(table(report))
     console.print(
-        f"Pictures: {escape(str(out))}/report.html   figures: {escape(str(out))}/report.json"
+        f"Report: {escape(str(out))}/report.html   figures: {escape(str(out))}/report.json"
     )
     return report
 
@@ -100,7 +105,7 @@ def run(config: DemoConfig) -> dict:
 def images(
     bag: Path, topic: str, start: int, decode: Callable[[Any], np.ndarray] = decode_image
 ) -> dict[int, np.ndarray]:
-    """The images of a topic, uint8 (H, W) or (H, W, 3) RGB, by ns after `start`."""
+    """The images of a topic, uint8 (H, W) or RGB (H, W, 3), by ns since `start`."""
     with BagReader(bag) as reader:
         return {
             stamp_ns(recorded.message.header.stamp) - start: decode(recorded.message)
@@ -109,19 +114,19 @@ def images(
 
 
 def picture_topics(bag: Path) -> tuple[str, str]:
-    """The topics of the camera and of the labels; ValueError for a bag that lacks one."""
+    """The camera topic and the label topic; ValueError if the bag lacks one."""
     with BagReader(bag) as reader:
         layout = find_layout(reader.topics)
     if layout.label is None or Modality.RGB not in layout.sensors:
-        raise ValueError(f"{bag} has no label topic or no camera: the demo needs both")
+        raise ValueError(f"{bag} lacks a camera topic or a label topic: the demo needs both")
     return layout.sensors[Modality.RGB], layout.label
 
 
 def table(report: dict) -> Table:
-    """The report's figures as the table that the demo prints."""
-    rows = Table(title="What the node published", title_justify="left", box=box.SIMPLE_HEAD)
+    """The table of results that the demo prints."""
+    rows = Table(title="Results", title_justify="left", box=box.SIMPLE_HEAD)
     rows.add_column("phase", no_wrap=True)
-    for column in ("masks", "Hz", "p50 ms", "p90 ms", "p99 ms", "mIoU", "sure"):
+    for column in ("masks", "Hz", "p50 ms", "p90 ms", "p99 ms", "mIoU", "conf"):
         rows.add_column(column, justify="right", no_wrap=True)
     for phase in report["phases"]:
         latency = phase["latency_ms"]
@@ -134,10 +139,9 @@ def table(report: dict) -> Table:
             _number(phase["mean_confidence"], 2),
         )
     rows.caption = (
-        f"recovery {_number(report['recovery_s'], 2)} s; blindness said after "
-        f"{_number(report['blind_said_after_s'], 2)} s; the node ended with "
-        f"{report['node_exit_code']} and used {report['node_cpu_ms_per_frame']:.0f} ms of "
-        "processor time a frame"
+        f"loss of all sensors reported after {_number(report['loss_reported_after_s'], 2)} s; "
+        f"recovery after {_number(report['recovery_s'], 2)} s; CPU time of the node "
+        f"{report['node_cpu_ms_per_frame']:.0f} ms per frame; exit code {report['node_exit_code']}"
     )
     rows.caption_justify = "left"
     return rows
@@ -153,11 +157,11 @@ def _play(
     columns = (
         TextColumn("{task.description:<20}"),
         BarColumn(10),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[state]}"),
     )
     with Progress(*columns, console=console, expand=False) as progress:
         bars = [
-            progress.add_task(phase.name, total=phase.seconds, said="", start=False)
+            progress.add_task(phase.name, total=phase.seconds, state="", start=False)
             for phase in phases
         ]
 
@@ -165,23 +169,23 @@ def _play(
             node.check()
             if not progress.tasks[bars[index]].started:
                 progress.start_task(bars[index])
-            said = _live(recorder.heard, player.starts[index])  # type: ignore[attr-defined]
-            progress.update(bars[index], completed=seconds, said=said)
+            state = _live(recorder.recording, player.starts[index])  # type: ignore[attr-defined]
+            progress.update(bars[index], completed=seconds, state=state)
             if seconds >= phases[index].seconds:
                 progress.stop_task(bars[index])
 
         player.play(phases, tick)  # type: ignore[attr-defined]
 
 
-def _live(heard: object, start: int) -> str:
+def _live(recording: object, start: int) -> str:
     masks = 0
-    for mask in reversed(heard.masks):  # type: ignore[attr-defined]
+    for mask in reversed(recording.masks):  # type: ignore[attr-defined]
         if mask.stamp < start - 1_000_000:
             break
         masks += 1
-    weights = heard.statuses[-1].weights if heard.statuses else {}  # type: ignore[attr-defined]
-    said = " ".join(f"{m.label} {weights[m]:.2f}" if m in weights else "" for m in Modality)
-    return f"{masks:3d} masks  {said}"
+    weights = recording.statuses[-1].weights if recording.statuses else {}  # type: ignore[attr-defined]
+    state = " ".join(f"{m.label} {weights[m]:.2f}" if m in weights else "" for m in Modality)
+    return f"{masks:3d} masks  {state}"
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -196,18 +200,18 @@ def _node_arguments(config: DemoConfig) -> list[str]:
 
 
 def _isolate(domain: int | None) -> None:
-    """Keep the demo's topics from a vehicle's: this host only, and a domain of its own."""
+    """Keep the demo's topics off a vehicle: this host only, and its own ROS domain."""
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ["ROS_DOMAIN_ID"] = str(10 + os.getpid() % 90 if domain is None else domain)
 
 
-OURS = ("demo.jpg", "report.html", "report.json", "node.log", "output_bag")
+OUTPUTS = ("demo.jpg", "report.html", "report.json", "node.log", "output_bag")
 
 
 def _fresh_folder(folder: Path) -> Path:
-    """The folder, without the results of an earlier demo; other files in it are left alone."""
+    """Create the folder, or delete an earlier demo's files from it; others are kept."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in OURS:
+    for name in OUTPUTS:
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)

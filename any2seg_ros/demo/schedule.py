@@ -1,4 +1,4 @@
-"""When which sensors live."""
+"""Which sensors are played when."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALL = tuple(Modality)
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of time in which the sensors of `subset` are played and the others are silent."""
+    """A period of `seconds` in which only the sensors of `subset` are played."""
 
     name: str
     subset: Subset
@@ -19,7 +19,7 @@ class Phase:
 
 
 def schedule(seconds: float, blind_seconds: float = 3.0) -> tuple[Phase, ...]:
-    """The demo's phases: sensors go until none is left, then all return."""
+    """The phases of the demo: sensors are removed until none is left, then all return."""
     return (
         Phase("all four", ALL, seconds),
         Phase("no camera", (Modality.DEPTH, Modality.LIDAR, Modality.EVENT), seconds),

@@ -1,4 +1,4 @@
-"""What the recorded masks are worth: rate, latency and mIoU by phase, recovery, blindness."""
+"""Scores a run: rate, latency and mIoU per phase, loss of all sensors, and recovery."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import fmean
 
 import numpy as np
 
-from any2seg_ros.demo.recorder import Heard, HeardImage, HeardStatus
+from any2seg_ros.demo.recorder import RecordedImage, RecordedStatus, Recording
 from any2seg_ros.demo.schedule import Phase
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.taxonomy import Taxonomy
@@ -17,23 +17,23 @@ from any2seg_ros.types import Modality, subset_name
 
 REFERENCE_RATE_HZ = 10.0
 STAMP_TOLERANCE = 1_000_000
-"""Stamps this close (ns) are one: bags round to what their clocks resolve."""
+"""Stamps closer than this (ns) are equal: bags round to the resolution of their clocks."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of the demo left: wall times in ns; ground truth by ns after the bag's start."""
+    """The data of a run: wall times in ns; ground truth by ns since the start of the bag."""
 
     phases: Sequence[Phase]
     starts: Sequence[int]
     first_published: Mapping[tuple[int, Modality], int]
-    heard: Heard
+    recording: Recording
     truth: Mapping[int, np.ndarray]
     node_exit_code: int | None
 
 
 def score(run: Run, taxonomy: Taxonomy) -> dict:
-    """The report's figures; see docs/demo.md for every key."""
+    """The content of report.json; docs/demo.md describes the keys."""
     phases = [_score_phase(run, index, taxonomy) for index in range(len(run.phases))]
     recovered = recoveries(run)
     return {
@@ -41,29 +41,31 @@ def score(run: Run, taxonomy: Taxonomy) -> dict:
         "phases": phases,
         "recovery_s": _longest(recovered.values()),
         "recovery_by_sensor_s": {m.label: seconds for m, seconds in recovered.items()},
-        "blind_said_after_s": blind_said_after(run),
-        "masks_while_blind": sum(
+        "loss_reported_after_s": loss_reported_after(run),
+        "masks_without_sensors": sum(
             phase["frames_published"] for phase in phases if not phase["subset"]
         ),
-        "masks_misnamed": sum(_misnamed(run, index) for index in range(len(run.phases))),
+        "masks_with_wrong_status": sum(
+            _with_wrong_status(run, index) for index in range(len(run.phases))
+        ),
         "node_exit_code": run.node_exit_code,
     }
 
 
-def masks_of(run: Run, index: int) -> list[HeardImage]:
-    """The masks whose stamp lies in phase `index`, in order of arrival."""
+def masks_of(run: Run, index: int) -> list[RecordedImage]:
+    """The masks stamped within phase `index`, by arrival."""
     begin = run.starts[index] - STAMP_TOLERANCE
     end = begin + int(run.phases[index].seconds * 1e9)
-    return [mask for mask in run.heard.masks if begin <= mask.stamp < end]
+    return [mask for mask in run.recording.masks if begin <= mask.stamp < end]
 
 
-def status_by_stamp(run: Run) -> dict[int, HeardStatus]:
-    """The status that was published with each mask, by the stamp that both carry."""
-    return {status.stamp: status for status in run.heard.statuses if status.weights}
+def status_by_stamp(run: Run) -> dict[int, RecordedStatus]:
+    """The status published with each mask, by their common stamp."""
+    return {status.stamp: status for status in run.recording.statuses if status.weights}
 
 
 def truth_of(run: Run, index: int, stamp: int) -> np.ndarray | None:
-    """The label image nearest to a stamp of phase `index`; None beyond half a period."""
+    """The label image nearest to a stamp of phase `index`; None if over half a period away."""
     wanted = stamp - run.starts[index]
     stamps = sorted(run.truth)
     near = bisect_left(stamps, wanted)
@@ -75,15 +77,15 @@ def truth_of(run: Run, index: int, stamp: int) -> np.ndarray | None:
 
 
 def _longest(seconds: Collection[float | None]) -> float | None:
-    """None if there is none, or if one of them never ended."""
+    """The maximum; None if there is no value or one is None."""
     ended = [second for second in seconds if second is not None]
     return max(ended) if ended and len(ended) == len(seconds) else None
 
 
 def recoveries(run: Run) -> dict[Modality, float | None]:
-    """Seconds from each revived sensor's first message to the arrival of a mask that used it.
+    """Seconds from a returning sensor's first message to the first mask that used it.
 
-    The sensors revived after the blind phase; None for one that was never used again.
+    For the sensors that return after the phase without sensors; None: never used again.
     """
     index = next((i for i, phase in enumerate(run.phases) if not phase.subset), None)
     if index is None or index + 1 == len(run.phases):
@@ -104,8 +106,8 @@ def recoveries(run: Run) -> dict[Modality, float | None]:
     return result
 
 
-def blind_said_after(run: Run) -> float | None:
-    """Seconds from the start of the blind phase to the first status without a sensor, if any."""
+def loss_reported_after(run: Run) -> float | None:
+    """Seconds from the loss of all sensors to the first status without a sensor, if any."""
     index = next((i for i, phase in enumerate(run.phases) if not phase.subset), None)
     if index is None:
         return None
@@ -113,27 +115,31 @@ def blind_said_after(run: Run) -> float | None:
     end = start + int(run.phases[index].seconds * 1e9)
     blind = (
         status.arrival
-        for status in run.heard.statuses
+        for status in run.recording.statuses
         if start <= status.arrival < end and not status.weights
     )
-    said = min(blind, default=None)
-    return None if said is None else (said - start) / 1e9
+    reported = min(blind, default=None)
+    return None if reported is None else (reported - start) / 1e9
 
 
-def _misnamed(run: Run, index: int) -> int:
-    """Masks of the phase without a status, or with one that names sensors which were silent."""
+def _with_wrong_status(run: Run, index: int) -> int:
+    """Number of masks of a phase whose status is missing or names a sensor that was not played."""
     statuses = status_by_stamp(run)
-    return sum(not _well_named(run, index, m, statuses.get(m.stamp)) for m in masks_of(run, index))
+    return sum(
+        not _status_is_right(run, index, m, statuses.get(m.stamp)) for m in masks_of(run, index)
+    )
 
 
-def _well_named(run: Run, index: int, mask: HeardImage, status: HeardStatus | None) -> bool:
+def _status_is_right(
+    run: Run, index: int, mask: RecordedImage, status: RecordedStatus | None
+) -> bool:
     if status is None or abs(sum(status.weights.values()) - 1) > 1e-3:
         return False
     return set(status.weights) <= set(run.phases[index].subset) | _held(run, index, mask)
 
 
-def _held(run: Run, index: int, mask: HeardImage, age: float = 0.5) -> set[Modality]:
-    """Sensors that the phase before still had, while their last measurement may be held."""
+def _held(run: Run, index: int, mask: RecordedImage, age: float = 0.5) -> set[Modality]:
+    """Sensors of the phase before, while their last measurement may still be held."""
     young = (mask.stamp - run.starts[index]) / 1e9 < age
     return set(run.phases[index - 1].subset) if index and young else set()
 
@@ -142,7 +148,7 @@ def _score_phase(run: Run, index: int, taxonomy: Taxonomy) -> dict:
     phase, masks = run.phases[index], masks_of(run, index)
     latencies = [(mask.arrival - mask.stamp) / 1e6 for mask in masks]
     statuses = status_by_stamp(run)
-    said = [statuses[mask.stamp] for mask in masks if mask.stamp in statuses]
+    matching = [statuses[mask.stamp] for mask in masks if mask.stamp in statuses]
     miou = mean_iou(run, index, taxonomy)
     return {
         "name": phase.name,
@@ -153,14 +159,16 @@ def _score_phase(run: Run, index: int, taxonomy: Taxonomy) -> dict:
         "rate_hz": len(masks) / phase.seconds,
         "latency_ms": _percentiles(latencies),
         "miou": miou,
-        "mean_confidence": fmean(s.mean_confidence for s in said) if said else None,
-        "weights": {m.label: fmean(s.weights.get(m, 0.0) for s in said) for m in Modality if said},
-        "used": subset_name({m for status in said for m in status.weights}),
+        "mean_confidence": fmean(s.mean_confidence for s in matching) if matching else None,
+        "weights": {
+            m.label: fmean(s.weights.get(m, 0.0) for s in matching) for m in Modality if matching
+        },
+        "used": subset_name({m for status in matching for m in status.weights}),
     }
 
 
 def mean_iou(run: Run, index: int, taxonomy: Taxonomy) -> float | None:
-    """mIoU in percent of a phase's masks against the bag's ground truth; None without masks."""
+    """mIoU (percent) of a phase's masks against the ground truth; None without masks."""
     confusion = Confusion(len(taxonomy))
     scored = 0
     for mask in masks_of(run, index):

@@ -40,7 +40,7 @@ def export(model: Path, out: Path, kind: str, subset: Subset) -> Path:
     """Write images (M, 3, H, W) of a subset -> logits, weights to `out` and tell the file's path.
 
     The images are in vocabulary order, which the graph's metadata name as `modalities`. Beside it a
-    .json says the same as a list, and taxonomy, size, placing and temperatures.
+    .json says the same as a list, and taxonomy, size, preprocessing and temperatures.
     """
     if kind not in ENDINGS:
         raise ValueError(f"unknown format '{kind}': use one of {', '.join(ENDINGS)}")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from any2seg_ros.engine.masks import masks
 from any2seg_ros.network import Any2Seg
-from any2seg_ros.network.adapters import by_company, mixed
+from any2seg_ros.network.adapters import by_group, mixed
 from any2seg_ros.types import Modality
 
 Choices = tuple[tuple[int, ...], ...]
@@ -35,7 +35,7 @@ class EncoderGraph(nn.Module):
 class DecoderGraph(nn.Module):
     """Four maps (M, C, h, w) -> logits (S, K, h, w), weights (S, M) of S choices.
 
-    With adapters, the matrices of the four scales for the choices' company are inputs as well.
+    With adapters, the matrices of the four scales for the choices' group are inputs as well.
     """
 
     alone: Tensor | None
@@ -76,9 +76,9 @@ class GraphEngine:
             return self._decode(maps, wanted, ())
         logits: list[Any] = [None] * len(wanted)
         weights = np.empty((len(wanted), len(modalities)), np.float32)
-        for company, rows in by_company([len(chosen) for chosen in wanted]).items():
+        for group, rows in by_group([len(chosen) for chosen in wanted]).items():
             chosen = tuple(wanted[row] for row in rows)
-            part, weights[rows] = self._decode(maps, chosen, (company, *modalities))
+            part, weights[rows] = self._decode(maps, chosen, (group, *modalities))
             for row, one in zip(rows, part, strict=True):
                 logits[row] = one
         return logits, weights
@@ -94,15 +94,15 @@ class GraphEngine:
     def _decode(
         self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
     ) -> tuple[Any, np.ndarray]:
-        """Run the decoder half of choices that are in one company, with these `_matrices`."""
+        """Run the decoder half of choices that are in one group, with these `_matrices`."""
         raise NotImplementedError
 
     def _matrices(self, mixing: tuple[int, ...]) -> list[Tensor]:
-        """The adapters' matrices for a company and modalities; none without adapters."""
+        """The adapters' matrices for a group and modalities; none without adapters."""
         if self._network.adapters is None:
             return []
-        company, *modalities = mixing
-        matrices = self._network.adapters.mixing(company, [Modality(m) for m in modalities])
+        group, *modalities = mixing
+        matrices = self._network.adapters.mixing(group, [Modality(m) for m in modalities])
         return [m.detach() for m in matrices]
 
 

@@ -1,4 +1,4 @@
-"""Linear layers before the fusion that know in what company a modality speaks."""
+"""Linear layers before the fusion, one for each modality and number of modalities fused."""
 
 from __future__ import annotations
 
@@ -10,54 +10,55 @@ from torch.nn import functional as F
 
 from any2seg_ros.types import Modality
 
-COMPANIES = 3
-ALONE, SOME, ALL = range(COMPANIES)
+GROUPS = 3
+ONE, SEVERAL, ALL = range(GROUPS)
+"""Groups of subsets by their number of modalities."""
 
 
-def company(fused: int) -> int:
-    """ALONE for one modality that is fused, ALL for all there can be, SOME for what is between."""
-    return ALONE if fused == 1 else ALL if fused == len(Modality) else SOME
+def group_of(count: int) -> int:
+    """The group of subsets of `count` modalities: ONE, ALL of the vocabulary, or SEVERAL."""
+    return ONE if count == 1 else ALL if count == len(Modality) else SEVERAL
 
 
-def by_company(counts: Sequence[int]) -> dict[int, list[int]]:
-    """The indices of `counts` of fused modalities by their `company`."""
+def by_group(counts: Sequence[int]) -> dict[int, list[int]]:
+    """The indices of `counts` of modalities, by group."""
     groups: dict[int, list[int]] = {}
     for index, count in enumerate(counts):
-        groups.setdefault(company(count), []).append(index)
+        groups.setdefault(group_of(count), []).append(index)
     return groups
 
 
 class Adapters(nn.Module):
-    """Matrices that mix the channels of each modality's maps as suits its company; see `mixed`.
+    """Matrices that mix the channels of each modality's maps, by group of subsets; see `mixed`.
 
-    What a modality's features should say depends on who else speaks: alone all there is to see,
-    beside better ones what those miss. MFF weighs modalities by how much they agree and has no
-    parameters to learn that with. So each scale has a matrix (C, C) for each modality and each
-    `company`, which is added to the identity and begins as nothing.
+    What a modality should contribute depends on the others: everything when it is alone, what they
+    miss when it is not. MFF weighs modalities by their agreement and has no parameters to learn
+    this with. Each scale therefore has a matrix (C, C) for each group and modality, added to the
+    identity and initialized to zero.
     """
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         count = len(Modality)
-        self.matrices = nn.ParameterList(torch.zeros(COMPANIES, count, c, c) for c in channels)
+        self.matrices = nn.ParameterList(torch.zeros(GROUPS, count, c, c) for c in channels)
 
     def alike(self) -> bool:
-        """Whether all companies have the same matrices, as before any was trained on its own."""
+        """Whether all groups have the same matrices, as before training."""
         return all(torch.equal(m, m[:1].expand_as(m)) for m in self.matrices)
 
     @torch.no_grad()
-    def follow(self, leader: int, companies: Iterable[int]) -> None:
-        """Let these companies have the matrices of `leader`."""
-        for among in companies:
+    def follow(self, leader: int, groups: Iterable[int]) -> None:
+        """Copy the matrices of the group `leader` to `groups`."""
+        for group in groups:
             for matrices in self.matrices:
-                matrices[among] = matrices[leader]
+                matrices[group] = matrices[leader]
 
-    def mixing(self, among: int, modalities: Sequence[Modality] = tuple(Modality)) -> list[Tensor]:
-        """A matrix (M, C, C) a scale for the maps of `modalities` in this company."""
+    def mixing(self, group: int, modalities: Sequence[Modality] = tuple(Modality)) -> list[Tensor]:
+        """Matrices (M, C, C) for each scale, for the maps of `modalities` in a group."""
         everyone = tuple(modalities) == tuple(Modality)
         return [
             torch.eye(matrices.shape[-1], device=matrices.device)
-            + (matrices[among] if everyone else matrices[among, list(modalities)])
+            + (matrices[group] if everyone else matrices[group, list(modalities)])
             for matrices in self.matrices
         ]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from any2seg_ros.configuration import check, setting
-from any2seg_ros.network.adapters import Adapters, by_company, company, mixed
+from any2seg_ros.network.adapters import Adapters, by_group, group_of, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.fusion import FUSIONS, modality_weights
@@ -68,7 +68,7 @@ class Any2Seg(nn.Module):
         )
         self.adapters = Adapters(made[0].channels) if config.adapters else None
         self.encode_nothing = False
-        """Encoders run on no image, too: other processes wait for them (training only)."""
+        """Run the encoders on empty batches, too: other processes wait for them (training only)."""
         self.decoder: AllMLP | Folded = AllMLP(
             made[0].channels, config.classes, config.width, config.dropout, config.refine
         )
@@ -146,13 +146,13 @@ class Any2Seg(nn.Module):
         if self.adapters is None:
             return self._fuse(maps, present)
         if present is None:
-            mixing = self.adapters.mixing(company(maps[0].shape[1]), modalities)
+            mixing = self.adapters.mixing(group_of(maps[0].shape[1]), modalities)
             return self._fuse(mixed(maps, mixing), None)
         order: list[int] = []
         parts = []
-        for among, rows in by_company(present.sum(1).tolist()).items():
+        for group, rows in by_group(present.sum(1).tolist()).items():
             own = maps if len(maps[0]) == 1 else _rows(maps, rows)
-            mixing = self.adapters.mixing(among, modalities)
+            mixing = self.adapters.mixing(group, modalities)
             fused, weights = self._fuse(mixed(own, mixing), present[rows])
             parts.append((*fused, weights))
             order += rows
@@ -165,8 +165,8 @@ class Any2Seg(nn.Module):
             return list(maps)
         order: list[int] = []
         parts = []
-        for among, rows in by_company(present.sum(1).tolist()).items():
-            parts.append(mixed(_rows(maps, rows), self.adapters.mixing(among)))
+        for group, rows in by_group(present.sum(1).tolist()).items():
+            parts.append(mixed(_rows(maps, rows), self.adapters.mixing(group)))
             order += rows
         return _in_order(parts, order)
 
@@ -193,7 +193,7 @@ class Any2Seg(nn.Module):
         present: Tensor | None = None,
         mixing: Sequence[Tensor] = (),
     ) -> tuple[Tensor, Tensor]:
-        """`segment` in one company, with the adapters' matrices for it if there are any."""
+        """`segment` of subsets of one group, with its adapters' matrices if there are any."""
         fused, weights = self._fuse(mixed(maps, mixing) if mixing else maps, present)
         return self.decoder(fused), weights
 

@@ -9,7 +9,7 @@ from typing import Any
 import diagnostic_updater
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from any2seg_ros.runtime.status import FRESH, Report, idle_availability
+from any2seg_ros.runtime.status import FRESH, NodeState, idle_availability
 from any2seg_ros.types import Availability, Modality
 
 RECENT = 3_000_000_000
@@ -19,8 +19,8 @@ RECENT = 3_000_000_000
 class Diagnostics:
     """/diagnostics: one status a sensor, one for what comes out. `update` publishes them."""
 
-    def __init__(self, node: Any, report: Report, period: float) -> None:
-        self._report = report
+    def __init__(self, node: Any, state: NodeState, period: float) -> None:
+        self._state = state
         self._updater = diagnostic_updater.Updater(node, period)
         self._updater.setHardwareID(node.get_fully_qualified_name())
         self._now = 0
@@ -38,22 +38,22 @@ class Diagnostics:
         self._updater.force_update()
 
     def _sensor(self, stat: Any, modality: Modality) -> Any:
-        report, now = self._report, self._now
-        monitor = report.monitors[modality]
-        availability, reason = idle_availability(report, modality, now)
+        state, now = self._state, self._now
+        monitor = state.monitors[modality]
+        availability, reason = idle_availability(state, modality, now)
         if availability == Availability.DISABLED:
-            stat.summary(DiagnosticStatus.OK, "taken out by configuration")
-        elif monitor.age(now) > report.silent_after:
+            stat.summary(DiagnosticStatus.OK, "disabled by parameter")
+        elif monitor.age(now) > state.silent_after:
             stat.summary(DiagnosticStatus.WARN, reason)
         elif monitor.reason and now - monitor.reason_at < FRESH:
             stat.summary(DiagnosticStatus.WARN, monitor.reason)
-        elif report.lost(modality, now):
-            stat.summary(DiagnosticStatus.WARN, reason or "heard, and not used")
+        elif state.lost(modality, now):
+            stat.summary(DiagnosticStatus.WARN, reason or "received but not used")
         else:
-            stat.summary(DiagnosticStatus.OK, "alive")
+            stat.summary(DiagnosticStatus.OK, "OK")
         age = monitor.age(now)
         stat.add("rate (Hz)", f"{monitor.rate:.1f}")
-        stat.add("age (s)", f"{age:.2f}" if math.isfinite(age) else "never heard")
+        stat.add("age (s)", f"{age:.2f}" if math.isfinite(age) else "never")
         stat.add("weight", f"{monitor.weight:.3f}")
         stat.add("messages", str(monitor.count))
         stat.add("refused", str(monitor.refused))
@@ -61,29 +61,29 @@ class Diagnostics:
         return stat
 
     def _segmentation(self, stat: Any) -> Any:
-        report, now = self._report, self._now
-        lost = [m.label for m in Modality if report.enabled[m] and report.lost(m, now)]
-        working = report.working(now)
-        if now - report.published_at > report.patience * 1e9:
-            busy = f"the network is busy for {working:.0f} s"
-            why = busy if working > report.patience else "nothing to segment"
+        state, now = self._state, self._now
+        lost = [m.label for m in Modality if state.enabled[m] and state.lost(m, now)]
+        working = state.working(now)
+        if now - state.published_at > state.patience * 1e9:
+            busy = f"inference has been busy for {working:.0f} s"
+            why = busy if working > state.patience else "no usable sensor"
             stat.summary(DiagnosticStatus.ERROR, f"blind: {why}")
-        elif report.totals.resets > 1 and now - report.reset_at < RECENT:
+        elif state.counters.resets > 1 and now - state.reset_at < RECENT:
             stat.summary(
                 DiagnosticStatus.WARN,
-                f"time has jumped backwards {report.totals.resets} times: are there two clocks?",
+                f"time jumped backwards {state.counters.resets} times: two clocks?",
             )
         elif lost:
             stat.summary(DiagnosticStatus.WARN, f"degraded: without {', '.join(lost)}")
         else:
-            stat.summary(DiagnosticStatus.OK, "all sensors are used")
-        totals, latencies = report.totals, report.latencies
-        stat.add("engine", report.engine)
-        stat.add("mean confidence", f"{report.mean_confidence:.3f}")
+            stat.summary(DiagnosticStatus.OK, "all sensors in use")
+        counters, latencies = state.counters, state.latencies
+        stat.add("engine", state.engine)
+        stat.add("mean confidence", f"{state.mean_confidence:.3f}")
         for name in ("wait", "decode", "infer", "publish", "total"):
             stat.add(f"latency {name} (ms)", f"{1e3 * getattr(latencies, name):.1f}")
-        stat.add("queue", str(totals.waiting))
-        for name, count in asdict(totals).items():
+        stat.add("queue", str(counters.waiting))
+        for name, count in asdict(counters).items():
             if name != "waiting":
                 stat.add(name.replace("_", " "), str(count))
         return stat

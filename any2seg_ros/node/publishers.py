@@ -12,9 +12,8 @@ from any2seg_ros.messages.kinds import message_class, ros_message
 from any2seg_ros.msg import SegmentationStatus
 from any2seg_ros.runtime.outputs import LATCHED, TOPICS, label_info, outputs
 from any2seg_ros.runtime.pipeline import Result
-from any2seg_ros.runtime.rendering import Look
+from any2seg_ros.runtime.rendering import OutputConfig
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.types import Camera
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _DEPTHS = {"status": 10}
@@ -23,8 +22,8 @@ _DEPTHS = {"status": 10}
 class Publishers:
     """Publishes on ~/ and each of `outputs.TOPICS`; ~/label_info is latched."""
 
-    def __init__(self, node: Any, taxonomy: Taxonomy, look: Look) -> None:
-        self.look = look
+    def __init__(self, node: Any, taxonomy: Taxonomy, config: OutputConfig) -> None:
+        self.config = config
         self._node = node
         self._taxonomy = taxonomy
         self._publishers: dict[str, Any] = {}
@@ -48,17 +47,19 @@ class Publishers:
 
     def publish_classes(self, header: Header) -> None:
         """The class table, once for everybody who comes later."""
-        threshold = self.look.minimum_confidence
+        threshold = self.config.minimum_confidence
         message = label_info(ros_message, self._taxonomy, header, threshold)
         self._publishers["label_info"].publish(message)
 
     def publish_status(self, status: SegmentationStatus) -> None:
         """~/status."""
-        self._publishers["status"].publish(status)
+        publisher = self._publishers.get("status")
+        if publisher is not None:  # a frame may come to its end after `stop`
+            publisher.publish(status)
 
-    def publish(self, result: Result, reference: Camera, reference_frame: str) -> None:
+    def publish(self, result: Result) -> None:
         """All outputs of a Result with a segmentation but its status."""
-        made = outputs(ros_message, result, self.look, self._taxonomy, reference, reference_frame)
+        made = outputs(ros_message, result, self.config, self._taxonomy)
         for name, make in made.items():
             publisher = self._publishers.get(name)
             if publisher is not None and publisher.get_subscription_count() > 0:

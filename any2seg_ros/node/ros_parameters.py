@@ -1,4 +1,4 @@
-"""NodeParameters as ROS parameters: declared, read, and judged when somebody sets them."""
+"""NodeParameters as ROS parameters: declared, read, and checked when somebody sets them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class RosParameters:
         given = getattr(node, "_parameter_overrides", {})  # rclpy has no public name for them
         strange = [name for name in given if not node.has_parameter(name) and _ours(name)]
         if strange:
-            node.get_logger().warning(f"there are no parameters {', '.join(sorted(strange))}")
+            node.get_logger().warning(f"unknown parameters, ignored: {', '.join(sorted(strange))}")
 
     def read(self) -> NodeParameters:
         """Take the values that the node has now; ValueError says which is wrong."""
         self.parameters = from_values(self._values())
         return self.parameters
 
-    def judge(self, changes: list[Any]) -> SetParametersResult:
+    def check(self, changes: list[Any]) -> SetParametersResult:
         """Refuse, with the reason, values that are wrong and those that a running node cannot take.
 
         Before the node is configured everything can be set, one after another.
@@ -61,7 +61,7 @@ class RosParameters:
         return SetParametersResult(successful=True)
 
     def accept(self, changes: list[Any]) -> tuple[NodeParameters, NodeParameters]:
-        """The parameters before and after changes that were judged good."""
+        """The parameters before and after changes that passed `check`."""
         before = self.parameters
         ours = {change.name: change.value for change in changes if change.name in self._entries}
         self.parameters = from_values(self._values() | ours, together=False)

@@ -1,4 +1,4 @@
-"""The node's subscriptions: messages to the synchronizer, camera_info to the geometry."""
+"""The node's subscriptions: `message_filters.Subscriber`s of its sensors, and camera_info."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from message_filters import SimpleFilter, Subscriber
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo
@@ -25,19 +26,18 @@ _TOPICS = {
     Modality.EVENT: "event/packets",
 }
 _QUEUE = {Modality.EVENT: 1000}
+_CAMERA_INFO_QUEUE = 5
 
 
 def topic_of(modality: Modality, parameters: NodeParameters) -> str:
-    """The relative topic of a sensor, as image_transport names those that are compressed."""
-    sensor = parameters.sensors[modality]
-    topic = _TOPICS[modality]
-    if modality == Modality.EVENT and sensor.type == "image":
-        topic = "event/image"
-    return topic
+    """The relative topic of a sensor, without the transport's suffix."""
+    if modality == Modality.EVENT and parameters.sensors[modality].type == "image":
+        return "event/image"
+    return _TOPICS[modality]
 
 
 def type_of(modality: Modality, parameters: NodeParameters) -> type:
-    """The message type of a sensor; ModuleNotFoundError with the mend where it is missing."""
+    """The message type of a sensor; ModuleNotFoundError that says what to install or set."""
     sensor = parameters.sensors[modality]
     if modality == Modality.LIDAR:
         package, name = "sensor_msgs", "PointCloud2"
@@ -57,86 +57,84 @@ def type_of(modality: Modality, parameters: NodeParameters) -> type:
 class Subscriptions:
     """Subscribes to the enabled sensors once it is started.
 
-    `hear` gets their messages, `hear_info` CameraInfos.
-    rgb/camera_info is listened to in any case: it tells the reference camera.
+    Messages of a sensor leave `filters[modality]`, which is there from the beginning, whether the
+    sensor is subscribed to or not. `on_camera_info` gets CameraInfos; rgb/camera_info is listened
+    to in any case, for it tells the reference camera.
     """
 
     def __init__(
         self,
         node: Any,
         parameters: NodeParameters,
-        hear: Callable[[Modality, Any], None],
-        hear_info: Callable[[Modality, Any], None],
+        on_camera_info: Callable[[Modality, Any], None],
     ) -> None:
+        self.filters = {modality: SimpleFilter() for modality in Modality}
         self._node = node
         self._parameters = parameters
-        self._hear = hear
-        self._hear_info = hear_info
-        self._subscriptions: dict[Modality, list[Any]] = {}
-        self._reference: Any = None
+        self._on_camera_info = on_camera_info
+        self._subscribers: dict[Modality, list[Subscriber]] = {}
+        self._reference: Subscriber | None = None
 
     def start(self) -> None:
-        """Listen. Where that fails half-way, `stop` ends what was begun."""
-        self._reference = self._subscribe_info(Modality.RGB)
+        """Subscribe. Where that fails half-way, `stop` ends what was begun."""
+        self._reference = self._subscribe_camera_info(Modality.RGB)
         for modality, sensor in self._parameters.sensors.items():
             if sensor.enabled:
                 self.add(modality)
 
     def add(self, modality: Modality) -> None:
-        """Listen to a sensor."""
-        if modality in self._subscriptions:
+        """Subscribe to a sensor."""
+        if modality in self._subscribers:
             return
         sensor = self._parameters.sensors[modality]
         topic = topic_of(modality, self._parameters)
         if sensor.transport != "raw":
             topic = f"{self._node.resolve_topic_name(topic)}/{sensor.transport}"
-        kind = type_of(modality, self._parameters)
+        message_type = type_of(modality, self._parameters)
+        made = self._subscribers[modality] = []
         depth = _QUEUE.get(modality, 10)
-        made = self._subscriptions[modality] = []
-        made.append(self._subscribe(kind, topic, self._hear, modality, depth, sensor))
+        made.append(self._subscriber(modality, message_type, topic, depth))
+        made[0].registerCallback(self.filters[modality].signalMessage)
         if modality in (Modality.DEPTH, Modality.EVENT):
-            made.append(self._subscribe_info(modality))
+            made.append(self._subscribe_camera_info(modality))
 
     def where(self, modality: Modality) -> str:
-        """On which topic a sensor is listened to, and how many publish there, for the log."""
-        made = self._subscriptions.get(modality)
+        """The topic of a sensor and how many publish there, for the log."""
+        made = self._subscribers.get(modality)
         if not made:
             return ""
-        topic = made[0].topic_name
+        topic = made[0].sub.topic_name
         count = self._node.count_publishers(topic)
-        return f" on {topic}, where {count} publish"
+        return f" on {topic} ({count} publisher{'' if count == 1 else 's'})"
 
     def remove(self, modality: Modality) -> None:
-        """Listen to a sensor no more."""
-        for subscription in self._subscriptions.pop(modality, []):
-            self._node.destroy_subscription(subscription)
+        """Unsubscribe from a sensor."""
+        for subscriber in self._subscribers.pop(modality, []):
+            self._node.destroy_subscription(subscriber.sub)
 
     def stop(self) -> None:
-        """Listen to nothing any more."""
-        for modality in list(self._subscriptions):
+        """Unsubscribe from everything."""
+        for modality in list(self._subscribers):
             self.remove(modality)
         if self._reference is not None:
-            self._node.destroy_subscription(self._reference)
+            self._node.destroy_subscription(self._reference.sub)
             self._reference = None
 
-    def _subscribe_info(self, modality: Modality) -> Any:
-        topic, sensor = f"{modality.label}/camera_info", self._parameters.sensors[modality]
-        return self._subscribe(CameraInfo, topic, self._hear_info, modality, 5, sensor)
+    def _subscribe_camera_info(self, modality: Modality) -> Subscriber:
+        topic = f"{modality.label}/camera_info"
+        subscriber = self._subscriber(modality, CameraInfo, topic, _CAMERA_INFO_QUEUE)
+        subscriber.registerCallback(lambda msg: self._on_camera_info(modality, msg))
+        return subscriber
 
-    def _subscribe(
-        self,
-        kind: type,
-        topic: str,
-        callback: Callable[[Modality, Any], None],
-        modality: Modality,
-        depth: int,
-        sensor: Any,
-    ) -> Any:
-        policy = ReliabilityPolicy.RELIABLE if sensor.reliable else ReliabilityPolicy.BEST_EFFORT
-        return self._node.create_subscription(
-            kind,
+    def _subscriber(
+        self, modality: Modality, message_type: type, topic: str, depth: int
+    ) -> Subscriber:
+        reliable = self._parameters.sensors[modality].reliable
+        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        return Subscriber(
+            self._node,
+            message_type,
             topic,
-            lambda msg: callback(modality, msg),
-            QoSProfile(depth=depth, reliability=policy),
+            qos_profile=QoSProfile(depth=depth, reliability=policy),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )

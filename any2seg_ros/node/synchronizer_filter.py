@@ -1,8 +1,10 @@
-"""The synchronizer as a filter of `message_filters`, for nodes of one's own.
+"""The node's synchronizer as a filter of `message_filters`, for nodes of your own as well.
 
 filters = {Modality.RGB: message_filters.Subscriber(node, Image, "rgb/image"), ...}
 synchronizer = SynchronizerFilter(filters, node=node)
 synchronizer.registerCallback(lambda frame: ...)    # frame.measurements: messages by modality
+
+Whatever is a filter fits before it (Subscriber, Cache, a chain of your own) and behind it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from message_filters import SimpleFilter
 
@@ -19,7 +21,32 @@ from any2seg_ros.messages import stamp_ns
 from any2seg_ros.runtime.synchronizer import Synchronizer, SynchronizerConfig
 from any2seg_ros.types import Frame, Modality
 
-_POLL_S = 0.01
+
+class Matcher(Protocol):
+    """What makes Frames of messages: runtime's `Intake`, or a bare `Synchronizer` in its place."""
+
+    synchronizer: Synchronizer
+
+    def on_message(self, modality: Modality, msg: Any, arrival: int) -> list[Frame]:
+        """The Frames that leave with this message; arrival: ns of the steady clock."""
+
+    def poll(self, now: int) -> list[Frame]:
+        """The Frames whose deadline has come; now: ns of the steady clock."""
+
+
+class MessageMatcher:
+    """A bare synchronizer: Frames of the messages as they are."""
+
+    def __init__(self, config: SynchronizerConfig) -> None:
+        self.synchronizer = Synchronizer(config)
+        self.poll = self.synchronizer.poll
+
+    def on_message(self, modality: Modality, msg: Any, arrival: int) -> list[Frame]:
+        """See `Matcher`."""
+        return self.synchronizer.add(modality, stamp_ns(msg.header.stamp), msg, arrival)
+
+
+_FIRED = -1
 
 
 def _log_failure(error: Exception) -> None:
@@ -27,11 +54,11 @@ def _log_failure(error: Exception) -> None:
 
 
 class SynchronizerFilter(SimpleFilter):
-    """Takes messages of one filter a modality and hands out Frames of messages.
+    """Takes messages of one filter a modality and signals Frames of messages.
 
     Callbacks run outside the lock, so that they may do what they like, and an exception in one is
-    told to `failed` and keeps nothing else from running. With a `node`, its deadlines are kept by
-    a timer on the steady clock; otherwise call `poll` now and then. Filters may call from any
+    passed to `failed` and keeps no other from running. With a `node`, a timer on the steady clock
+    fires at each deadline; otherwise call `poll` at `next_deadline`. Filters may call from any
     thread; of Frames that leave at once in two threads, callbacks may see the later one first.
     """
 
@@ -41,41 +68,84 @@ class SynchronizerFilter(SimpleFilter):
         config: SynchronizerConfig | None = None,
         node: Any = None,
         failed: Callable[[Exception], None] = _log_failure,
+        matcher: Matcher | None = None,
     ) -> None:
         super().__init__()
-        config = config or SynchronizerConfig()
-        self.synchronizer = Synchronizer(config)
-        self._lock = threading.Lock()
+        self._matcher: Matcher = matcher or MessageMatcher(config or SynchronizerConfig())
+        self._lock = threading.RLock()
         self._failed = failed
+        self._node = node
+        self._timer: Any = None
+        self._armed: int | None = None
+        """The deadline that the timer waits for."""
+        self.input_connections: dict[Modality, tuple[SimpleFilter, int]] = {}
         self.connectInput(filters)
-        if node is not None and config.live:
+
+    @property
+    def synchronizer(self) -> Synchronizer:
+        """Its counters and settings; change these within `run`."""
+        return self._matcher.synchronizer
+
+    @property
+    def next_deadline(self) -> int | None:
+        """ns of the steady clock at which `poll` has something to do; None if nothing waits."""
+        return self._matcher.synchronizer.next_deadline
+
+    def connectInput(self, filters: Mapping[Modality, SimpleFilter]) -> None:
+        """Take the messages of these filters too; their messages have a header."""
+        for modality, one in filters.items():
+            self.input_connections[modality] = one, one.registerCallback(self._add, modality)
+
+    def poll(self) -> None:
+        """Let the Frames go whose deadline has come."""
+        self.run(lambda: self._matcher.poll(time.monotonic_ns()))
+
+    def run(self, change: Callable[[], list[Frame] | None]) -> None:
+        """Call `change` while no message is taken; Frames that it returns are signalled."""
+        with self._lock:
+            frames = change() or []
+            self._arm()
+        for frame in frames:
+            self.signalMessage(frame)
+
+    def signalMessage(self, *msg: Any) -> None:
+        """Call every callback with a Frame."""
+        for callback, arguments in list(self.callbacks.values()):
+            try:
+                callback(*msg, *arguments)
+            except Exception as error:
+                self._failed(error)
+
+    def stop(self) -> None:
+        """Take the timer away."""
+        with self._lock:
+            if self._timer is not None:
+                self._node.destroy_timer(self._timer)
+            self._timer = self._node = None
+
+    def _add(self, msg: Any, modality: Modality) -> None:
+        self.run(lambda: self._matcher.on_message(modality, msg, time.monotonic_ns()))
+
+    def _arm(self) -> None:
+        """Have the timer fire at the next deadline, and not before."""
+        deadline = self.next_deadline
+        if self._node is None or deadline == self._armed:
+            return
+        self._armed = deadline
+        if deadline is None:
+            if self._timer is not None:
+                self._timer.cancel()
+            return
+        wait = max(1, deadline - time.monotonic_ns())
+        if self._timer is None:
             from rclpy.clock import Clock, ClockType
 
             steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = node.create_timer(_POLL_S, self.poll, clock=steady)
+            self._timer = self._node.create_timer(wait * 1e-9, self._fire, clock=steady)
+        else:
+            self._timer.timer_period_ns = wait
+            self._timer.reset()
 
-    def connectInput(self, filters: Mapping[Modality, SimpleFilter]) -> None:
-        """Listen to these filters; their messages have a header."""
-        self.input_connections = [
-            one.registerCallback(self._add, modality) for modality, one in filters.items()
-        ]
-
-    def poll(self) -> None:
-        """Let the Frames go whose time is up."""
-        with self._lock:
-            frames = self.synchronizer.poll(time.monotonic_ns())
-        self._hand_out(frames)
-
-    def _add(self, msg: Any, modality: Modality) -> None:
-        with self._lock:
-            now = time.monotonic_ns()
-            frames = self.synchronizer.add(modality, stamp_ns(msg.header.stamp), msg, now)
-        self._hand_out(frames)
-
-    def _hand_out(self, frames: list[Frame]) -> None:
-        for frame in frames:
-            for callback, arguments in list(self.callbacks.values()):
-                try:
-                    callback(frame, *arguments)
-                except Exception as error:
-                    self._failed(error)
+    def _fire(self) -> None:
+        self._armed = _FIRED  # and fires again and again until it is armed anew
+        self.poll()

@@ -9,7 +9,7 @@ from any2seg_ros.types import Frame
 
 
 class Worker:
-    """Runs `process` on a thread of its own for the newest Frame that was handed over.
+    """Runs `process` on a thread of its own for the newest Frame that was submitted.
 
     An exception in `process` is told to `failed` and harms nothing else. `busy` counts Frames
     that were replaced by a newer one before their turn, `forgotten` those that `forget` dropped.
@@ -33,7 +33,7 @@ class Worker:
         """Frames that wait for their turn: 0 or 1."""
         return int(self._next is not None)
 
-    def hand(self, frame: Frame) -> None:
+    def submit(self, frame: Frame) -> None:
         """Have a Frame processed next."""
         with self._changed:
             self.busy += self._next is not None

@@ -159,7 +159,7 @@ def project(
 
     Returns (index, pixel), both intp (m,): which points are in the image and the flat pixel
     v * width + u that each falls on. Points behind the camera, outside its field of view, outside
-    the image or without finite coordinates are not among them.
+    the image or without finite coordinates are left out.
     """
     limit = np.float32(field_of_view(camera) ** 2)
     with np.errstate(all="ignore"):
@@ -232,13 +232,13 @@ def _inverse(camera: Camera) -> tuple[np.ndarray, float]:
 
 def _straighten_radially(bent: np.ndarray, camera: Camera) -> np.ndarray:
     ratio, steps = _inverse(camera)
-    place = np.hypot(bent[0], bent[1])
-    place *= steps
-    np.fmin(place, _STEPS - 1, out=place)
-    below = place.astype(np.int32)
-    place -= below
+    position = np.hypot(bent[0], bent[1])
+    position *= steps
+    np.fmin(position, _STEPS - 1, out=position)
+    below = position.astype(np.int32)
+    position -= below
     scale = ratio.take(below)
-    scale += place * (ratio.take(below + 1) - scale)
+    scale += position * (ratio.take(below + 1) - scale)
     return bent * scale
 
 

@@ -18,7 +18,7 @@ def preprocess_depth(measurement: Measurement, view: Camera, scale: RangeScale) 
 
     Depth is the distance along the optical axis. Holes (0, NaN, inf, negative) and pixels that the
     depth camera does not see are 0 in all channels. A registered image is sampled on the view's
-    raster; another one is moved there pixel by pixel, and of several on one place the nearest wins.
+    raster; another one is reprojected pixel by pixel, and the nearest depth on a pixel wins.
     """
     z = depth_in_view(measurement, view).ravel()
     holes = z == np.inf

@@ -58,10 +58,9 @@ def preprocess_events(
 
     Channels: positive events, negative events (logarithmic, 1 at `full_count` events for every
     pixel of the sensor), recency of the last event (1 at the stamp, 0 at the window's beginning).
-    Events are placed as if what caused them were far away: an event has no depth, so only the
-    rotation between the cameras and both lenses are respected.
-    InvalidMeasurement with fewer than `minimum`
-    events in the window.
+    Events have no depth and are projected as if their cause were far away: only the rotation
+    between the cameras and both lenses count. InvalidMeasurement with fewer than `minimum` events
+    in the window.
     """
     events = measurement.data
     if not isinstance(events, Events):

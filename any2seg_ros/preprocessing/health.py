@@ -118,7 +118,7 @@ class Health:
         self._first_delay: int | None = None
 
     def check(self, measurement: Measurement, now: int | None = None) -> None:
-        """Unusable, with the reason, if the measurement shows a fault.
+        """InvalidMeasurement, with the reason, if the measurement shows a fault.
 
         `now` is the present in ns of the clock that made the stamps; None leaves out the checks
         of time. A measurement that is shown again (same stamp) is not counted twice.

@@ -71,7 +71,7 @@ class Preprocessed:
 
 
 class Preprocessor:
-    """Places measurements on the raster of the modality images, in the reference camera's view.
+    """Projects measurements into the reference camera's view, on the raster of modality images.
 
     `size` is (width, height) of the modality images; the whole of the reference camera's image is
     shown on it, lens distortion included. Maps between cameras are made once and cached.
@@ -92,17 +92,17 @@ class Preprocessor:
 
     def preprocess(self, frame: Frame) -> Preprocessed:
         """The modality images of a frame. A measurement that cannot be used becomes INVALID."""
-        placed = Preprocessed({}, dict(frame.availability), dict(frame.reasons))
+        result = Preprocessed({}, dict(frame.availability), dict(frame.reasons))
         for modality in frame.subset:
             try:
-                placed.images[modality] = self.preprocess_one(frame.measurements[modality])
+                result.images[modality] = self.preprocess_one(frame.measurements[modality])
             except InvalidMeasurement as reason:
-                placed.availability[modality] = Availability.INVALID
-                placed.reasons[modality] = str(reason)
-            except Exception as error:  # one sensor's must not cost the others theirs
-                placed.availability[modality] = Availability.INVALID
-                placed.reasons[modality] = f"cannot be placed: {type(error).__name__}: {error}"
-        return placed
+                result.availability[modality] = Availability.INVALID
+                result.reasons[modality] = str(reason)
+            except Exception as error:  # one sensor's error must not cost the others
+                result.availability[modality] = Availability.INVALID
+                result.reasons[modality] = f"preprocessing failed: {type(error).__name__}: {error}"
+        return result
 
     def preprocess_one(self, measurement: Measurement) -> np.ndarray:
         """One measurement's modality image, float32 (3, H, W); InvalidMeasurement if none."""
@@ -126,7 +126,7 @@ class Preprocessor:
         )
 
     def _check_shape(self, data: np.ndarray | Events) -> None:
-        """Unusable for data that are said to be the reference camera's and cannot be."""
+        """InvalidMeasurement for an image of other proportions than the reference camera's."""
         if isinstance(data, Events):
             check_shape(data.width, data.height, self.reference)
         elif isinstance(data, np.ndarray) and data.ndim >= 2 and data.size > 0:

@@ -40,7 +40,7 @@ def check_picture(data: object, camera: Camera | None) -> np.ndarray:
 
 
 def check_size(width: int, height: int, camera: Camera | None) -> None:
-    """Unusable unless an image has the size that its camera_info says."""
+    """InvalidMeasurement unless an image has the size that its camera_info says."""
     if camera is not None and (width, height) != (camera.width, camera.height):
         raise InvalidMeasurement(
             "image has another size than its camera_info: "
@@ -49,7 +49,7 @@ def check_size(width: int, height: int, camera: Camera | None) -> None:
 
 
 def check_shape(width: int, height: int, reference: Camera) -> None:
-    """Unusable unless an image without a camera has the proportions of the reference camera's."""
+    """InvalidMeasurement unless an image without a camera has the reference's proportions."""
     if not 0.97 < width * reference.height / (height * reference.width) < 1.03:
         raise InvalidMeasurement(
             "image has other proportions than the reference camera's: "

@@ -12,7 +12,7 @@ from any2seg_ros.runtime.bag_player import BagPlayer
 from any2seg_ros.runtime.outputs import LATCHED, label_info, mask_header, outputs
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Result
-from any2seg_ros.runtime.status import Latencies, Report, idle_status, status_of
+from any2seg_ros.runtime.status import Latencies, NodeState, idle_status, status_of
 from any2seg_ros.taxonomy import Taxonomy
 
 
@@ -33,52 +33,47 @@ class NodeOutputs:
         self.counts: Counter[str] = Counter()
         self._bag, self._taxonomy, self._walk = bag, taxonomy, walk
         self._wanted = set(wanted)
-        self._look = parameters.look()
-        self._report = Report(walk.monitors)
-        self._report.begin(parameters)
+        self._config = parameters.output_config()
+        self._state = NodeState(walk.monitors)
+        self._state.begin(parameters)
         own = self._own_header(walk.start)
-        classes = label_info(bag.message, taxonomy, own, self._look.minimum_confidence)
+        classes = label_info(bag.message, taxonomy, own, self._config.minimum_confidence)
         self._send("label_info", classes, walk.start)
 
     def write(self, result: Result, log_time: int) -> None:
         """All outputs of a frame; of one with nothing usable, only its status."""
-        report, anchor = self._report, result.anchor
-        report.judge(result, log_time)
-        report.count(result, log_time)
+        state, anchor = self._state, result.anchor
+        state.on_result(result, log_time)
+        state.count(result, log_time)
         if anchor is None:
             return
-        reference, frame_id = self._walk.calibration.reference, self._own_frame
         make = self._bag.message
-        if result.segmentation is not None and reference is not None:
-            made = outputs(make, result, self._look, self._taxonomy, reference, frame_id)
+        if result.segmentation is not None:
+            made = outputs(make, result, self._config, self._taxonomy)
             for name, make_one in made.items():
                 if name in self._wanted:
                     self._send(name, make_one(), log_time)
         wait = max(log_time - anchor.arrival, 0) * 1e-9
-        report.latencies = Latencies(wait=wait, total=wait)
+        state.latencies = Latencies(wait=wait, total=wait)
         self._count()
-        header = mask_header(make, result, self._look, frame_id)
-        self._send("status", status_of(make, report, result, header), log_time)
+        header = mask_header(make, result, self._config)
+        self._send("status", status_of(make, state, result, header), log_time)
 
     def write_idle(self, log_time: int) -> None:
         """The status while there is no frame."""
-        self._report.idle(log_time)
+        self._state.idle(log_time)
         self._count()
         own = self._own_header(log_time)
-        status = idle_status(self._bag.message, self._report, own, log_time)
+        status = idle_status(self._bag.message, self._state, own, log_time)
         self._send("status", status, log_time)
 
     def _count(self) -> None:
-        counters, totals = self._walk.synchronizer.counters, self._report.totals
-        totals.frames_in, totals.late = counters.opened, counters.late
-        totals.resets, totals.reset = counters.resets, counters.forgotten
-
-    @property
-    def _own_frame(self) -> str:
-        return self._walk.calibration.reference_frame
+        made, counters = self._walk.synchronizer.counters, self._state.counters
+        counters.frames_in, counters.late = made.opened, made.late
+        counters.resets, counters.reset = made.resets, made.forgotten
 
     def _own_header(self, stamp: int) -> Any:
-        return header_message(self._bag.message, stamp, self._own_frame)
+        return header_message(self._bag.message, stamp, self._walk.calibration.reference_frame)
 
     def _send(self, output: str, message: Any, log_time: int) -> None:
         if output in self._wanted:

@@ -32,7 +32,7 @@ from any2seg_ros.replay.fault_schedule import Fault
 from any2seg_ros.replay.page import replay_page
 from any2seg_ros.replay.recording import NodeOutputs
 from any2seg_ros.replay.timeline import Timeline
-from any2seg_ros.runtime.bag_player import DEFAULTS, BagPlayer, Heard
+from any2seg_ros.runtime.bag_player import DEFAULTS, BagPlayer, Step
 from any2seg_ros.runtime.outputs import TOPICS
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Pipeline, Result
@@ -129,7 +129,7 @@ class Replay:
         write_atomically(out / "report.html", replay_page(report, self.extremes))
         return {**report, "timing": timing}
 
-    def _take(self, heard: Heard, outputs: NodeOutputs) -> None:
+    def _take(self, heard: Step, outputs: NodeOutputs) -> None:
         if heard.frame is None:
             outputs.write_idle(heard.log_time)
             return
@@ -142,7 +142,7 @@ class Replay:
         self.seconds["infer"] += result.infer_s
         self.seconds["write"] += time.perf_counter() - began
 
-    def _count(self, result: Result, heard: Heard) -> None:
+    def _count(self, result: Result, heard: Step) -> None:
         seconds = (result.frame.stamp - self.walk.start) / 1e9
         stretch = next(s for s in self.stretches if seconds < s.end or s is self.stretches[-1])
         for modality, reason in result.frame.reasons.items():
@@ -168,7 +168,7 @@ class Replay:
         self.timeline.add(seconds, found, confusion)
         self._show(result, seconds, confusion, label)
 
-    def _label(self, result: Result, heard: Heard) -> np.ndarray | None:
+    def _label(self, result: Result, heard: Step) -> np.ndarray | None:
         if self.truth is None or result.segmentation is None:
             return None
         label = self.truth.label(result.frame.stamp, heard.log_time)
@@ -212,8 +212,7 @@ class Replay:
         color = taxonomy.colorize(result.segmentation.labels)
         rgb = result.frame.measurements.get(Modality.RGB)
         pictures = {"camera": picture_of(rgb.data)} if rgb is not None else {}
-        if self.walk.calibration.reference is not None:
-            pictures["overlay"] = overlay(result, color, 0.5, self.walk.calibration.reference)
+        pictures["overlay"] = overlay(result, color, 0.5)
         pictures["mask"] = color
         if label is not None:
             pictures["truth"] = taxonomy.colorize(label)

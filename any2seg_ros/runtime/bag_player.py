@@ -1,41 +1,51 @@
-"""Walks through a bag as the node would hear it: admit, synchronize, frame by frame."""
+"""Feeds a bag to the runtime as the node would receive it, message by message."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from any2seg_ros.bags import (
     BagCalibration,
     BagLayout,
     BagReader,
+    StaticTransforms,
     find_layout,
     read_calibration,
 )
+from any2seg_ros.bags.layout import TF_STATIC
 from any2seg_ros.messages.kinds import COMPRESSED, IMAGE
+from any2seg_ros.runtime.calibration import CalibrationTracker
+from any2seg_ros.runtime.intake import Intake
 from any2seg_ros.runtime.monitor import Monitor
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Preparation
 from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import Frame, InvalidMeasurement, Modality, unmeasured
+from any2seg_ros.types import Calibration, Frame, Modality, unmeasured
 
 DEFAULTS = NodeParameters()
+TRANSFORMS = ("/tf", TF_STATIC)
 
 Alter = Callable[[Modality, Any], Any]
-"""Makes of a sensor's message what is heard of it; None where it is lost."""
+"""Changes a sensor's message before the intake gets it; None drops it."""
 
 MARK_EVERY = 100_000_000
-"""How often (ns of log time) the rates of the sensors are measured."""
+"""Interval (ns of log time) at which sensor rates are measured."""
+DAY = 86_400_000_000_000
+HALF_SECOND = 500_000_000
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A Frame of `Received`s, and the log time (ns) of the message that completed it.
+class Step:
+    """A Frame of `Received`s and the log time (ns) of the message that released it.
 
-    Without a frame it says that time went on: several times a second while no frame comes.
+    A step without a frame says that time goes on: several times a second while there is none.
     """
 
     frame: Frame | None
@@ -45,8 +55,9 @@ class Heard:
 class BagPlayer:
     """One pass through a bag; memory does not grow with its length.
 
-    `preparation` gets the bag's cameras and poses. Stamps alone decide about frames, so that the
-    same bag gives the same frames every time. ValueError where the bag has no sensor or no camera.
+    Frames are released by stamps alone, so that a bag gives the same frames every time. Log times
+    are the clock that stamps are checked against. The bag's calibration is known from the first
+    message on. ValueError if the bag has no sensor or no camera.
     """
 
     def __init__(
@@ -58,27 +69,34 @@ class BagPlayer:
     ) -> None:
         self.path = path
         self.preparation = preparation
-        self._tick_period = round(parameters.status_period * 1e9)
         self.layout: BagLayout
-        self.calibration: BagCalibration
         self.start = 0
-        """What schedules count from: the stamp of the first sensor message, ns."""
+        """Stamp of the first sensor message, ns; fault schedules count from here."""
         self.duration = 0
         """ns from the first to the last message, 0 where it is not known."""
         self.unusable: Counter[str] = Counter()
         """Messages that never became part of a frame, by reason."""
-        self._notes: list[str] = []
-        self._overtaken = 0
         self.monitors = {modality: Monitor() for modality in Modality}
-        """What is heard of the sensors, in the bag's time."""
-        self._last: dict[Modality, int] = {}
-        self._prepare(topics, parameters)
-        window = preparation.placing.event_window_ms * 1e-3
-        if self._event_pictures:
-            event = replace(parameters.sensors[Modality.EVENT], type="image")
-            sensors = {**parameters.sensors, Modality.EVENT: event}
-            parameters = replace(parameters, sensors=sensors)
-        self.synchronizer = Synchronizer(parameters.synchronizer_config(window, True))
+        """Rate and age of each sensor's messages, in the bag's time."""
+        self._tick_period = round(parameters.status_period * 1e9)
+        self._notes: list[str] = []
+        self._out_of_order = 0
+        self._log_is_clock = True
+        self._transforms = StaticTransforms()
+        with BagReader(path) as bag:
+            found = self._look_into(bag, topics, parameters)
+        self._notes += found.notes
+        self.intake = self._open_intake(self._adapted(parameters, found), found)
+
+    @property
+    def synchronizer(self) -> Synchronizer:
+        """What makes the frames."""
+        return self.intake.synchronizer
+
+    @property
+    def calibration(self) -> Calibration:
+        """The geometry as of the last message."""
+        return self.intake.tracker.current
 
     @property
     def notes(self) -> list[str]:
@@ -86,99 +104,135 @@ class BagPlayer:
         said = [*self._notes]
         resets = self.synchronizer.counters.resets
         if resets:
-            said.append(f"time jumped backwards {resets} times, as when a bag loops; began anew")
-        if self._overtaken:
-            said.append(f"{self._overtaken} messages came behind newer ones of their sensor")
+            said.append(
+                f"time jumped backwards {resets} times, as when a bag loops; the synchronizer was reset"
+            )
+        if self._out_of_order:
+            said.append(f"{self._out_of_order} messages arrived out of order")
         late = self.synchronizer.counters.late
         if late:
-            said.append(f"{late} messages came after the frame that they belonged to had left")
-        said += [f"{count} messages unusable: {why}" for why, count in self.unusable.items()]
+            said.append(f"{late} messages arrived after their frame was released")
+        said += self.intake.tracker.notes
+        said += [f"{count} messages refused: {why}" for why, count in self.unusable.items()]
         return list(dict.fromkeys(said))
 
-    def frames(self, alter: Alter = lambda modality, message: message) -> Iterator[Heard]:
-        """The frames of the bag in order, each as soon as it is whole or its time is up."""
-        modalities = {topic: m for m, topic in self.layout.sensors.items()}
+    def frames(self, alter: Alter = lambda modality, message: message) -> Iterator[Step]:
+        """The frames of the bag in order, each when it is complete or its deadline has passed."""
+        sensors = {topic: m for m, topic in self.layout.sensors.items()}
         log_time = ticked = marked = 0
         with BagReader(self.path) as bag:
-            for recorded in bag.messages(list(modalities)):
+            for recorded in bag.messages(self._topics_to_read(bag)):
+                modality = sensors.get(recorded.topic)
+                if modality is None:
+                    self._on_geometry(recorded.topic, recorded.message, recorded.log_time)
+                    continue
                 log_time = recorded.log_time
-                modality = modalities[recorded.topic]
                 message = alter(modality, recorded.message)
-                frames = [] if message is None else self._hear(modality, message, log_time)
+                frames = [] if message is None else self._on_message(modality, message, log_time)
                 if abs(log_time - marked) >= MARK_EVERY:
                     marked = log_time
                     for monitor in self.monitors.values():
                         monitor.tick(log_time)
                 for frame in frames:
-                    yield Heard(frame, log_time)
+                    yield Step(frame, log_time)
                 if frames or not ticked or log_time < ticked:
                     ticked = log_time
                 elif log_time - ticked >= self._tick_period:
                     ticked = log_time
-                    yield Heard(None, log_time)
-            for frame in self.synchronizer.flush():
-                yield Heard(frame, log_time)
+                    yield Step(None, log_time)
+            for frame in self.intake.flush():
+                yield Step(frame, log_time)
             self._notes += bag.notes
 
-    def _hear(self, modality: Modality, message: Any, log_time: int) -> list[Frame]:
-        self.monitors[modality].hear(log_time)
-        try:
-            received = self.preparation.admit(modality, message, log_time)
-        except InvalidMeasurement as reason:
-            self.unusable[f"{modality.label}: {unmeasured(str(reason))}"] += 1
-            self.synchronizer.refuse(modality, str(reason))
-            self.monitors[modality].refuse(str(reason), log_time)
-            return []
-        self.monitors[modality].stamp = received.stamp
-        self._overtaken += received.stamp < self._last.get(modality, 0)
-        self._last[modality] = received.stamp
+    def _topics_to_read(self, bag: BagReader) -> list[str]:
+        topics = (*self.layout.sensors.values(), *self.layout.infos.values(), *TRANSFORMS)
+        return [topic for topic in topics if topic in bag.topics]
+
+    def _on_message(self, modality: Modality, message: Any, log_time: int) -> list[Frame]:
         resets = self.synchronizer.counters.resets
-        frames = self.synchronizer.add(modality, received.stamp, received, log_time)
-        if self.synchronizer.counters.resets > resets:
-            self._overtaken -= 1
-            self.preparation.reset()
+        before = self.monitors[modality].stamp
+        frames = self.intake.on_message(modality, message, log_time)
+        stamp = self.monitors[modality].stamp
+        if self.synchronizer.counters.resets == resets:
+            self._out_of_order += stamp < before
         return frames
 
-    def _prepare(self, topics: Mapping[str, str] | None, parameters: NodeParameters) -> None:
-        with BagReader(self.path) as bag:
-            self.layout = find_layout(bag.topics, topics)
-            self._notes += [
-                f"no topic of {m.label} in the bag"
-                for m in Modality
-                if m not in self.layout.sensors
-            ]
-            self._leave_out_silent(bag)
-            poses = {m: pose for m in Modality if (pose := parameters.pose(m)) is not None}
-            self.calibration = read_calibration(
-                bag,
-                self.layout,
-                poses,
-                parameters.reference_camera(),
-                parameters.reference_frame,
+    def _on_geometry(self, topic: str, message: Any, log_time: int) -> None:
+        if topic in TRANSFORMS:
+            for transform in message.transforms:
+                self._transforms.add(transform)
+            return
+        for modality, info in self.layout.infos.items():
+            if info == topic:
+                self.intake.on_camera_info(modality, message, log_time)
+
+    def _on_refused(self, modality: Modality, reason: str, arrival: int) -> None:
+        self.unusable[f"{modality.label}: {unmeasured(reason)}"] += 1
+        self.monitors[modality].refuse(reason, arrival)
+
+    def _look_up(self, target: str, source: str) -> np.ndarray:
+        pose = self._transforms.lookup(target, source)
+        if pose is None:
+            raise LookupError(f"no transform in {' or '.join(TRANSFORMS)}")
+        return pose
+
+    def _look_into(
+        self, bag: BagReader, topics: Mapping[str, str] | None, parameters: NodeParameters
+    ) -> BagCalibration:
+        """Find the sensors, the first stamp and the clock; returns the bag's calibration."""
+        self.layout = find_layout(bag.topics, topics)
+        self._notes += [
+            f"no topic of {m.label} in the bag" for m in Modality if m not in self.layout.sensors
+        ]
+        self._leave_out_silent(bag)
+        poses = {m: pose for m in Modality if (pose := parameters.pose(m)) is not None}
+        found = read_calibration(
+            bag, self.layout, poses, parameters.reference_camera(), parameters.reference_frame
+        )
+        self.duration = bag.duration
+        if Modality.LIDAR not in found.poses:
+            self._leave_out(Modality.LIDAR)
+        event = self.layout.sensors.get(Modality.EVENT, "")
+        self._event_pictures = bag.topics.get(event) in (IMAGE, COMPRESSED)
+        sensors = list(self.layout.sensors.values())
+        times = list(islice(bag.header_stamps(sensors), 300))
+        if not times:
+            raise ValueError(f"{self.path} has no message of any sensor")
+        self.start = times[0][1]
+        self._log_is_clock = is_clock(times)
+        if not self._log_is_clock:
+            self._notes.append(
+                "log times and stamps are unrelated: stamps are not checked against a clock"
             )
-            for modality in Modality:
-                if parameters.sensors[modality].registered:
-                    self.calibration.cameras.pop(modality, None)
-            self.duration = bag.duration
-            if Modality.LIDAR not in self.calibration.poses:
-                self._leave_out(Modality.LIDAR)
-            event = self.layout.sensors.get(Modality.EVENT, "")
-            self._event_pictures = bag.topics.get(event) in (IMAGE, COMPRESSED)
-            sensors = self.layout.sensors
-            first = next(bag.messages(list(sensors.values())), None)
-            if first is None:
-                raise ValueError(f"{self.path} has no message of any sensor")
-            stamp = first.message.header.stamp
-            self.start = int(stamp.sec) * 10**9 + int(stamp.nanosec)
-        self._notes += self.calibration.notes
+        return found
+
+    def _adapted(self, parameters: NodeParameters, found: BagCalibration) -> NodeParameters:
+        """The node's parameters, set for what the bag lacks."""
+        sensors = dict(parameters.sensors)
+        if self._event_pictures:
+            sensors[Modality.EVENT] = replace(sensors[Modality.EVENT], type="image")
         for modality in (Modality.DEPTH, Modality.EVENT):
-            if modality in sensors and modality not in self.calibration.cameras:
+            if sensors[modality].registered or modality not in self.layout.sensors:
+                continue
+            if modality not in found.cameras:
+                sensors[modality] = replace(sensors[modality], registered=True)
                 self._notes.append(
-                    f"no camera_info of {modality.label}: taken to be registered to the camera"
+                    f"no camera_info of {modality.label}: assumed registered to the camera"
                 )
-        self.preparation.reference = self.calibration.reference
-        self.preparation.cameras.update(self.calibration.cameras)
-        self.preparation.poses.update(self.calibration.poses)
+        return replace(parameters, sensors=sensors, reference_file="")
+
+    def _open_intake(self, parameters: NodeParameters, found: BagCalibration) -> Intake:
+        cameras = {m: c for m, c in found.cameras.items() if not parameters.sensors[m].registered}
+        known = Calibration(found.reference, found.reference_frame, cameras, found.poses)
+        window = self.preparation.preprocessing.event_window_ms * 1e-3
+        return Intake(
+            self.preparation,
+            Synchronizer(parameters.synchronizer_config(window, True)),
+            CalibrationTracker(parameters, self._look_up, known),
+            self.monitors,
+            lambda log_time: log_time if self._log_is_clock else None,
+            self._on_refused,
+        )
 
     def _leave_out_silent(self, bag: BagReader) -> None:
         for modality, topic in self.layout.sensors.items():
@@ -190,3 +244,15 @@ class BagPlayer:
     def _leave_out(self, modality: Modality) -> None:
         sensors = {m: topic for m, topic in self.layout.sensors.items() if m != modality}
         self.layout = replace(self.layout, sensors=sensors)
+
+
+def is_clock(times: list[tuple[int, int]]) -> bool:
+    """Whether log times run with stamps: (log time, stamp) in ns of a bag's first messages.
+
+    In bags that were converted or recorded anew they need not. Judged by the middle half, so that
+    a few stamps that are wrong do not count.
+    """
+    logged, stamps = np.asarray(times, np.int64).T
+    behind = np.percentile(logged - stamps, (25, 50, 75))
+    span = np.subtract(*np.percentile(stamps, (75, 25)))
+    return bool(abs(behind[1]) < DAY and behind[2] - behind[0] <= max(HALF_SECOND, span / 2))

@@ -1,8 +1,8 @@
-"""Event packets from their arrival until a Frame wants them: decoded in order, many at a time.
+"""Event packets between arrival and use: decoded in order, in batches.
 
-Decoders keep state from packet to packet, so that every packet is decoded, whether a Frame wants
-it or not. A packet alone costs three times what it costs among ten: they wait until one of them
-is wanted, or until there are many.
+Decoders keep state from packet to packet, so every packet is decoded, whether a Frame uses it or
+not. Decoding packets one by one costs three times as much as ten at a time: they wait until a Frame
+asks for one of them, or until there are many.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from any2seg_ros.preprocessing import concatenate
 from any2seg_ros.types import Events, InvalidMeasurement
 
 _MANY = 300
-"""Packets that wait to be decoded at most."""
+"""Max packets that wait for decoding."""
 _HEAVY = 4_000_000
-"""Bytes of packets that wait at most, but for the last of them."""
+"""Max bytes of packets that wait for decoding, not counting the last packet."""
 _EVENT_BYTES = 200
-"""What an event of an EventArray takes as a message of Python, about."""
+"""Memory of one event of an EventArray as a Python message, about."""
 
 
 class Packet:
-    """A message of events; `decoded` says whether it has been its turn.
+    """An event message and, once `decoded`, its events.
 
-    The events of packets that were decoded together are with the last of them, their `home`.
-    `reason` says why there are none.
+    Packets that are decoded together keep their events in the last one, their `home`. `reason` says
+    why there are none.
     """
 
     __slots__ = ("decoded", "events", "home", "message", "reason")
@@ -42,7 +42,7 @@ class Packet:
 
 
 class EventStream:
-    """The packets of one event camera. One thread may add while another wants events."""
+    """The packets of one event camera. One thread adds, another asks for events."""
 
     def __init__(self) -> None:
         self.invalid = 0
@@ -50,8 +50,8 @@ class EventStream:
         self.reason = ""
         """Why the last of them could not."""
         self._decoder = EventDecoder()
-        self._heard = 0
-        """Bytes that came since `add` decoded what waited."""
+        self._waiting_bytes = 0
+        """Bytes of packets added since the last decoding."""
         self._waiting: deque[Packet] = deque()
         self._lock = threading.Lock()
 
@@ -59,9 +59,11 @@ class EventStream:
         """Take the next message, an EventPacket or EventArray."""
         packet = Packet(message)
         self._waiting.append(packet)
-        self._heard += len(message.events) * (1 if hasattr(message, "encoding") else _EVENT_BYTES)
-        if len(self._waiting) >= _MANY or self._heard >= _HEAVY:
-            self._heard = 0
+        self._waiting_bytes += len(message.events) * (
+            1 if hasattr(message, "encoding") else _EVENT_BYTES
+        )
+        if len(self._waiting) >= _MANY or self._waiting_bytes >= _HEAVY:
+            self._waiting_bytes = 0
             self._decode_until(packet)
         return packet
 

@@ -1,4 +1,4 @@
-"""What is heard of one sensor: rate, age, and why its messages were refused."""
+"""Statistics of one sensor's messages: rate, age, and why some were refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Monitor:
         self.reset()
 
     def reset(self) -> None:
-        """Nothing has been heard yet."""
+        """Start over, as before the first message."""
         self.count = 0
         self.arrival = 0
         self.stamp = 0
@@ -28,13 +28,13 @@ class Monitor:
         self._marks: deque[tuple[int, int]] = deque()
         self._logged = -_LOG_EVERY
 
-    def hear(self, now: int) -> None:
+    def on_message(self, now: int) -> None:
         """A message has arrived."""
         self.count += 1
         self.arrival = now
 
     def refuse(self, reason: str, now: int) -> bool:
-        """A measurement was unusable; whether it is time to log it again."""
+        """A message was refused; returns whether to log it (at most once a second)."""
         self.refused += 1
         self.reason = reason
         self.reason_at = now
@@ -44,7 +44,7 @@ class Monitor:
         return True
 
     def tick(self, now: int) -> None:
-        """Called several times a second, so that `rate` has something to look back to."""
+        """Take a sample for `rate`; call this several times a second."""
         self._marks.append((now, self.count))
         while len(self._marks) > 2 and self._marks[1][0] <= now - _SPAN:
             self._marks.popleft()

@@ -1,4 +1,4 @@
-"""What the node publishes of a Result, made with rclpy's message classes or with a bag's alike."""
+"""The messages that the node publishes for a Result, of rclpy's classes or of a bag's."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ from any2seg_ros.messages.kinds import (
 )
 from any2seg_ros.messages.making import Make, camera_info_message, header_message
 from any2seg_ros.runtime.pipeline import Result
-from any2seg_ros.runtime.rendering import Look, overlay, semantic_points, sure_labels
+from any2seg_ros.runtime.rendering import OutputConfig, overlay, semantic_points, sure_labels
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.types import Camera
 
 TOPICS = {
     "mask": IMAGE,
@@ -40,7 +39,7 @@ TOPICS = {
 """Message type by output: the node's topic is ~/ and its name."""
 
 LATCHED = ("label_info",)
-"""Outputs that those get, too, who begin to listen later."""
+"""Outputs that late subscribers get as well."""
 
 
 def label_info(make: Make, taxonomy: Taxonomy, header: Any, threshold: float) -> Any:
@@ -52,52 +51,52 @@ def label_info(make: Make, taxonomy: Taxonomy, header: Any, threshold: float) ->
     return make(LABEL_INFO, header=header, class_map=classes, threshold=float(threshold))
 
 
-def mask_header(make: Make, result: Result, look: Look, reference_frame: str) -> Any:
+def mask_header(make: Make, result: Result, config: OutputConfig) -> Any:
     """The header of a Result's mask: the anchor's, or with the frame of the reference camera."""
     anchor = result.anchor
     assert anchor is not None
-    of_anchor = look.header_frame == "anchor" or not reference_frame
+    reference_frame = result.calibration.reference_frame
+    of_anchor = config.header_frame == "anchor" or not reference_frame
     frame_id = anchor.header.frame_id if of_anchor else reference_frame
     return header_message(make, anchor.stamp, frame_id)
 
 
 def outputs(
-    make: Make,
-    result: Result,
-    look: Look,
-    taxonomy: Taxonomy,
-    reference: Camera,
-    reference_frame: str,
+    make: Make, result: Result, config: OutputConfig, taxonomy: Taxonomy
 ) -> dict[str, Callable[[], Any]]:
     """What makes each output of a Result with a segmentation; nothing is made before it is called.
 
-    Headers are as `mask_header` has them, but points and camera_info are in `reference_frame`.
+    All are made with the Result's own calibration. Headers are as `mask_header` has them, but
+    points and camera_info are in the reference camera's frame.
     """
     segmentation, anchor = result.segmentation, result.anchor
-    assert segmentation is not None and anchor is not None
-    labels = sure_labels(segmentation, look.minimum_confidence)
+    reference = result.calibration.reference
+    assert segmentation is not None and anchor is not None and reference is not None
+    labels = sure_labels(segmentation, config.minimum_confidence)
     height, width = labels.shape
-    own = mask_header(make, result, look, reference_frame)
-    placed = header_message(make, anchor.stamp, reference_frame)
+    own = mask_header(make, result, config)
+    in_reference = header_message(make, anchor.stamp, result.calibration.reference_frame)
     color = cache(partial(taxonomy.colorize, labels))
 
     def image(fields: dict[str, Any]) -> Any:
         return make(IMAGE, header=own, **fields)
 
     def points() -> Any:
-        found = semantic_points(result, labels, reference, taxonomy)
-        return make(CLOUD, header=placed, **cloud_fields(found, partial(make, POINT_FIELD)))
+        found = semantic_points(result, labels, taxonomy)
+        return make(CLOUD, header=in_reference, **cloud_fields(found, partial(make, POINT_FIELD)))
 
-    def laid() -> Any:
-        return overlay(result, color(), look.overlay_opacity, reference)
+    def blended() -> Any:
+        return overlay(result, color(), config.overlay_opacity)
 
     return {
         "confidence": lambda: image(
-            confidence_fields(segmentation.confidence, look.confidence_encoding)
+            confidence_fields(segmentation.confidence, config.confidence_encoding)
         ),
-        "camera_info": lambda: camera_info_message(make, placed, reference.resized(width, height)),
+        "camera_info": lambda: camera_info_message(
+            make, in_reference, reference.resized(width, height)
+        ),
         "mask": lambda: image(mask_fields(labels)),
         "color": lambda: image(image_fields(color(), "rgb8")),
-        "overlay": lambda: image(image_fields(laid(), "rgb8")),
+        "overlay": lambda: image(image_fields(blended(), "rgb8")),
         "points": points,
     }

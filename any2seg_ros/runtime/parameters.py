@@ -29,7 +29,7 @@ from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.preprocessing.camera_models import field_of_view, transform
 from any2seg_ros.runtime.pipeline import PipelineConfig
-from any2seg_ros.runtime.rendering import Look
+from any2seg_ros.runtime.rendering import OutputConfig
 from any2seg_ros.runtime.synchronizer import SynchronizerConfig, Timing
 from any2seg_ros.types import IDENTITY, Camera, InvalidMeasurement, Modality
 
@@ -189,7 +189,7 @@ class NodeParameters:
         0, "height of the outputs; 0 for the reference camera's", "px", low=0, high=16384
     )
     header_frame: str = setting(
-        Look.header_frame,
+        OutputConfig.header_frame,
         "frame_id of the masks: anchor (the trigger's header, unchanged) or reference (that of "
         "the reference camera, whose pixels the masks have)",
         choices=("anchor", "reference"),
@@ -260,9 +260,9 @@ class NodeParameters:
             self.network_height,
         )
 
-    def look(self) -> Look:
+    def output_config(self) -> OutputConfig:
         """How outputs are made."""
-        return Look(
+        return OutputConfig(
             self.confidence_encoding,
             self.minimum_confidence,
             self.overlay_opacity,

@@ -1,16 +1,15 @@
 """The Pipeline: from the messages of a Frame to a Segmentation, whatever became of the sensors.
 
-messages (decode) -> sensors (health, place) -> engine (segment). The node and the replay of a bag
-walk the same way; training and evaluation on bags walk it up to the images, the Preparation.
-Nothing of ROS is imported: messages are known by their attributes.
+messages (decode) -> preprocessing (health, modality images) -> engine (segment). The node and the
+replay of a bag go the same way; training and evaluation on bags go it up to the images, the
+Preparation. Nothing of ROS is imported: messages are known by their attributes.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +20,8 @@ from any2seg_ros.preprocessing import Health, HealthConfig, PreprocessingConfig,
 from any2seg_ros.preprocessing.rgb import check_size
 from any2seg_ros.runtime.event_stream import EventStream, Packet
 from any2seg_ros.types import (
-    IDENTITY,
     Availability,
+    Calibration,
     Camera,
     Events,
     Frame,
@@ -37,14 +36,15 @@ class Received(NamedTuple):
     """A message as the synchronizer gets it.
 
     stamp: ns, of its header. arrival: ns of a steady clock. body: the message; of events, the
-    Packet that it is in the stream. heard: ns of the clock that made the stamp, if it is known.
+    Packet that it is in the stream. clock: ns, what the clock that made the stamp showed at its
+    arrival, if that is known.
     """
 
     stamp: int
     arrival: int
     header: Any
     body: Any
-    heard: int | None = None
+    clock: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Prepared:
     anchor: Received | None
     decode_s: float
 
+    @property
+    def calibration(self) -> Calibration:
+        """The geometry that the images were made with."""
+        return self.frame.calibration
+
 
 @dataclass(frozen=True, eq=False)
 class Result(Prepared):
@@ -88,33 +93,26 @@ class Result(Prepared):
 
 
 class Preparation:
-    """Decodes, checks and places messages; `prepare` belongs to one thread.
+    """Decodes, checks and preprocesses messages; `prepare` belongs to one thread.
 
-    `admit` belongs to the thread that hears the messages. Cameras and poses may be set at any
-    time by either. size: (width, height) of the modality images.
+    The geometry comes with each Frame. size: (width, height) of the modality images. `stream` gets
+    event packets from the thread that hears messages.
     """
 
     def __init__(
         self,
         size: tuple[int, int],
-        placing: PreprocessingConfig,
+        preprocessing: PreprocessingConfig,
         config: PipelineConfig = PipelineConfig(),
     ) -> None:
         self.size = size
-        self.placing = placing
+        self.preprocessing = preprocessing
         self.config = config
-        self.reference: Camera | None = None
-        self.cameras: dict[Modality, Camera] = {}
-        self.poses: dict[Modality, np.ndarray] = {}
-        self.sizes: dict[Modality, tuple[int, int]] = {}
-        """(width, height) that the last message of a sensor with pixels had, as far as it says."""
-        self.invalid: Counter[Modality] = Counter()
-        self.reference_frame = ""
-        """TF frame of the reference camera, as far as it is known."""
+        self.stream = EventStream()
         self._health = self._new_health()
-        self._anew = False
-        self._stream = EventStream()
-        self._placer: Preprocessor | None = None
+        self._reset_wanted = False
+        self._preprocessor: Preprocessor | None = None
+        self._warmed: tuple[Any, ...] = ()
 
     def _new_health(self) -> dict[Modality, Health]:
         configs = self.config.health
@@ -126,38 +124,9 @@ class Preparation:
         self._health = self._new_health()
 
     def reset(self) -> None:
-        """Forget the past, as after a jump of time; what is being prepared still has the old."""
-        self._stream.reset()
-        self._anew = True
-
-    def admit(self, modality: Modality, msg: Any, arrival: int, now: int | None = None) -> Received:
-        """A message for the synchronizer; packets of events join their stream here.
-
-        arrival: ns of a steady clock. now: ns of the clock that made the stamps; None leaves out
-        its check. InvalidMeasurement for a stamp of zero or from the future.
-        """
-        try:
-            stamp = messages.stamp_ns(msg.header.stamp)
-            if stamp <= 0:
-                raise InvalidMeasurement("stamp is zero")
-            self._check_future(modality, stamp, now)
-            size = None if modality == Modality.LIDAR else messages.image_size(msg)
-        except InvalidMeasurement:
-            self.invalid[modality] += 1
-            raise
-        if size is not None:
-            self.sizes[modality] = size
-        packet = modality == Modality.EVENT and not is_picture(msg)
-        body = self._stream.add(msg) if packet else msg
-        return Received(stamp, arrival, msg.header, body, now)
-
-    def _check_future(self, modality: Modality, stamp: int, now: int | None) -> None:
-        limit = self.config.health.get(modality, HealthConfig()).future
-        if now is None or not limit:
-            return
-        ahead = (stamp - now) * 1e-9 + self.config.offset_s.get(modality, 0.0)
-        if ahead > limit:
-            raise InvalidMeasurement(f"stamp is in the future by {ahead:.2f} s")
+        """Forget the past, as after a jump of time; the frame being prepared keeps it."""
+        self.stream.reset()
+        self._reset_wanted = True
 
     @property
     def broken_packets(self) -> tuple[int, str]:
@@ -165,45 +134,48 @@ class Preparation:
 
         A Frame is made of many packets and may be whole without these.
         """
-        return self._stream.invalid, self._stream.reason
+        return self.stream.invalid, self.stream.reason
 
-    def warm(self) -> None:
-        """Make the tables between the cameras that are known now, so that no frame waits for them.
+    def warm(self, calibration: Calibration) -> None:
+        """Make the tables between cameras before a frame waits for them; nothing if they are made.
 
-        Only for sensors that have been heard with the size of their camera: that of a camera_info
-        alone may be anything. What fails here fails for the first measurement, which says why.
-        Belongs to the thread of `prepare`.
+        Only for sensors whose images have the size of their camera: that of a camera_info alone
+        may be anything. What fails here fails for the first measurement, which says why. Belongs
+        to the thread of `prepare`.
         """
-        reference = self.reference
-        if reference is None:
+        reference = calibration.reference
+        known = (
+            reference,
+            dict(calibration.cameras),
+            dict(calibration.image_sizes),
+            set(calibration.poses),
+        )
+        if reference is None or known == self._warmed:
             return
-        placer = self._placer_for(reference)
+        self._warmed = known
         for modality in (Modality.DEPTH, Modality.EVENT):
-            camera = self.cameras.get(modality)
+            camera = calibration.cameras.get(modality)
             width, height = (camera or reference).width, (camera or reference).height
-            if self.sizes.get(modality) != (width, height):
-                continue
-            pose = self.poses.get(modality, IDENTITY)
-            blank: Any = np.ones((height, width), np.float32)
-            if modality == Modality.EVENT:
-                t, zero = np.zeros(1, np.int64), np.zeros(1, np.uint16)
-                blank = Events(t, zero, zero, zero > 0, width, height)
-            placer.preprocess(Frame.of(Measurement(modality, 0, blank, camera, pose)))
+            if calibration.image_sizes.get(modality) == (width, height):
+                blank = _blank(modality, width, height)
+                pose = calibration.pose_of(modality)
+                frame = Frame.of(Measurement(modality, 0, blank, camera, pose))
+                self._preprocessor_for(reference).preprocess(frame)
 
     def prepare(self, frame: Frame) -> Prepared:
         """The images of a Frame of `Received`s (events: a list of them), as far as usable."""
         began = time.perf_counter()
-        if self._anew:
-            self._anew = False
+        if self._reset_wanted:
+            self._reset_wanted = False
             self._health = self._new_health()
         received = {m: _last(x) for m, x in frame.measurements.items()}
         decoded = self._decode(frame, received)
         images: Mapping[Modality, np.ndarray] = {}
-        if self.reference is not None:
-            placed = self._placer_for(self.reference).preprocess(decoded)
-            self._count_invalid(decoded, placed.availability)
-            images = placed.images
-            decoded = _checked(decoded, placed.availability, placed.reasons)
+        reference = frame.calibration.reference
+        if reference is not None:
+            made = self._preprocessor_for(reference).preprocess(decoded)
+            images = made.images
+            decoded = _checked(decoded, made.availability, made.reasons)
         elif decoded.measurements:
             decoded = _without_reference(decoded)
         anchor = received.get(frame.anchor) if frame.anchor is not None else None
@@ -216,62 +188,49 @@ class Preparation:
         for modality in frame.subset:
             try:
                 measurement = self._measurement(modality, frame, received[modality])
-                self._health[modality].check(measurement, self._heard(modality, received))
+                self._health[modality].check(
+                    measurement, self._present(modality, received[modality])
+                )
                 measurements[modality] = measurement
             except InvalidMeasurement as reason:
-                self.invalid[modality] += 1
                 availability[modality] = Availability.INVALID
                 reasons[modality] = str(reason)
             except Exception as error:  # one sensor's must not cost the others theirs
-                self.invalid[modality] += 1
                 availability[modality] = Availability.INVALID
                 reasons[modality] = f"cannot be used: {type(error).__name__}: {error}"
-        return Frame(frame.stamp, measurements, availability, reasons, frame.anchor)
+        return replace(frame, measurements=measurements, availability=availability, reasons=reasons)
 
-    def _heard(self, modality: Modality, received: Mapping[Modality, Received]) -> int | None:
-        """When a measurement was heard, in the time of its own sensor (ns), if it is known."""
-        heard = received[modality].heard
-        return None if heard is None else heard - self._offset(modality)
+    def _present(self, modality: Modality, received: Received) -> int | None:
+        """When a message arrived, in the time of its own sensor (ns), if it is known."""
+        return None if received.clock is None else received.clock - self._offset(modality)
 
     def _offset(self, modality: Modality) -> int:
         return round(self.config.offset_s.get(modality, 0.0) * 1e9)
 
     def _measurement(self, modality: Modality, frame: Frame, newest: Received) -> Measurement:
-        body, stamp = newest.body, newest.stamp
-        camera = self.cameras.get(modality)
-        if camera is None and modality == Modality.RGB:
-            camera = self.reference
-        if modality != Modality.LIDAR and not isinstance(body, Packet):
+        camera = frame.calibration.camera_of(modality)
+        pose = frame.calibration.pose_of(modality)
+        if isinstance(newest.body, Packet):
+            stamp = min(frame.stamp - self._offset(modality), newest.stamp)
+            return Measurement(modality, stamp, self._events(frame, stamp), camera, pose)
+        if modality != Modality.LIDAR:
             # Before it is decoded: what is packed may unpack to anything.
-            size = messages.image_size(body)
+            size = messages.image_size(newest.body)
             if size is not None:
                 check_size(*size, camera)
-        if modality == Modality.RGB:
-            data: Any = messages.decode_image(body)
-        elif modality == Modality.LIDAR:
-            data = messages.decode_cloud(body)
-        elif isinstance(body, Packet):
-            # Events are cut at the frame's stamp, in the time of their own sensor.
-            stamp = min(frame.stamp - self._offset(modality), newest.stamp)
-            window = round(self.placing.event_window_ms * 1e6)
-            packets = [one.body for one in _all(frame.measurements[modality])]
-            data = self._stream.events(packets, stamp - window, stamp)
-        elif modality == Modality.EVENT:
-            data = _picture(body)
-        else:
-            data = messages.decode_depth(body)
-        pose = self.poses.get(modality, IDENTITY)
-        return Measurement(modality, stamp, data, camera, pose)
+        data = _DECODERS[modality](newest.body)
+        return Measurement(modality, newest.stamp, data, camera, pose)
 
-    def _placer_for(self, reference: Camera) -> Preprocessor:
-        if self._placer is None or self._placer.reference != reference:
-            self._placer = Preprocessor(reference, self.size, self.placing)
-        return self._placer
+    def _events(self, frame: Frame, stamp: int) -> Events:
+        """The events of the frame's packets in the window that ends at `stamp`, sensor's time."""
+        window = round(self.preprocessing.event_window_ms * 1e6)
+        packets = [one.body for one in _all(frame.measurements[Modality.EVENT])]
+        return self.stream.events(packets, stamp - window, stamp)
 
-    def _count_invalid(self, before: Frame, after: Mapping[Modality, Availability]) -> None:
-        for modality in before.measurements:
-            if not after[modality].usable:
-                self.invalid[modality] += 1
+    def _preprocessor_for(self, reference: Camera) -> Preprocessor:
+        if self._preprocessor is None or self._preprocessor.reference != reference:
+            self._preprocessor = Preprocessor(reference, self.size, self.preprocessing)
+        return self._preprocessor
 
 
 class Pipeline(Preparation):
@@ -285,7 +244,7 @@ class Pipeline(Preparation):
 
     def process(self, frame: Frame) -> Result:
         """Segment a Frame of `Received`s (events: a list of them) from whatever is usable."""
-        reference = self.reference
+        reference = frame.calibration.reference
         prepared = self.prepare(frame)
         began = time.perf_counter()
         segmentation = None
@@ -307,7 +266,7 @@ def _checked(
     reasons: Mapping[Modality, str],
 ) -> Frame:
     left = {m: x for m, x in frame.measurements.items() if availability[m].usable}
-    return Frame(frame.stamp, left, dict(availability), dict(reasons), frame.anchor)
+    return replace(frame, measurements=left, availability=dict(availability), reasons=dict(reasons))
 
 
 def _without_reference(frame: Frame) -> Frame:
@@ -320,6 +279,14 @@ def _without_reference(frame: Frame) -> Frame:
     )
 
 
+def _blank(modality: Modality, width: int, height: int) -> Any:
+    """A measurement's data with something in it."""
+    if modality == Modality.DEPTH:
+        return np.ones((height, width), np.float32)
+    t, zero = np.zeros(1, np.int64), np.zeros(1, np.uint16)
+    return Events(t, zero, zero, zero > 0, width, height)
+
+
 def _all(entry: Any) -> list[Received]:
     return entry if isinstance(entry, list) else [entry]
 
@@ -328,9 +295,17 @@ def _last(entry: Any) -> Received:
     return _all(entry)[-1]
 
 
-def _picture(msg: Any) -> np.ndarray:
+def _event_image(msg: Any) -> np.ndarray:
     """A ready event image as uint8 (h, w, 3); grey becomes three equal channels."""
     pixels = messages.decode_image(msg)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     return pixels
+
+
+_DECODERS = {
+    Modality.RGB: messages.decode_image,
+    Modality.DEPTH: messages.decode_depth,
+    Modality.LIDAR: messages.decode_cloud,
+    Modality.EVENT: _event_image,
+}

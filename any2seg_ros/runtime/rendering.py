@@ -1,4 +1,4 @@
-"""What people look at: masks over camera images, and points with what they are."""
+"""Overlays of masks on camera images, and labelled points."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ DEPTH_COLUMNS = 320
 
 
 @dataclass(frozen=True)
-class Look:
-    """How outputs are made."""
+class OutputConfig:
+    """How outputs are rendered; see the parameters of the same names."""
 
     confidence_encoding: str = "mono8"
     minimum_confidence: float = 0.0
@@ -53,25 +53,23 @@ def background(result: Result, view: Camera) -> np.ndarray:
     return cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB)
 
 
-def overlay(result: Result, color: np.ndarray, opacity: float, reference: Camera) -> np.ndarray:
+def overlay(result: Result, color: np.ndarray, opacity: float) -> np.ndarray:
     """`color` uint8 (h, w, 3) laid over the background with an opacity in 0..1."""
     height, width = color.shape[:2]
-    behind = background(result, reference.resized(width, height))
+    behind = background(result, _reference(result).resized(width, height))
     return cv2.addWeighted(behind, 1 - opacity, color, opacity, 0.0)
 
 
-def semantic_points(
-    result: Result, labels: np.ndarray, reference: Camera, taxonomy: Taxonomy
-) -> np.ndarray:
+def semantic_points(result: Result, labels: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """The LiDAR's points, otherwise the depth image's, with the class that each falls on.
 
     labels uint8 (h, w). Points as `messages.labelled_points` packs them, in the reference
     camera's frame; those that its image does not show are left out.
     """
     assert result.segmentation is not None
-    xyz = cloud_of(result, reference)
+    xyz = cloud_of(result)
     height, width = labels.shape
-    view = reference.resized(width, height)
+    view = _reference(result).resized(width, height)
     x, y, z = np.ascontiguousarray(xyz.T)
     index, pixel = camera_models.project(x, y, z, view)
     ids = labels.ravel()[pixel]
@@ -79,7 +77,7 @@ def semantic_points(
     return labelled_points(xyz[index], taxonomy.palette[ids], ids, confidence)
 
 
-def cloud_of(result: Result, reference: Camera) -> np.ndarray:
+def cloud_of(result: Result) -> np.ndarray:
     """Points float32 (n, 3) in the reference camera's frame, m; none without LiDAR and depth.
 
     Depth without a camera of its own is registered to the reference camera.
@@ -90,7 +88,7 @@ def cloud_of(result: Result, reference: Camera) -> np.ndarray:
     depth = result.frame.measurements.get(Modality.DEPTH)
     if depth is None or not isinstance(depth.data, np.ndarray):
         return np.zeros((0, 3), np.float32)
-    camera = depth.camera or reference.resized(depth.data.shape[1], depth.data.shape[0])
+    camera = depth.camera or _reference(result).resized(depth.data.shape[1], depth.data.shape[0])
     step = max(1, depth.data.shape[1] // DEPTH_COLUMNS)
     data = depth.data[::step, ::step]
     metres = data.astype(np.float32) * np.float32(1e-3 if data.dtype == np.uint16 else 1.0)
@@ -99,6 +97,13 @@ def cloud_of(result: Result, reference: Camera) -> np.ndarray:
         points = np.stack([a * metres, b * metres, metres], axis=-1).reshape(-1, 3)
         kept = np.isfinite(points).all(1) & (points[:, 2] > 0)
     return _moved(points[kept], depth.reference_from_sensor)
+
+
+def _reference(result: Result) -> Camera:
+    """The reference camera that a segmented Result was made with."""
+    reference = result.calibration.reference
+    assert reference is not None, "nothing is segmented without a reference camera"
+    return reference
 
 
 def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the node says of itself, and what its SegmentationStatus messages are made from."""
+"""The node's state, and the SegmentationStatus messages made from it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from any2seg_ros.runtime.pipeline import Result
 from any2seg_ros.types import Availability, Modality
 
 FIRST_S = 5.0
-"""s that sensors have to be heard for the first time before the log says that they are not."""
+"""s after activation before a sensor without messages is logged as lost."""
 FRESH = 1_000_000_000
-"""ns for which the reason of a refusal is told."""
+"""ns for which the reason of a refusal is reported."""
 
 
 @dataclass
-class Totals:
-    """Counted since activation; `waiting` are frames that wait for the network now.
+class FrameCounters:
+    """Counters since activation; `waiting` is the number of frames queued for inference now.
 
-    Each of `frames_in` ends as published, unusable, failed, reset or busy, or is under way.
+    Each of `frames_in` ends as published, unusable, failed, reset or busy, or is in progress.
     """
 
     waiting: int = 0
@@ -51,7 +51,7 @@ class Latencies:
 
 
 @dataclass
-class Report:
+class NodeState:
     """The state that statuses and diagnostics are made from."""
 
     monitors: Mapping[Modality, Monitor] = field(
@@ -64,34 +64,34 @@ class Report:
     """s between frames, as far as it is known: their period, or longer with a maximum rate."""
     offset_s: Mapping[Modality, float] = field(default_factory=dict)
     """Added to a sensor's stamps."""
-    judged: Mapping[Modality, tuple[Availability, str]] = field(default_factory=dict)
-    """What the last frame had of each modality, and why not more."""
-    judged_at: int = 0
-    """When that was, ns of the steady clock."""
+    last_frame: Mapping[Modality, tuple[Availability, str]] = field(default_factory=dict)
+    """Availability of each modality in the last frame, and the reason if it was not OK."""
+    frame_at: int = 0
+    """Time of the last frame, ns of the steady clock."""
     gap: float = 0.0
     """s between the last two frames, at most 1."""
     failure: str = ""
     """Why the last frame has failed; empty if it has not."""
     working_since: int = 0
-    """When the frame that is worked on was begun, ns of the steady clock; 0 while there is none."""
+    """Start of the frame in progress, ns of the steady clock; 0 if there is none."""
     began: int = 0
-    """When counting began, ns of the steady clock."""
+    """Time of activation, ns of the steady clock."""
     told_lost: dict[Modality, bool] = field(default_factory=dict)
-    """What `changes` told last."""
+    """What `changes` reported last."""
     reset_at: int = 0
-    """When time jumped last, ns of the steady clock."""
-    totals: Totals = field(default_factory=Totals)
+    """Time of the last jump, ns of the steady clock."""
+    counters: FrameCounters = field(default_factory=FrameCounters)
     latencies: Latencies = field(default_factory=Latencies)
     engine: str = ""
     mean_confidence: float = math.nan
     published_at: int = 0
 
     def begin(self, parameters: NodeParameters, now: int = 0) -> None:
-        """Count anew, as parameters say; nothing has been heard yet. now: ns, steady clock."""
+        """Reset for an activation with these parameters. now: ns of the steady clock."""
         self.began, self.told_lost = now, {}
-        self.totals, self.latencies = Totals(), Latencies()
+        self.counters, self.latencies = FrameCounters(), Latencies()
         self.mean_confidence = math.nan
-        self.published_at = self.judged_at = 0
+        self.published_at = self.frame_at = 0
         self.failure, self.working_since, self.reset_at = "", 0, 0
         self.silent_after = parameters.silent_after
         self.interval = parameters.interval
@@ -100,25 +100,25 @@ class Report:
             monitor.reset()
             self.enabled[modality] = parameters.sensors[modality].enabled
 
-    def judge(self, result: Result, now: int) -> None:
-        """Note what a frame had of each modality; now: ns of the steady clock."""
+    def on_result(self, result: Result, now: int) -> None:
+        """Record which modalities a frame had; now: ns of the steady clock."""
         frame, weights = result.frame, _weights(result)
-        self.gap = min(1.0, (now - self.judged_at) * 1e-9)
-        self.judged = {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}
-        self.judged_at, self.failure = now, ""
+        self.gap = min(1.0, (now - self.frame_at) * 1e-9)
+        self.last_frame = {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}
+        self.frame_at, self.failure = now, ""
         for modality, monitor in self.monitors.items():
             monitor.weight = float(weights.get(modality, 0.0))
             if modality in weights:
                 monitor.used_at = now
 
     def count(self, result: Result, now: int) -> None:
-        """Note that a frame has had its outputs, if it gave any; now: ns of the steady clock."""
+        """Count a frame whose outputs, if any, are published; now: ns of the steady clock."""
         segmentation = result.segmentation
         if segmentation is None:
-            self.totals.unusable += 1
+            self.counters.unusable += 1
             return
-        self.totals.published += 1
-        self.totals.incomplete += any(
+        self.counters.published += 1
+        self.counters.incomplete += any(
             self.enabled[m] and m not in segmentation.weights for m in Modality
         )
         self.mean_confidence = float(segmentation.confidence.mean())
@@ -126,28 +126,28 @@ class Report:
 
     @property
     def patience(self) -> float:
-        """s without use after which a sensor counts as lost, and without a mask as blindness."""
+        """s after which a sensor that no frame uses is lost, and a node without masks is blind."""
         return max(self.silent_after, 1.0, 2 * self.interval)
 
     def working(self, now: int) -> float:
-        """s since the frame that is worked on was begun, 0 without one; now: ns, steady clock."""
+        """s since the start of the frame in progress, 0 without one; now: ns, steady clock."""
         since = self.working_since  # read once: another thread sets it
         return (now - since) * 1e-9 if since else 0.0
 
     def unused(self, modality: Modality, now: int) -> bool:
-        """Whether no frame has used a sensor lately; now: ns of the steady clock."""
+        """Whether no recent frame used the sensor; now: ns of the steady clock."""
         return now - self.monitors[modality].used_at > self.patience * 1e9
 
     def lost(self, modality: Modality, now: int) -> bool:
-        """Whether a sensor is silent, or unused; now: ns of the steady clock."""
+        """Whether the sensor is silent or unused; now: ns of the steady clock."""
         silent = self.monitors[modality].age(now) > self.silent_after
         return silent or self.unused(modality, now)
 
     def changes(self, now: int) -> list[tuple[Modality, bool]]:
-        """Sensors that were lost (True) or used again since this was asked last.
+        """Sensors lost (True) or used again (False) since the last call.
 
-        One that is slow is silent again and again, and not lost while frames use it. Those that
-        have never been used are lost once they have had their time since `began`.
+        A slow sensor is silent again and again but not lost while frames use it. One that was never
+        used is lost `FIRST_S` after `began`.
         """
         changed = []
         for modality, monitor in self.monitors.items():
@@ -159,68 +159,65 @@ class Report:
         return changed
 
     def idle(self, now: int) -> None:
-        """Sensors that are silent have no weight any more; now: ns of the steady clock."""
+        """Clear the weights of silent sensors; now: ns of the steady clock."""
         for monitor in self.monitors.values():
             if monitor.age(now) > self.silent_after:
                 monitor.weight = 0.0
 
 
-def status_of(make: Make, report: Report, result: Result, header: Any) -> Any:
-    """The SegmentationStatus that belongs to the Result that was counted last.
-
-    `header` is that of the mask.
-    """
+def status_of(make: Make, state: NodeState, result: Result, header: Any) -> Any:
+    """The SegmentationStatus of the Result that was counted last; `header` is the mask's."""
     weights = _weights(result)
     rows = []
-    for modality, monitor in report.monitors.items():
+    for modality, monitor in state.monitors.items():
         received = result.received.get(modality)
         stamp = received.stamp if received is not None else monitor.stamp
         measured = result.frame.measurements.get(modality)
         at = measured.stamp if measured is not None else stamp
-        at += round(report.offset_s.get(modality, 0.0) * 1e9)
+        at += round(state.offset_s.get(modality, 0.0) * 1e9)
         age = (result.frame.stamp - at) * 1e-9 if stamp else math.nan
-        judged = result.frame.availability[modality], result.frame.reasons.get(modality, "")
+        last_frame = result.frame.availability[modality], result.frame.reasons.get(modality, "")
         weight = weights.get(modality, 0.0)
-        rows.append(_row(make, modality, judged, stamp, age, monitor.rate, weight))
-    confidence = report.mean_confidence if result.segmentation is not None else math.nan
-    return _status(make, report, header, rows, confidence)
+        rows.append(_row(make, modality, last_frame, stamp, age, monitor.rate, weight))
+    confidence = state.mean_confidence if result.segmentation is not None else math.nan
+    return _status(make, state, header, rows, confidence)
 
 
-def idle_status(make: Make, report: Report, header: Any, now: int) -> Any:
-    """The SegmentationStatus between frames: who is silent, and why others are not used.
+def idle_status(make: Make, state: NodeState, header: Any, now: int) -> Any:
+    """The SegmentationStatus between frames: which sensors are silent, and why others are unused.
 
-    While the next frame may still be on its way, sensors that are heard are what they were.
+    Until the next frame is overdue, a sensor keeps the availability that it had in the last one.
     now: ns of the steady clock.
     """
     rows = []
-    for modality, monitor in report.monitors.items():
-        judged = idle_availability(report, modality, now)
+    for modality, monitor in state.monitors.items():
+        last_frame = idle_availability(state, modality, now)
         age = monitor.age(now) if monitor.stamp else math.nan
-        weight = monitor.weight if judged[0].usable else 0.0
-        rows.append(_row(make, modality, judged, monitor.stamp, age, monitor.rate, weight))
-    return _status(make, report, header, rows, math.nan)
+        weight = monitor.weight if last_frame[0].usable else 0.0
+        rows.append(_row(make, modality, last_frame, monitor.stamp, age, monitor.rate, weight))
+    return _status(make, state, header, rows, math.nan)
 
 
-def idle_availability(report: Report, modality: Modality, now: int) -> tuple[Availability, str]:
-    """What can be said of a sensor while there is no frame."""
-    monitor = report.monitors[modality]
-    if not report.enabled[modality]:
-        return Availability.DISABLED, "taken out by configuration"
+def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[Availability, str]:
+    """A sensor's availability between frames, and the reason."""
+    monitor = state.monitors[modality]
+    if not state.enabled[modality]:
+        return Availability.DISABLED, "disabled by parameter"
     if not monitor.count:
-        return Availability.MISSING, "nothing heard yet"
-    if monitor.age(now) > report.silent_after:
+        return Availability.MISSING, "no message yet"
+    if monitor.age(now) > state.silent_after:
         return Availability.MISSING, "silent"
-    due = 1.5 * max(report.interval, report.gap)
-    if modality in report.judged and now - report.judged_at < due * 1e9:
-        return report.judged[modality]
+    due = 1.5 * max(state.interval, state.gap)
+    if modality in state.last_frame and now - state.frame_at < due * 1e9:
+        return state.last_frame[modality]
     if monitor.reason and now - monitor.reason_at < FRESH:
         return Availability.INVALID, monitor.reason
-    busy = report.working(now)
+    busy = state.working(now)
     if busy > FRESH * 1e-9:
-        return Availability.MISSING, f"heard, but the network is busy for {busy:.0f} s"
-    if report.failure:
-        return Availability.INVALID, f"heard, but its frame has failed: {report.failure}"
-    return Availability.MISSING, "heard, waiting for its frame"
+        return Availability.MISSING, f"received, but inference has been busy for {busy:.0f} s"
+    if state.failure:
+        return Availability.INVALID, f"received, but its frame failed: {state.failure}"
+    return Availability.MISSING, "received, waiting for its frame"
 
 
 def _weights(result: Result) -> Mapping[Modality, float]:
@@ -230,13 +227,13 @@ def _weights(result: Result) -> Mapping[Modality, float]:
 def _row(
     make: Make,
     modality: Modality,
-    judged: tuple[Availability, str],
+    last_frame: tuple[Availability, str],
     stamp: int,
     age: float,
     rate: float,
     weight: float,
 ) -> Any:
-    availability, reason = judged
+    availability, reason = last_frame
     return make(
         MODALITY_STATUS,
         modality=modality.label,
@@ -249,8 +246,8 @@ def _row(
     )
 
 
-def _status(make: Make, report: Report, header: Any, rows: list[Any], confidence: float) -> Any:
-    totals, latencies = report.totals, report.latencies
+def _status(make: Make, state: NodeState, header: Any, rows: list[Any], confidence: float) -> Any:
+    counters, latencies = state.counters, state.latencies
     return make(
         STATUS,
         header=header,
@@ -261,13 +258,13 @@ def _status(make: Make, report: Report, header: Any, rows: list[Any], confidence
         latency_infer=float(latencies.infer),
         latency_publish=float(latencies.publish),
         latency_total=float(latencies.total),
-        frames_in=int(totals.frames_in),
-        frames_published=int(totals.published),
-        frames_unusable=int(totals.unusable),
-        frames_failed=int(totals.failed),
-        frames_reset=int(totals.reset),
-        dropped_busy=int(totals.busy),
-        frames_incomplete=int(totals.incomplete),
-        dropped_late=int(totals.late),
-        resets=int(totals.resets),
+        frames_in=int(counters.frames_in),
+        frames_published=int(counters.published),
+        frames_unusable=int(counters.unusable),
+        frames_failed=int(counters.failed),
+        frames_reset=int(counters.reset),
+        dropped_busy=int(counters.busy),
+        frames_incomplete=int(counters.incomplete),
+        dropped_late=int(counters.late),
+        resets=int(counters.resets),
     )

@@ -1,7 +1,7 @@
-"""Figures of a data set's card: `python -m any2seg_ros.simulation.card DATASET [SHEET.jpg]`.
+"""Statistics for a data card: `python -m any2seg_ros.simulation.card DATASET [SHEET.jpg]`.
 
-Prints how often each class is seen, by split and by condition, as Markdown; draws a contact sheet
-of every condition, failure case and sensor.
+Prints the class frequencies by split and condition as Markdown; draws a contact sheet of every
+condition, failure case and sensor.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _COLUMNS = (
 
 
 def shares(root: Path) -> dict[str, np.ndarray]:
-    """Percent of pixels of every class, float64 (25,), by split and by condition.
+    """Percent of pixels of each class, float64 (25,), by split and by condition.
 
-    Beside them, as "<split> frames", the percent of frames that show the class in over 20 pixels.
+    Key "<split> frames" has the percent of frames with more than 20 pixels of the class.
     """
     counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(DELIVER)))
     seen: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(len(DELIVER)))
@@ -47,19 +47,19 @@ def shares(root: Path) -> dict[str, np.ndarray]:
 
 
 def _labels(file: Path) -> np.ndarray:
-    """Class ids uint8 (h, w), 255 where there is none."""
+    """Class ids uint8 (h, w), 255 if unlabelled."""
     return _read(file)[..., 2] - np.uint8(1)
 
 
 def _read(file: Path) -> np.ndarray:
     picture = cv2.imread(str(file))
     if picture is None:
-        raise FileNotFoundError(f"{file} is missing or broken: make the data set again")
+        raise FileNotFoundError(f"{file} is missing or unreadable: run `any2seg simulate` again")
     return picture
 
 
 def table(found: dict[str, np.ndarray]) -> str:
-    """The shares as a Markdown table, rare classes last."""
+    """The shares as a Markdown table, most frequent class first."""
     keys = [k for s in SPLITS if s in found for k in (s, f"{s} frames")]
     keys += [c for c in CONDITIONS if c in found]
     lines = ["| class | " + " | ".join(keys) + " |", "|---" + "|---:" * len(keys) + "|"]
@@ -74,7 +74,7 @@ def table(found: dict[str, np.ndarray]) -> str:
 
 
 def contact_sheet(root: Path) -> np.ndarray:
-    """Every condition and every failure case, BGR uint8; FileNotFoundError if one is missing."""
+    """One row per condition and failure case, BGR uint8; FileNotFoundError if one is missing."""
     scenes = [(name, f"img/{name}/val/MAP_*point*/*_rgb_front.png") for name in CONDITIONS]
     scenes += [(name, f"img/*/train/*_{name}/*_rgb_front.png") for name in FAILURES]
     rows = [_head()]
@@ -82,7 +82,7 @@ def contact_sheet(root: Path) -> np.ndarray:
         files = [f for f in sorted(root.glob(pattern)) if name in FAILURES or _plain(f)]
         if not files:
             raise FileNotFoundError(f"{root} has no frame of '{name}'")
-        # Not always the same scene or condition.
+        # Vary the scene and the condition from row to row.
         rows.append(_row(files[(7 * number + len(files) // 2) % len(files)], name))
     return np.vstack(rows)
 
@@ -123,7 +123,7 @@ def _write(image: np.ndarray, text: str, at: tuple[int, int], color: tuple[int, 
 
 
 def main(arguments: list[str]) -> None:
-    """Prints the tables; draws the sheet where a file is named for it."""
+    """Print the tables; draw the sheet if a second argument names its file."""
     root = Path(arguments[0])
     print(table(shares(root)))
     if len(arguments) > 1:

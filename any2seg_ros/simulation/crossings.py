@@ -1,4 +1,4 @@
-"""What goes over the road: crossings, bridges, gantries, rails."""
+"""What crosses the road: intersections, overpasses, gantries, level crossings."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from any2seg_ros.simulation import objects
 from any2seg_ros.simulation.materials import M
-from any2seg_ros.simulation.mesh import Look, Mesh, box, column, join
-from any2seg_ros.simulation.objects import CLASS, look_of
+from any2seg_ros.simulation.mesh import Appearance, Mesh, box, column, join
+from any2seg_ros.simulation.objects import CLASS, surface
 from any2seg_ros.simulation.site import Mover, Site
 
 
 def crossing(site: Site, s: float) -> None:
-    """A crossing whose middle is at s: zebras, traffic lights, and a road away on both sides."""
-    rng, white = site.rng, look_of("RoadLine", "marking")
+    """An intersection centred at s: zebra crossings, traffic lights, and a side road each way."""
+    rng, white = site.rng, surface("RoadLine", "marking")
     for side in (-1, 1):
         _arm(site, s, side)
     for zebra in (s - 7.6, s + 4.6):
@@ -35,7 +35,7 @@ def crossing(site: Site, s: float) -> None:
         (1, s - 8.6, 0.0),
         (-1, s + 8.6, np.pi),
     ):
-        # Arms reach along -y: over the road for the right side, mirrored by turning round.
+        # Arms reach along -y: over the road on the right-hand side, mirrored on the left.
         light = objects.traffic_light(rng)
         if (side < 0) == (turn == 0.0):
             light = _mirrored(light)
@@ -45,15 +45,15 @@ def crossing(site: Site, s: float) -> None:
 
 
 def _arm(site: Site, s: float, side: int) -> None:
-    """One side of a crossing: a road away from the street, with its sidewalks."""
+    """The side road on one side of an intersection, with its sidewalks."""
     rng, e = site.rng, site.edge(side)
     asphalt = site.asphalt
     far = 75.0
     site.parts.append(site.road.patch(s - 3.4, s + 3.4, side * e, side * far, 0.0, asphalt))
-    pave = look_of("SideWalk", "slabs")
+    pave = surface("SideWalk", "slabs")
     for a, b in ((s - 5.2, s - 3.4), (s + 3.4, s + 5.2)):
         site.parts.append(site.road.patch(a, b, side * e, side * far, 0.15, pave))
-    white = look_of("RoadLine", "marking")
+    white = surface("RoadLine", "marking")
     for d in np.arange(e + 3.5, 60.0, 7.0):
         site.parts.append(
             site.road.patch(s - 0.07, s + 0.07, side * d, side * (d + 3.5), 0.02, white)
@@ -83,22 +83,22 @@ def _arm(site: Site, s: float, side: int) -> None:
 
 
 def _mirrored(mesh: Mesh) -> Mesh:
-    """Left and right exchanged, front and back kept."""
+    """Mirrored left to right."""
     mesh.corners[..., 1] *= -1
     return mesh
 
 
 def _overpass(site: Site, s: float) -> None:
     rng = site.rng
-    look = look_of(
+    appearance = surface(
         "Bridge", "concrete", tuple(rng.uniform(0.75, 1.1) * np.array([1.0, 0.98, 0.94]))
     )
-    stone = look_of("Bridge", "stones")
+    stone = surface("Bridge", "stones")
     wide, clear = rng.uniform(5.0, 9.0), rng.uniform(4.8, 6.2)
     reach = site.half + 60.0
-    deck = box((wide, 2 * reach, 1.1), (0, 0, clear + 0.55), look)
+    deck = box((wide, 2 * reach, 1.1), (0, 0, clear + 0.55), appearance)
     rails = [
-        box((0.3, 2 * reach, 1.0), (x, 0, clear + 1.6), look)
+        box((0.3, 2 * reach, 1.0), (x, 0, clear + 1.6), appearance)
         for x in (-wide / 2 + 0.15, wide / 2 - 0.15)
     ]
     pillars = []
@@ -106,7 +106,7 @@ def _overpass(site: Site, s: float) -> None:
         d = side * (site.edge(side) + site.sidewalk + 0.9)
         pillars.append(box((wide * 0.8, 1.4, clear + 4), (0, d, clear / 2 - 2), stone))
         pillars += [
-            column(0.6, clear + 4, look, (0, d + side * k * 14.0, -4), 10) for k in (1, 2, 3)
+            column(0.6, clear + 4, appearance, (0, d + side * k * 14.0, -4), 10) for k in (1, 2, 3)
         ]
     site.add(join([deck, *rails, *pillars]), s, 0.0)
 
@@ -117,8 +117,11 @@ def _gantry(site: Site, s: float) -> None:
 
 
 def _level_crossing(site: Site, s: float) -> None:
-    steel, bed = look_of("RailTrack", "steel", (0.65, 0.55, 0.48)), look_of("RailTrack", "ballast")
-    plate = look_of("RailTrack", "slabs", (0.6, 0.55, 0.5))
+    steel, bed = (
+        surface("RailTrack", "steel", (0.65, 0.55, 0.48)),
+        surface("RailTrack", "ballast"),
+    )
+    plate = surface("RailTrack", "slabs", (0.6, 0.55, 0.5))
     reach = 60.0
     for side in (-1, 1):
         e = site.edge(side)
@@ -131,12 +134,14 @@ def _level_crossing(site: Site, s: float) -> None:
         )
     for side, turn in ((-1, 0.0), (1, np.pi)):
         arm = site.half * 0.9
-        barrier = box((0.12, arm, 0.14), (0, arm / 2, 3.0), look_of("Dynamic", "stripes"))
-        post = column(0.12, 3.2, look_of("Pole", "plain", (0.7, 0.7, 0.7)), sides=8)
+        barrier = box((0.12, arm, 0.14), (0, arm / 2, 3.0), surface("Dynamic", "stripes"))
+        post = column(0.12, 3.2, surface("Pole", "plain", (0.7, 0.7, 0.7)), sides=8)
         lamp = box(
-            (0.2, 0.5, 0.5), (-0.15, 0, 2.6), look_of("TrafficLight", "plain", (0.06, 0.05, 0.05))
+            (0.2, 0.5, 0.5),
+            (-0.15, 0, 2.6),
+            surface("TrafficLight", "plain", (0.06, 0.05, 0.05)),
         )
-        red = Look(CLASS["TrafficLight"], M["plain"], (1.0, 0.05, 0.03), 2.0)
+        red = Appearance(CLASS["TrafficLight"], M["plain"], (1.0, 0.05, 0.03), 2.0)
         lit = box((0.05, 0.2, 0.2), (-0.27, 0, 2.6), red)
         site.add(
             join([barrier, post, lamp, lit]),
@@ -148,11 +153,11 @@ def _level_crossing(site: Site, s: float) -> None:
 
 
 _FEATURES = (_overpass, _gantry, _level_crossing, _level_crossing)
-"""One of them is chosen each time."""
+"""One is drawn for each place; level crossings twice as often."""
 
 
 def features(site: Site) -> None:
-    """What goes over the road between its crossings."""
+    """Places overpasses, gantries and level crossings between the intersections."""
     rng = site.rng
     s = rng.uniform(14.0, 40.0)
     while s < site.end - 10:

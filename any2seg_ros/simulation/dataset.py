@@ -1,4 +1,4 @@
-"""Data sets of many scenes: the plan, and its execution on several processes, resumable."""
+"""Data sets of many scenes: the plan, and rendering it in several processes, resumable."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ import cv2
 from any2seg_ros.files import write_atomically
 from any2seg_ros.preprocessing.preprocessor import Preprocessor
 from any2seg_ros.simulation import layout
-from any2seg_ros.simulation.film import made_from, write_bag
+from any2seg_ros.simulation.bag import made_from, write_bag
 from any2seg_ros.simulation.scene import MANIFEST, SPLITS, VERSION, Scene, SceneSpec
 from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
 
 _PR_SET_PDEATHSIG = 1
-"""Of linux/prctl.h."""
-_ELSEWHERE = "choose another folder with --out"
+"""From linux/prctl.h."""
+_CHOOSE_ANOTHER = "choose another folder with --out"
 
 
 @dataclass(frozen=True)
 class Plan:
     """The scenes of one split.
 
-    Scenes walk through `conditions`; every third round of scenes has failure cases of `failures`.
+    Scenes cycle through `conditions`; every third cycle has failure cases, taken from `failures`.
     """
 
     split: str = "train"
@@ -56,9 +56,9 @@ class Plan:
         if self.split not in SPLITS:
             raise ValueError(f"unknown split '{self.split}': use one of {', '.join(SPLITS)}")
         if self.scenes < 1 or self.frames < 1:
-            raise ValueError("there is nothing to do: --scenes and --frames must be at least 1")
+            raise ValueError("--scenes and --frames must be at least 1")
         if not 0.1 <= self.rate <= 100:
-            raise ValueError("--rate must be within 0.1 and 100 frames a second")
+            raise ValueError("--rate must be between 0.1 and 100 Hz")
         if self.frames / self.rate > 60:
             raise ValueError("a scene is longer than 60 s: lower --frames or raise --rate")
         if self.seed < 0:
@@ -71,17 +71,17 @@ class Plan:
                     what = "condition" if known is CONDITIONS else "failure case"
                     raise ValueError(f"unknown {what} '{word}': use some of {', '.join(known)}")
         if not self.conditions:
-            raise ValueError("no condition: use some of " + ", ".join(CONDITIONS))
+            raise ValueError("--conditions is empty: use some of " + ", ".join(CONDITIONS))
         width, height = self.size
         if not (64 <= width <= 4096 and 48 <= height <= 4096) or width % 2 or height % 2:
-            raise ValueError("--size must be even and within 64x48 and 4096x4096")
+            raise ValueError("--size must be even and between 64x48 and 4096x4096")
 
     def specs(self) -> list[SceneSpec]:
         """The scenes, in order."""
         return [self.spec(index) for index in range(self.scenes)]
 
     def spec(self, index: int) -> SceneSpec:
-        """The scene of a number."""
+        """The scene with number `index`."""
         lap, place = divmod(index, len(self.conditions))
         failure = ""
         if self.failures and lap % 3 == 2:
@@ -108,10 +108,10 @@ def write_plans(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Writes what is missing of the plans' splits to `root`; returns the number of frames made.
+    """Render the missing frames of the plans to `root`; returns the number of frames rendered.
 
-    `progress` is called with the frames that are done and their total. May be stopped at any
-    moment and called again. ValueError if the folder holds something else, OSError for a full disk.
+    `progress(done, total)` counts frames. Safe to interrupt at any time; call again to resume.
+    ValueError if `root` holds other data, OSError if the disk is too full.
     """
     specs = [spec for plan in plans for spec in plan.specs()]
     total = sum(spec.frames for spec in specs)
@@ -124,7 +124,7 @@ def write_plans(
     done = total - made
     if progress:
         progress(done, total)
-    with _alone(root):
+    with _exclusive(root):
         for count in _run(partial(_write_scene, root, settings), todo, jobs):
             done += count
             if progress:
@@ -133,14 +133,14 @@ def write_plans(
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """No second run writes to the folder meanwhile; ValueError if one does."""
+def _exclusive(root: Path) -> Iterator[None]:
+    """Lock the folder; ValueError if another run holds the lock."""
     folder = os.open(root, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError:
-        raise ValueError(f"another run writes to {root}: wait for it or end it") from None
+        raise ValueError(f"another run is writing to {root}: wait for it or stop it") from None
     finally:
         os.close(folder)
 
@@ -153,10 +153,10 @@ def write_bags(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """One bag for every scene of the plan from number `first` on, `<folder>/<split>_<...>`.
+    """Write one bag per scene of the plan, from scene `first` on, to `<folder>/<split>_<...>`.
 
-    A single scene's bag is `folder` itself. Bags that are there are left alone; returns the number
-    of frames made. ValueError if the folder is something else.
+    A single bag is `folder` itself. Existing bags are kept; returns the number of frames rendered.
+    ValueError if something else is in the way.
     """
     specs = [plan.spec(index) for index in range(first, first + plan.scenes)]
     folders = [folder if len(specs) == 1 else bag_folder(folder, spec) for spec in specs]
@@ -168,8 +168,8 @@ def write_bags(
     if progress:
         progress(done, total)
     if len(todo) == 1:
-        # One bag is written in one process: its frames can be counted.
-        one_thread()
+        # In this process, so that progress counts frames instead of bags.
+        use_one_thread()
         spec, path = todo[0]
         write_bag(
             path,
@@ -185,24 +185,24 @@ def write_bags(
 
 
 def _check_bags(folder: Path, bags: Mapping[Path, SceneSpec], settings: SensorSettings) -> None:
-    """ValueError where something else is in the place of a bag, or a bag made otherwise."""
+    """ValueError if a bag's path holds something else, or a bag with other settings."""
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: {_ELSEWHERE}")
+        raise ValueError(f"{folder} is a file, not a folder: {_CHOOSE_ANOTHER}")
     for path, spec in bags.items():
         if not path.exists():
             continue
         if not (path / "metadata.yaml").exists():
-            raise ValueError(f"{path} exists and is no bag: {_ELSEWHERE}")
+            raise ValueError(f"{path} exists and is not a bag: {_CHOOSE_ANOTHER}")
         try:
             found = json.loads((path / MANIFEST).read_text())
         except (OSError, ValueError):
             found = None
         if found != made_from(spec, settings):
-            raise ValueError(f"{path} is a bag that was made otherwise: {_ELSEWHERE}")
+            raise ValueError(f"{path} is a bag made with other settings: {_CHOOSE_ANOTHER}")
 
 
 def bag_folder(folder: Path, spec: SceneSpec) -> Path:
-    """The folder of a scene's bag among others."""
+    """The folder of a scene's bag, if there are several."""
     return folder / f"{spec.split}_{spec.condition}_{spec.name}"
 
 
@@ -213,7 +213,7 @@ def _write_bag(settings: SensorSettings, job: tuple[SceneSpec, Path]) -> int:
 
 
 def _manifest(root: Path, plans: Sequence[Plan], settings: SensorSettings) -> dict:
-    """The manifest of the folder with these plans in it; ValueError if it holds anything else."""
+    """The folder's manifest with these plans added; ValueError if it holds other data."""
     file = root / MANIFEST
     sensors = json.loads(json.dumps(asdict(settings)))
     content: dict = {"format": "streets", "version": VERSION, "sensors": sensors, "splits": {}}
@@ -221,27 +221,27 @@ def _manifest(root: Path, plans: Sequence[Plan], settings: SensorSettings) -> di
         try:
             found = json.loads(file.read_text())
         except ValueError:
-            raise ValueError(f"{file} cannot be read: {_ELSEWHERE}") from None
+            raise ValueError(f"{file} is not readable: {_CHOOSE_ANOTHER}") from None
         for key in ("format", "version", "sensors"):
             if found.get(key) != content[key]:
-                raise ValueError(f"{root} holds a data set of another {key}: {_ELSEWHERE}")
+                raise ValueError(f"{root} holds a data set with another {key}: {_CHOOSE_ANOTHER}")
         content = found
     elif root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise ValueError(f"{root} exists and is no data set of streets: {_ELSEWHERE}")
+        raise ValueError(f"{root} exists and is not a Streets data set: {_CHOOSE_ANOTHER}")
     for plan in plans:
-        wanted = _described(plan)
+        wanted = _as_json(plan)
         before = content["splits"].get(plan.split, wanted)
-        # Scenes do not depend on their number: a split may grow.
+        # A scene does not depend on how many there are, so a split may grow.
         wanted["scenes"] = max(wanted["scenes"], before["scenes"])
         if {**before, "scenes": wanted["scenes"]} != wanted:
             raise ValueError(
-                f"{root} holds a '{plan.split}' split made with other arguments: {_ELSEWHERE}"
+                f"{root} has a '{plan.split}' split made with other arguments: {_CHOOSE_ANOTHER}"
             )
         content["splits"][plan.split] = wanted
     return content
 
 
-def _described(plan: Plan) -> dict:
+def _as_json(plan: Plan) -> dict:
     described = json.loads(json.dumps(asdict(plan)))
     if not plan.rigs:  # as manifests had it before there were any
         del described["rigs"]
@@ -259,7 +259,7 @@ def _missing(root: Path, spec: SceneSpec) -> list[int]:
 
 
 def _bytes(spec: SceneSpec, settings: SensorSettings) -> int:
-    """About what a frame takes on the disk."""
+    """Estimated size of a frame on disk."""
     depth, event = settings.depth, settings.event
     pixels = 6 * spec.size[0] * spec.size[1] + 2 * depth.width * depth.height
     return (
@@ -274,13 +274,13 @@ def _check_space(root: Path, need: int) -> None:
     free = shutil.disk_usage(existing).free
     if free < need:
         raise OSError(
-            f"the disk of {root} is too full: {need / 1e9:.1f} GB are needed, "
-            f"{free / 1e9:.1f} GB are free"
+            f"not enough disk space for {root}: {need / 1e9:.1f} GB needed, "
+            f"{free / 1e9:.1f} GB free"
         )
 
 
-def one_thread() -> None:
-    """Makes this process use one thread, so that sums do not depend on the machine's cores."""
+def use_one_thread() -> None:
+    """Limit this process to one thread, so that results do not depend on the number of cores."""
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     cv2.setNumThreads(1)
 
@@ -288,17 +288,17 @@ def one_thread() -> None:
 def _write_scene(root: Path, settings: SensorSettings, job: tuple[SceneSpec, list[int]]) -> int:
     spec, numbers = job
     scene = Scene(spec, settings)
-    placer = Preprocessor(scene.rig.rgb, spec.size)
+    preprocessor = Preprocessor(scene.rig.rgb, spec.size)
     layout.clear_parts(root, spec)
     layout.write_calibration(root, scene)
     for number in numbers:
-        layout.write_shot(root, scene, number, scene.shot(number), placer)
+        layout.write_capture(root, scene, number, scene.capture(number), preprocessor)
     return len(numbers)
 
 
-def _begin_worker() -> None:
-    """Interrupts are the parent's business; a worker ends when its parent is gone."""
-    one_thread()
+def _init_worker() -> None:
+    """Leave Ctrl-C to the parent; end when the parent ends."""
+    use_one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -308,14 +308,14 @@ Job = TypeVar("Job")
 
 
 def _run(work: Callable[[Job], int], todo: list[Job], jobs: int) -> Iterator[int]:
-    # Workers inherit it: libraries look at it when they are loaded.
-    one_thread()
+    # Workers inherit the environment, which libraries read when they load.
+    use_one_thread()
     if jobs <= 1:
         yield from map(work, todo)
         return
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(jobs, context, initializer=_begin_worker) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_init_worker) as pool:
         waiting, rest = set(), iter(todo)
         try:
             for job in rest:
@@ -329,11 +329,11 @@ def _run(work: Callable[[Job], int], todo: list[Job], jobs: int) -> Iterator[int
                 yield from (future.result() for future in finished)
         except BrokenProcessPool:
             raise OSError(
-                "a process of the simulator was ended from outside, perhaps for want of memory: "
-                "use fewer --jobs; the same command goes on where it was"
+                "a worker process was killed, possibly out of memory: use fewer --jobs; "
+                "the same command resumes"
             ) from None
         except BaseException:
-            # Files are renamed into place when they are whole: nothing is lost but half a scene.
+            # Files are renamed into place when complete: at most the scenes in progress are lost.
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)

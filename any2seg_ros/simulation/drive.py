@@ -1,4 +1,4 @@
-"""The vehicle: where it and its sensors are at a time."""
+"""The vehicle: its trajectory, and the sensors mounted on it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from any2seg_ros.types import Camera
 OPTICAL = np.array(
     [[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0, 0, 0, 1]]
 )
-"""Maps points of an optical frame (x right, y down, z forward) to a body frame (z up)."""
+"""Optical frame (x right, y down, z forward) to body frame (x forward, y left, z up)."""
 
 
 def rotation(yaw: float, pitch: float, roll: float = 0.0) -> np.ndarray:
-    """4 x 4: turned by roll about x, pitch about y (positive: nose down), yaw about z; radians."""
+    """Roll about x, then pitch about y (positive: nose down), then yaw about z; rad; (4, 4)."""
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (np.cos, np.sin))
     matrix = np.eye(4)
     matrix[:3, :3] = (
@@ -28,15 +28,15 @@ def rotation(yaw: float, pitch: float, roll: float = 0.0) -> np.ndarray:
     return matrix
 
 
-def at(x: float, y: float, z: float) -> np.ndarray:
-    """4 x 4: moved by (x, y, z)."""
+def translation(x: float, y: float, z: float) -> np.ndarray:
+    """Translation (4, 4) by (x, y, z) in metres."""
     matrix = np.eye(4)
     matrix[:3, 3] = x, y, z
     return matrix
 
 
 def pinhole(width: int, height: int, field_of_view: float) -> Camera:
-    """A camera without distortion; `field_of_view` is horizontal, degrees."""
+    """A camera without distortion; `field_of_view` is horizontal, in degrees."""
     focal = width / 2 / np.tan(np.radians(field_of_view) / 2)
     return Camera(width, height, float(focal), float(focal), (width - 1) / 2, (height - 1) / 2)
 
@@ -57,11 +57,11 @@ class Rig:
     def of(
         cls, settings: SensorSettings, size: tuple[int, int], height: float, low: bool = False
     ) -> Rig:
-        """The rig with an RGB camera of `size` pixels; `low` halves the event sensor's size."""
+        """The rig with an RGB camera of `size` pixels; `low` halves the event camera's."""
 
         def mount(position: tuple[float, float, float], yaw: float, pitch: float) -> np.ndarray:
             x, y, z = position
-            return at(x, y, z + height) @ rotation(np.radians(yaw), np.radians(pitch))
+            return translation(x, y, z + height) @ rotation(np.radians(yaw), np.radians(pitch))
 
         rgb, depth, event = settings.rgb, settings.depth, settings.event
         shrink = 2 if low else 1
@@ -76,17 +76,17 @@ class Rig:
         )
 
     def reference_from(self, base_from_sensor: np.ndarray) -> np.ndarray:
-        """Maps points of a sensor's frame to the RGB camera's optical frame, float64 (4, 4)."""
+        """Transform from a sensor's frame to the RGB camera's optical frame, float64 (4, 4)."""
         return np.linalg.inv(self.base_from_rgb) @ base_from_sensor
 
 
 class Drive:
-    """The way of the vehicle: along its lane, weaving, pitching and shaking a little."""
+    """The vehicle's trajectory: along its lane, with weave, pitch, roll and vibration."""
 
     def __init__(self, town: Town, seed: np.random.SeedSequence) -> None:
         self.town = town
         rng = np.random.default_rng(seed)
-        # Rows: weave (m), yaw, pitch, roll (rad); columns: slow sway, springs, vibration.
+        # Rows: weave (m), yaw, pitch, roll (rad); columns: sway, suspension, vibration.
         self._size = np.array(
             [
                 [0.15, 0.02, 0.0],
@@ -99,15 +99,15 @@ class Drive:
         self._phase = rng.uniform(0, 2 * np.pi, (4, 3))
 
     def distance(self, seconds: float) -> float:
-        """s in street coordinates."""
+        """Distance driven along the road at `seconds`, in metres."""
         return self.town.speed * seconds
 
     def world_from_base(self, seconds: float) -> np.ndarray:
-        """Pose of base_link (on the ground, under the rear axle) in the world, float64 (4, 4)."""
+        """Pose of base_link (on the ground below the rear axle) in the world, float64 (4, 4)."""
         weave, yaw, pitch, roll = (
             self._size * np.sin(self._rate * seconds + self._phase)
         ).sum(1)  # fmt: skip
         s = self.distance(seconds)
         x, y, z, heading = self.town.road.pose(s, self.town.lane + weave)
         lean = -np.arctan(self.town.road.slope(s))
-        return at(x, y, z) @ rotation(heading + yaw, lean + pitch, roll)
+        return translation(x, y, z) @ rotation(heading + yaw, lean + pitch, roll)

@@ -1,4 +1,4 @@
-"""An event camera: events where the logarithm of the light changed by a threshold."""
+"""Event camera model: an event per threshold crossing of log intensity."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from any2seg_ros.types import Events
 
 
 class EventSensor:
-    """Turns renders at rising times into events, after the log-intensity threshold model.
+    """Turns renders at increasing times into events, by the log-intensity threshold model.
 
-    Between two renders the logarithm is taken to change linearly. A pixel remembers the level of
-    its last event; crossing it by the pixel's own threshold makes the next one. `pattern` seeds
-    what belongs to the sensor (thresholds), `chance` its noise.
+    Log intensity is interpolated linearly between two renders. A pixel fires when its log intensity
+    differs from the level of its last event by its own threshold. `pattern` seeds the thresholds
+    (fixed per sensor), `chance` the noise.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class EventSensor:
         self._time = 0
 
     def start(self, stamp: int, intensity: np.ndarray) -> None:
-        """The first render, float32 (h, w), linear; every pixel is somewhere between two events."""
+        """Set the first render, linear float32 (h, w); pixels start at random levels."""
         self._light = _logarithm(intensity)
         phase = self._rng.uniform(-0.9, 0.9, self._light.size).astype(np.float32)
         self._level = self._light + phase * self.thresholds.min(0)
         self._time = stamp
 
     def advance(self, stamp: int, intensity: np.ndarray) -> Events:
-        """The events since the last render, of a new one at `stamp` (ns)."""
+        """The events from the last render to this one, linear float32 (h, w) at `stamp` (ns)."""
         if self._level is None:
-            raise ValueError("an event sensor needs a first render: call start")
+            raise ValueError("the event sensor has no first render: call start() before advance()")
         light = _logarithm(intensity)
         pixel, when, positive = self._crossings(light, stamp)
         pixel, when, positive = self._rested(pixel, when, positive)
@@ -90,11 +90,11 @@ class EventSensor:
     def _rested(
         self, pixel: np.ndarray, when: np.ndarray, positive: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Without events in the refractory time of their pixel."""
+        """Drop events within the refractory time of their pixel."""
         rest = round(self.settings.refractory * 1e9)
         if rest <= 0 or not len(pixel):
             return pixel, when, positive
-        # Events of one pixel stand together, in order of time.
+        # Events of a pixel are adjacent and in order of time.
         new = np.ones(len(pixel), bool)
         new[1:] = pixel[1:] != pixel[:-1]
         before = np.where(new, self._last[pixel], np.concatenate([[0], when[:-1]]))
@@ -111,5 +111,5 @@ class EventSensor:
 
 
 def _logarithm(intensity: np.ndarray) -> np.ndarray:
-    """Log of linear light, float32 (h * w,); darkness has a floor, as the sensor's leak does."""
+    """Log intensity float32 (h * w,), with a floor that models the photodiode's leakage."""
     return np.log(intensity.astype(np.float32).ravel() + np.float32(0.004))

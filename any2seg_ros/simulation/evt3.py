@@ -1,4 +1,4 @@
-"""Writes events as EVT3 words (Prophesee's "EVT 3.0 Format"): what changed, 16 bits each."""
+"""Encodes events as EVT3, Prophesee's "EVT 3.0 Format" of 16-bit words."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ _ADDRESS_Y, _ADDRESS_X, _BASE_X, _VECTOR_12 = 0x0000, 0x2000, 0x3000, 0x4000
 _TIME_LOW, _TIME_HIGH = 0x6000, 0x8000
 _SPAN = 12
 _CROWD = 3
-"""Events in a span from which on a vector (two words) is shorter than single events."""
+"""From this many events in 12 columns, a vector (two words) is shorter than single events."""
 
 
 def encode(events: Events, begin: int, zero: int, tick_us: int = 1) -> bytes:
-    """The bytes of a packet, little endian, whose time in us counts from `zero` (ns).
+    """A little-endian packet, with time in us since `zero` (ns).
 
-    `begin` (ns) is the time that the packet states first, before its events. Times are rounded
-    down to `tick_us` microseconds; events of one tick are ordered by row, polarity and column, as
-    a sensor reads them out. Every packet can be decoded on its own but for the loops of its 24
-    bits of time. A pixel has at most one event of a polarity in a tick: others of it are merged.
+    The packet starts with the time word of `begin` (ns). Times are rounded down to `tick_us`
+    microseconds; events of one tick are ordered by row, polarity and column, as a sensor reads
+    them out. Each packet decodes on its own, except for wraps of the 24-bit time. Events of the
+    same pixel, polarity and tick are merged.
     """
     tick = 1000 * tick_us
     time = (np.maximum(events.t, begin) - zero) // tick * tick_us
     start = (begin - zero) // tick * tick_us
     x, y, p = (column.astype(np.int64) for column in (events.x, events.y, events.p))
-    # One number that sorts by time, row, polarity and column; equal ones are one event.
+    # A sort key of time, row, polarity and column; unique() merges equal events.
     key = np.unique((((time - start) << 12 | y) << 1 | p) << 12 | x)
     x, p, y, time = key & 0xFFF, key >> 12 & 1, key >> 13 & 0xFFF, (key >> 25) + start
     head = np.array([_TIME_HIGH | (start >> 12 & 0xFFF), _TIME_LOW | (start & 0xFFF)], "<u2")

@@ -1,4 +1,4 @@
-"""What `any2seg simulate` does with its options: words become plans, plans become files."""
+"""Runs `any2seg simulate`: options to plans, plans to files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMATS = ("deliver", "bag")
 
 @dataclass(frozen=True)
 class Options:
-    """The command's options as they were typed."""
+    """The command's options as typed."""
 
     out: Path
     format: str = "deliver"
@@ -42,7 +42,7 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Does it, with a progress bar. ValueError, FileNotFoundError or OSError say what to mend."""
+    """Run with a progress bar. ValueError, FileNotFoundError and OSError say what to fix."""
     console = Console(stderr=True)
     if options.format not in FORMATS:
         raise ValueError(f"unknown format '{options.format}': use deliver or bag")
@@ -59,14 +59,14 @@ def run(options: Options) -> None:
             made = write_bags(options.out, plan, options.first, settings, jobs, progress)
         else:
             made = write_plans(options.out, [plan], settings, jobs, progress)
-    console.print(f"{options.out}: {made} frames made, {plan.scenes * plan.frames} there")
+    console.print(f"{options.out}: {made} frames rendered, {plan.scenes * plan.frames} in total")
 
 
 def _run_recipe(options: Options, recipe: Recipe, jobs: int, console: Console) -> None:
     if not options.verify:
         with _bar(console, "frames") as progress:
             write_plans(options.out, recipe.plans, recipe.settings, jobs, progress)
-    with _bar(console, "checking") as progress:
+    with _bar(console, "checksums") as progress:
         found = checksums(options.out, recipe.plans, progress)
     if options.record and options.recipe:
         record_checksums(options.recipe, found)
@@ -78,25 +78,25 @@ def _compare(options: Options, recipe: Recipe, found: dict[str, str], console: C
     wrong = []
     for split, value in found.items():
         known = recipe.checksums.get(split)
-        verdict = {None: "the recipe has none yet: --record writes it", value: "as in the recipe"}
+        verdict = {None: "not in the recipe yet: --record adds it", value: "matches the recipe"}
         if known not in verdict:
             wrong.append(split)
-        console.print(f"{split}: {value} ({verdict.get(known, 'not what the recipe says')})")
+        console.print(f"{split}: {value} ({verdict.get(known, 'differs from the recipe')})")
     if wrong:
-        said = (
-            f"{', '.join(wrong)} of {options.out} is not what {options.recipe} says: files were "
-            "changed, or another processor or other versions of numpy, opencv or embreex round "
-            "differently"
+        text = (
+            f"{', '.join(wrong)} of {options.out} does not match the checksums of "
+            f"{options.recipe}: files were changed, or this processor or these versions of numpy, "
+            "opencv or embreex round differently"
         )
         if options.verify:
-            raise ValueError(said)
-        console.print(f"[yellow]{said}[/yellow]")
+            raise ValueError(text)
+        console.print(f"[yellow]{text}[/yellow]")
     if options.verify and not recipe.checksums:
-        raise ValueError(f"{options.recipe} has no checksums to compare with: --record writes them")
+        raise ValueError(f"{options.recipe} has no checksums to compare with: --record adds them")
 
 
 def plan_of(options: Options) -> Plan:
-    """The plan that the options mean; ValueError for words that mean none."""
+    """The plan that the options describe; ValueError names what is wrong."""
     bag = options.format == "bag"
     failures = options.failures or ("none" if bag else ",".join(FAILURES))
     return Plan(
@@ -119,7 +119,7 @@ def _size(text: str) -> tuple[int, int]:
     try:
         width, height = (int(part) for part in text.lower().split("x"))
     except ValueError:
-        raise ValueError(f"'{text}' is no size: write it like 512x288") from None
+        raise ValueError(f"'{text}' is not a size: use WIDTHxHEIGHT, such as 512x288") from None
     return width, height
 
 

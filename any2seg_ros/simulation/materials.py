@@ -1,4 +1,4 @@
-"""Materials: what a surface looks like to light, infrared and stereo, as small procedural tiles."""
+"""Materials: procedural textures, and how they reflect light and infrared."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from any2seg_ros.simulation.mesh import vector
 TILE = 128
 LEVELS = 7
 _COARSE = 2**0.5
-"""Texels of a pixel from which on the next smaller version of a tile is nearer to it."""
+"""Texels per pixel above which the next mip level fits better."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """Name; metres that one tile covers, (u, v); infrared reflectance; wetness it can show."""
+    """Name; size of a tile in metres, (u, v); infrared reflectance."""
 
     name: str
     size: tuple[float, float]
     infrared: float
     shine: float = 0.0
-    """How much a dry surface mirrors the sky, 0..1."""
+    """Specular reflectance when dry, 0..1."""
     wets: bool = False
-    """Whether rain makes it a mirror."""
+    """Whether rain makes it reflective."""
 
 
-Painter = Callable[[np.random.Generator], np.ndarray]
-_PAINTERS: dict[str, tuple[Material, Painter]] = {}
+Texture = Callable[[np.random.Generator], np.ndarray]
+_TEXTURES: dict[str, tuple[Material, Texture]] = {}
 
 
-def _paints(
+def _texture(
     name: str, size: tuple[float, float], infrared: float, shine: float = 0.0, wets: bool = False
-) -> Callable[[Painter], Painter]:
-    def keep(painter: Painter) -> Painter:
-        _PAINTERS[name] = (Material(name, size, infrared, shine, wets), painter)
-        return painter
+) -> Callable[[Texture], Texture]:
+    def keep(paint: Texture) -> Texture:
+        _TEXTURES[name] = (Material(name, size, infrared, shine, wets), paint)
+        return paint
 
     return keep
 
@@ -50,7 +50,7 @@ def _paints(
 def noise(
     rng: np.random.Generator, scales: tuple[int, ...], weights: tuple[float, ...]
 ) -> np.ndarray:
-    """Sum of smooth periodic noises of zero mean, float32 (TILE, TILE)."""
+    """Smooth, tileable, zero-mean noise: a weighted sum of scales, float32 (TILE, TILE)."""
     total = np.zeros((TILE, TILE), np.float32)
     for scale, weight in zip(scales, weights, strict=True):
         small = rng.standard_normal((scale, scale)).astype(np.float32)
@@ -66,27 +66,27 @@ def _gray(values: np.ndarray, color: tuple[float, float, float] = (1, 1, 1)) -> 
     return tile
 
 
-@_paints("plain", (1.0, 1.0), 0.5)
+@_texture("plain", (1.0, 1.0), 0.5)
 def _plain(rng: np.random.Generator) -> np.ndarray:
     return _gray(1.0 + noise(rng, (8,), (0.015,)))
 
 
-@_paints("paint", (2.0, 2.0), 0.55, shine=0.16)
+@_texture("paint", (2.0, 2.0), 0.55, shine=0.16)
 def _paint(rng: np.random.Generator) -> np.ndarray:
     return _gray(0.97 + noise(rng, (4,), (0.02,)))
 
 
-@_paints("asphalt", (6.0, 6.0), 0.17, wets=True)
+@_texture("asphalt", (6.0, 6.0), 0.17, wets=True)
 def _asphalt(rng: np.random.Generator) -> np.ndarray:
     return _gray(0.095 + noise(rng, (3, 16, 128), (0.010, 0.005, 0.006)), (1.0, 1.0, 1.03))
 
 
-@_paints("marking", (3.0, 3.0), 0.8, wets=True)
+@_texture("marking", (3.0, 3.0), 0.8, wets=True)
 def _marking(rng: np.random.Generator) -> np.ndarray:
     return _gray(0.72 + noise(rng, (16, 64), (0.06, 0.06)))
 
 
-@_paints("slabs", (3.0, 3.0), 0.4, wets=True)
+@_texture("slabs", (3.0, 3.0), 0.4, wets=True)
 def _slabs(rng: np.random.Generator) -> np.ndarray:
     value = 0.40 + noise(rng, (4, 64), (0.02, 0.03))
     shade = np.repeat(np.repeat(rng.uniform(-0.05, 0.05, (4, 4)), 32, 0), 32, 1)
@@ -96,7 +96,7 @@ def _slabs(rng: np.random.Generator) -> np.ndarray:
     return _gray(value, (1.0, 0.97, 0.92))
 
 
-@_paints("cobbles", (2.4, 2.4), 0.35, wets=True)
+@_texture("cobbles", (2.4, 2.4), 0.35, wets=True)
 def _cobbles(rng: np.random.Generator) -> np.ndarray:
     value = np.full((TILE, TILE), 0.0, np.float32)
     for row in range(8):
@@ -111,7 +111,7 @@ def _cobbles(rng: np.random.Generator) -> np.ndarray:
     return _gray(value + noise(rng, (64,), (0.02,)), (1.05, 0.95, 0.82))
 
 
-@_paints("grass", (5.0, 5.0), 0.6)
+@_texture("grass", (5.0, 5.0), 0.6)
 def _grass(rng: np.random.Generator) -> np.ndarray:
     value = 0.30 + noise(rng, (4, 16, 128), (0.03, 0.04, 0.06))
     tile = _gray(value, (0.52, 0.86, 0.24))
@@ -120,30 +120,30 @@ def _grass(rng: np.random.Generator) -> np.ndarray:
     return tile
 
 
-@_paints("soil", (5.0, 5.0), 0.45)
+@_texture("soil", (5.0, 5.0), 0.45)
 def _soil(rng: np.random.Generator) -> np.ndarray:
     return _gray(0.27 + noise(rng, (5, 24, 128), (0.04, 0.03, 0.04)), (1.0, 0.78, 0.52))
 
 
-@_paints("leaves", (3.0, 3.0), 0.65)
+@_texture("leaves", (3.0, 3.0), 0.65)
 def _leaves(rng: np.random.Generator) -> np.ndarray:
     value = 0.28 + noise(rng, (16, 40, 128), (0.10, 0.08, 0.05))
     return _gray(value, (0.55, 0.95, 0.32))
 
 
-@_paints("bark", (1.0, 1.0), 0.4)
+@_texture("bark", (1.0, 1.0), 0.4)
 def _bark(rng: np.random.Generator) -> np.ndarray:
     value = 0.22 + noise(rng, (8, 64), (0.03, 0.04))
     value += 0.05 * np.sin(np.arange(TILE) * (2 * np.pi * 6 / TILE))[None]
     return _gray(value, (1.0, 0.8, 0.6))
 
 
-@_paints("water", (9.0, 9.0), 0.05, shine=0.75)
+@_texture("water", (9.0, 9.0), 0.05, shine=0.75)
 def _water(rng: np.random.Generator) -> np.ndarray:
     return _gray(0.10 + noise(rng, (12, 40), (0.02, 0.025)), (0.45, 0.8, 1.0))
 
 
-@_paints("ballast", (1.2, 3.0), 0.3)
+@_texture("ballast", (1.2, 3.0), 0.3)
 def _ballast(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(0.26 + noise(rng, (64, 128), (0.07, 0.06)), (1.0, 0.9, 0.8))
     sleeper = 0.14 + noise(rng, (8, 64), (0.01, 0.02))
@@ -151,25 +151,25 @@ def _ballast(rng: np.random.Generator) -> np.ndarray:
     return tile
 
 
-@_paints("steel", (1.0, 1.0), 0.6, shine=0.3)
+@_texture("steel", (1.0, 1.0), 0.6, shine=0.3)
 def _steel(rng: np.random.Generator) -> np.ndarray:
     return _gray(0.50 + noise(rng, (4, 64), (0.03, 0.03)), (0.96, 0.98, 1.0))
 
 
-@_paints("beam", (4.0, 0.34), 0.65, shine=0.25)
+@_texture("beam", (4.0, 0.34), 0.65, shine=0.25)
 def _beam(rng: np.random.Generator) -> np.ndarray:
     wave = 0.5 + 0.2 * np.cos(np.arange(TILE) * (4 * np.pi / TILE))[:, None]
     return _gray(wave + noise(rng, (8, 64), (0.03, 0.02)), (0.95, 0.98, 1.0))
 
 
-@_paints("concrete", (4.0, 4.0), 0.4)
+@_texture("concrete", (4.0, 4.0), 0.4)
 def _concrete(rng: np.random.Generator) -> np.ndarray:
     value = 0.42 + noise(rng, (3, 12, 128), (0.03, 0.03, 0.02))
     value[::64], value[:, ::128] = 0.3, 0.3
     return _gray(value, (1.0, 0.98, 0.94))
 
 
-@_paints("stones", (2.0, 2.0), 0.4)
+@_texture("stones", (2.0, 2.0), 0.4)
 def _stones(rng: np.random.Generator) -> np.ndarray:
     value = np.zeros((TILE, TILE), np.float32)
     for row in range(6):
@@ -181,7 +181,7 @@ def _stones(rng: np.random.Generator) -> np.ndarray:
     return _gray(value + noise(rng, (64,), (0.03,)), (1.0, 0.93, 0.8))
 
 
-@_paints("bricks", (1.6, 1.6), 0.4)
+@_texture("bricks", (1.6, 1.6), 0.4)
 def _bricks(rng: np.random.Generator) -> np.ndarray:
     tile = _brick_wall(rng)
     return tile
@@ -202,7 +202,7 @@ def _brick_wall(rng: np.random.Generator) -> np.ndarray:
 def _window(
     tile: np.ndarray, x0: int, x1: int, y0: int, y1: int, frame: float, bars: int = 1
 ) -> np.ndarray:
-    """Glass with a frame; y counts up from the floor. Channel 3 marks glass."""
+    """Draw a window with its frame; y is up from the floor. Channel 3 marks glass."""
     tile[y0 - 3 : y1 + 3, x0 - 3 : x1 + 3, :3] = frame
     tile[y0:y1, x0:x1, :3] = 0.045
     tile[y0:y1, x0:x1, 3] = 1.0
@@ -214,14 +214,14 @@ def _window(
     return tile
 
 
-@_paints("facade_plaster", (3.0, 3.2), 0.45)
+@_texture("facade_plaster", (3.0, 3.2), 0.45)
 def _facade_plaster(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(0.62 + noise(rng, (4, 64), (0.02, 0.02)))
     tile[:4, :, :3] *= 0.75
     return _window(tile, 40, 88, 38, 104, 0.75)
 
 
-@_paints("facade_brick", (3.2, 3.3), 0.4)
+@_texture("facade_brick", (3.2, 3.3), 0.4)
 def _facade_brick(rng: np.random.Generator) -> np.ndarray:
     tile = _brick_wall(rng)
     tile = np.repeat(np.repeat(tile[::2, ::2], 1, 0), 1, 1)
@@ -230,13 +230,13 @@ def _facade_brick(rng: np.random.Generator) -> np.ndarray:
     return _window(tile, 38, 90, 36, 104, 0.8, 2)
 
 
-@_paints("facade_glass", (2.4, 3.6), 0.3, shine=0.1)
+@_texture("facade_glass", (2.4, 3.6), 0.3, shine=0.1)
 def _facade_glass(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(0.33 + noise(rng, (8,), (0.02,)), (0.9, 0.96, 1.0))
     return _window(tile, 8, 120, 26, 122, 0.25, 1)
 
 
-@_paints("facade_panel", (4.2, 3.0), 0.45)
+@_texture("facade_panel", (4.2, 3.0), 0.45)
 def _facade_panel(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(0.5 + noise(rng, (3, 64), (0.03, 0.02)))
     tile[:3, :, :3], tile[:, :3, :3] = 0.25, 0.25
@@ -244,7 +244,7 @@ def _facade_panel(rng: np.random.Generator) -> np.ndarray:
     return _window(_window(tile, 14, 58, 44, 104, 0.7), 78, 120, 44, 104, 0.7, 0)
 
 
-@_paints("shop", (4.5, 4.0), 0.4)
+@_texture("shop", (4.5, 4.0), 0.4)
 def _shop(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(0.42 + noise(rng, (4, 64), (0.02, 0.02)))
     tile[98:118, 6:122, :3] = vector(0.75, 0.25, 0.18)
@@ -253,31 +253,31 @@ def _shop(rng: np.random.Generator) -> np.ndarray:
     return _window(tile, 96, 118, 4 + 2, 94, 0.3, 0)
 
 
-@_paints("roof", (2.0, 2.0), 0.35)
+@_texture("roof", (2.0, 2.0), 0.35)
 def _roof(rng: np.random.Generator) -> np.ndarray:
     value = 0.3 + noise(rng, (8, 64), (0.03, 0.03))
     value[::16] *= 0.5
     return _gray(value, (1.0, 0.5, 0.36))
 
 
-@_paints("glass", (1.0, 1.0), 0.08, shine=0.35)
+@_texture("glass", (1.0, 1.0), 0.08, shine=0.35)
 def _glass(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(np.full((TILE, TILE), 0.03, np.float32), (0.8, 0.9, 1.0))
     tile[..., 3] = 1.0
     return tile
 
 
-@_paints("tyre", (1.0, 1.0), 0.1)
+@_texture("tyre", (1.0, 1.0), 0.1)
 def _tyre(rng: np.random.Generator) -> np.ndarray:
     return _gray(np.full((TILE, TILE), 0.03, np.float32))
 
 
-@_paints("cloth", (0.6, 0.6), 0.5)
+@_texture("cloth", (0.6, 0.6), 0.5)
 def _cloth(rng: np.random.Generator) -> np.ndarray:
     return _gray(0.85 + noise(rng, (8, 32), (0.08, 0.06)))
 
 
-@_paints("bus_side", (1.5, 2.95), 0.5, shine=0.1)
+@_texture("bus_side", (1.5, 2.95), 0.5, shine=0.1)
 def _bus_side(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(0.95 + noise(rng, (4,), (0.01,)))
     tile[30:38, :, :3] = 0.2
@@ -286,13 +286,13 @@ def _bus_side(rng: np.random.Generator) -> np.ndarray:
     return tile
 
 
-@_paints("cargo", (2.5, 2.5), 0.55)
+@_texture("cargo", (2.5, 2.5), 0.55)
 def _cargo(rng: np.random.Generator) -> np.ndarray:
     value = 0.8 + 0.1 * np.sign(np.sin(np.arange(TILE) * (2 * np.pi * 8 / TILE)))[None]
     return _gray(value + noise(rng, (4,), (0.02,)))
 
 
-@_paints("stripes", (0.8, 0.8), 0.7)
+@_texture("stripes", (0.8, 0.8), 0.7)
 def _stripes(rng: np.random.Generator) -> np.ndarray:
     diagonal = (np.arange(TILE)[:, None] + np.arange(TILE)[None]) // 32 % 2
     tile = _gray(0.75 + 0 * diagonal.astype(np.float32))
@@ -300,14 +300,14 @@ def _stripes(rng: np.random.Generator) -> np.ndarray:
     return tile
 
 
-@_paints("awning", (0.8, 0.8), 0.6)
+@_texture("awning", (0.8, 0.8), 0.6)
 def _awning(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(np.full((TILE, TILE), 0.85, np.float32))
     tile[:, (np.arange(TILE) // 32 % 2) == 1, :3] *= vector(1.0, 0.35, 0.1)
     return tile
 
 
-@_paints("poster", (1.6, 1.6), 0.5)
+@_texture("poster", (1.6, 1.6), 0.5)
 def _poster(rng: np.random.Generator) -> np.ndarray:
     tile = _gray(np.full((TILE, TILE), 0.6, np.float32))
     for _ in range(9):
@@ -317,24 +317,24 @@ def _poster(rng: np.random.Generator) -> np.ndarray:
     return tile
 
 
-@_paints("planks", (2.0, 2.0), 0.5)
+@_texture("planks", (2.0, 2.0), 0.5)
 def _planks(rng: np.random.Generator) -> np.ndarray:
     value = np.repeat(rng.uniform(0.3, 0.42, 8), 16)[None] + noise(rng, (8, 64), (0.02, 0.02))
     value[:, ::16] = 0.1
     return _gray(value, (1.0, 0.72, 0.42))
 
 
-NAMES = tuple(_PAINTERS)
-MATERIALS = tuple(material for material, _ in _PAINTERS.values())
+NAMES = tuple(_TEXTURES)
+MATERIALS = tuple(material for material, _ in _TEXTURES.values())
 M = {name: index for index, name in enumerate(NAMES)}
-"""Number of the material called so."""
+"""Material number by name."""
 
 
 class Atlas(NamedTuple):
-    """All tiles with their smaller versions, and the properties, as arrays by material.
+    """All tiles with their mip levels, and the properties of the materials.
 
-    texels float32 (n, 4): linear red, green, blue, share of glass. Texel of material m, level l,
-    row v and column u: m * stride + offset[l] + v * side[l] + u.
+    texels float32 (n, 4): linear red, green, blue, share of glass. The texel of material m, level
+    l, row v, column u is number m * stride + offset[l] + v * side[l] + u.
     """
 
     texels: np.ndarray
@@ -346,14 +346,14 @@ class Atlas(NamedTuple):
     shine: np.ndarray
     wets: np.ndarray
     glassy: np.ndarray
-    """Whether a material has any glass."""
+    """Which materials contain glass."""
 
 
 @inlined
 def texel(width, height, offsets, sides, u, v, footprint):
-    """Number of a material's texel at (u, v) metres, for a pixel of `footprint` metres; compiled.
+    """Number of the texel at (u, v) metres within a material, for a pixel of `footprint` metres.
 
-    `width` and `height` are the material's size, `offsets` and `sides` the Atlas's.
+    `width` and `height` are the tile size in metres; `offsets` and `sides` are the Atlas's.
     """
     texels, number = footprint * TILE / min(width, height), 0
     while texels > _COARSE and number < LEVELS - 1:
@@ -367,10 +367,10 @@ def texel(width, height, offsets, sides, u, v, footprint):
 
 @lru_cache(maxsize=1)
 def atlas() -> Atlas:
-    """The atlas of all materials. It is the same for every scene: towns differ by tints."""
+    """The atlas of all materials, the same for every scene: towns vary the tints."""
     rows, sides = [], [TILE >> level for level in range(LEVELS)]
-    for number, (_, painter) in enumerate(_PAINTERS.values()):
-        tile = painter(np.random.default_rng([7, number]))
+    for number, (_, paint) in enumerate(_TEXTURES.values()):
+        tile = paint(np.random.default_rng([7, number]))
         for side in sides:
             small = (
                 tile

@@ -1,4 +1,4 @@
-"""Triangles with a class, a material and a colour, and the solids that streets are made of."""
+"""Triangle meshes with class, material and colour, and primitive solids."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from any2seg_ros.loops import compiled
 
 Color = tuple[float, float, float]
 COLUMNS = 21
-"""Numbers of a triangle: see Mesh."""
+"""Columns of a triangle: see Mesh."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a surface shows itself: class id, material, colour that multiplies it, light it emits."""
+class Appearance:
+    """Class id, material number, tint (factor on the texture) and emission of a surface."""
 
     label: int
     material: int
     tint: Color = (1.0, 1.0, 1.0)
-    glow: float = 0.0
+    emission: float = 0.0
 
     @property
     def numbers(self) -> tuple[float, ...]:
-        """Its six columns of a Mesh."""
-        return (self.label, self.material, *self.tint, self.glow)
+        """Its six columns in a Mesh."""
+        return (self.label, self.material, *self.tint, self.emission)
 
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """A soup of n triangles.
+    """A triangle soup.
 
-    rows float32 (n, 21): three corners in metres, uv of each in metres along the surface, label,
-    material, tint (3), glow. The properties are views of it.
+    rows float32 (n, 21): three corners in metres (9), their uv in metres (6), label, material,
+    tint (3), emission. The properties are views of it.
     """
 
     rows: np.ndarray
@@ -46,7 +46,7 @@ class Mesh:
 
     @property
     def corners(self) -> np.ndarray:
-        """(n, 3, 3), in metres."""
+        """Corners (n, 3, 3) in metres."""
         return self.rows[:, :9].reshape(-1, 3, 3)
 
     @property
@@ -56,21 +56,21 @@ class Mesh:
 
     @property
     def material(self) -> np.ndarray:
-        """Numbers of materials, (n,)."""
+        """Material numbers, (n,)."""
         return self.rows[:, 16]
 
     @property
     def tint(self) -> np.ndarray:
-        """(n, 3)."""
+        """Factors on red, green and blue, (n, 3)."""
         return self.rows[:, 17:20]
 
     def placed(self, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Mesh:
-        """Turned about z by `yaw` radians, then moved."""
+        """A copy, rotated about z by `yaw` radians, then translated."""
         c, s = cos(yaw), sin(yaw)
         return Mesh(_moved(self.rows, np.array([[c, -s, 0, x], [s, c, 0, y], [0, 0, 1.0, z]])))
 
     def rotated(self, matrix: np.ndarray, pivot: tuple[float, float, float] = (0, 0, 0)) -> Mesh:
-        """Turned by a rotation matrix about a point."""
+        """A copy, rotated by a matrix (3, 3) about a pivot."""
         pose = np.empty((3, 4))
         pose[:, :3], pose[:, 3] = matrix, pivot - matrix @ pivot
         return Mesh(_moved(self.rows, pose))
@@ -90,27 +90,27 @@ def _moved(rows, pose):
 
 
 def vector(*values: float) -> np.ndarray:
-    """float32 (n,)."""
+    """The values as float32 (n,)."""
     return np.array(values, np.float32)
 
 
 def join(meshes: Iterable[Mesh]) -> Mesh:
-    """All triangles of all meshes."""
+    """One mesh of all triangles."""
     parts = [mesh.rows for mesh in meshes]
     return Mesh(np.concatenate(parts) if parts else np.zeros((0, COLUMNS), np.float32))
 
 
 def about_y(angle: float) -> np.ndarray:
-    """Rotation about y: positive angles lower the front."""
+    """Rotation (3, 3) about y; positive angles lower the front."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
 
 
-def _soup(corners: np.ndarray, uv: np.ndarray, look: Look) -> Mesh:
+def _soup(corners: np.ndarray, uv: np.ndarray, appearance: Appearance) -> Mesh:
     n = len(corners)
     rows = np.empty((n, COLUMNS), np.float32)
     rows[:, :9], rows[:, 9:15] = corners.reshape(n, 9), uv.reshape(n, 6)
-    rows[:, 15:] = look.numbers
+    rows[:, 15:] = appearance.numbers
     return Mesh(rows)
 
 
@@ -118,9 +118,9 @@ _SPLIT = ([0, 1, 2], [0, 2, 3])
 """The two triangles of a quadrilateral."""
 
 
-def quads(corners: np.ndarray, uv: np.ndarray, look: Look) -> Mesh:
-    """Quadrilaterals (n, 4, 3) with uv (n, 4, 2), corners counter-clockwise seen from outside."""
-    return _soup(corners[:, _SPLIT].reshape(-1, 3, 3), uv[:, _SPLIT].reshape(-1, 3, 2), look)
+def quads(corners: np.ndarray, uv: np.ndarray, appearance: Appearance) -> Mesh:
+    """Quadrilaterals (n, 4, 3) with uv (n, 4, 2); corners counter-clockwise from outside."""
+    return _soup(corners[:, _SPLIT].reshape(-1, 3, 3), uv[:, _SPLIT].reshape(-1, 3, 2), appearance)
 
 
 _SIDES = np.array(
@@ -139,12 +139,12 @@ _SIDES = np.array(
 def box(
     size: tuple[float, float, float],
     center: tuple[float, float, float],
-    look: Look,
+    appearance: Appearance,
     taper: tuple[float, float] = (1.0, 1.0),
-    top: Look | None = None,
+    top: Appearance | None = None,
 ) -> Mesh:
-    """A box; `taper` scales the top's length and width; `top` is another look of the upper side."""
-    rows = _box(np.array((*size, *center, *taper, *look.numbers), float))
+    """A box; `taper` scales length and width at the top; `top` is the appearance of the lid."""
+    rows = _box(np.array((*size, *center, *taper, *appearance.numbers), float))
     if top is not None:
         rows[8:10, 15:] = top.numbers
     return Mesh(rows)
@@ -155,7 +155,7 @@ _UNIT = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
 
 @compiled
 def _box(numbers):
-    """Rows of a box: its size, center, taper and look."""
+    """Mesh rows of a box from (size, center, taper, appearance)."""
     rows = np.empty((12, COLUMNS), np.float32)
     for row in range(12):
         side = row // 2
@@ -176,21 +176,21 @@ def _box(numbers):
 def column(
     radius: float,
     height: float,
-    look: Look,
+    appearance: Appearance,
     center: tuple[float, float, float] = (0.0, 0.0, 0.0),
     sides: int = 6,
     top_radius: float | None = None,
     axis: str = "z",
 ) -> Mesh:
-    """A prism that stands on `center`, closed on top; or lies along x or y through `center`."""
+    """A closed prism: standing on `center`, or along x or y with its middle at `center`."""
     top = radius if top_radius is None else top_radius
-    numbers = np.array((radius, top, height, *center, *look.numbers), float)
+    numbers = np.array((radius, top, height, *center, *appearance.numbers), float)
     return Mesh(_prism(numbers, sides, "xyz".index(axis)))
 
 
 @compiled
 def _prism(numbers, sides, axis):
-    """Rows of a prism: its radius below and above, height, center and look."""
+    """Mesh rows of a prism from (bottom radius, top radius, height, center, appearance)."""
     rows = np.empty((4 * sides, COLUMNS), np.float32)
     radius, top, height = numbers[0], numbers[1], numbers[2]
     for side in range(sides):
@@ -216,7 +216,7 @@ def _prism(numbers, sides, axis):
 
 @compiled
 def _put_corners(row, a, b, c, around):
-    """Corners at (radius, angle, height); uv goes around walls of a radius, or flat where < 0."""
+    """Set corners given as (radius, angle, height); uv wraps around a wall, or is flat if < 0."""
     for k, (size, angle, z) in enumerate((a, b, c)):
         x, y = size * cos(angle), size * sin(angle)
         row[3 * k], row[3 * k + 1], row[3 * k + 2] = x, y, z
@@ -226,7 +226,7 @@ def _put_corners(row, a, b, c, around):
 
 @lru_cache(maxsize=4)
 def _sphere(subdivisions: int) -> tuple[np.ndarray, np.ndarray]:
-    """Unit directions (v, 3) and faces (f, 3) of a subdivided octahedron."""
+    """Unit vertices (v, 3) and faces (f, 3) of a subdivided octahedron."""
     points = [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)]
     vertices = [np.array(p, float) for p in points]
     faces = [(0, 2, 4), (2, 1, 4), (1, 3, 4), (3, 0, 4), (2, 0, 5), (1, 2, 5), (3, 1, 5), (0, 3, 5)]
@@ -252,23 +252,23 @@ def _sphere(subdivisions: int) -> tuple[np.ndarray, np.ndarray]:
 def blob(
     radii: tuple[float, float, float],
     center: tuple[float, float, float],
-    look: Look,
+    appearance: Appearance,
     rough: float = 0.0,
     rng: np.random.Generator | None = None,
     subdivisions: int = 2,
 ) -> Mesh:
-    """An ellipsoid whose vertices move by up to `rough` of the radius: crowns, rocks, heads."""
+    """An ellipsoid, its vertices displaced by up to `rough` of the radius: crowns, rocks, heads."""
     directions, faces = _sphere(subdivisions)
     swell = np.ones(len(directions))
     if rough and rng is not None:
         swell += rough * rng.uniform(-1.0, 1.0, len(directions))
-    numbers = np.array((*radii, *center, *look.numbers), float)
+    numbers = np.array((*radii, *center, *appearance.numbers), float)
     return Mesh(_blob(directions, faces, swell, numbers))
 
 
 @compiled
 def _blob(directions, faces, swell, numbers):
-    """Rows of an ellipsoid: its radii, center and look."""
+    """Mesh rows of an ellipsoid from (radii, center, appearance)."""
     rows = np.empty((len(faces), COLUMNS), np.float32)
     size = numbers[:3].max()
     for i in range(len(faces)):

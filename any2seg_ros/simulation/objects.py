@@ -1,4 +1,4 @@
-"""What stands and moves in a street: objects that face +x and stand on the origin."""
+"""Street objects: each faces +x and stands on the origin."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from any2seg_ros.simulation.materials import M
-from any2seg_ros.simulation.mesh import Color, Look, Mesh, about_y, blob, box, column, join
+from any2seg_ros.simulation.mesh import Appearance, Color, Mesh, about_y, blob, box, column, join
 from any2seg_ros.taxonomy import DELIVER
 
 CLASS = {name: index for index, name in enumerate(DELIVER.classes)}
@@ -33,18 +33,20 @@ _SKINS: list[Color] = [(0.72, 0.48, 0.36), (0.5, 0.3, 0.2), (0.22, 0.12, 0.08), 
 
 
 def pick(rng: Rng, items: list[Color]) -> Color:
-    """One colour of the list, a little changed."""
+    """A colour of the list, varied slightly."""
     color = np.array(items[rng.integers(len(items))]) * rng.uniform(0.85, 1.15, 3)
     return tuple(float(c) for c in color)  # type: ignore[return-value]
 
 
-def look_of(name: str, material: str, tint: Color = (1.0, 1.0, 1.0), glow: float = 0.0) -> Look:
-    """The look of a DELIVER class in a material."""
-    return Look(CLASS[name], M[material], tint, glow)
+def surface(
+    name: str, material: str, tint: Color = (1.0, 1.0, 1.0), emission: float = 0.0
+) -> Appearance:
+    """The appearance of a DELIVER class in a named material."""
+    return Appearance(CLASS[name], M[material], tint, emission)
 
 
 def _wheels(label: str, x: tuple[float, ...], track: float, radius: float) -> list[Mesh]:
-    tyre, hub = look_of(label, "tyre"), look_of(label, "steel")
+    tyre, hub = surface(label, "tyre"), surface(label, "steel")
     parts = []
     for at in x:
         for side in (-1, 1):
@@ -56,12 +58,12 @@ def _wheels(label: str, x: tuple[float, ...], track: float, radius: float) -> li
 
 def _lamps(label: str, front: float, rear: float, track: float, z: float) -> list[Mesh]:
     white, red = (
-        look_of(label, "paint", (1, 1, 0.9), 0.9),
-        look_of(label, "paint", (0.8, 0.02, 0.02), 0.6),
+        surface(label, "paint", (1, 1, 0.9), 0.9),
+        surface(label, "paint", (0.8, 0.02, 0.02), 0.6),
     )
     return [
-        box((0.06, 0.34, 0.15), (x, side * track * 0.38, z), look)
-        for x, look in ((front, white), (rear, red))
+        box((0.06, 0.34, 0.15), (x, side * track * 0.38, z), appearance)
+        for x, appearance in ((front, white), (rear, red))
         for side in (-1, 1)
     ]
 
@@ -74,8 +76,8 @@ def car(rng: Rng) -> Mesh:
         "small": (3.7, 1.7, 0.98, 1.5, 0.72), "suv": (4.6, 1.92, 1.12, 1.75, 0.78),
         "van": (5.0, 1.98, 1.2, 2.05, 0.9),
     }[kind]  # fmt: skip
-    body = look_of("Cars", "paint", pick(rng, _CAR_COLORS))
-    dark, glass = look_of("Cars", "tyre"), look_of("Cars", "glass")
+    body = surface("Cars", "paint", pick(rng, _CAR_COLORS))
+    dark, glass = surface("Cars", "tyre"), surface("Cars", "glass")
     cabin = length * {"saloon": 0.56, "estate": 0.66, "small": 0.68, "suv": 0.68, "van": 0.8}[kind]
     shift = -length * {"saloon": 0.04, "estate": 0.12, "small": 0.1, "suv": 0.1, "van": 0.08}[kind]
     tall = roof - belt
@@ -85,8 +87,8 @@ def car(rng: Rng) -> Mesh:
         box((cabin, width * 0.93, tall), (shift, 0, belt + tall / 2), glass, (low, 0.82), body),
         box((cabin * low * 1.02, width * 0.78, 0.07), (shift, 0, roof + 0.02), body),
         box((0.12, width * 0.9, tall), (shift - 0.1, 0, belt + tall / 2), body, (1.0, 0.84)),
-        box((0.05, 0.5, 0.11), (length / 2, 0, 0.48), look_of("Cars", "marking")),
-        box((0.05, 0.5, 0.11), (-length / 2, 0, 0.62), look_of("Cars", "marking")),
+        box((0.05, 0.5, 0.11), (length / 2, 0, 0.48), surface("Cars", "marking")),
+        box((0.05, 0.5, 0.11), (-length / 2, 0, 0.62), surface("Cars", "marking")),
         box((0.05, width * 0.6, 0.16), (length / 2 - 0.02, 0, 0.68), dark),
     ]
     parts += _wheels("Cars", (length * 0.31, -length * 0.3), width - 0.12, 0.33)
@@ -94,11 +96,14 @@ def car(rng: Rng) -> Mesh:
 
 
 def bus(rng: Rng) -> Mesh:
-    """A city bus, 10 to 12 m, 3 m tall: a band of windows, a bright sign over the front."""
+    """A city bus, 9.5 to 12 m long and 3 m tall, with a lit destination sign."""
     length, width, height = rng.uniform(9.5, 12.0), 2.5, rng.uniform(2.9, 3.2)
     color = pick(rng, _BUS_COLORS)
-    side, roof = look_of("Bus", "bus_side", color), look_of("Bus", "paint", (0.8, 0.8, 0.8))
-    dark, glass = look_of("Bus", "tyre"), look_of("Bus", "glass")
+    side, roof = (
+        surface("Bus", "bus_side", color),
+        surface("Bus", "paint", (0.8, 0.8, 0.8)),
+    )
+    dark, glass = surface("Bus", "tyre"), surface("Bus", "glass")
     h = height - 0.35
     parts = [
         box((length, width, h), (0, 0, 0.35 + h / 2), side, top=roof),
@@ -107,7 +112,7 @@ def bus(rng: Rng) -> Mesh:
         box(
             (0.1, width * 0.7, 0.3),
             (length / 2 + 0.01, 0, height - 0.25),
-            look_of("Bus", "paint", (1, 0.55, 0.1), 0.7),
+            surface("Bus", "paint", (1, 0.55, 0.1), 0.7),
         ),
         box((length * 0.98, width * 0.96, 0.2), (0, 0, 0.3), dark),
         box((length * 0.5, width * 0.7, 0.25), (-0.5, 0, height + 0.1), roof),
@@ -117,11 +122,11 @@ def bus(rng: Rng) -> Mesh:
 
 
 def truck(rng: Rng) -> Mesh:
-    """A lorry: cab, gap, and a box, a tank or an open load."""
+    """A truck with a box, a tank or an open load."""
     length, width = rng.uniform(6.5, 9.5), 2.5
-    paint = look_of("Truck", "paint", pick(rng, _CAR_COLORS))
-    cargo = look_of("Truck", "cargo", pick(rng, _CARGO_COLORS))
-    dark, glass = look_of("Truck", "tyre"), look_of("Truck", "glass")
+    paint = surface("Truck", "paint", pick(rng, _CAR_COLORS))
+    cargo = surface("Truck", "cargo", pick(rng, _CARGO_COLORS))
+    dark, glass = surface("Truck", "tyre"), surface("Truck", "glass")
     front = length / 2
     bed = length - 2.3
     middle = front - 2.3 - bed / 2
@@ -134,11 +139,11 @@ def truck(rng: Rng) -> Mesh:
     ]
     kind = rng.integers(3)
     if kind == 0:
-        parts.append(column(1.15, bed, look_of("Truck", "steel"), (middle, 0, 2.1), 12, axis="x"))
+        parts.append(column(1.15, bed, surface("Truck", "steel"), (middle, 0, 2.1), 12, axis="x"))
     elif kind == 1:
         parts.append(box((bed, width, 1.0), (middle, 0, 1.45), cargo))
         parts.append(
-            blob((bed * 0.45, 1.0, 0.7), (middle, 0, 1.9), look_of("Truck", "soil"), 0.1, rng)
+            blob((bed * 0.45, 1.0, 0.7), (middle, 0, 1.9), surface("Truck", "soil"), 0.1, rng)
         )
     else:
         parts.append(box((bed, width, 2.5), (middle, 0, 2.2), cargo))
@@ -147,14 +152,14 @@ def truck(rng: Rng) -> Mesh:
 
 
 def person(rng: Rng, pose: str = "walk", label: str = "Pedestrian") -> Mesh:
-    """A pedestrian of 1.2 to 1.95 m, walking, standing or sitting on a two-wheeler."""
+    """A person of 1.1 to 1.95 m, walking, standing or riding."""
     tall = rng.uniform(1.55, 1.95) if rng.uniform() < 0.85 else rng.uniform(1.1, 1.4)
     k = tall / 1.75
-    coat = look_of(label, "cloth", pick(rng, _CLOTHES))
-    trousers = look_of(label, "cloth", pick(rng, _CLOTHES[:4]))
+    coat = surface(label, "cloth", pick(rng, _CLOTHES))
+    trousers = surface(label, "cloth", pick(rng, _CLOTHES[:4]))
     skin, hair = (
-        look_of(label, "plain", pick(rng, _SKINS)),
-        look_of(label, "cloth", (0.1, 0.07, 0.05)),
+        surface(label, "plain", pick(rng, _SKINS)),
+        surface(label, "cloth", (0.1, 0.07, 0.05)),
     )
     stride = {"walk": rng.uniform(0.2, 0.5), "stand": 0.05, "ride": 0.0}[pose] * rng.choice([-1, 1])
     leg = box((0.17 * k, 0.16 * k, 0.86 * k), (0, 0, 0.43 * k), trousers, (1.1, 1.1))
@@ -179,24 +184,28 @@ def person(rng: Rng, pose: str = "walk", label: str = "Pedestrian") -> Mesh:
     ]
     if pose != "ride" and rng.uniform() < 0.3:
         upper.append(
-            box((0.18, 0.3, 0.4), (-0.2, 0, 1.2 * k), look_of(label, "cloth", pick(rng, _CLOTHES)))
+            box(
+                (0.18, 0.3, 0.4),
+                (-0.2, 0, 1.2 * k),
+                surface(label, "cloth", pick(rng, _CLOTHES)),
+            )
         )
     return join(parts + [part.rotated(lean, hip) for part in upper])
 
 
-def _bar(start: np.ndarray, end: np.ndarray, width: float, look: Look) -> Mesh:
+def _bar(start: np.ndarray, end: np.ndarray, width: float, appearance: Appearance) -> Mesh:
     """A thin box between two points of the x-z plane."""
     start, end = np.asarray(start, float), np.asarray(end, float)
     span = end - start
     length = float(np.hypot(*span))
-    bar = box((length, width, width), (length / 2, 0, 0), look)
+    bar = box((length, width, width), (length / 2, 0, 0), appearance)
     return bar.rotated(about_y(-float(np.arctan2(span[1], span[0])))).placed(start[0], 0, start[1])
 
 
 def bicycle(rng: Rng, rider: bool = True) -> Mesh:
-    """A bicycle with or without a rider; the rider is a pedestrian, as in DELIVER."""
-    paint = look_of("TwoWheeler", "paint", pick(rng, _CAR_COLORS + _CLOTHES))
-    tyre = look_of("TwoWheeler", "tyre")
+    """A bicycle; its rider is a Pedestrian, as in DELIVER."""
+    paint = surface("TwoWheeler", "paint", pick(rng, _CAR_COLORS + _CLOTHES))
+    tyre = surface("TwoWheeler", "tyre")
     parts = []
     for x in (-0.52, 0.52):
         parts += [
@@ -225,9 +234,9 @@ def bicycle(rng: Rng, rider: bool = True) -> Mesh:
 
 
 def motorcycle(rng: Rng, rider: bool = True) -> Mesh:
-    """A motorcycle or scooter with or without a rider."""
-    paint = look_of("TwoWheeler", "paint", pick(rng, _CAR_COLORS))
-    tyre, steel = look_of("TwoWheeler", "tyre"), look_of("TwoWheeler", "steel")
+    """A motorcycle, with or without a rider."""
+    paint = surface("TwoWheeler", "paint", pick(rng, _CAR_COLORS))
+    tyre, steel = surface("TwoWheeler", "tyre"), surface("TwoWheeler", "steel")
     parts = [column(0.32, 0.17, tyre, (x, 0, 0.32), 10, axis="y") for x in (-0.7, 0.72)]
     parts += [
         box((0.6, 0.34, 0.42), (0.0, 0, 0.5), steel),
@@ -237,8 +246,16 @@ def motorcycle(rng: Rng, rider: bool = True) -> Mesh:
         _bar(np.array([0.72, 0.32]), np.array([0.45, 1.05]), 0.1, steel),
         box((0.06, 0.7, 0.06), (0.42, 0, 1.08), tyre),
         box((0.1, 0.3, 0.3), (0.58, 0, 0.98), paint),
-        box((0.05, 0.16, 0.14), (0.64, 0, 0.92), look_of("TwoWheeler", "paint", (1, 1, 0.9), 0.9)),
-        box((0.05, 0.14, 0.08), (-0.95, 0, 0.78), look_of("TwoWheeler", "paint", (0.8, 0, 0), 0.6)),
+        box(
+            (0.05, 0.16, 0.14),
+            (0.64, 0, 0.92),
+            surface("TwoWheeler", "paint", (1, 1, 0.9), 0.9),
+        ),
+        box(
+            (0.05, 0.14, 0.08),
+            (-0.95, 0, 0.78),
+            surface("TwoWheeler", "paint", (0.8, 0, 0), 0.6),
+        ),
     ]
     if rider:
         parts.append(person(rng, "ride").placed(-0.35, 0, 0.0))
@@ -249,7 +266,7 @@ def tree(rng: Rng, height: float | None = None) -> Mesh:
     """A broad-leaved or a conical tree; trunk and crown are Vegetation, as in DELIVER."""
     height = height or rng.uniform(4.5, 9.0)
     tint = pick(rng, [(0.9, 1.0, 0.8), (0.7, 0.85, 0.7), (1.3, 1.0, 0.6), (0.8, 1.1, 0.6)])
-    crown, bark = look_of("Vegetation", "leaves", tint), look_of("Vegetation", "bark")
+    crown, bark = surface("Vegetation", "leaves", tint), surface("Vegetation", "bark")
     trunk = height * rng.uniform(0.28, 0.4)
     parts = [column(0.09 + 0.016 * height, trunk + 0.8, bark, sides=6, top_radius=0.1)]
     if rng.uniform() < 0.2:
@@ -271,45 +288,48 @@ def tree(rng: Rng, height: float | None = None) -> Mesh:
 def bush(rng: Rng) -> Mesh:
     """A bush of up to 1.4 m."""
     r = rng.uniform(0.45, 0.9)
-    look = look_of("Vegetation", "leaves", pick(rng, [(0.8, 1.0, 0.7), (1.0, 1.0, 0.6)]))
-    return blob((r * 1.2, r, r * 0.85), (0, 0, r * 0.55), look, 0.25, rng)
+    appearance = surface("Vegetation", "leaves", pick(rng, [(0.8, 1.0, 0.7), (1.0, 1.0, 0.6)]))
+    return blob((r * 1.2, r, r * 0.85), (0, 0, r * 0.55), appearance, 0.25, rng)
 
 
 def hedge(rng: Rng, length: float) -> Mesh:
     """A trimmed hedge along x."""
     h = rng.uniform(0.7, 1.3)
     return box(
-        (length, 0.8, h), (0, 0, h / 2), look_of("Vegetation", "leaves", (0.8, 1.0, 0.7)), (1, 0.9)
+        (length, 0.8, h),
+        (0, 0, h / 2),
+        surface("Vegetation", "leaves", (0.8, 1.0, 0.7)),
+        (1, 0.9),
     )
 
 
 def street_light(rng: Rng) -> Mesh:
     """A lamp post with an arm to +x; the lamp is at x = 1.5, z = 6.4."""
-    gray = look_of(
+    gray = surface(
         "Pole", "plain", pick(rng, [(0.28, 0.3, 0.32), (0.12, 0.2, 0.16), (0.6, 0.6, 0.6)])
     )
     return join([
         column(0.13, 6.5, gray, sides=8, top_radius=0.07),
         column(0.2, 0.9, gray, sides=8),
         box((1.7, 0.08, 0.08), (0.8, 0, 6.5), gray),
-        box((0.7, 0.3, 0.1), (1.5, 0, 6.45), look_of("Pole", "paint", (1.0, 0.9, 0.7), 1.5)),
+        box((0.7, 0.3, 0.1), (1.5, 0, 6.45), surface("Pole", "paint", (1.0, 0.9, 0.7), 1.5)),
     ])  # fmt: skip
 
 
 def utility_pole(rng: Rng) -> Mesh:
     """A wooden pole with a cross-arm."""
-    wood = look_of("Pole", "bark")
+    wood = surface("Pole", "bark")
     return join([column(0.17, 8.0, wood, sides=8), box((0.12, 2.0, 0.14), (0, 0, 7.3), wood)])
 
 
 def bollard(rng: Rng) -> Mesh:
     """A short post at the kerb."""
-    return column(0.1, 1.0, look_of("Pole", "plain", (0.2, 0.2, 0.22)), sides=8)
+    return column(0.1, 1.0, surface("Pole", "plain", (0.2, 0.2, 0.22)), sides=8)
 
 
 def traffic_light(rng: Rng) -> Mesh:
-    """Signals on a pole and on an arm over the road along -y; they face -x."""
-    pole = look_of("Pole", "plain", (0.3, 0.31, 0.33))
+    """Signals on a pole, and mostly on an arm along -y; they face -x."""
+    pole = surface("Pole", "plain", (0.3, 0.31, 0.33))
     parts = [column(0.1, 5.6, pole, sides=8)]
     arm = rng.uniform(2.5, 4.0) if rng.uniform() < 0.75 else 0.0
     if arm:
@@ -320,7 +340,7 @@ def traffic_light(rng: Rng) -> Mesh:
 
 
 def _signal(rng: Rng, scale: float) -> Mesh:
-    case = look_of("TrafficLight", "plain", (0.05, 0.055, 0.05))
+    case = surface("TrafficLight", "plain", (0.05, 0.055, 0.05))
     s = 1.15 * scale
     parts = [
         box((0.25 * s, 0.42 * s, 1.1 * s), (0, 0, 0), case),
@@ -329,27 +349,29 @@ def _signal(rng: Rng, scale: float) -> Mesh:
     lit = rng.integers(3)
     for k, color in enumerate([(1.0, 0.05, 0.03), (1.0, 0.6, 0.05), (0.05, 1.0, 0.4)]):
         tint = color if k == lit else tuple(0.12 * c for c in color)
-        look = look_of("TrafficLight", "plain", tint, 3.0 if k == lit else 0.0)  # type: ignore[arg-type]
-        parts.append(box((0.06, 0.24 * s, 0.24 * s), (-0.14 * s, 0, (0.34 - 0.34 * k) * s), look))
+        appearance = surface("TrafficLight", "plain", tint, 3.0 if k == lit else 0.0)  # type: ignore[arg-type]
+        parts.append(
+            box((0.06, 0.24 * s, 0.24 * s), (-0.14 * s, 0, (0.34 - 0.34 * k) * s), appearance)
+        )
     return join(parts)
 
 
 def traffic_sign(rng: Rng) -> Mesh:
     """A round, square, triangular or direction sign on a post; it faces -x."""
-    post, back = look_of("Pole", "steel"), look_of("TrafficSign", "steel")
+    post, back = surface("Pole", "steel"), surface("TrafficSign", "steel")
     z, r = rng.uniform(2.0, 2.5), rng.uniform(0.36, 0.46)
     red, white = (
-        look_of("TrafficSign", "plain", (0.8, 0.04, 0.04)),
-        look_of("TrafficSign", "marking", (1.2, 1.2, 1.2)),
+        surface("TrafficSign", "plain", (0.8, 0.04, 0.04)),
+        surface("TrafficSign", "marking", (1.2, 1.2, 1.2)),
     )
     blue, black = (
-        look_of("TrafficSign", "plain", (0.03, 0.16, 0.6)),
-        look_of("TrafficSign", "plain", (0.03,) * 3),
+        surface("TrafficSign", "plain", (0.03, 0.16, 0.6)),
+        surface("TrafficSign", "plain", (0.03,) * 3),
     )
     parts = [column(0.045, z + r, post, sides=6)]
 
-    def disc(radius: float, x: float, look: Look, sides: int) -> Mesh:
-        return column(radius, 0.03, look, (x, 0, z), sides, axis="x")
+    def disc(radius: float, x: float, appearance: Appearance, sides: int) -> Mesh:
+        return column(radius, 0.03, appearance, (x, 0, z), sides, axis="x")
 
     kind = rng.integers(5)
     if kind == 0:
@@ -373,9 +395,11 @@ def traffic_sign(rng: Rng) -> Mesh:
             box((0.02, size * 0.5, size * 0.6), (-0.085, 0, z), white),
         ]
     else:
-        look = look_of("TrafficSign", "plain", (0.75, 0.6, 0.05)) if rng.uniform() < 0.5 else blue
+        appearance = (
+            surface("TrafficSign", "plain", (0.75, 0.6, 0.05)) if rng.uniform() < 0.5 else blue
+        )
         parts += [
-            box((0.03, 1.5, 0.55), (-0.06, 0, z), look),
+            box((0.03, 1.5, 0.55), (-0.06, 0, z), appearance),
             box((0.02, 1.1, 0.1), (-0.085, 0, z + 0.1), white),
             box((0.02, 0.8, 0.08), (-0.085, 0, z - 0.1), white),
         ]
@@ -384,11 +408,11 @@ def traffic_sign(rng: Rng) -> Mesh:
 
 
 def gantry(rng: Rng, span: float) -> Mesh:
-    """Direction signs over the road on a gantry of posts along y; they face -x."""
-    post = look_of("Pole", "steel")
+    """A gantry along y with direction signs, which face -x."""
+    post = surface("Pole", "steel")
     blue, white = (
-        look_of("TrafficSign", "plain", (0.03, 0.16, 0.5)),
-        look_of("TrafficSign", "marking", (1.2, 1.2, 1.2)),
+        surface("TrafficSign", "plain", (0.03, 0.16, 0.5)),
+        surface("TrafficSign", "marking", (1.2, 1.2, 1.2)),
     )
     parts = [column(0.16, 6.6, post, (0, side * span / 2, 0), 8) for side in (-1, 1)]
     parts.append(box((0.25, span, 0.3), (0, 0, 6.4), post))
@@ -401,7 +425,10 @@ def gantry(rng: Rng, span: float) -> Mesh:
 
 
 def _bench(rng: Rng) -> Mesh:
-    wood, iron = look_of("Static", "planks"), look_of("Static", "plain", (0.1, 0.1, 0.1))
+    wood, iron = (
+        surface("Static", "planks"),
+        surface("Static", "plain", (0.1, 0.1, 0.1)),
+    )
     parts = [
         box((0.5, 1.8, 0.08), (0, 0, 0.45), wood),
         box((0.08, 1.8, 0.5), (-0.25, 0, 0.75), wood),
@@ -410,7 +437,10 @@ def _bench(rng: Rng) -> Mesh:
 
 
 def _shelter(rng: Rng) -> Mesh:
-    iron, glass = look_of("Static", "plain", (0.13, 0.16, 0.2)), look_of("Static", "glass")
+    iron, glass = (
+        surface("Static", "plain", (0.13, 0.16, 0.2)),
+        surface("Static", "glass"),
+    )
     parts = [
         box((1.7, 4.0, 0.16), (0, 0, 2.5), iron),
         box((0.06, 3.8, 1.9), (-0.75, 0, 1.3), glass),
@@ -418,19 +448,19 @@ def _shelter(rng: Rng) -> Mesh:
     parts += [
         box((0.1, 0.1, 2.5), (x, y, 1.25), iron) for x in (-0.75, 0.7) for y in (-1.9, 0, 1.9)
     ]
-    parts.append(box((1.3, 0.12, 1.8), (0, 1.9, 1.3), look_of("Static", "poster")))
+    parts.append(box((1.3, 0.12, 1.8), (0, 1.9, 1.3), surface("Static", "poster")))
     return join([*parts, _bench(rng).placed(-0.3, 0)])
 
 
 def _planter(rng: Rng) -> Mesh:
     size = rng.uniform(0.9, 1.6)
-    pot = box((0.9, size, 0.65), (0, 0, 0.32), look_of("Static", "concrete"), (1.1, 1.05))
-    green = look_of("Vegetation", "leaves")
+    pot = box((0.9, size, 0.65), (0, 0, 0.32), surface("Static", "concrete"), (1.1, 1.05))
+    green = surface("Vegetation", "leaves")
     return join([pot, blob((0.4, size * 0.45, 0.35), (0, 0, 0.75), green, 0.25, rng)])
 
 
 def _hydrant(rng: Rng) -> Mesh:
-    red = look_of("Static", "paint", (0.75, 0.08, 0.05))
+    red = surface("Static", "paint", (0.75, 0.08, 0.05))
     return join(
         [
             column(0.16, 0.8, red, sides=8),
@@ -441,32 +471,32 @@ def _hydrant(rng: Rng) -> Mesh:
 
 
 def _cabinet(rng: Rng) -> Mesh:
-    look = look_of("Static", "plain", (0.42, 0.46, 0.42))
-    return box((0.5, rng.uniform(0.8, 1.5), 1.25), (0, 0, 0.62), look)
+    appearance = surface("Static", "plain", (0.42, 0.46, 0.42))
+    return box((0.5, rng.uniform(0.8, 1.5), 1.25), (0, 0, 0.62), appearance)
 
 
 def static_thing(rng: Rng) -> Mesh:
-    """Street furniture that stays: benches, shelters, planters, hydrants, cabinets."""
+    """Fixed street furniture: bench, shelter, planter, hydrant or cabinet."""
     makers: list[Callable[[Rng], Mesh]] = [_bench, _shelter, _shelter, _planter, _hydrant, _cabinet]
     return makers[rng.integers(len(makers))](rng)
 
 
 def _bin(rng: Rng) -> Mesh:
     color = pick(rng, [(0.1, 0.3, 0.12), (0.15, 0.2, 0.4), (0.5, 0.4, 0.05), (0.1, 0.1, 0.1)])
-    look = look_of("Dynamic", "plain", color)
+    appearance = surface("Dynamic", "plain", color)
     parts = [
-        box((0.7, 0.62, 1.0), (0, 0, 0.55), look, (1.15, 1.1)),
-        box((0.85, 0.72, 0.1), (0, 0, 1.1), look),
+        box((0.7, 0.62, 1.0), (0, 0, 0.55), appearance, (1.15, 1.1)),
+        box((0.85, 0.72, 0.1), (0, 0, 1.1), appearance),
     ]
     return join(
-        parts + [column(0.1, 0.7, look_of("Dynamic", "tyre"), (-0.25, 0, 0.1), 6, axis="y")]
+        parts + [column(0.1, 0.7, surface("Dynamic", "tyre"), (-0.25, 0, 0.1), 6, axis="y")]
     )
 
 
 def _cone(rng: Rng) -> Mesh:
     orange, white = (
-        look_of("Dynamic", "plain", (0.95, 0.25, 0.03)),
-        look_of("Dynamic", "marking", (1.2, 1.2, 1.2)),
+        surface("Dynamic", "plain", (0.95, 0.25, 0.03)),
+        surface("Dynamic", "marking", (1.2, 1.2, 1.2)),
     )
     return join(
         [
@@ -479,7 +509,10 @@ def _cone(rng: Rng) -> Mesh:
 
 
 def _barrier(rng: Rng) -> Mesh:
-    stripes, leg = look_of("Dynamic", "stripes"), look_of("Dynamic", "plain", (0.2, 0.2, 0.2))
+    stripes, leg = (
+        surface("Dynamic", "stripes"),
+        surface("Dynamic", "plain", (0.2, 0.2, 0.2)),
+    )
     parts = [
         box((0.06, 2.0, 0.3), (0, 0, 0.95), stripes),
         box((0.06, 2.0, 0.2), (0, 0, 0.5), stripes),
@@ -489,18 +522,22 @@ def _barrier(rng: Rng) -> Mesh:
 
 
 def _boxes(rng: Rng) -> Mesh:
-    look = look_of("Dynamic", "cargo", (0.55, 0.38, 0.2))
+    appearance = surface("Dynamic", "cargo", (0.55, 0.38, 0.2))
     parts = []
     for k in range(rng.integers(2, 5)):
         s = rng.uniform(0.4, 0.7)
         parts.append(
-            box((s, s, s), (rng.uniform(-0.4, 0.4), 0.6 * (k % 3 - 1), s / 2 + 0.5 * (k > 2)), look)
+            box(
+                (s, s, s),
+                (rng.uniform(-0.4, 0.4), 0.6 * (k % 3 - 1), s / 2 + 0.5 * (k > 2)),
+                appearance,
+            )
         )
     return join(parts)
 
 
 def _dog(rng: Rng) -> Mesh:
-    fur = look_of(
+    fur = surface(
         "Dynamic", "cloth", pick(rng, [(0.3, 0.2, 0.1), (0.1, 0.1, 0.1), (0.7, 0.6, 0.5)])
     )
     parts = [
@@ -515,14 +552,14 @@ def _dog(rng: Rng) -> Mesh:
 
 
 def dynamic_thing(rng: Rng) -> Mesh:
-    """Things that someone may move: bins, cones, barriers, boxes, dogs."""
+    """A movable object: bin, cone, barrier, boxes or dog."""
     makers: list[Callable[[Rng], Mesh]] = [_bin, _bin, _cone, _barrier, _barrier, _boxes, _dog]
     return makers[rng.integers(len(makers))](rng)
 
 
 def _stall(rng: Rng) -> Mesh:
     tint = pick(rng, [(1.0, 0.5, 0.4), (0.5, 0.7, 1.0), (0.6, 1.0, 0.5), (1.0, 0.9, 0.4)])
-    cloth, wood = look_of("Other", "awning", tint), look_of("Other", "planks")
+    cloth, wood = surface("Other", "awning", tint), surface("Other", "planks")
     parts = [
         box((2.2, 3.2, 0.7), (0, 0, 2.55), cloth, (0.15, 1.0)),
         box((1.3, 2.8, 0.9), (0, 0, 0.45), wood),
@@ -535,7 +572,10 @@ def _stall(rng: Rng) -> Mesh:
 
 
 def _advertising_column(rng: Rng) -> Mesh:
-    poster, cap = look_of("Other", "poster"), look_of("Other", "plain", (0.15, 0.28, 0.2))
+    poster, cap = (
+        surface("Other", "poster"),
+        surface("Other", "plain", (0.15, 0.28, 0.2)),
+    )
     return join(
         [
             column(0.72, 3.0, poster, sides=14),
@@ -547,7 +587,10 @@ def _advertising_column(rng: Rng) -> Mesh:
 
 
 def _statue(rng: Rng) -> Mesh:
-    bronze, stone = Look(CLASS["Other"], M["plain"], (0.2, 0.42, 0.34)), look_of("Other", "stones")
+    bronze, stone = (
+        Appearance(CLASS["Other"], M["plain"], (0.2, 0.42, 0.34)),
+        surface("Other", "stones"),
+    )
     figure = person(rng, "stand", "Other")
     figure.material[:] = bronze.material
     figure.tint[:] = bronze.tint
@@ -555,13 +598,13 @@ def _statue(rng: Rng) -> Mesh:
 
 
 def _billboard(rng: Rng) -> Mesh:
-    iron = look_of("Other", "plain", (0.2, 0.2, 0.22))
-    parts = [box((0.2, 3.6, 2.4), (0, 0, 2.4), look_of("Other", "poster"))]
+    iron = surface("Other", "plain", (0.2, 0.2, 0.22))
+    parts = [box((0.2, 3.6, 2.4), (0, 0, 2.4), surface("Other", "poster"))]
     return join(parts + [box((0.18, 0.18, 1.3), (0, y, 0.6), iron) for y in (-1.2, 1.2)])
 
 
 def other_thing(rng: Rng) -> Mesh:
-    """What has no class of its own: market stalls, advertising columns, statues, billboards."""
+    """An object without a class of its own: stall, advertising column, statue or billboard."""
     makers: list[Callable[[Rng], Mesh]] = [_stall, _stall, _advertising_column, _statue, _billboard]
     return makers[rng.integers(len(makers))](rng)
 
@@ -574,7 +617,7 @@ _PLASTERS: list[Color] = [
 
 
 def building(rng: Rng, width: float, depth: float, floors: int) -> Mesh:
-    """A house whose front is at x = 0 and faces +x; `width` along y, `depth` towards -x."""
+    """A building with its front at x = 0, facing +x; `width` along y, `depth` along -x."""
     name = _FACADES[rng.integers(len(_FACADES))]
     tint = (
         pick(rng, _PLASTERS)
@@ -582,24 +625,28 @@ def building(rng: Rng, width: float, depth: float, floors: int) -> Mesh:
         else pick(rng, [(1, 1, 1), (1.2, 1.1, 0.9), (0.8, 0.7, 0.7)])
     )
     wall, roof = (
-        look_of("Building", name, tint),
-        look_of("Building", "roof", pick(rng, [(1, 1, 1), (0.6, 0.8, 1.0)])),
+        surface("Building", name, tint),
+        surface("Building", "roof", pick(rng, [(1, 1, 1), (0.6, 0.8, 1.0)])),
     )
-    flat = look_of("Building", "concrete", (0.8, 0.8, 0.8))
+    flat = surface("Building", "concrete", (0.8, 0.8, 0.8))
     storey = 3.2
     base = 4.0 if rng.uniform() < 0.5 else 0.0
     height = floors * storey
     parts = []
     if base:
         parts.append(
-            box((depth, width, base), (-depth / 2, 0, base / 2), look_of("Building", "shop", tint))
+            box(
+                (depth, width, base),
+                (-depth / 2, 0, base / 2),
+                surface("Building", "shop", tint),
+            )
         )
         if rng.uniform() < 0.5:
             parts.append(
                 box(
                     (1.2, width * 0.8, 0.12),
                     (0.6, 0, base - 0.3),
-                    look_of("Building", "awning", tint),
+                    surface("Building", "awning", tint),
                 )
             )
     parts.append(box((depth, width, height), (-depth / 2, 0, base + height / 2), wall, top=flat))
@@ -618,7 +665,7 @@ def building(rng: Rng, width: float, depth: float, floors: int) -> Mesh:
                     box(
                         (1.0, 2.0, 0.9),
                         (0.5, y, base + floor * storey + 0.45),
-                        look_of("Building", "plain", tint),
+                        surface("Building", "plain", tint),
                     )
                 )
     return join(parts)

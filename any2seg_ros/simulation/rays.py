@@ -1,6 +1,6 @@
-"""Rays into triangles, eight at a time: Intel Embree, called from compiled loops.
+"""Ray casting with Intel Embree, eight rays at a time, from compiled loops.
 
-The library is the one that `embreex` brings; its own functions send rays one by one.
+The library is the one in the `embreex` wheel, whose own functions cast rays one by one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _INCOHERENT, _COHERENT = 0, 1 << 16
 _INDEX, _VERTEX = 0, 1
 _UINT3, _FLOAT3, _FLOAT3X4 = 0x5003, 0x9003, 0x9234
 _TRIANGLES, _INSTANCE = 0, 121
-# Rows of Embree's struct of eight rays and their hits, each of eight numbers of 32 bits.
+# Rows of RTCRayHit8 in Embree 4: each row is eight 32-bit numbers.
 _ORIGIN, _NEAR, _DIRECTION, _TIME, _FAR, _MASK = 0, 3, 4, 7, 8, 9
 _NORMAL, _U, _V, _FACE, _SHAPE, _INSTANCE_ID, _ROWS = 12, 15, 16, 17, 18, 19, 22
 _HANDLE, _NUMBER = ctypes.c_void_p, ctypes.c_uint
@@ -49,7 +49,7 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 
 def _library(module: ModuleType) -> Any:
-    """Embree, found through the extension module that is linked to it."""
+    """Embree, loaded by way of the extension module that links to it."""
     library = ctypes.CDLL(module.__file__)
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, name)
@@ -67,16 +67,16 @@ _occluded8 = types.ExternalFunction("rtcOccluded8", _CALL)
 
 @lru_cache(maxsize=1)
 def _device() -> int:
-    # One thread: a job of the simulator has one core.
+    # One thread: each worker process has one core.
     return _EMBREE.rtcNewDevice(b"threads=1")
 
 
-class Tree:
-    """Triangles that rays can be sent into; `handle` is Embree's."""
+class Bvh:
+    """A bounding volume hierarchy of triangles; `handle` is the Embree scene."""
 
     def __init__(self, corners: np.ndarray) -> None:
         """Corners float32 (n, 3, 3), in metres."""
-        # Embree reads sixteen bytes at the last corner.
+        # Embree reads 16 bytes at the last corner, which has 12.
         self._corners = np.zeros(corners.size + 4, np.float32)
         self._corners[: corners.size] = corners.ravel()
         self._index = np.arange(3 * len(corners), dtype=np.uint32)
@@ -93,18 +93,18 @@ class Tree:
         weakref.finalize(self, _EMBREE.rtcReleaseScene, self.handle)
 
 
-class Group:
-    """Trees, each at a place: what moves keeps its tree and gets another place."""
+class Instances:
+    """BVHs at their poses: a mover keeps its BVH and gets a new pose."""
 
-    def __init__(self, trees: list[Tree], poses: np.ndarray, first: np.ndarray) -> None:
-        """`poses` float32 (n, 3, 4) map the trees into the world; `first` int32 (n,) is the number
-        that is given to the first triangle of each."""
-        self._trees, self._first = trees, first
+    def __init__(self, bvhs: list[Bvh], poses: np.ndarray, first: np.ndarray) -> None:
+        """`poses` float32 (n, 3, 4): BVH to world; `first` int32 (n,): number of the first triangle
+        of each BVH in the hits."""
+        self._bvhs, self._first = bvhs, first
         columns = np.ascontiguousarray(poses.transpose(0, 2, 1), np.float32)
         geometries = []
-        for tree, matrix in zip(trees, columns, strict=True):
+        for bvh, matrix in zip(bvhs, columns, strict=True):
             geometry = _EMBREE.rtcNewGeometry(_device(), _INSTANCE)
-            _EMBREE.rtcSetGeometryInstancedScene(geometry, tree.handle)
+            _EMBREE.rtcSetGeometryInstancedScene(geometry, bvh.handle)
             _EMBREE.rtcSetGeometryTransform(geometry, 0, _FLOAT3X4, matrix.ctypes.data)
             geometries.append(geometry)
         self.handle = _scene(geometries)
@@ -113,16 +113,16 @@ class Group:
     def trace(
         self, origins: np.ndarray, directions: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Where unit rays end.
+        """The first hit of each unit ray.
 
-        `origins` float32 (n, 3) or (1, 3), `directions` float32 (n, 3). Distance float32 (n,),
-        inf for nothing; number of the triangle and of its tree, int32 (n,), -1 for nothing; and
-        where on the triangle, float32 (n, 2).
+        `origins` float32 (n, 3) or (1, 3), `directions` float32 (n, 3). Gives distance float32
+        (n,), inf for a miss; triangle and instance int32 (n,), -1 for a miss; barycentric
+        coordinates float32 (n, 2).
         """
         return _trace(self.handle, origins, directions, self._first, _COHERENT)
 
     def blocked(self, origins: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Whether anything stands in one direction float32 (3,) from points (n, 3): bool (n,)."""
+        """Whether the ray from each point (n, 3) in `direction` (3,) hits anything, bool (n,)."""
         return _blocked(self.handle, origins, direction, _COHERENT)
 
 
@@ -138,7 +138,7 @@ def _scene(geometries: list[int]) -> int:
 
 @compiled
 def _aligned(rows):
-    """float32 (rows, 8) that begins at a multiple of 64 bytes."""
+    """float32 (rows, 8), aligned to 64 bytes."""
     raw = np.zeros(rows * WIDTH + 16, np.float32)
     skip = (64 - raw.ctypes.data % 64) % 64 // 4
     return raw[skip : skip + rows * WIDTH].reshape(rows, WIDTH)
@@ -146,7 +146,7 @@ def _aligned(rows):
 
 @compiled
 def _arguments(flags):
-    """Embree's RTCIntersectArguments: flags, all features, and no callbacks."""
+    """RTCIntersectArguments: flags, all features, no callbacks."""
     arguments = np.zeros(16, np.int32)
     arguments[0], arguments[1] = flags, -1
     return arguments
@@ -154,7 +154,7 @@ def _arguments(flags):
 
 @compiled
 def _load(rays, words, k, origin, direction):
-    """Put a ray of endless reach into column k; `words` are the same bytes as int32."""
+    """Write an unbounded ray to column k; `words` is `rays` viewed as int32."""
     for axis in range(3):
         rays[_ORIGIN + axis, k] = origin[axis]
         rays[_DIRECTION + axis, k] = direction[axis]
@@ -165,7 +165,7 @@ def _load(rays, words, k, origin, direction):
 def _trace(scene, origins, directions, numbers, flags):
     n = len(directions)
     distance, place = np.empty(n, np.float32), np.empty((n, 2), np.float32)
-    tree, face = np.empty(n, np.int32), np.empty(n, np.int32)
+    instance, face = np.empty(n, np.int32), np.empty(n, np.int32)
     rays, arguments = _aligned(_ROWS), _arguments(flags)
     words, valid = rays.view(np.int32), _aligned(1).view(np.int32)
     several = len(origins) > 1
@@ -179,12 +179,12 @@ def _trace(scene, origins, directions, numbers, flags):
         _intersect8(valid.ctypes.data, scene, rays.ctypes.data, arguments.ctypes.data)
         for k in range(count):
             i = first + k
-            distance[i], tree[i], face[i] = rays[_FAR, k], -1, -1
+            distance[i], instance[i], face[i] = rays[_FAR, k], -1, -1
             place[i, 0], place[i, 1] = rays[_U, k], rays[_V, k]
             if words[_SHAPE, k] != -1:
-                tree[i] = words[_INSTANCE_ID, k]
-                face[i] = words[_FACE, k] + numbers[tree[i]]
-    return distance, face, tree, place
+                instance[i] = words[_INSTANCE_ID, k]
+                face[i] = words[_FACE, k] + numbers[instance[i]]
+    return distance, face, instance, place
 
 
 @compiled
@@ -201,6 +201,6 @@ def _blocked(scene, origins, direction, flags):
             _load(rays, words, k, origins[i], direction)
         _occluded8(valid.ctypes.data, scene, rays.ctypes.data, arguments.ctypes.data)
         for k in range(count):
-            # Embree marks what is hidden with a reach of minus infinity.
+            # Embree sets tfar of an occluded ray to -inf.
             shut[first + k] = rays[_FAR, k] < 0
     return shut

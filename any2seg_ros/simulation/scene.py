@@ -1,4 +1,4 @@
-"""A scene: one drive through one town in one condition, and what is measured at its frames."""
+"""A scene: a drive through a town in one condition, and the sensor data of its frames."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from any2seg_ros.simulation.sensors import Sweep
 from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.shading import Lights
 from any2seg_ros.simulation.site import TEST_SETTINGS, TownSettings
-from any2seg_ros.simulation.stage import Snapshot, Stage
+from any2seg_ros.simulation.snapshot import Snapshot, SnapshotBuilder
 from any2seg_ros.simulation.town import build_town
 from any2seg_ros.simulation.weather import make_weather
 from any2seg_ros.types import Events, Frame, Measurement, Modality
 
 EPOCH = 1_700_000_000 * 10**9
-"""Stamp of second 0 of every drive, ns."""
+"""Stamp of the start of every drive, ns."""
 SPLITS = ("train", "val", "test")
 SETTLE = 1.0
-"""Seconds of driving before the first frame."""
-_TOWN, _WEATHER, _DRIVE, _PATTERN, _CHANCE, _SHOT = range(6)
+"""Time from the start of the drive to the first frame, s."""
+_TOWN, _WEATHER, _DRIVE, _PATTERN, _CHANCE, _CAPTURE = range(6)
 
 
 MANIFEST = "streets.json"
-"""Beside what is made: what it was made from."""
+"""File beside the output that states the arguments it was made with."""
 VERSION = 2
-"""Changes when the same arguments give other content."""
+"""Raised when the same arguments give other content."""
 
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """Everything that a scene is made from."""
+    """The arguments that determine a scene."""
 
     split: str
     index: int
     condition: str
     failure: str = ""
-    """One of weather.FAILURES, or nothing."""
+    """One of weather.FAILURES, or empty."""
     frames: int = 10
     rate: float = 10.0
-    """Frames in a second."""
+    """Frame rate, Hz."""
     seed: int = 0
     size: tuple[int, int] = (512, 288)
-    """Width and height of the RGB camera, pixels."""
+    """Width and height of the RGB image, pixels."""
     rig: int | None = None
     """Number of the rig that is drawn for it; None for the rig of the settings."""
 
@@ -62,25 +62,25 @@ class SceneSpec:
 
     @property
     def name(self) -> str:
-        """Name of its folder, as DELIVER has it."""
+        """Folder name, in DELIVER's scheme."""
         name = f"MAP_{self.index // 100 + 1}_point{self.index % 100 + 1}"
         return f"{name}_{self.failure}" if self.failure else name
 
     def sequence(self, *purpose: int) -> np.random.SeedSequence:
-        """Seeds for one purpose; those of different splits, scenes and purposes are unrelated."""
+        """The seed for a purpose, independent across splits, scenes and purposes."""
         return np.random.SeedSequence([self.seed, SPLITS.index(self.split), self.index, *purpose])
 
     def seconds(self, frame: int) -> float:
-        """Time of a frame since the drive's beginning."""
+        """Time of a frame since the start of the drive, s."""
         return SETTLE + frame / self.rate
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
-    """What the sensors measured at one stamp, and the truth.
+class Capture:
+    """The sensor data and the ground truth at one stamp.
 
-    rgb uint8 (h, w, 3); labels uint8 (h, w), class ids in the RGB camera; depth uint16 mm and
-    true_depth float32 m in the depth camera; cloud: see Sweep; events up to the stamp.
+    rgb uint8 (h, w, 3); labels uint8 (h, w), class ids in the RGB image; depth uint16 (h, w) in mm
+    and true_depth float32 (h, w) in m, in the depth image; cloud: see Sweep; events: up to `stamp`.
     """
 
     stamp: int
@@ -93,9 +93,9 @@ class Shot:
 
 
 class Scene:
-    """Renders the shots of a spec. Every shot depends on the spec and its number alone.
+    """Renders the captures of a spec; a capture depends on the spec and its number only.
 
-    `like` is a scene of the same street in another condition: its town is used again.
+    `like`: a scene of the same street in another condition, whose town is reused.
     """
 
     def __init__(
@@ -107,26 +107,26 @@ class Scene:
         if like is None:
             towns = TEST_SETTINGS if spec.split == "test" else TownSettings()
             town = build_town(spec.sequence(_TOWN), towns, spec.seconds(spec.frames))
-            self.town, self.stage = town, Stage(town)
+            self.town, self.snapshots = town, SnapshotBuilder(town)
         else:
             if replace(like.spec, condition=spec.condition, failure=spec.failure) != spec:
-                raise ValueError("the scene to be like has another street")
-            self.town, self.stage = like.town, like.stage
+                raise ValueError("`like` is a scene of another street")
+            self.town, self.snapshots = like.town, like.snapshots
         self.drive = Drive(self.town, spec.sequence(_DRIVE))
         self.weather = make_weather(spec.condition, spec.sequence(_WEATHER))
         low = spec.failure == "eventlowres"
         self.rig = Rig.of(self.settings, spec.size, self.town.camera_height, low)
 
-    def shot(self, number: int) -> Shot:
-        """Frame `number` of the drive, with the events of the window before it."""
+    def capture(self, number: int) -> Capture:
+        """Frame `number` of the drive, with the events of `event.window` seconds before it."""
         seconds = self.spec.seconds(number)
         steps = max(1, round(self.settings.event.window / self.settings.event.step))
         sensor = self._event_sensor(number)
         events = self._events(sensor, seconds - self.settings.event.window, seconds, steps)
-        return self._shot(number, events)
+        return self._capture(number, events)
 
-    def film(self) -> Iterator[Shot]:
-        """All frames in order, with all events from one to the next."""
+    def captures(self) -> Iterator[Capture]:
+        """All frames in order, each with all events since the one before."""
         sensor = self._event_sensor(0)
         before = self.spec.seconds(0) - 1.0 / self.spec.rate
         for number in range(self.spec.frames):
@@ -134,48 +134,48 @@ class Scene:
             steps = max(1, round((seconds - before) / self.settings.event.step))
             events = self._events(sensor, before, seconds, steps, start=number == 0)
             before = seconds
-            yield self._shot(number, events)
+            yield self._capture(number, events)
 
-    def frame(self, shot: Shot) -> Frame:
-        """The shot as a Frame of measurements."""
-        rig, stamp = self.rig, shot.stamp
+    def frame(self, capture: Capture) -> Frame:
+        """The capture as a Frame."""
+        rig, stamp = self.rig, capture.stamp
         return Frame.of(
-            Measurement(Modality.RGB, stamp, shot.rgb, rig.rgb),
+            Measurement(Modality.RGB, stamp, capture.rgb, rig.rgb),
             Measurement(
                 Modality.DEPTH,
                 stamp,
-                shot.depth,
+                capture.depth,
                 rig.depth,
                 rig.reference_from(rig.base_from_depth),
             ),
             Measurement(
                 Modality.LIDAR,
                 stamp,
-                shot.cloud.points,
+                capture.cloud.points,
                 None,
                 rig.reference_from(rig.base_from_lidar),
             ),
             Measurement(
                 Modality.EVENT,
                 stamp,
-                shot.events,
+                capture.events,
                 rig.event,
                 rig.reference_from(rig.base_from_event),
             ),
             stamp=stamp,
-            label=shot.labels,
+            label=capture.labels,
         )
 
     def stamp(self, seconds: float) -> int:
-        """Stamp in ns of a time of the drive."""
+        """The stamp (ns) at `seconds` of the drive."""
         return EPOCH + round(seconds * 1e9)
 
     def snapshot(self, seconds: float) -> Snapshot:
-        """The town around the vehicle at a time."""
-        return self.stage.at(seconds, self.drive.distance(seconds))
+        """The town around the vehicle at `seconds`."""
+        return self.snapshots.at(seconds, self.drive.distance(seconds))
 
     def lights(self, seconds: float) -> Lights:
-        """The lamps that can be seen, and the headlights."""
+        """Up to ten street lamps near the vehicle, and its headlights."""
         pose = self.drive.world_from_base(seconds)
         ahead = pose[:3, 0].astype(np.float32)
         away = self.town.lamps - np.float32(pose[:3, 3])
@@ -185,9 +185,9 @@ class Scene:
         return Lights(self.town.lamps[near[np.argsort(along[near])][:10]], place, ahead)
 
     def intensity(self, seconds: float) -> np.ndarray:
-        """Light on the event camera, linear float32 (h, w)."""
+        """Luminance on the event camera, linear float32 (h, w)."""
         pose = self.drive.world_from_base(seconds) @ self.rig.base_from_event
-        view = sensors.look(
+        view = sensors.render(
             self.snapshot(seconds), self.rig.event, pose, self.weather, self.lights(seconds), False
         )
         return view.light @ sensors.LUMINANCE
@@ -211,9 +211,9 @@ class Scene:
             chunks.append(sensor.advance(self.stamp(seconds), self.intensity(seconds)))
         return concatenate(chunks, self.stamp(begin), self.stamp(end))
 
-    def _shot(self, number: int, events: Events) -> Shot:
+    def _capture(self, number: int, events: Events) -> Capture:
         seconds = self.spec.seconds(number)
-        rng = np.random.default_rng(self.spec.sequence(_SHOT, number))
+        rng = np.random.default_rng(self.spec.sequence(_CAPTURE, number))
         snapshot = self.snapshot(seconds)
         base = self.drive.world_from_base(seconds)
         rgb, labels = self._picture(snapshot, seconds, base, rng)
@@ -226,14 +226,14 @@ class Scene:
             rng,
         )
         cloud = self._sweep(snapshot, seconds, rng)
-        return Shot(self.stamp(seconds), rgb, labels, depth, true, cloud, events)
+        return Capture(self.stamp(seconds), rgb, labels, depth, true, cloud, events)
 
     def _picture(
         self, snapshot: Snapshot, seconds: float, base: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         weather, settings, failure = self.weather, self.settings.rgb, self.spec.failure
         pose = base @ self.rig.base_from_rgb
-        view = sensors.look(snapshot, self.rig.rgb, pose, weather, self.lights(seconds))
+        view = sensors.render(snapshot, self.rig.rgb, pose, weather, self.lights(seconds))
         light = view.light
         if failure == "motionblur":
             light = self._blurred(light, seconds)
@@ -248,13 +248,13 @@ class Scene:
         return sensors.expose(light, gain, well, weather, settings, rng), view.labels
 
     def _blurred(self, light: np.ndarray, seconds: float) -> np.ndarray:
-        """The mean of the light over a long exposure around the stamp."""
+        """The mean over seven renders of a long exposure around the stamp."""
         total = light.copy()
         times = np.linspace(-0.5, 0.5, 7) * self.settings.rgb.motionblur_time
         for shift in np.delete(times, 3):
             pose = self.drive.world_from_base(seconds + shift) @ self.rig.base_from_rgb
             at = seconds + shift
-            total += sensors.look(
+            total += sensors.render(
                 self.snapshot(at), self.rig.rgb, pose, self.weather, self.lights(at), False
             ).light
         return total / np.float32(len(times))

@@ -1,4 +1,4 @@
-"""What the vehicle's sensors measure of a town: pictures, depth, clouds and labels."""
+"""Sensor models: RGB camera, stereo depth and LiDAR, with labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from any2seg_ros.simulation.materials import M, atlas
 from any2seg_ros.simulation.mesh import vector
 from any2seg_ros.simulation.settings import DepthSettings, LidarSettings, RgbSettings
 from any2seg_ros.simulation.shading import Lights, radiance, surfaces
-from any2seg_ros.simulation.stage import Hits, Snapshot
+from any2seg_ros.simulation.snapshot import Hits, Snapshot
 from any2seg_ros.simulation.weather import Weather
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import IGNORE, Camera
@@ -24,8 +24,8 @@ LUMINANCE = vector(0.2126, 0.7152, 0.0722)
 
 
 @lru_cache(maxsize=8)
-def _grid(camera: Camera) -> np.ndarray:
-    """Unit rays of all pixels in the optical frame, float32 (h * w, 3)."""
+def _pixel_rays(camera: Camera) -> np.ndarray:
+    """Unit rays through all pixels in the optical frame, float32 (h * w, 3)."""
     v, u = np.mgrid[: camera.height, : camera.width]
     rays = np.stack(
         [(u.ravel() - camera.cx) / camera.fx, (v.ravel() - camera.cy) / camera.fy, np.ones(u.size)]
@@ -34,13 +34,13 @@ def _grid(camera: Camera) -> np.ndarray:
 
 
 def camera_rays(camera: Camera, world_from_optical: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Origin float32 (1, 3) and unit directions float32 (h * w, 3) of all pixels in the world."""
+    """World origin float32 (1, 3) and unit directions float32 (h * w, 3) of all pixels."""
     pose = world_from_optical.astype(np.float32)
-    return pose[None, :3, 3].copy(), _turned(_grid(camera), pose[:3, :3].copy())
+    return pose[None, :3, 3].copy(), _rotate(_pixel_rays(camera), pose[:3, :3].copy())
 
 
 @compiled
-def _turned(rays, turn):
+def _rotate(rays, turn):
     turned = np.empty_like(rays)
     for i in range(len(rays)):
         x, y, z = rays[i, 0], rays[i, 1], rays[i, 2]
@@ -50,19 +50,19 @@ def _turned(rays, turn):
 
 
 def forward(camera: Camera) -> np.ndarray:
-    """Cosine between every pixel's ray and the optical axis, float32 (h * w,)."""
-    return _grid(camera)[:, 2]
+    """Cosine between each pixel's ray and the optical axis, float32 (h * w,)."""
+    return _pixel_rays(camera)[:, 2]
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Light on a camera before its sensor: linear float32 (h, w, 3); labels uint8 (h, w)."""
+    """A render: linear light float32 (h, w, 3) and labels uint8 (h, w)."""
 
     light: np.ndarray
     labels: np.ndarray
 
 
-def look(
+def render(
     snapshot: Snapshot,
     camera: Camera,
     world_from_optical: np.ndarray,
@@ -70,7 +70,7 @@ def look(
     lights: Lights,
     mirrors: bool = True,
 ) -> View:
-    """What arrives at a camera."""
+    """Render what a camera sees; `mirrors` follows reflections once."""
     origins, directions = camera_rays(camera, world_from_optical)
     pixel = 1.0 / camera.fx
     light, hits = radiance(snapshot, origins, directions, weather, lights, pixel, mirrors)
@@ -80,7 +80,7 @@ def look(
 
 
 def exposure(light: np.ndarray, night: bool) -> float:
-    """The factor on linear light that an automatic exposure would choose."""
+    """The gain on linear light that auto exposure chooses."""
     luminance = light.reshape(-1, 3)[::7] @ LUMINANCE
     middle = float(np.exp(np.log(luminance + 1e-4).mean()))
     low, high = (1.5, 7.0) if night else (0.55, 2.4)
@@ -95,28 +95,28 @@ def expose(
     settings: RgbSettings,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The picture that a sensor makes of linear light float32 (h, w, 3): uint8 (h, w, 3).
+    """The image uint8 (h, w, 3) of linear light float32 (h, w, 3): lens, noise and tone curve.
 
-    `gain` makes 1 of what shall be white; `well` is the number of electrons of white.
+    `gain` scales white to 1; `well` is the number of electrons at white.
     """
     light = cv2.GaussianBlur(light, (0, 0), settings.blur)
     if weather.night:
-        # Lamps flare in the lens.
+        # Lens flare around lamps.
         bright = np.maximum(light - 0.5, 0)
         light = light + 0.12 * cv2.GaussianBlur(bright, (0, 0), light.shape[1] / 64)
     noise = rng.standard_normal(light.shape, np.float32)
-    return _developed(light, noise, gain * well, well, settings.read_noise, _tones())
+    return _develop(light, noise, gain * well, well, settings.read_noise, _tone_curve())
 
 
 @lru_cache(maxsize=1)
-def _tones() -> np.ndarray:
-    """uint8 (4096,) of the brightness of a picture's values from 0 to 1."""
+def _tone_curve() -> np.ndarray:
+    """Gamma curve: pixel value uint8 (4096,) for signals of 0..1."""
     return (np.power(np.arange(4096) / 4095.0, 1 / 2.2) * 255 + 0.5).astype(np.uint8)
 
 
 @compiled
-def _developed(light, noise, gain, well, read_noise, tones):
-    """A picture uint8 (h, w, 3) of light and normal noise; `gain` electrons for light of 1."""
+def _develop(light, noise, gain, well, read_noise, tones):
+    """Image uint8 (h, w, 3) of light and normal noise; `gain`: electrons per unit light."""
     picture = np.empty(light.shape, np.uint8)
     source, draws, target = light.ravel(), noise.ravel(), picture.reshape(-1)
     scale, floor = np.float32(gain), np.float32(read_noise * read_noise)
@@ -126,7 +126,7 @@ def _developed(light, noise, gain, well, read_noise, tones):
         electrons += draws[i] * sqrt(electrons + floor)
         signal = min(max(electrons * share, np.float32(0.0)), np.float32(8.0))
         if signal >= np.float32(0.6):
-            # A shoulder like a camera's tone curve instead of hard clipping.
+            # Soft shoulder instead of hard clipping, as in a camera's tone curve.
             fall = exp((np.float32(0.6) - signal) * np.float32(2.5))
             signal = np.float32(1.0) - np.float32(0.4) * fall
         target[i] = tones[int(signal * np.float32(4095.0))]
@@ -134,7 +134,7 @@ def _developed(light, noise, gain, well, read_noise, tones):
 
 
 def streaks(light: np.ndarray, rain: float, glow: float, rng: np.random.Generator) -> np.ndarray:
-    """Drops that fall through the picture and that stick to the lens, on linear light."""
+    """Add falling rain and drops on the lens to linear light float32 (h, w, 3)."""
     height, width = light.shape[:2]
     veil = np.zeros((height, width), np.float32)
     slant = rng.uniform(-0.25, 0.25)
@@ -148,19 +148,19 @@ def streaks(light: np.ndarray, rain: float, glow: float, rng: np.random.Generato
         center = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
         cv2.circle(drops, center, int(rng.uniform(3, 11)), 1.0, -1, cv2.LINE_AA)
     share = cv2.GaussianBlur(drops, (0, 0), 1.5)
-    return _behind_drops(light, cv2.GaussianBlur(veil, (3, 3), 0), glow, _soft(light), share)
+    return _add_drops(light, cv2.GaussianBlur(veil, (3, 3), 0), glow, _soft(light), share)
 
 
 def _soft(light: np.ndarray) -> np.ndarray:
-    """Light as a drop on the lens spreads it: a blur of 7 pixels, made in half the size."""
+    """Light blurred as by a drop on the lens: sigma 7 pixels, computed at half size."""
     height, width = light.shape[:2]
     small = cv2.resize(light, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), 3.5), (width, height))
 
 
 @compiled
-def _behind_drops(light, veil, glow, soft, share):
-    """Light behind falling drops (`veil`, that glow) and drops that stick (`share`)."""
+def _add_drops(light, veil, glow, soft, share):
+    """Blend light with falling drops (`veil`, of brightness `glow`) and lens drops (`share`)."""
     out = np.empty_like(light)
     for y in range(light.shape[0]):
         for x in range(light.shape[1]):
@@ -185,22 +185,22 @@ def measure_depth(
     hits = snapshot.trace(origins, directions)
     shape = (camera.height, camera.width)
     true = np.where(hits.face >= 0, hits.distance * forward(camera), np.inf).astype(np.float32)
-    glass = _glass(snapshot, origins, directions, hits, 1.0 / camera.fx)
+    glass = _glass_share(snapshot, origins, directions, hits, 1.0 / camera.fx)
     return _stereo(
         true.reshape(shape), glass.reshape(shape), camera, weather, settings, rng
     ), true.reshape(shape)
 
 
-def _glass(
+def _glass_share(
     snapshot: Snapshot, origins: np.ndarray, directions: np.ndarray, hits: Hits, pixel: float
 ) -> np.ndarray:
-    """Share of what stereo cannot match in every pixel, float32 (n,): glass, and water."""
+    """Share of unmatchable surface (glass, water) in each pixel, float32 (n,)."""
     glassy = np.append(atlas().glassy, False)
     material = np.where(hits.face >= 0, snapshot.faces.material[hits.face], -1)
     at = np.flatnonzero(glassy[material])
-    seen = surfaces(snapshot, origins, directions[at], hits.some(at), pixel)
+    seen = surfaces(snapshot, origins, directions[at], hits.take(at), pixel)
     glass = (material == M["water"]) * np.float32(0.9)
-    glass[at[seen.at]] = seen.glass
+    glass[at[seen.ray]] = seen.glass
     return glass
 
 
@@ -212,7 +212,7 @@ def _stereo(
     settings: DepthSettings,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Depth as a matcher of patches finds it: see docs/streets.md."""
+    """Depth as from block matching; the effects are listed in docs/streets.md."""
     shape = true.shape
     scale = camera.fx * settings.baseline
     disparity = np.float32(scale) / true
@@ -220,7 +220,7 @@ def _stereo(
     coarse = rng.standard_normal((shape[0] // 3 + 1, shape[1] // 3 + 1), np.float32)
     patchy = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
     fine = rng.standard_normal(shape, np.float32)
-    # Patches reach over the edges of near things.
+    # Foreground fattening: blocks extend near surfaces over their edges.
     fat = cv2.dilate(disparity, np.ones((3, 3), np.uint8))
     edge = fat - disparity > 0.8
     swap = edge & (rng.random(shape, np.float32) < 0.5)
@@ -260,14 +260,17 @@ def _stereo(
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """A cloud: points float32 (n, 4) x, y, z in the LiDAR's frame at the stamp and intensity 0..1;
-    ring uint8 (n,); time float32 (n,) in seconds from the stamp."""
+    """A LiDAR sweep.
+
+    points float32 (n, 4): x, y, z in the LiDAR frame at the stamp, and intensity 0..1; ring uint8
+    (n,); time float32 (n,) in seconds relative to the stamp.
+    """
 
     points: np.ndarray
     ring: np.ndarray
     time: np.ndarray
     labels: np.ndarray
-    """True class of each return, uint8 (n,); IGNORE for fog and rain."""
+    """True class of each return, uint8 (n,); IGNORE for returns of fog and rain."""
 
 
 def measure_lidar(
@@ -279,10 +282,10 @@ def measure_lidar(
     jitter: bool = False,
     infrared: np.ndarray | None = None,
 ) -> Sweep:
-    """One sweep. `world_from_lidar` are the poses at the sector's beginning, middle and end.
+    """One sweep. `world_from_lidar`: poses at the start, middle and end of the sector.
 
-    Every column is fired from where the vehicle is then; points are given in the frame of the
-    middle, the stamp, as drivers do that know the vehicle's motion. infrared: factors on the
+    Each column is fired from the pose at its own time; points are motion-compensated to the middle
+    of the sector, which is the stamp. infrared: factors on the
     reflectance of each material.
     """
     beams, columns = settings.beams, settings.columns
@@ -293,12 +296,12 @@ def measure_lidar(
     shaken = local
     if jitter:
         sigma = np.radians(settings.jitter)
-        # Whole columns shake together, beams a little on their own.
+        # Mostly common to a column, with a smaller part per beam.
         shake = sigma * (
             rng.standard_normal((2, 1, columns)) + 0.3 * rng.standard_normal((2, beams, columns))
         )
         shaken = _rays(elevation[:, None] + shake[0], azimuth[None] + shake[1])
-    origins, directions, back = _fired(world_from_lidar, fraction, shaken)
+    origins, directions, back = _fire(world_from_lidar, fraction, shaken)
     hits = snapshot.trace(origins, directions)
     seen = surfaces(snapshot, origins, directions, hits, 0.003)
     power, reflect = _power(
@@ -306,23 +309,23 @@ def measure_lidar(
     )
     keep = (seen.distance < settings.far) & (seen.distance > settings.near)
     chance = power / (power + np.float32(settings.sensitivity))
-    keep &= rng.random(len(seen.at), np.float32) < chance
+    keep &= rng.random(len(seen.ray), np.float32) < chance
     distance = seen.distance + np.float32(settings.noise) * rng.standard_normal(
-        len(seen.at), np.float32
+        len(seen.ray), np.float32
     )
     labels = snapshot.faces.label[seen.face].astype(np.uint8)
     intensity = np.clip(
-        reflect * (0.35 + 0.65 * seen.facing) * rng.uniform(0.9, 1.1, len(seen.at)), 0, 1
+        reflect * (0.35 + 0.65 * seen.facing) * rng.uniform(0.9, 1.1, len(seen.ray)), 0, 1
     )
-    at, distance, labels = seen.at[keep], distance[keep], labels[keep]
+    at, distance, labels = seen.ray[keep], distance[keep], labels[keep]
     intensity = intensity[keep].astype(np.float32)
     at, distance, intensity, labels = _clutter(
         at, distance, intensity, labels, beams * columns, weather, rng
     )
-    # The driver believes the nominal angles.
-    believed = local.reshape(-1, 3)[at] * distance[:, None].astype(np.float64)
+    # The driver assumes the nominal angles.
+    assumed = local.reshape(-1, 3)[at] * distance[:, None].astype(np.float64)
     column = at % columns
-    points = np.einsum("nij,nj->ni", back[column, :3, :3], believed) + back[column, :3, 3]
+    points = np.einsum("nij,nj->ni", back[column, :3, :3], assumed) + back[column, :3, 3]
     cloud = np.concatenate([np.round(points, 3), np.round(intensity[:, None] * 255) / 255], 1)
     return Sweep(
         cloud.astype(np.float32),
@@ -333,20 +336,20 @@ def measure_lidar(
 
 
 def _rays(elevation: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
-    """Unit directions, float64 (..., 3), of angles in radians; x forward, y left, z up."""
+    """Unit directions float64 (..., 3) of angles in radians; x forward, y left, z up."""
     flat = np.cos(elevation)
     z = np.broadcast_to(np.sin(elevation), np.broadcast_shapes(elevation.shape, azimuth.shape))
     return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), z], -1)
 
 
-def _fired(
+def _fire(
     poses: tuple[np.ndarray, np.ndarray, np.ndarray], fraction: np.ndarray, local: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Origins and directions in the world, float32 (beams * columns, 3), and for every column the
-    matrix float64 (4, 4) from the frame then to the frame of the middle."""
+    """World origins and directions float32 (beams * columns, 3), and the transform float64
+    (columns, 4, 4) from the LiDAR frame at each column to that at the middle."""
     first, middle, last = poses
     inverse = np.linalg.inv(middle)
-    # Motion within a sweep is small: the pose between two of them is their mean, made a rotation.
+    # Motion within a sweep is small: interpolate linearly, then orthonormalize.
     share = fraction[:, None, None] + 0.5
     blend = first * (1 - share) + last * share
     u, _, vt = np.linalg.svd(blend[:, :3, :3])
@@ -358,7 +361,7 @@ def _fired(
 
 @compiled
 def _swept(poses, local):
-    """Origins and directions float32 (beams * columns, 3) of rays float64 (beams, columns, 3)."""
+    """Rays float64 (beams, columns, 3) in the world: origins and directions float32 (n, 3)."""
     beams, columns = local.shape[:2]
     origins = np.empty((beams * columns, 3), np.float32)
     directions = np.empty((beams * columns, 3), np.float32)
@@ -380,7 +383,7 @@ def _power(
     weather: Weather,
     factors: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Power of returns, and the reflectance that the sensor reports."""
+    """Return power, and the reflectance that the sensor reports as intensity."""
     table = atlas()
     infrared = table.infrared
     if factors is not None:
@@ -403,7 +406,7 @@ def _clutter(
     weather: Weather,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, ...]:
-    """Returns of drops: near ones, with little power; they replace what is behind them."""
+    """Add weak, near returns of rain and fog, which replace the returns behind them."""
     share = 0.035 * weather.rain + (0.9 * weather.fog if weather.fog > 0.02 else 0.0)
     if share <= 0:
         return at, distance, intensity, labels

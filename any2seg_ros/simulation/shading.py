@@ -1,4 +1,4 @@
-"""Light on surfaces: from rays and what they hit to radiance."""
+"""Shading: from rays and their hits to radiance."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 
 from any2seg_ros.loops import compiled, inlined
 from any2seg_ros.simulation.materials import atlas, texel
-from any2seg_ros.simulation.stage import Hits, Snapshot
+from any2seg_ros.simulation.snapshot import Hits, Snapshot
 from any2seg_ros.simulation.weather import Weather, added, clarity, dot, mixed, sky_light
 
 _LAMP = (1.0, 0.72, 0.4)
 _REACH = 22.0
-"""Metres that a lamp lights."""
+"""Range of a street lamp, m."""
 _HEADLIGHT = (1.0, 0.95, 0.85)
 _WINDOWS = ((1.0, 0.75, 0.4), (1.0, 0.9, 0.7), (0.6, 0.75, 1.0), (1.0, 0.6, 0.25))
-_MIRRORS = 0.02
-"""Share of mirrored light below which a surface is taken to be dull."""
+_DULL = 0.02
+"""Specular share below which reflections are not computed."""
 
 
 class Lights(NamedTuple):
-    """Lamps near the vehicle float32 (n, 3), and its headlights' place and direction."""
+    """Street lamps float32 (n, 3), and position and direction of the headlights float32 (3,)."""
 
     lamps: np.ndarray
     headlight: np.ndarray
@@ -30,24 +30,24 @@ class Lights(NamedTuple):
 
 
 class Surfaces(NamedTuple):
-    """What n rays that hit something saw, row by row: see the fields' comments."""
+    """Surface data at the hits, one row per ray that hit something."""
 
-    at: np.ndarray
-    """Number of the ray, int32 (n,)."""
+    ray: np.ndarray
+    """Ray number, int32 (n,)."""
     point: np.ndarray
-    """World point, float32 (n, 3)."""
+    """Hit point in the world, float32 (n, 3)."""
     normal: np.ndarray
-    """Unit normal that faces the viewer, float32 (n, 3)."""
+    """Unit normal towards the viewer, float32 (n, 3)."""
     distance: np.ndarray
-    """Metres from the eye, float32 (n,)."""
+    """Distance from the ray's origin in metres, float32 (n,)."""
     facing: np.ndarray
-    """Cosine between the normal and the view, float32 (n,), 0..1."""
+    """Cosine between normal and ray, float32 (n,), 0..1."""
     material: np.ndarray
     color: np.ndarray
     """Albedo, float32 (n, 3)."""
     glass: np.ndarray
     """Share of glass, float32 (n,)."""
-    glow: np.ndarray
+    emission: np.ndarray
     uv: np.ndarray
     face: np.ndarray
 
@@ -55,25 +55,25 @@ class Surfaces(NamedTuple):
 def surfaces(
     snapshot: Snapshot, origins: np.ndarray, directions: np.ndarray, hits: Hits, pixel: float
 ) -> Surfaces:
-    """The surfaces at the ends of unit rays; `pixel` is the angle between rays in radians."""
+    """The surfaces hit by unit rays; `pixel` is the angle between neighbouring rays in radians."""
     faces = snapshot.faces
     return Surfaces(
-        *_met(
+        *_gather(
             hits, faces.shape, faces.material, snapshot.turns, origins, directions, pixel, atlas()
         )
     )
 
 
 @compiled
-def _met(hits, shapes, materials, turns, origins, directions, pixel, table):
+def _gather(hits, shapes, materials, turns, origins, directions, pixel, table):
     at = np.flatnonzero(hits.face >= 0).astype(np.int32)
     n = len(at)
     point, normal = np.empty((n, 3), np.float32), np.empty((n, 3), np.float32)
     distance, facing = np.empty(n, np.float32), np.empty(n, np.float32)
     material, color = np.empty(n, np.int32), np.empty((n, 3), np.float32)
-    glass, glow = np.empty(n, np.float32), np.empty(n, np.float32)
+    glass, emission = np.empty(n, np.float32), np.empty(n, np.float32)
     uv, face = np.empty((n, 2), np.float32), np.empty(n, np.int32)
-    faces, distances, trees, places = hits.face, hits.distance, hits.tree, hits.place
+    faces, distances, instances, places = hits.face, hits.distance, hits.instance, hits.barycentric
     texels, sizes, offsets, sides = table.texels, table.size, table.offset, table.side
     stride, several = table.stride, len(origins) > 1
     for i in range(n):
@@ -81,7 +81,7 @@ def _met(hits, shapes, materials, turns, origins, directions, pixel, table):
         number, reach = faces[ray], distances[ray]
         view = _triple(directions, ray)
         _put(point, i, added(_triple(origins, ray if several else 0), view, reach))
-        c, s = turns[trees[ray], 0], turns[trees[ray], 1]
+        c, s = turns[instances[ray], 0], turns[instances[ray], 1]
         x, y, z = shapes[number, 6], shapes[number, 7], shapes[number, 8]
         x, y = c * x - s * y, c * y + s * x
         cosine = x * view[0] + y * view[1] + z * view[2]
@@ -99,8 +99,13 @@ def _met(hits, shapes, materials, turns, origins, directions, pixel, table):
         for channel in range(3):
             color[i, channel] = texels[seen, channel] * shapes[number, 9 + channel]
         face[i], distance[i], facing[i], material[i] = number, reach, abs(cosine), kind
-        glass[i], glow[i], uv[i, 0], uv[i, 1] = texels[seen, 3], shapes[number, 12], across, down
-    return at, point, normal, distance, facing, material, color, glass, glow, uv, face
+        glass[i], emission[i], uv[i, 0], uv[i, 1] = (
+            texels[seen, 3],
+            shapes[number, 12],
+            across,
+            down,
+        )
+    return at, point, normal, distance, facing, material, color, glass, emission, uv, face
 
 
 @inlined
@@ -122,25 +127,25 @@ def radiance(
     pixel: float,
     mirrors: bool = True,
 ) -> tuple[np.ndarray, Hits]:
-    """Light that arrives along unit rays: linear RGB float32 (n, 3), and the hits.
+    """Light along unit rays, linear RGB float32 (n, 3), and their hits.
 
-    Origins float32 (n, 3), or (1, 3) where it is the same for all; directions float32 (n, 3).
-    `mirrors` follows rays that wet roads and water reflect, once.
+    Origins float32 (n, 3), or (1, 3) if shared; directions float32 (n, 3). `mirrors` follows
+    reflections on wet roads and water once.
     """
     hits = snapshot.trace(origins, directions)
     color = np.empty_like(directions)
     _add_sky(color, hits.face, directions, weather.sky, weather.clouds)
     seen = surfaces(snapshot, origins, directions, hits, pixel)
-    shaded = np.zeros(len(seen.at), np.bool_)
+    shaded = np.zeros(len(seen.ray), np.bool_)
     if weather.shadows:
-        toward, start = _toward(seen, weather.sun)
+        toward, start = _facing_sun(seen, weather.sun)
         shaded[toward] = snapshot.blocked(start, weather.sun)
     deep, mirrored = np.zeros(0, np.int32), np.zeros((0, 3), np.float32)
     if mirrors:
-        deep, start, rays = _rippled(seen, directions, weather.rain, atlas())
+        deep, start, rays = _mirror_rays(seen, directions, weather.rain, atlas())
         if len(deep):
             mirrored = radiance(snapshot, start, rays, weather, lights, 0.01, False)[0]
-    _add_lit(
+    _add_surfaces(
         color, seen, shaded, deep, mirrored, directions,
         weather.sky, weather.clouds, lights, atlas(),
     )  # fmt: skip
@@ -155,8 +160,8 @@ def _add_sky(color, face, directions, sky, clouds):
 
 
 @compiled
-def _toward(seen, sun):
-    """Rows of surfaces that face the sun, and where their rays to it start."""
+def _facing_sun(seen, sun):
+    """Rows of the surfaces that face the sun, and the origins of their shadow rays."""
     normal, point = seen.normal, seen.point
     cosine = normal[:, 0] * sun[0] + normal[:, 1] * sun[1] + normal[:, 2] * sun[2]
     toward = np.flatnonzero(cosine > 0.02)
@@ -168,12 +173,12 @@ def _toward(seen, sun):
 
 
 @compiled
-def _rippled(seen, directions, rain, table):
-    """Rows whose level surfaces mirror the street, with origins and directions of the rays.
+def _mirror_rays(seen, directions, rain, table):
+    """Rows of level reflective surfaces, with origins and directions of the reflected rays.
 
-    Ripples: mirrored directions tremble with the place on the surface.
+    Ripples vary the directions with the position.
     """
-    at, normal, point, material = seen.at, seen.normal, seen.point, seen.material
+    at, normal, point, material = seen.ray, seen.normal, seen.point, seen.material
     glass, facing, shine, wets = seen.glass, seen.facing, table.shine, table.wets
     n, count = len(at), 0
     deep = np.empty(n, np.int32)
@@ -182,9 +187,9 @@ def _rippled(seen, directions, rain, table):
         if normal[i, 2] <= 0.95:
             continue
         kind = material[i]
-        if _shine(shine[kind], wets[kind], glass[i], facing[i], normal[i, 2], rain) <= _MIRRORS:
+        if _shine(shine[kind], wets[kind], glass[i], facing[i], normal[i, 2], rain) <= _DULL:
             continue
-        x, y, z = _bounce(_triple(directions, at[i]), _triple(normal, i))
+        x, y, z = _reflect(_triple(directions, at[i]), _triple(normal, i))
         x += 0.02 * sin(point[i, 0] * np.float32(7.0) + point[i, 1] * np.float32(3.1))
         y += 0.02 * sin(point[i, 1] * np.float32(7.0) + point[i, 0] * np.float32(3.1))
         length = sqrt(x * x + y * y + z * z)
@@ -197,9 +202,9 @@ def _rippled(seen, directions, rain, table):
 
 @inlined
 def _shine(dry, wets, glass, facing, level, rain):
-    """Share of light that a surface mirrors."""
+    """Specular share of a surface."""
     shine = dry * (1.0 - glass) + 0.45 * glass
-    # Tiles have grooves: a film of water lies on level surfaces only.
+    # Only level surfaces hold a film of water.
     if rain > 0 and wets and level > 0.95:
         shine = 0.6 * rain
     edge = 1.0 - facing
@@ -207,19 +212,19 @@ def _shine(dry, wets, glass, facing, level, rain):
 
 
 @inlined
-def _bounce(view, normal):
+def _reflect(view, normal):
     return added(view, normal, -2.0 * dot(view, normal))
 
 
 @compiled
-def _add_lit(color, seen, shaded, deep, mirrored, directions, sky, clouds, lights, table):
-    """Puts the light of all surfaces at their rays; `mirrored` is what rows `deep` mirror."""
-    at, normals, points, distance = seen.at, seen.normal, seen.point, seen.distance
-    material, albedo, glass, glow = seen.material, seen.color, seen.glass, seen.glow
+def _add_surfaces(color, seen, shaded, deep, mirrored, directions, sky, clouds, lights, table):
+    """Set the colour of the rays that hit; `mirrored` is the light that rows `deep` reflect."""
+    at, normals, points, distance = seen.ray, seen.normal, seen.point, seen.distance
+    material, albedo, glass, emission = seen.material, seen.color, seen.glass, seen.emission
     facing, uv, face = seen.facing, seen.uv, seen.face
     shine, wets, sizes = table.shine, table.wets, table.size
-    lamps, place = lights.lamps, _all(lights.headlight)
-    forward = _all(lights.forward)
+    lamps, place = lights.lamps, _components(lights.headlight)
+    forward = _components(lights.forward)
     step = 0
     for i in range(len(at)):
         kind, normal, point = material[i], _triple(normals, i), _triple(points, i)
@@ -229,7 +234,7 @@ def _add_lit(color, seen, shaded, deep, mirrored, directions, sky, clouds, light
                 light = _lamplight(light, point, normal, _triple(lamps, lamp))
             light = _headlight(light, point, normal, place, forward)
         dark = 0.6 if sky.rain > 0 and wets[kind] and normal[2] > 0.8 else 1.0
-        shown = glow[i] * (1.6 if sky.night else 0.8)
+        shown = emission[i] * (1.6 if sky.night else 0.8)
         light = (
             dark * albedo[i, 0] * (light[0] + shown),
             dark * albedo[i, 1] * (light[1] + shown),
@@ -239,10 +244,10 @@ def _add_lit(color, seen, shaded, deep, mirrored, directions, sky, clouds, light
         if step < len(deep) and deep[step] == i:
             light = mixed(light, _triple(mirrored, step), share)
             step += 1
-        elif share > _MIRRORS:
-            ray = _bounce(_triple(directions, at[i]), normal)
+        elif share > _DULL:
+            ray = _reflect(_triple(directions, at[i]), normal)
             light = _mirrored_sky(light, share, ray, sky, clouds)
-        if sky.night and glass[i] > 0.3 and glow[i] == 0 and sizes[kind, 1] > 2.97:
+        if sky.night and glass[i] > 0.3 and emission[i] == 0 and sizes[kind, 1] > 2.97:
             column = int(floor(uv[i, 0] / sizes[kind, 0]))
             row = int(floor(uv[i, 1] / sizes[kind, 1]))
             light = _lit_window(light, glass[i], column, row, face[i])
@@ -250,13 +255,13 @@ def _add_lit(color, seen, shaded, deep, mirrored, directions, sky, clouds, light
 
 
 @inlined
-def _all(triple):
+def _components(triple):
     return triple[0], triple[1], triple[2]
 
 
 @inlined
 def _daylight(sky, normal, shaded):
-    """Light of the sky, of the ground and of the sun on a surface."""
+    """Light from sky, ground and sun on a surface."""
     ground = added(sky.zenith, sky.sunlight, 0.5 * max(sky.sun[2], 0.0))
     ground = (0.22 * ground[0], 0.22 * ground[1], 0.22 * ground[2])
     over = mixed(sky.horizon, sky.zenith, 0.65)
@@ -283,7 +288,7 @@ def _headlight(light, point, normal, place, forward):
     square = dot(ray, ray) + 0.5
     distance = sqrt(square)
     cone = min(max((dot(ray, forward) / distance - 0.84) / 0.15, 0.0), 1.0)
-    # Low beam: little light above the lamps.
+    # Low beam: little light upwards.
     cone *= min(max(1.0 - (ray[2] / distance) * 9.0, 0.12), 1.0)
     cosine = min(max(-dot(ray, normal) / distance, 0.05), 1.0)
     return added(light, _HEADLIGHT, cone * cosine * 26.0 / (square + 20.0))
@@ -291,7 +296,7 @@ def _headlight(light, point, normal, place, forward):
 
 @inlined
 def _mirrored_sky(light, share, ray, sky, clouds):
-    """With what glass and steel mirror: below the horizon a dark street."""
+    """`light` with the reflected sky, or a dark street below the horizon."""
     if ray[2] < 0.02:
         return mixed(light, (0.5 * light[0], 0.5 * light[1], 0.5 * light[2]), share)
     return mixed(light, sky_light(sky, clouds, ray), share)
@@ -299,7 +304,7 @@ def _mirrored_sky(light, share, ray, sky, clouds):
 
 @inlined
 def _lit_window(light, glass, column, row, face):
-    """Some windows have light behind them."""
+    """`light`, with a lamp behind some of the windows."""
     draw = (column * 73856093) ^ (row * 19349663) ^ ((int(face) // 2) * 83492791)
     draw = (draw * 2654435761) & 0xFFFFFFFF
     if draw % 100 >= 38:

@@ -1,4 +1,4 @@
-"""A street while it is built: its measures, and what stands and moves on it so far."""
+"""A street under construction: its dimensions, meshes, movers and lamps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from any2seg_ros.simulation import objects
 from any2seg_ros.simulation.mesh import Mesh
-from any2seg_ros.simulation.objects import look_of
+from any2seg_ros.simulation.objects import surface
 from any2seg_ros.simulation.road import Road
 
 Range = tuple[float, float]
@@ -16,7 +16,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class TownSettings:
-    """What a generator of towns may choose from; train and val share one, test has its own."""
+    """Ranges of the town generator; train and val share one set, test has its own."""
 
     lane_width: Range = (3.0, 3.7)
     sidewalk: Range = (2.2, 3.6)
@@ -27,13 +27,13 @@ class TownSettings:
     spacing: Range = (2.6, 6.0)
     """Metres between pieces of street furniture."""
     parked: float = 0.45
-    """Share of the kerb that is taken by parked vehicles."""
+    """Share of parking spaces taken."""
     traffic: Range = (11.0, 26.0)
-    """Metres between vehicles of a lane."""
+    """Metres between the vehicles of a lane."""
     walkers: Range = (3.5, 11.0)
-    """Metres between people on a sidewalk."""
+    """Metres between pedestrians on a sidewalk."""
     hue: Range = (0.92, 1.08)
-    """Factor on each of red, green and blue of a whole town."""
+    """Factor on red, green and blue, drawn per town and channel."""
     camera_height: Range = (1.45, 1.75)
     speed: Range = (3.5, 9.5)
 
@@ -47,7 +47,7 @@ TEST_SETTINGS = TownSettings(
 
 @dataclass(frozen=True, eq=False)
 class Mover:
-    """Something that moves: at second t it is at s + speed t, d + across t, turned by `turn`."""
+    """A moving object: at t seconds it is at (s + speed t, d + across t, h), rotated by `turn`."""
 
     mesh: Mesh
     s: float
@@ -59,9 +59,9 @@ class Mover:
 
 
 class Site:
-    """The measures of a street, drawn first, and the meshes, movers and lamps that builders add.
+    """The dimensions of a street, drawn first, and what builders add: meshes, movers, lamps.
 
-    All builders draw from its one `rng`: the order of their calls is part of what a seed means.
+    All builders draw from one `rng`, so the order of their calls is part of a seed's meaning.
     """
 
     def __init__(self, rng: np.random.Generator, settings: TownSettings, seconds: float) -> None:
@@ -71,7 +71,7 @@ class Site:
         self.parts: list[Mesh] = []
         self.movers: list[Mover] = []
         self.lamps: list[tuple[float, float, float]] = []
-        self.road = Road.winding(rng, -60.0, self.end + 130.0, settings.bend, settings.slope)
+        self.road = Road.random(rng, -60.0, self.end + 130.0, settings.bend, settings.slope)
         self.lanes = int(rng.choice(settings.lanes))
         self.lane_width = rng.uniform(*settings.lane_width)
         self.half = self.lanes * self.lane_width
@@ -81,10 +81,10 @@ class Site:
         self.crossings = self._places_of_crossings()
         self.river = self._place_of_river()
         gray = rng.uniform(0.75, 1.35)
-        self.asphalt = look_of("Road", "asphalt", (gray, gray, gray))
+        self.asphalt = surface("Road", "asphalt", (gray, gray, gray))
 
     def add(self, mesh: Mesh, s: float, d: float, h: float = 0.0, turn: float = 0.0) -> None:
-        """A still thing at (s, d, h), turned by `turn` radians from the road's direction."""
+        """Add a static mesh at (s, d, h), rotated by `turn` radians from the road's heading."""
         self.parts.append(self.road.put(mesh, s, d, h, turn))
 
     def edge(self, side: int) -> float:
@@ -92,15 +92,15 @@ class Site:
         return self.half + self.parking[side]
 
     def at_crossing(self, s: float, margin: float) -> bool:
-        """Whether a crossing is within `margin` metres of s."""
+        """Whether an intersection is within `margin` metres of s."""
         return any(abs(s - c) < margin for c in self.crossings)
 
     def over_river(self, s: float) -> bool:
-        """Whether the road goes over the river at s."""
+        """Whether the road crosses the river at s."""
         return self.river is not None and self.river[0] - 1 < s < self.river[1] + 1
 
     def walker(self, s: float, d: float, across: float = 0.0) -> None:
-        """A person who walks along the street or stands; with `across`, over it at that speed."""
+        """Add a pedestrian along the street, or crossing it at the speed `across` (m/s)."""
         rng = self.rng
         still = rng.uniform() < 0.2
         forward = rng.choice([-1.0, 1.0])

@@ -1,4 +1,4 @@
-"""Towns: what stands along a road, and what moves on it."""
+"""The town generator: road, roadside, traffic and pedestrians."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from any2seg_ros.simulation import objects
 from any2seg_ros.simulation.crossings import crossing, features
-from any2seg_ros.simulation.mesh import Look, Mesh, join, quads
-from any2seg_ros.simulation.objects import look_of
+from any2seg_ros.simulation.mesh import Appearance, Mesh, join, quads
+from any2seg_ros.simulation.objects import surface
 from any2seg_ros.simulation.road import Road
 from any2seg_ros.simulation.site import Mover, Site, TownSettings
 from any2seg_ros.simulation.zones import DECK, bridge_over_water, zone
@@ -17,20 +17,20 @@ from any2seg_ros.simulation.zones import DECK, bridge_over_water, zone
 
 @dataclass(frozen=True, eq=False)
 class Town:
-    """A street: its still part, what moves, lamps float32 (n, 3), and the drive along it."""
+    """A street: static mesh, movers, lamps float32 (n, 3), and the drive's lane and speed."""
 
     road: Road
     still: Mesh
     movers: list[Mover]
     lamps: np.ndarray
     lane: float
-    """d of the lane that is driven."""
+    """d of the driven lane, m."""
     camera_height: float
     speed: float
 
 
 def build_town(seed: np.random.SeedSequence, settings: TownSettings, seconds: float) -> Town:
-    """The town of a seed, long enough for a drive of `seconds` from s = 0."""
+    """Build the town of a seed, long enough for a drive of `seconds` from s = 0."""
     site = Site(np.random.default_rng(seed), settings, seconds)
     _carriageway(site)
     for side in (-1, 1):
@@ -54,7 +54,7 @@ def build_town(seed: np.random.SeedSequence, settings: TownSettings, seconds: fl
     )
 
 
-# The road and its lines.
+# Road and markings.
 
 
 def _carriageway(site: Site) -> None:
@@ -63,8 +63,8 @@ def _carriageway(site: Site) -> None:
     site.parts.append(
         road.profile(-25.0, site.end + 75, [(lo, 0), (0, 0.02), (hi, 0)], site.asphalt)
     )
-    white = look_of("RoadLine", "marking", (1.0, 0.98, 0.9))
-    yellow = look_of("RoadLine", "marking", (1.05, 0.75, 0.15))
+    white = surface("RoadLine", "marking", (1.0, 0.98, 0.9))
+    yellow = surface("RoadLine", "marking", (1.05, 0.75, 0.15))
     middle = yellow if rng.uniform() < 0.3 else white
     double = rng.uniform() < 0.3
     for s in np.arange(-12.0, site.end + 20, 7.5):
@@ -79,8 +79,8 @@ def _carriageway(site: Site) -> None:
         for side in (-1, 1):
             _line(site, s, s + 7.5, side * (site.half - 0.18), 0.16, white)
     if site.tram:
-        steel = look_of("RailTrack", "steel", (0.7, 0.62, 0.55))
-        bed = look_of("RailTrack", "slabs", (0.55, 0.5, 0.46))
+        steel = surface("RailTrack", "steel", (0.7, 0.62, 0.55))
+        bed = surface("RailTrack", "slabs", (0.55, 0.5, 0.46))
         center = site.lane_width * 0.5
         for d in (center - 0.72, center + 0.72):
             site.parts.append(
@@ -91,14 +91,14 @@ def _carriageway(site: Site) -> None:
             )
 
 
-def _line(site: Site, s0: float, s1: float, d: float, width: float, look: Look) -> None:
+def _line(site: Site, s0: float, s1: float, d: float, width: float, appearance: Appearance) -> None:
     h = 0.02 * (1 - abs(d) / site.half) + 0.014
     site.parts.append(
-        site.road.profile(s0, s1, [(d - width / 2, h), (d + width / 2, h)], look, 4.0)
+        site.road.profile(s0, s1, [(d - width / 2, h), (d + width / 2, h)], appearance, 4.0)
     )
 
 
-# Both sides of it.
+# Roadside.
 
 
 def _side(site: Site, side: int) -> None:
@@ -131,9 +131,9 @@ def _side(site: Site, side: int) -> None:
 
 def _walk(site: Site, side: int, s0: float, s1: float) -> None:
     e = side * site.edge(side)
-    kerb = look_of("SideWalk", "concrete", (0.9, 0.9, 0.9))
+    kerb = surface("SideWalk", "concrete", (0.9, 0.9, 0.9))
     gray = 0.9 + 0.2 * (side > 0)
-    pave = look_of("SideWalk", "slabs", (gray, gray, gray))
+    pave = surface("SideWalk", "slabs", (gray, gray, gray))
     site.parts.append(
         site.road.profile(s0, s1, [(e, 0.0), (e, 0.14), (e + side * 0.2, 0.15)], kerb)
     )
@@ -142,7 +142,7 @@ def _walk(site: Site, side: int, s0: float, s1: float) -> None:
     )
 
 
-# Pieces of furniture, vehicles and people.
+# Street furniture, vehicles and pedestrians.
 
 
 def _furniture(site: Site, side: int) -> None:
@@ -283,7 +283,7 @@ def _horizon(site: Site) -> None:
     span = 900.0
     flat = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * span
     corners = np.concatenate([flat + (x, y), np.full((4, 1), low)], 1)
-    site.parts.append(quads(corners[None], flat[None], look_of("Terrain", "grass")))
+    site.parts.append(quads(corners[None], flat[None], surface("Terrain", "grass")))
     angle = np.linspace(0, 2 * np.pi, 61)
     top = rng.uniform(9.0, 34.0, 61)
     top[-1] = top[0]
@@ -295,4 +295,4 @@ def _horizon(site: Site) -> None:
     uv = np.zeros((60, 4, 2))
     uv[:, :, 0] = np.arange(60)[:, None] * 30 + np.array([30, 0, 0, 30])
     uv[:, 2:, 1] = 30
-    site.parts.append(quads(corners, uv, look_of("Vegetation", "leaves", (0.7, 0.85, 0.7))))
+    site.parts.append(quads(corners, uv, surface("Vegetation", "leaves", (0.7, 0.85, 0.7))))

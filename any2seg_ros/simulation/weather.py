@@ -1,4 +1,4 @@
-"""Conditions: light, air and rain, by DELIVER's names, and its failure cases."""
+"""Weather: light, air and rain by DELIVER's conditions; names of the failure cases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Triple = tuple[float, float, float]
 
 
 class Sky(NamedTuple):
-    """A Weather in plain numbers, as compiled loops want it; `cloud` is the light of clouds."""
+    """A Weather as plain numbers, for compiled loops; `cloud` is the colour of clouds."""
 
     sun: Triple
     sunlight: Triple
@@ -38,10 +38,10 @@ class Sky(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Weather:
-    """What a condition is made of. Radiance is relative: 1 is a white wall in full sun.
+    """The weather of a drive. Radiance is relative: 1 is a white wall in full sun.
 
-    sun: direction to it, float32 (3,), and its light; sky: light from zenith and from the horizon;
-    fog: extinction in 1/m and colour; rain: 0..1; clouds: noise float32 (256, 256), cover 0..1.
+    sun: direction towards it, float32 (3,); sunlight, zenith, horizon, air: colours float32 (3,);
+    fog: extinction in 1/m; rain, cover: 0..1; clouds: noise float32 (256, 256).
     """
 
     condition: str
@@ -63,7 +63,7 @@ class Weather:
 
     @cached_property
     def sky(self) -> Sky:
-        """It in plain numbers."""
+        """The weather as plain numbers."""
         cloud = self.horizon * 0.75 + self.sunlight * 0.35 + 0.1 * self.zenith
         return Sky(
             _triple(self.sun), _triple(self.sunlight), _triple(self.zenith), _triple(self.horizon),
@@ -79,7 +79,7 @@ def _triple(values: np.ndarray) -> Triple:
 
 @inlined
 def sky_light(sky, clouds, ray):
-    """Radiance red, green, blue in a unit direction, a triple; compiled."""
+    """Radiance of the sky in a unit direction, a triple."""
     x, y, z = ray
     up = min(max(z, 0.0), 1.0)
     scale = 36.0 / (up + 0.18)
@@ -87,27 +87,27 @@ def sky_light(sky, clouds, ray):
     cloud = min(max((cloud - (1.0 - sky.cover)) * 2.2, 0.0), 1.0) * min(up * 5.0, 1.0)
     color = mixed(mixed(sky.horizon, sky.zenith, sqrt(up)), sky.cloud, cloud)
     if sky.shadows:
-        glow = dot(ray, sky.sun)
-        halo = 0.35 * max(glow, 0.0) ** 24 + (6.0 if glow > 0.9994 else 0.0)
+        toward_sun = dot(ray, sky.sun)
+        halo = 0.35 * max(toward_sun, 0.0) ** 24 + (6.0 if toward_sun > 0.9994 else 0.0)
         color = added(color, sky.sunlight, halo)
     return mixed(sky.air, color, clarity(sky, 120.0 * (1.0 - 0.6 * up)))
 
 
 @inlined
 def clarity(sky, distance):
-    """Share of light that is left after `distance` metres of air; compiled."""
+    """Transmittance of `distance` metres of air."""
     return exp(np.float32(-sky.fog * distance))
 
 
 @inlined
 def dot(a, b):
-    """Scalar product of triples; compiled, as all here."""
+    """Scalar product of triples."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 @inlined
 def mixed(a, b, share):
-    """The triple `share` of the way from a to b."""
+    """Linear interpolation from a to b, triples."""
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share
 
 
@@ -122,7 +122,7 @@ def _f(*values: float) -> np.ndarray:
 
 
 def make_weather(condition: str, seed: np.random.SeedSequence) -> Weather:
-    """The weather of a condition: every drive has its own sun, haze and clouds."""
+    """Draw the weather of a condition: sun, haze and clouds vary from drive to drive."""
     if condition not in CONDITIONS:
         raise ValueError(f"unknown condition '{condition}': use some of {', '.join(CONDITIONS)}")
     rng = np.random.default_rng(seed)

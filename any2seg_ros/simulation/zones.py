@@ -1,7 +1,7 @@
-"""What lies beside the sidewalk: houses, parks, water, rails, and what fences them in.
+"""Zones beside the sidewalk: houses, parks, water, rail lines, and their fences.
 
-Every builder is called with the side (1 left, -1 right), the stretch s0 to s1 and the distance d of
-its beginning from the centre line, in metres.
+A builder gets the side (1 left, -1 right), the stretch s0 to s1, and the distance d from the centre
+line at which the zone begins, in metres.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 
 from any2seg_ros.simulation import objects
 from any2seg_ros.simulation.mesh import box, column, join, quads
-from any2seg_ros.simulation.objects import look_of
+from any2seg_ros.simulation.objects import surface
 from any2seg_ros.simulation.site import Site
 
 DECK = ("houses", "houses", "park", "wall", "water", "water", "rail", "plaza", "yard")
-"""The zones of a side, shuffled and dealt until none is left."""
+"""The zones of a side, dealt like cards: shuffled again when all are used."""
 
 
 def zone(site: Site, side: int, s0: float, s1: float, kind: str) -> None:
-    """A zone of DECK, with the land behind it."""
+    """Build a zone of DECK, with the land behind it."""
     d = site.edge(side) + site.sidewalk
     far = "soil" if kind == "plaza" else "grass"
     if s1 - s0 < 8.0:
@@ -34,16 +34,16 @@ def zone(site: Site, side: int, s0: float, s1: float, kind: str) -> None:
 
 
 def bridge_over_water(site: Site, side: int, s0: float, s1: float) -> None:
-    """What is beside the sidewalk where the street goes over the river."""
+    """Build the parapet and the water beside a bridge."""
     d = site.edge(side) + site.sidewalk
-    look = look_of("Bridge", "concrete", (0.85, 0.82, 0.76))
-    stone = look_of("Bridge", "stones")
+    appearance = surface("Bridge", "concrete", (0.85, 0.82, 0.76))
+    stone = surface("Bridge", "stones")
     site.parts.append(
         site.road.bar(
-            s0, s1, side * (d + 0.15), -1.0, 1.0, 0.35, look if site.lanes == 1 else stone
+            s0, s1, side * (d + 0.15), -1.0, 1.0, 0.35, appearance if site.lanes == 1 else stone
         )
     )
-    site.parts.append(site.road.bar(s0, s1, side * (d + 0.15), 1.0, 1.12, 0.5, look))
+    site.parts.append(site.road.bar(s0, s1, side * (d + 0.15), 1.0, 1.12, 0.5, appearance))
     _lake(site, side, s0, s1, d, 80.0)
     _backdrop(site, side, s0, s1, 82.0)
 
@@ -88,9 +88,11 @@ def _wall(site: Site, side: int, s0: float, s1: float, d: float) -> None:
     rng = site.rng
     material = str(rng.choice(["stones", "bricks", "concrete"]))
     height = rng.uniform(1.3, 3.2)
-    look = look_of("Wall", material, tuple(rng.uniform(0.85, 1.15, 3)))
-    site.parts.append(site.road.bar(s0 + 0.3, s1 - 0.3, side * (d + 0.25), 0.0, height, 0.4, look))
-    cap = look_of("Wall", "concrete")
+    appearance = surface("Wall", material, tuple(rng.uniform(0.85, 1.15, 3)))
+    site.parts.append(
+        site.road.bar(s0 + 0.3, s1 - 0.3, side * (d + 0.25), 0.0, height, 0.4, appearance)
+    )
+    cap = surface("Wall", "concrete")
     site.parts.append(
         site.road.bar(s0 + 0.3, s1 - 0.3, side * (d + 0.25), height, height + 0.12, 0.55, cap)
     )
@@ -101,14 +103,14 @@ def _wall(site: Site, side: int, s0: float, s1: float, d: float) -> None:
 
 def _water(site: Site, side: int, s0: float, s1: float, d: float) -> None:
     rng = site.rng
-    bank = look_of("Terrain", "grass")
+    bank = surface("Terrain", "grass")
     site.parts.append(
         site.road.profile(
             s0, s1, [(side * d, 0.16), (side * (d + 0.8), 0.1), (side * (d + 2.2), -0.75)], bank
         )
     )
     _lake(site, side, s0, s1, d + 2.0, d + 30.0)
-    ends = look_of("Wall", "stones")
+    ends = surface("Wall", "stones")
     for s in (s0, s1):
         site.parts.append(
             site.road.profile(
@@ -132,8 +134,8 @@ def _rail(site: Site, side: int, s0: float, s1: float, d: float) -> None:
     rng = site.rng
     _ground(site, side, s0, s1, d, d + 16.0, "Terrain", "grass")
     ballast, steel = (
-        look_of("RailTrack", "ballast"),
-        look_of("RailTrack", "steel", (0.65, 0.55, 0.48)),
+        surface("RailTrack", "ballast"),
+        surface("RailTrack", "steel", (0.65, 0.55, 0.48)),
     )
     for center in (d + 2.9, d + 7.0)[: rng.integers(1, 3)]:
         bed = [
@@ -146,7 +148,7 @@ def _rail(site: Site, side: int, s0: float, s1: float, d: float) -> None:
         for rail in (center - 0.75, center + 0.75):
             site.parts.append(site.road.bar(s0, s1, side * rail, 0.4, 0.6, 0.1, steel))
         for s in np.arange(s0 + 3, s1, 22.0):
-            pole = look_of("Pole", "steel")
+            pole = surface("Pole", "steel")
             site.add(
                 join(
                     [
@@ -198,7 +200,7 @@ def _yard(site: Site, side: int, s0: float, s1: float, d: float) -> None:
 
 
 def _gap(site: Site, side: int, s0: float, s1: float, d: float) -> None:
-    """Where it is too short for anything but a strip of grass."""
+    """A strip of grass, where there is no room for a zone."""
     _ground(site, side, s0, s1, d, d + 16.0, "Terrain", "grass")
 
 
@@ -214,7 +216,7 @@ _ZONES: dict[str, Callable[[Site, int, float, float, float], None]] = {
 }
 
 
-# What zones are made of.
+# Parts of zones.
 
 
 def _row(site: Site, side: int, s0: float, s1: float, d: float) -> None:
@@ -253,34 +255,41 @@ def _ground(
     material: str,
     h: float = 0.16,
 ) -> None:
-    look = look_of(name, material)
-    site.parts.append(site.road.profile(s0, s1, [(side * d0, h), (side * d1, h)], look))
+    appearance = surface(name, material)
+    site.parts.append(site.road.profile(s0, s1, [(side * d0, h), (side * d1, h)], appearance))
 
 
 def _lake(site: Site, side: int, s0: float, s1: float, d0: float, d1: float) -> None:
-    look = look_of("Water", "water")
-    site.parts.append(site.road.profile(s0, s1, [(side * d0, -0.7), (side * d1, -0.7)], look))
+    appearance = surface("Water", "water")
+    site.parts.append(site.road.profile(s0, s1, [(side * d0, -0.7), (side * d1, -0.7)], appearance))
 
 
 def _fence(site: Site, side: int, s0: float, s1: float, d: float) -> None:
     rng = site.rng
     height = rng.uniform(1.0, 1.7)
     if rng.uniform() < 0.45:
-        look = look_of("Fence", "planks", tuple(rng.uniform(0.7, 1.2, 3)))
-        site.parts.append(site.road.bar(s0 + 0.2, s1 - 0.2, side * d, 0.3, height, 0.06, look))
+        appearance = surface("Fence", "planks", tuple(rng.uniform(0.7, 1.2, 3)))
+        site.parts.append(
+            site.road.bar(s0 + 0.2, s1 - 0.2, side * d, 0.3, height, 0.06, appearance)
+        )
     else:
         tint = [(0.06, 0.07, 0.07), (0.1, 0.25, 0.15), (0.7, 0.7, 0.68)][rng.integers(3)]
-        look = look_of("Fence", "plain", tint)
+        appearance = surface("Fence", "plain", tint)
         for h in (0.3, height - 0.1):
-            site.parts.append(site.road.bar(s0 + 0.2, s1 - 0.2, side * d, h, h + 0.07, 0.05, look))
-        slat = box((0.09, 0.04, height - 0.2), (0, 0, 0.16 + (height - 0.2) / 2), look)
+            site.parts.append(
+                site.road.bar(s0 + 0.2, s1 - 0.2, side * d, h, h + 0.07, 0.05, appearance)
+            )
+        slat = box((0.09, 0.04, height - 0.2), (0, 0, 0.16 + (height - 0.2) / 2), appearance)
         site.parts.append(site.road.row(slat, np.arange(s0 + 0.3, s1 - 0.2, 0.26), side * d))
-    post = box((0.1, 0.1, height + 0.1), (0, 0, (height + 0.1) / 2), look)
+    post = box((0.1, 0.1, height + 0.1), (0, 0, (height + 0.1) / 2), appearance)
     site.parts.append(site.road.row(post, np.arange(s0 + 0.3, s1 - 0.2, 2.6), side * d, 0.1))
 
 
 def _guard(site: Site, side: int, s0: float, s1: float, d: float) -> None:
-    beam, post = look_of("GroundRail", "beam"), look_of("GroundRail", "steel", (0.7, 0.7, 0.7))
+    beam, post = (
+        surface("GroundRail", "beam"),
+        surface("GroundRail", "steel", (0.7, 0.7, 0.7)),
+    )
     a, b = s0 + 0.3, s1 - 0.3
     site.parts.append(site.road.bar(a, b, side * d, 0.5, 0.84, 0.09, beam))
     if site.rng.uniform() < 0.5:

@@ -2,8 +2,8 @@
 
 python -m any2seg_ros.training.ablation config/ablation.yaml --processes 2
 
-Rows that are done are kept, one that was cut off goes on. Every row leaves its configuration, its
-weights and its report in a folder of its own.
+Finished rows are kept, an interrupted one is resumed. Every row has a folder with its
+configuration, weights and report.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class AblationConfig:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line says; 1 where a row failed."""
+    """Run the plan of the command line; 1 where a row failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("plan", type=Path, help="YAML file, as config/ablation.yaml")
     parser.add_argument("--processes", type=int, default=1, help="of torchrun, for training")
@@ -65,9 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def write_configs(plan: Path) -> dict[str, Path]:
-    """A folder with config.yaml for every row of the plan, by the row's name.
+    """Write a folder with config.yaml for every row of the plan; the folders by the row's name.
 
-    ValueError for an unknown key, and for a row that is no configuration.
+    ValueError for an unknown key, or a row that is not a valid configuration.
     """
     given = load(AblationConfig, plan)
     if not given.rows:
@@ -90,7 +90,7 @@ def write_configs(plan: Path) -> dict[str, Path]:
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, section by section."""
+    """`base` updated with `changes`, section by section."""
     result = copy.deepcopy(dict(base))
     for key, value in changes.items():
         inner = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)

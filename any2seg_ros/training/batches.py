@@ -1,4 +1,4 @@
-"""The batch of a step: a function of the seed and the step alone, so that a run can go on."""
+"""The batch of a step: a function of seed and step alone, so that a run can be resumed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from any2seg_ros.network.adapters import company
+from any2seg_ros.network.adapters import group_of
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
-from any2seg_ros.training.cached_dataset import without_errors
+from any2seg_ros.training.cached_dataset import raising_errors
 from any2seg_ros.training.config import LossConfig
 from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.types import Modality
@@ -37,7 +37,7 @@ class Batch:
     subsets bool (V, B, M): the subset of each sample in each of `variants`. names by sample.
     weights uint8 (B, h, w): how much labels are to be trusted, 255 for wholly; None for wholly
     everywhere. taught bool (B,): which samples a frozen teacher knows; None for all.
-    Who is present and in which subset stays on the CPU, which decides by it what is computed.
+    present and subsets stay on the CPU, which decides from them what is computed.
     """
 
     images: Tensor
@@ -51,7 +51,7 @@ class Batch:
     taught: Tensor | None = None
 
     def pin_memory(self) -> Batch:
-        """The same in memory that is copied to a GPU while others work; called by a DataLoader."""
+        """The same in pinned memory; called by a DataLoader."""
         return self._with(Tensor.pin_memory)
 
     def to(self, device: torch.device) -> Batch:
@@ -66,7 +66,7 @@ class Batch:
 
 
 class Batches(Dataset):
-    """Batches by step from placed sets, this process's share of each; made ahead of their use.
+    """Batches by step from cached data sets: this process's share of each, loaded ahead.
 
     Every batch has samples of the sets by their shares, as exactly as whole samples can.
     """
@@ -102,13 +102,13 @@ class Batches(Dataset):
     def ahead(
         self, first: int, last: int, workers: int = 0, pinned: bool = False
     ) -> Iterator[Batch]:
-        """The batches of the steps first..last - 1, made while others are used.
+        """The batches of the steps first..last - 1, loaded ahead of their use.
 
-        By so many processes, `pinned` for a GPU if wanted; with none by a thread, one step ahead.
+        Loaded by `workers` processes, or by a thread if 0; `pinned` in memory for a GPU.
         """
         if workers:
             self._check_memory(workers)
-            yield from without_errors(
+            yield from raising_errors(
                 DataLoader(
                     self,
                     None,
@@ -148,7 +148,7 @@ class Batches(Dataset):
             )
 
     def __getitem__(self, step: int) -> Batch | Exception:
-        """The batch of a step, for PyTorch's DataLoader; see `without_errors`."""
+        """The batch of a step, for PyTorch's DataLoader; see `raising_errors`."""
         try:
             return self.at(step)
         except (ValueError, OSError) as error:
@@ -176,15 +176,15 @@ class Batches(Dataset):
     def _sample(self, step: int, place: int, variants: Sequence[str]) -> tuple:
         """The sample at a place of a step's batch: the next of its set's shuffled epochs."""
         number, nth, of = self._places[place]
-        placed, frames = self._mixture.sets[number], self._mixture.frames[number]
+        cached, frames = self._mixture.sets[number], self._mixture.frames[number]
         epoch, position = divmod(step * of + nth, len(frames))
         order = np.random.default_rng([self._seed, 0, epoch, number]).permutation(len(frames))
         index = frames[order[position]]
         generator = np.random.default_rng([self._seed, 1, step, place])
         view = augment(
-            placed.frame(index), self._augmentation, generator, self._mixture.preprocessing
+            cached.frame(index), self._augmentation, generator, self._mixture.preprocessing
         )
-        present = view.present if view.present.any() else placed.present[index]
+        present = view.present if view.present.any() else cached.present[index]
         shares = self._losses.single_shares
         subsets = np.stack([draw(v, present, generator, shares) for v in variants])
         rows = _spread(view.label.shape[0], self._label_size[1])
@@ -197,8 +197,8 @@ class Batches(Dataset):
             label,
             present,
             subsets,
-            placed.names[index],
-            tuple(placed.conditions[index]),
+            cached.names[index],
+            tuple(cached.conditions[index]),
             np.ascontiguousarray(weight),
             self._mixture.taught[number],
         )
@@ -227,11 +227,11 @@ def draw(
     return subset
 
 
-def companies(variants: Iterable[str], counts: Iterable[int]) -> set[int]:
-    """The companies that samples of so many modalities are in, in one of these variants."""
+def trained_groups(variants: Iterable[str], counts: Iterable[int]) -> set[int]:
+    """The groups of subsets that `variants` draw from samples of `counts` modalities."""
     sizes = {"full": lambda n: {n}, "single": lambda n: {1}, "random": lambda n: range(1, n + 1)}
     counts = set(counts)
-    return {company(size) for v in variants for count in counts for size in sizes[v](count)}
+    return {group_of(size) for v in variants for count in counts for size in sizes[v](count)}
 
 
 def _spread(length: int, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Placed frames on disk: placing costs more than reading back, and every epoch wants them again."""
+"""Preprocessed frames on disk, read back every epoch: faster than preprocessing them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from any2seg_ros import bags, datasets, messages, preprocessing, runtime
 from any2seg_ros.datasets import LeftOut, Sample, Source, Target
 from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.label_maps import ClassGroups
@@ -28,11 +27,12 @@ from any2seg_ros.types import Camera, Modality
 LABEL_SIZE = 2
 """Labels are kept at this many times the size of the modality images."""
 
-PLACING_ROOMS = (bags, datasets, messages, preprocessing, runtime)
-"""What places frames, together."""
+CACHE_FORMAT = 2
+"""Raise it when preprocessing or the files' layout changes: frames are then preprocessed anew. The
+golden images in test/test_training_cached_dataset.py fail where that was forgotten."""
 
-FRAMES_A_PROCESS = 20
-"""Frames for which it pays to start a process that places them."""
+FRAMES_PER_PROCESS = 20
+"""Frames for which starting a further process pays off."""
 
 INDEX, IMAGES, LABELS = "index.json", "images.f16", "labels.u8"
 PICTURES, WEIGHTS, POINTS = "pictures.u8", "weights.u8", "points.f32"
@@ -66,12 +66,12 @@ class CachedFrame:
 
 
 class CachedDataset:
-    """The modality images of a split, in files that are mapped to memory.
+    """The modality images of a split, in memory-mapped files.
 
-    images float16 (N, M, 3, H, W) in vocabulary order, zero where a modality has none; present
-    bool (N, M); labels uint8 (N, 2H, 2W), nearest neighbour, values of `groups`, the class ids of
-    each; names and conditions by frame; reasons: how often what was wrong with a measurement, or
-    why frames were left out. `frame` has more of each: see `CachedFrame`.
+    images float16 (N, M, 3, H, W) in vocabulary order, zero for a missing modality; present bool
+    (N, M); labels uint8 (N, 2H, 2W), nearest neighbour, values of `groups`, the class ids of each;
+    names and conditions by frame; reasons: counts of why measurements were invalid and frames left
+    out. `frame` has more of each: see `CachedFrame`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,8 +79,8 @@ class CachedDataset:
             self._open(folder)
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise ValueError(
-                f"the placed frames in {folder} are damaged ({error}): delete the folder, they are "
-                "placed anew"
+                f"the cached data set in {folder} is damaged ({error}): delete the folder, it is "
+                "made again"
             ) from None
 
     def _open(self, folder: Path) -> None:
@@ -130,29 +130,27 @@ class CachedDataset:
         return len(self.names)
 
 
-def open_placed(
+def open_cached(
     source: Source,
     identity: str,
     target: Target,
     cache: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> CachedDataset:
-    """The placed frames of `source`, from the cache or placed now; ValueError if there are none.
+    """The preprocessed frames of `source`, cached in a folder of `cache`; ValueError without any.
 
-    `identity` tells data apart that have the same fingerprint. A cache that was cut off while it
-    was made is made again; two processes may make it at once.
+    `identity` tells apart data of the same fingerprint. A cache whose writing was interrupted is
+    written again; several processes may write it at once.
     """
-    key = json.dumps(
-        [identity, source.fingerprint, target.size, asdict(target.preprocessing), _code()]
-    )
-    folder = Path(cache) / hashlib.sha256(key.encode()).hexdigest()[:16]
+    key = [CACHE_FORMAT, identity, source.fingerprint, target.size, asdict(target.preprocessing)]
+    folder = Path(cache) / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
     if not (folder / INDEX).is_file():
         clear_parts(folder)
         partial = part_of(folder)
         try:
             partial.mkdir(parents=True, exist_ok=True)
             _check_space(partial, len(source), target.size)
-            _place(source, target.size, partial, progress)
+            _write(source, target.size, partial, progress)
             _move(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -160,26 +158,15 @@ def open_placed(
 
 
 def _check_space(folder: Path, frames: int, size: tuple[int, int]) -> None:
-    """ValueError where the placed frames do not fit on the disk."""
+    """ValueError where the cached data set does not fit on the disk."""
     pixels = size[0] * size[1]
     needed = frames * pixels * (len(Modality) * 3 * 2 + 5 * LABEL_SIZE**2)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
-            f"{frames} placed frames need {needed / 1e9:.1f} GB, {folder.parent} has "
+            f"{frames} cached frames need {needed / 1e9:.1f} GB, {folder.parent} has "
             f"{free / 1e9:.1f} GB left: make room there, or set data.cache to a larger disk"
         )
-
-
-def _code() -> str:
-    """A digest of what places frames: images that it placed otherwise before are placed anew."""
-    digest = hashlib.sha256()
-    files = [Path(__file__)]
-    for room in PLACING_ROOMS:
-        files += sorted(Path(str(room.__file__)).parent.glob("*.py"))
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +186,7 @@ class _Stored:
 
 
 class _Samples(IterableDataset):
-    """The samples of a source, each DataLoader worker's share of them; see `without_errors`."""
+    """The samples of a source, each DataLoader worker its share; see `raising_errors`."""
 
     def __init__(self, source: Source, size: tuple[int, int]) -> None:
         self._source = source
@@ -257,32 +244,34 @@ def _cloud(sample: Sample, size: tuple[int, int]) -> Cloud | None:
 
 
 def _samples(source: Source, size: tuple[int, int]) -> DataLoader:
-    """The samples of a source in order, made by as many processes as there are cores."""
-    jobs = min(len(os.sched_getaffinity(0)), len(source) // FRAMES_A_PROCESS)
-    workers = jobs if source.apart and jobs > 1 else 0
+    """The samples of a source in order, loaded by as many processes as there are cores."""
+    jobs = min(len(os.sched_getaffinity(0)), len(source) // FRAMES_PER_PROCESS)
+    workers = jobs if source.independent and jobs > 1 else 0
     return DataLoader(
         _Samples(source, size),
         None,
         num_workers=workers,
-        collate_fn=_as_it_is,
+        collate_fn=_unchanged,
         multiprocessing_context="fork" if workers else None,
     )
 
 
-def without_errors(items: Iterable[Any]) -> Iterator[Any]:
-    """What a DataLoader gives, with errors raised that its workers handed over as items: raised
-    there, they would come with the worker's traceback in their text."""
+def raising_errors(items: Iterable[Any]) -> Iterator[Any]:
+    """The items of a DataLoader; errors that its workers yielded as items are raised here.
+
+    Raised by a worker they would carry its traceback in their text.
+    """
     for item in items:
         if isinstance(item, Exception):
             raise item
         yield item
 
 
-def _as_it_is(sample: Any) -> Any:
+def _unchanged(sample: Any) -> Any:
     return sample
 
 
-def _place(
+def _write(
     source: Source, size: tuple[int, int], folder: Path, progress: Callable[[int, int], None]
 ) -> None:
     names, conditions, present, has, clouds = [], [], [], [], []
@@ -293,7 +282,7 @@ def _place(
             files.enter_context((folder / name).open("wb"))
             for name in (IMAGES, LABELS, PICTURES, WEIGHTS, POINTS)
         )
-        for sample in without_errors(_samples(source, size)):
+        for sample in raising_errors(_samples(source, size)):
             if isinstance(sample, LeftOut):
                 reasons[f"frame left out: {sample.reason}"] += 1
                 continue

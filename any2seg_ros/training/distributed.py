@@ -1,4 +1,4 @@
-"""Several processes that train as one: torchrun starts them, gradients and norms are shared."""
+"""Several processes that train as one: started by torchrun, sharing gradients and norms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from any2seg_ros.network import Any2Seg
 
 
 def start() -> tuple[int, int]:
-    """(rank, number of processes); joins the others when torchrun started this process."""
+    """(rank, number of processes); joins the group when torchrun started this process."""
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         return 0, 1
     if not dist.is_initialized():
@@ -23,14 +23,14 @@ def start() -> tuple[int, int]:
         every = {store.get(f"gpu {other}").decode() for other in range(world)}
         # NCCL wants a GPU for each process.
         backend = "gloo" if "" in every or len(every) < world else "cpu:gloo,cuda:nccl"
-        # The first process places and validates while the others wait.
+        # The first process fills the cache and validates while the others wait.
         hours = timedelta(hours=12)
         dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=hours)
     return dist.get_rank(), dist.get_world_size()
 
 
 def _own_gpu() -> str:
-    """Take a GPU for this process and tell what identifies it; nothing where there is none."""
+    """Choose a GPU for this process; its UUID, empty without a GPU."""
     gpus = torch.cuda.device_count()
     if not gpus:
         return ""
@@ -39,13 +39,13 @@ def _own_gpu() -> str:
 
 
 def stop() -> None:
-    """Leave the group, if there is one."""
+    """Leave the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def wait() -> None:
-    """Until every process is here."""
+    """Wait until every process is here."""
     if dist.is_initialized():
         dist.barrier()
 
@@ -59,9 +59,9 @@ def total(value: Tensor) -> Tensor:
 
 
 def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace each gradient by its sum over the processes, in one message.
+    """Replace each gradient by its sum over the processes, in one all-reduce.
 
-    A parameter that no process used has none; where others used it, this one adds zeros.
+    A parameter that no process used has none; one that only others used counts as zero here.
     """
     if not dist.is_initialized():
         return
@@ -113,8 +113,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 def _moments(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The number of pixels (), and each channel's mean (C,) and variance (C,) over all processes.
 
-    Each process tells how far its pixels are from its own mean: a difference of mean squares would
-    be lost in rounding where the mean is large.
+    Scatters are around each process's own mean: a difference of mean squares would be lost in
+    rounding where the mean is large.
     """
     number = features.numel() // features.shape[1]
     mean = features.sum((0, 2, 3)) / max(number, 1)
@@ -135,7 +135,7 @@ def _gathered(own: Tensor) -> Tensor:
 
 
 def share_norms(network: Any2Seg) -> None:
-    """Let every batch norm of the network see all processes' samples."""
+    """Make every batch norm of the network use the samples of all processes."""
     network.encode_nothing = any(
         isinstance(module, nn.BatchNorm2d) for e in network.encoders for module in e.modules()
     )

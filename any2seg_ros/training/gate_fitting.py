@@ -51,11 +51,11 @@ def observe(
     observations: list[Observation] = []
     for number in range(frames):
         generator = np.random.default_rng([seed, number])
-        placed_number = places[number % len(places)][0]
-        placed, own = mixture.sets[placed_number], mixture.frames[placed_number]
+        which = places[number % len(places)][0]
+        cached, own = mixture.sets[which], mixture.frames[which]
         index = int(own[generator.integers(len(own))])
-        view = augment(placed.frame(index), config, generator, mixture.preprocessing)
-        label = mixture.values[placed_number][view.label]
+        view = augment(cached.frame(index), config, generator, mixture.preprocessing)
+        label = mixture.values[which][view.label]
         images = _with_blanks(view.images, view.present, generator)
         if len(images) > 1 and (label != IGNORE).any():
             observations += _observed(segmenter, mixture, images, label, number)

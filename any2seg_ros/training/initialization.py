@@ -1,4 +1,4 @@
-"""The network that a run begins with, and which of its parts learn."""
+"""The network that a run starts from, and which of its parts are trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from any2seg_ros.training.config import TrainingConfig
 
 
 def check_files(config: TrainingConfig) -> None:
-    """FileNotFoundError where weights or captions that the run needs are not there."""
+    """FileNotFoundError where weights or captions that the run needs are missing."""
     unused: set[str] = set()
     if not config.losses.intra_modal:
         unused |= {"losses.text_teacher"}
@@ -28,8 +28,8 @@ def check_files(config: TrainingConfig) -> None:
     for key, path in config.files().items():
         if key not in unused and not path.exists():
             raise FileNotFoundError(
-                f"{key}: there is nothing at {path}: give the path of what is there, or make it "
-                "first (docs/training.md has the recipes' order)"
+                f"{key}: there is nothing at {path}: correct the path, or make it first "
+                "(docs/training.md has the order of the recipes)"
             )
 
 
@@ -46,7 +46,7 @@ def build(
     network = Any2Seg(replace(_shape(config, loaded), classes=classes))
     if loaded is not None:
         _check_alike(loaded, network, init_from)
-        # Blocks that refine add to what comes in: they may be added, as nothing, and left out.
+        # Refine blocks are residual: new ones start as the identity, and any may be left out.
         given = loaded.state_dict()
         if config.blend:
             given = _blended(given, weights_path(config.blend), config.blend_share)
@@ -71,8 +71,8 @@ def _shape(config: TrainingConfig, loaded: Any2Seg | None) -> NetworkConfig:
 
 
 def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:
-    """What keeps its weights: all but the adapters, or the stem and the first stages of each
-    EfficientNet-Lite0, and nothing of a MiT."""
+    """The modules that are frozen: all but the adapters, or the stem and first stages of each
+    EfficientNet-Lite0; none of a MiT."""
     if config.trainable == "adapters":
         return [network.encoder, network.decoder]
     parts: list[nn.Module] = []
@@ -83,14 +83,14 @@ def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:
 
 
 def train_mode(network: Any2Seg, config: TrainingConfig) -> None:
-    """Training mode, but for what is frozen: its norms keep their statistics."""
+    """Training mode, except for frozen modules, whose norms keep their statistics."""
     network.train()
     for part in frozen_parts(network, config):
         part.eval()
 
 
 def _check_alike(loaded: Any2Seg, network: Any2Seg, init_from: str) -> None:
-    """ValueError where a checkpoint's network differs in more than may change between runs."""
+    """ValueError where a checkpoint differs in more than dropout and refine blocks."""
     theirs, mine = asdict(loaded.config), asdict(network.config)
     differing = [k for k in mine if k not in ("refine", "dropout") and theirs[k] != mine[k]]
     if differing:

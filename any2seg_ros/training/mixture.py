@@ -28,14 +28,14 @@ class Mixture:
         preprocessing: PreprocessingConfig | None = None,
     ) -> None:
         self.sets = list(sets)
-        self.shares = list(shares) or [float(len(placed)) for placed in sets]
+        self.shares = list(shares) or [float(len(cached)) for cached in sets]
         self.taught = list(taught) or [True] * len(self.sets)
         self.preprocessing = preprocessing or PreprocessingConfig()
-        self.frames = [np.flatnonzero(placed.present.any(1)) for placed in sets]
+        self.frames = [np.flatnonzero(cached.present.any(1)) for cached in sets]
         if not all(len(frames) for frames in self.frames):
-            raise ValueError("no frame of a train set has a usable measurement")
+            raise ValueError("no training frame has a usable measurement")
         groups = [frozenset([i]) for i in range(classes)]
-        groups += [frozenset(group) for placed in sets for group in placed.groups]
+        groups += [frozenset(group) for cached in sets for group in cached.groups]
         self._groups = list(dict.fromkeys(groups))
         if len(self._groups) > IGNORE:
             raise ValueError(
@@ -60,9 +60,9 @@ class Mixture:
     def values(self) -> list[np.ndarray]:
         """For each set, its label values renumbered, uint8 (256,)."""
         tables = []
-        for placed in self.sets:
+        for cached in self.sets:
             table = np.full(256, IGNORE, np.uint8)
-            table[: len(placed.groups)] = [self._groups.index(frozenset(g)) for g in placed.groups]
+            table[: len(cached.groups)] = [self._groups.index(frozenset(g)) for g in cached.groups]
             tables.append(table)
         return tables
 
@@ -87,8 +87,8 @@ class Mixture:
         """Renumbered labels of frames of all sets, by their shares, uint8 (n,): how often each is
         met in training."""
         parts = []
-        for placed, values, share in zip(self.sets, self.values, self.shares, strict=True):
+        for cached, values, share in zip(self.sets, self.values, self.shares, strict=True):
             count = max(1, round(frames * share / sum(self.shares)))
-            for index in np.linspace(0, len(placed) - 1, count).round().astype(int):
-                parts.append(values[placed.labels[index, ::4, ::4]].ravel())
+            for index in np.linspace(0, len(cached) - 1, count).round().astype(int):
+                parts.append(values[cached.labels[index, ::4, ::4]].ravel())
         return np.concatenate(parts)

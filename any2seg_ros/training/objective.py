@@ -1,4 +1,4 @@
-"""The loss of a batch: every variant of subsets against the label, and what teachers add."""
+"""The loss of a batch: each variant of subsets against the label, and the teachers' terms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Taught = tuple[str, Tensor, list[int]]
 
 
 class Objective:
-    """Encodes a batch once, fuses it for every variant of subsets, and tells the losses by name.
+    """Encodes a batch once, fuses it for every variant of subsets, and returns losses by name.
 
     `pixels` is (width, height) of the raster the losses are taken on; `names` the K x K cosines of
     the category names (L_se); `scenes` gives cos(E_m, E_s) (B, M) of a batch (L_cr); `teacher` is
@@ -161,5 +161,5 @@ def _rows(batch: Batch) -> list[list[int]]:
 
 
 def weighted(pair: Pair, weight: float) -> Pair:
-    """The same loss, `weight` times as important."""
+    """The loss times `weight`."""
     return pair[0] * weight, pair[1]

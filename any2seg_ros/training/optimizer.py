@@ -1,4 +1,4 @@
-"""How weights move: AdamW, its rate, and the average of the weights."""
+"""AdamW, its learning rate schedule, and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from any2seg_ros.training.config import OptimizerConfig
 
 
 def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.AdamW:
-    """AdamW with groups: before the fusion and after it, with and without weight decay."""
+    """AdamW with four groups: before and after the fusion, with and without weight decay."""
     groups = []
     decoder = list(network.decoder.parameters())
     after = {id(p) for p in decoder}
@@ -31,7 +31,7 @@ def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.Ada
 def set_rate(
     optimizer: torch.optim.Optimizer, config: OptimizerConfig, step: int, steps: int
 ) -> float:
-    """Set the learning rate of a step and tell the decoder's."""
+    """Set the learning rates of a step; returns the decoder's."""
     done = step / steps
     if config.schedule == "cosine":
         factor = 0.5 * (1 + math.cos(math.pi * done))
@@ -45,9 +45,9 @@ def set_rate(
 
 
 class MovingAverage:
-    """Moves the weights of `average` towards those of `network`; counts are copied.
+    """Exponential moving average of the weights of `network` in `average`; counts are copied.
 
-    The tensors are listed once: to list the thousand of them takes longer than to move them.
+    The tensors are listed once: listing the thousand of them takes longer than averaging them.
     """
 
     def __init__(self, average: nn.Module, network: nn.Module, decay: float) -> None:
@@ -59,7 +59,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move on after a step; faster in the first ones."""
+        """Average in a step; the first ones decay faster."""
         decay = min(self._decay, (1 + step) / (10 + step)) if self._decay else 0.0
         get_ema_multi_avg_fn(decay)(*self._moving, 0)
         for mine, new in self._counts:

@@ -1,4 +1,4 @@
-"""Trains by a configuration file and shows how far it is."""
+"""Trains from a configuration file, with a progress bar."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from any2seg_ros.training.trainer import Trainer
 
 
 def train(path: Path, output: str = "", stop_at: int | None = None) -> Path | None:
-    """Begin or go on with the run that the YAML file describes; tells the weights' path."""
+    """Start or resume the run of a YAML file; returns the path of the weights."""
     config = load_config(path)
     if output:
         config = replace(config, output=output)

@@ -1,4 +1,4 @@
-"""The folder of a run: what it was begun with, what it logged, and what it needs to go on."""
+"""The folder of a run: what it was started with, its log, and its checkpoint."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ FREE = (
     "validate_every",
     "checkpoint_every",
 )
-"""Keys that may change when a run goes on."""
+"""Keys that may change when a run is resumed."""
 
 
 class RunFolder:
-    """run.json (configuration, revision, seed, checksums, fingerprints), metrics.jsonl (a line a
-    step and a line a validation), board/ (the same for TensorBoard), state.pt (what is needed to go
-    on) and weights.safetensors.
+    """run.json (configuration, revision, seed, checksums, fingerprints), metrics.jsonl (a line per
+    step and per validation), board/ (the same for TensorBoard), state.pt (the checkpoint to resume
+    from) and weights.safetensors.
 
-    ValueError where the folder holds another run, or another process is training in it (`lock`).
-    Nothing is written where not `writing`: of many processes, one does.
+    ValueError where the folder holds another run, or another process trains in it (`lock`).
+    Only the process that is `writing` writes.
     """
 
     def __init__(self, config: TrainingConfig, writing: bool = True) -> None:
@@ -53,7 +53,7 @@ class RunFolder:
         self._check()
 
     def about(self) -> dict[str, Any]:
-        """What the run is: configuration, revision, seed, and its files and frames."""
+        """Configuration, revision, seed, checksums of files and fingerprints of frames."""
         return {
             "config": _plain(asdict(self._config)),
             "revision": revision(),
@@ -63,12 +63,12 @@ class RunFolder:
         }
 
     def check_data(self, fingerprints: Mapping[str, str]) -> None:
-        """Note the fingerprint of each set of frames; ValueError if the run began with others."""
+        """Record the fingerprints of the frames; ValueError if the run was started with others."""
         self._data = dict(fingerprints)
         self._check()
 
     def begin(self) -> None:
-        """Say what the run is, unless it has been begun before, and let no other process in."""
+        """Lock the folder, and write run.json unless it is there."""
         if not self._writing:
             return
         self._lock = self._locked()
@@ -76,7 +76,7 @@ class RunFolder:
             write_atomically(self._about_file, json.dumps(self.about(), indent=2) + "\n")
 
     def log(self, row: dict[str, Any]) -> None:
-        """Note numbers of row["step"]; those by a name of their own within a dictionary, too."""
+        """Log the numbers of row["step"], those in nested dictionaries, too."""
         if not self._writing:
             return
         with self._metrics.open("a") as file:
@@ -93,7 +93,7 @@ class RunFolder:
                     self._board.add_scalar(f"{name}/{part}", number, row["step"])
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep what is needed to go on."""
+        """Write the checkpoint."""
         if not self._writing:
             return
         with replacing(self.state_file) as part, part.open("wb") as file:
@@ -102,18 +102,18 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def state(self, device: torch.device) -> dict[str, Any] | None:
-        """What was saved last; None of a run that has only just begun."""
+        """The last checkpoint; None where there is none yet."""
         if not self.state_file.is_file():
             return None
         try:
             return torch.load(self.state_file, map_location=device, weights_only=True)
         except UNREADABLE as error:
             raise ValueError(
-                f"{self.state_file} is damaged: delete {self.path} to begin again ({error})"
+                f"{self.state_file} is damaged: delete {self.path} to start over ({error})"
             ) from None
 
     def go_on_from(self, step: int) -> None:
-        """Clear away what a run that was cut off left behind after its last state."""
+        """Remove what an interrupted run left behind after its last checkpoint."""
         if not self._writing:
             return
         self._first = step + 1
@@ -131,7 +131,7 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     def _locked(self) -> IO[str]:
-        """The folder's lock, ours until this process ends; its loaders do not inherit it."""
+        """The folder's lock, ours until this process ends; its workers do not inherit it."""
         self.path.mkdir(parents=True, exist_ok=True)
         lock = (self.path / "lock").open("w")
         try:
@@ -139,8 +139,7 @@ class RunFolder:
         except (BlockingIOError, PermissionError):
             lock.close()
             raise ValueError(
-                f"another process is training in {self.path}: wait for its end, or give another "
-                "output"
+                f"another process trains in {self.path}: wait for it, or give another output"
             ) from None
         except OSError:  # a file system without locks
             pass
@@ -159,30 +158,30 @@ class RunFolder:
             data = dict(about.get("data", {}))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is of no run that this version knows ({error}): give another output, or "
-                "delete the folder to begin again"
+                f"{path} is not a run of this version ({error}): give another output, or delete "
+                "the folder to start over"
             ) from None
         mine = asdict(self._config)
         changed = [k for k in mine if k not in FREE and mine[k] != theirs[k]]
         if changed:
             raise ValueError(
                 f"{self.path} holds a run with another '{changed[0]}': give another output, "
-                "or delete the folder to begin again"
+                "or delete the folder to start over"
             )
         others = [name for name in files if files[name] != self._files.get(name)]
         if others:
             raise ValueError(
-                f"{others[0]} is not what it was when {self.path} was begun with it: put it "
-                "back, or delete the folder to begin again"
+                f"{others[0]} has changed since {self.path} was started with it: put it back, or "
+                "delete the folder to start over"
             )
         moved = [
             name for name in self._data if data.get(name, self._data[name]) != self._data[name]
         ]
         if moved:
             raise ValueError(
-                f"the frames of {moved[0]} are not those that {self.path} was begun with: put them "
-                "back, or delete the folder to begin again; if they are but a copy, take 'data' "
-                f"out of {path}"
+                f"the frames of {moved[0]} have changed since {self.path} was started: put them "
+                "back, or delete the folder to start over; if they are only a copy, remove 'data' "
+                f"from {path}"
             )
         self._files = files
         return True
@@ -201,8 +200,7 @@ def revision() -> str:
 
 
 def _board(folder: Path, first: int) -> Any:
-    """TensorBoard's writer, which drops what is there of the step `first` and later; False where
-    it is not installed."""
+    """TensorBoard's writer, which drops the step `first` and later; False where not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -211,7 +209,7 @@ def _board(folder: Path, first: int) -> Any:
 
 
 def _checksums(config: TrainingConfig) -> dict[str, str]:
-    """The SHA-256 of every file of weights or captions that a run is made from, by its name."""
+    """The SHA-256 of every file of weights or captions that a run starts from, by its name."""
     paths = [weights_file(path) for path in config.files().values()]
     return {str(path): checksum(path) for path in paths if path.is_file()}
 
@@ -222,7 +220,7 @@ def _plain(value: Any) -> Any:
 
 
 def _lines_until(path: Path, step: int) -> Iterator[str]:
-    """Lines of metrics up to a step, without one that was cut off."""
+    """Lines of metrics up to a step, without an incomplete one."""
     for line in path.read_text().splitlines(keepends=True):
         try:
             if line.endswith("\n") and json.loads(line)["step"] <= step:

@@ -1,5 +1,7 @@
-"""The training loop: every step a function of the step before, the seed and the data alone (on a
-GPU but for rounding)."""
+"""The training loop: a step is a function of the step before, the seed and the data.
+
+On a GPU this holds but for rounding.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,12 @@ from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
 from any2seg_ros.interrupts import noted_interrupts
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
-from any2seg_ros.network.adapters import ALONE, COMPANIES, company
+from any2seg_ros.network.adapters import GROUPS, ONE, group_of
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.resources import weights_path
 from any2seg_ros.training import distributed, gate_fitting, teachers
-from any2seg_ros.training.batches import Batch, Batches, companies
-from any2seg_ros.training.cached_dataset import CachedDataset, open_placed
+from any2seg_ros.training.batches import Batch, Batches, trained_groups
+from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
 from any2seg_ros.training.config import DataSetConfig, TrainingConfig
 from any2seg_ros.training.cuda_graphs import record
 from any2seg_ros.training.initialization import build, check_files, train_mode
@@ -42,10 +44,9 @@ from any2seg_ros.types import Modality
 
 
 class Trainer:
-    """One run in the folder `config.output`, begun or gone on with; see `RunFolder`.
+    """One run in the folder `config.output`, started or resumed; see `RunFolder`.
 
-    Its weights are averaged ones, written after every validation and at the end, then with
-    temperatures.
+    The averaged weights are written after every validation, the final ones with temperatures.
     """
 
     def __init__(
@@ -83,10 +84,10 @@ class Trainer:
     def run(
         self, stop_at: int | None = None, progress: Callable[[int, float], None] | None = None
     ) -> Path | None:
-        """Train up to `config.steps` (or to the step `stop_at`); tells the weights' path.
+        """Train to `config.steps` (or the step `stop_at`); returns the path of the weights.
 
         None where there are no weights yet. `progress` is called with the step and its loss.
-        KeyboardInterrupt comes after a step whose state has been saved: the run goes on from there.
+        KeyboardInterrupt is raised after a step whose checkpoint was saved, to resume from.
         """
         with noted_interrupts() if self.processes == 1 else nullcontext() as interrupt:
             self._run(stop_at, progress, interrupt)
@@ -121,7 +122,7 @@ class Trainer:
             if self.step % config.checkpoint_every == 0 or self.step == last or interrupted:
                 self._save_state()
             if interrupted:
-                self.report(f"interrupted: the same command goes on after step {self.step}")
+                self.report(f"interrupted: the same command resumes after step {self.step}")
                 raise KeyboardInterrupt
 
     def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
@@ -134,8 +135,8 @@ class Trainer:
         batch = batch.to(self.device)
         torch.manual_seed(config.seed * 1_000_003 + self.step * self.processes + self.rank)
         rate = set_rate(self.optimizer, config.optimizer, self.step, config.steps)
-        kind = torch.float16 if config.amp == "f16" else torch.bfloat16
-        with torch.autocast(self.device.type, kind, enabled=config.amp != "none"):
+        dtype = torch.float16 if config.amp == "f16" else torch.bfloat16
+        with torch.autocast(self.device.type, dtype, enabled=config.amp != "none"):
             losses = self.objective.losses(self.network, batch)
         parts = {
             name: amount / distributed.total(count).clamp(min=1e-6)
@@ -150,7 +151,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(self._parameters, config.optimizer.grad_clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self._let_companies_follow(batch.variants)
+        self._copy_adapters(batch.variants)
         self._moving.update(self.step)
         total, *each = distributed.total(torch.stack((loss, *parts.values()))).tolist()
         told = {name: round(part, 5) for name, part in zip(parts, each, strict=True)}
@@ -158,9 +159,11 @@ class Trainer:
             raise ValueError(f"the loss is {total} at step {self.step + 1}: lower optimizer.lr")
         return {"loss": round(total, 5), **told, "rate": rate}
 
-    def _let_companies_follow(self, variants: tuple[str, ...]) -> None:
-        """Adapters of a company that nothing trains, and nothing has trained, are those of the
-        commonest full set, for which the encoders learn."""
+    def _copy_adapters(self, variants: tuple[str, ...]) -> None:
+        """Give groups that no variant trains the adapters of the most common full set.
+
+        The encoders learn for those. Groups trained before the run keep their own.
+        """
         adapters = self.network.adapters
         if adapters is None or not self._alike:
             return
@@ -169,13 +172,13 @@ class Trainer:
         adapters.follow(*self._following[variants])
 
     def _followers(self, variants: tuple[str, ...]) -> tuple[int, set[int]]:
-        """The company that others follow, and those others."""
-        counts = np.concatenate([placed.present.sum(1) for placed in self._sets])
+        """The group whose adapters are copied, and the groups that get them."""
+        counts = np.concatenate([cached.present.sum(1) for cached in self._sets])
         counts = counts[counts > 0]
-        trained = companies(variants, counts.tolist())
-        commonest = company(int(np.bincount(counts).argmax()))
-        leader = commonest if commonest in trained else ALONE
-        return leader, set(range(COMPANIES)) - trained
+        trained = trained_groups(variants, counts.tolist())
+        commonest = group_of(int(np.bincount(counts).argmax()))
+        leader = commonest if commonest in trained else ONE
+        return leader, set(range(GROUPS)) - trained
 
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
@@ -198,8 +201,8 @@ class Trainer:
         )
         if self.rank:  # the first process fills the cache
             distributed.wait()
-        sets = [self._placed(source, target) for source in train]
-        self.val = self._placed(val, target)
+        sets = [self._cached(source, target) for source in train]
+        self.val = self._cached(val, target)
         if not self.rank:
             distributed.wait()
         given = [one.share for one in data.train]
@@ -222,13 +225,13 @@ class Trainer:
         )
         self._sets = sets
 
-    def _placed(self, source: Source, target: Target) -> CachedDataset:
+    def _cached(self, source: Source, target: Target) -> CachedDataset:
         def progress(done: int, total: int) -> None:
             if done % 100 == 0 or done == total:
-                self.report(f"placed {done} of {total} frames of {source.name} {source.split}")
+                self.report(f"cached {done} of {total} frames of {source.name} {source.split}")
 
         identity = f"{Path(source.name).resolve()} {source.split}"
-        return open_placed(source, identity, target, Path(self.config.data.cache), progress)
+        return open_cached(source, identity, target, Path(self.config.data.cache), progress)
 
     def _objective(self) -> Objective:
         losses = self.config.losses
@@ -269,7 +272,7 @@ class Trainer:
         return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _record(self) -> None:
-        """Record the encoders' passes where kernels are launched one by one otherwise."""
+        """Record the encoders as CUDA graphs, unless something else launches their kernels."""
         config = self.config
         alone = self.processes == 1 and config.amp == "none"
         if not (config.cuda_graphs and alone and self.device.type == "cuda"):
@@ -282,7 +285,7 @@ class Trainer:
             record(self.objective.teacher, batch)
 
     def _pixels(self) -> tuple[int, int]:
-        """(width, height) of the raster that losses are taken on."""
+        """(width, height) in pixels of the raster that losses are taken on."""
         width, height = self.config.augmentation.size(self.config.image_size)
         return width // self.config.losses.stride, height // self.config.losses.stride
 
@@ -336,7 +339,7 @@ class Trainer:
         state = self.folder.state(self.device)
         if state is not None:
             self._load(state)
-            self.report(f"going on at step {self.step}")
+            self.report(f"resuming at step {self.step}")
         distributed.wait()
         self.folder.go_on_from(self.step)
 
@@ -349,8 +352,8 @@ class Trainer:
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise ValueError(
-                f"{self.folder.state_file} is another version's ({_first_line(error)}): go on with "
-                f"the any2seg_ros that wrote it, or delete {self.folder.path} to begin again"
+                f"{self.folder.state_file} is of another version ({_first_line(error)}): resume "
+                f"with the any2seg_ros that wrote it, or delete {self.folder.path} to start over"
             ) from None
 
 

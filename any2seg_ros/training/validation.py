@@ -1,4 +1,4 @@
-"""How good a network is while it is trained, and the temperatures of its confidence."""
+"""Validation during training, and the temperatures that calibrate the confidence."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from any2seg_ros.training.cached_dataset import CachedDataset
 from any2seg_ros.types import IGNORE, Modality, Subset, all_subsets, subset_name
 
 PIXELS = 400
-"""Pixels of a frame that temperatures are fitted on."""
+"""Pixels per frame that temperatures are fitted on."""
 BINS = 15
 
 
 def validate(
-    segmenter: Segmenter, placed: CachedDataset, frames: int = 0, subsets: Sequence[Subset] = ()
+    segmenter: Segmenter, cached: CachedDataset, frames: int = 0, subsets: Sequence[Subset] = ()
 ) -> dict[str, float]:
-    """mIoU in percent by subset name, over evenly spread frames (all if 0).
+    """mIoU in percent by subset name, over `frames` evenly spread frames (0 for all).
 
-    Without `subsets`: all sensors that the data have together, and each alone.
+    Without `subsets`: all sensors of the data together, and each alone.
     """
-    groups = placed.class_groups(segmenter.taxonomy)
-    confusions = {s: Confusion(len(groups)) for s in subsets or _quick(placed)}
-    for index in chosen(len(placed), frames):
-        maps = encode(segmenter, placed, index)
-        label = np.asarray(placed.labels[index])
+    groups = cached.class_groups(segmenter.taxonomy)
+    confusions = {s: Confusion(len(groups)) for s in subsets or _quick(cached)}
+    for index in evenly_spread(len(cached), frames):
+        maps = encode(segmenter, cached, index)
+        label = np.asarray(cached.labels[index])
         for subset, confusion in confusions.items():
             usable = {m: maps[m] for m in subset if m in maps}
             if usable:
@@ -39,16 +39,15 @@ def validate(
 
 
 def fit_temperatures(
-    segmenter: Segmenter, placed: CachedDataset, frames: int = 0, seed: int = 0
+    segmenter: Segmenter, cached: CachedDataset, frames: int = 0, seed: int = 0
 ) -> dict[str, float]:
-    """The temperature with the smallest expected calibration error, of every subset that some
-    labelled frame has."""
+    """The temperature of least calibration error for every subset that labelled frames have."""
     logits: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
     truth: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
-    members = placed.class_groups(segmenter.taxonomy).members
-    for index in chosen(len(placed), frames):
-        maps = encode(segmenter, placed, index)
-        label = np.asarray(placed.labels[index])
+    members = cached.class_groups(segmenter.taxonomy).members
+    for index in evenly_spread(len(cached), frames):
+        maps = encode(segmenter, cached, index)
+        label = np.asarray(cached.labels[index])
         pixels = _pixels(label, np.random.default_rng([seed, index]))
         for subset in logits:
             if all(m in maps for m in subset):
@@ -62,8 +61,8 @@ def fit_temperatures(
     }
 
 
-def _quick(placed: CachedDataset) -> list[Subset]:
-    sensors = tuple(m for m in Modality if placed.present[:, m].any())
+def _quick(cached: CachedDataset) -> list[Subset]:
+    sensors = tuple(m for m in Modality if cached.present[:, m].any())
     return [sensors, *((m,) for m in sensors)]
 
 
@@ -84,14 +83,14 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def encode(segmenter: Segmenter, placed: CachedDataset, index: int) -> dict[Modality, Maps]:
-    """The maps of every modality that a placed frame has."""
-    images = placed.images[index].astype(np.float32)
-    return segmenter.encode({m: images[m] for m in Modality if placed.present[index, m]})
+def encode(segmenter: Segmenter, cached: CachedDataset, index: int) -> dict[Modality, Maps]:
+    """The feature maps of every modality that a cached frame has."""
+    images = cached.images[index].astype(np.float32)
+    return segmenter.encode({m: images[m] for m in Modality if cached.present[index, m]})
 
 
-def chosen(count: int, wanted: int) -> list[int]:
-    """`wanted` of `count` indices, evenly spread; all for 0."""
+def evenly_spread(count: int, wanted: int) -> list[int]:
+    """`wanted` of `count` indices, evenly spread; all of them for 0."""
     if not wanted or wanted >= count:
         return list(range(count))
     return [int((i + 0.5) * count / wanted) for i in range(wanted)]

@@ -1,7 +1,7 @@
-"""Builds our messages, and stand-ins for what is absent, into the environment that runs this.
+"""Builds our messages, and stand-ins for absent packages, into the environment that runs this.
 
-Message packages are built by colcon. Python stand-ins are linked into site-packages. Both are
-left out where the real package is found, and taken away again when it has come.
+Message packages are built by colcon; Python stand-ins are links in site-packages. No stand-in is
+made where the real package is found; one made earlier is removed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MARK = "STAND_IN"
 
 
 def is_real(name: str) -> bool:
-    """Whether a package is there that is not one of our stand-ins."""
+    """Whether the package is installed and is not our stand-in."""
     try:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError):
@@ -35,13 +35,13 @@ def is_real(name: str) -> bool:
 
 
 def message_packages() -> list[Path]:
-    """Folders of the packages to build: ours, and the stand-ins that are needed."""
+    """Folders of the packages to build: ours and the stand-ins needed."""
     stand_ins = sorted(path.parent for path in STAND_INS.glob("messages/*/package.xml"))
     return [ROOT, *(path for path in stand_ins if not is_real(path.name))]
 
 
 def build_environment() -> dict[str, str]:
-    """The shell that colcon and CMake expect: prefix and libraries of this environment."""
+    """Environment variables for colcon and CMake: this environment's prefix and libraries."""
     environment = dict(os.environ)
     libraries = [PREFIX / "lib", *sorted(SITE_PACKAGES.glob("ros_*.libs"))]
     for name, paths in (
@@ -53,13 +53,13 @@ def build_environment() -> dict[str, str]:
         before = environment.get(name, "").split(os.pathsep)
         places = dict.fromkeys([*map(str, paths), *filter(None, before)])
         environment[name] = os.pathsep.join(places)
-    # colcon's own choice stops compiling while the machine is busy with anything else.
+    # colcon's default (-l) pauses compiling while the machine is busy.
     environment.setdefault("MAKEFLAGS", f"-j{len(os.sched_getaffinity(0))}")
     return environment
 
 
 def build(packages: list[Path]) -> None:
-    """colcon build of the messages; our Python modules stay in the source tree."""
+    """Build the messages with colcon; our Python modules stay in the source tree."""
     notes = PREFIX / ".any2seg"
     command = [
         "colcon", "--log-base", notes / "colcon_log", "build",
@@ -72,14 +72,14 @@ def build(packages: list[Path]) -> None:
         f"-DPYTHON_INSTALL_DIR={SITE_PACKAGES.relative_to(PREFIX)}",
     ]  # fmt: skip
     subprocess.run([str(word) for word in command], check=True, env=build_environment())
-    # The modules in the source tree and the messages here are one package: one __init__ for both.
+    # Source tree and built messages are one package and share one __init__.py.
     inner = SITE_PACKAGES / "any2seg_ros" / "__init__.py"
     inner.unlink(missing_ok=True)
     inner.symlink_to(ROOT / "any2seg_ros" / "__init__.py")
 
 
 def link_python_stand_ins() -> None:
-    """Links in site-packages, so that an edited stand-in is live."""
+    """Link the stand-ins into site-packages, so that edits take effect."""
     for folder in sorted(path.parent for path in STAND_INS.glob("python/*/__init__.py")):
         link = SITE_PACKAGES / folder.name
         if link.is_symlink():
@@ -90,9 +90,9 @@ def link_python_stand_ins() -> None:
 
 
 def main() -> int:
-    """Build and link; colcon's exit status if it fails."""
+    """Build and link; returns colcon's exit code if it fails."""
     if not shutil.which("cmake") or not (shutil.which("c++") or os.environ.get("CXX")):
-        print("cmake or a C++ compiler is missing: sudo apt install build-essential cmake")
+        print("no cmake or no C++ compiler: sudo apt install build-essential cmake")
         return 1
     packages = message_packages()
     print("messages:", *(path.name if path != ROOT else "any2seg_ros" for path in packages))

@@ -1,7 +1,7 @@
-"""Makes the paths of the machine that built the ROS wheels those of this environment.
+"""Replaces the build machine's paths in the CMake files of the ROS wheels.
 
-Run by the environment's Python. Two kinds of path are baked into share/**/*.cmake: Python's
-headers and NumPy's headers, below /opt/python/cp3XY-cp3XY.
+Run with the environment's Python. Two paths below /opt/python/cp3XY-cp3XY are baked into
+share/**/*.cmake: the headers of Python and of NumPy.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ PYTHON = re.compile(BUILT_WITH + r"/include/python3\.\d+")
 
 
 def rewritten(text: str) -> str:
-    """`text` of a CMake file with this environment's folders."""
+    """The text of a CMake file with this environment's paths."""
     text = NUMPY.sub(lambda _: numpy.get_include(), text)
     return PYTHON.sub(lambda _: sysconfig.get_path("include"), text)
 
 
 def main() -> None:
-    """Rewrite every CMake file of the environment that needs it."""
+    """Rewrite the CMake files of the environment."""
     changed = 0
     for path in Path(sys.prefix, "share").rglob("*.cmake"):
         before = path.read_text(encoding="utf-8")

@@ -1,8 +1,7 @@
-"""Makes this environment's Python find the ROS 2 that is sourced now, in every later shell.
+"""Makes this environment's Python find the ROS 2 that is sourced now, in any later shell.
 
-Writes a module that runs when that Python starts: where the ROS of the set-up is not sourced, or
-the libraries of our own messages are not on the loader's path, it sets both and starts Python
-once more. The wheels from PyPI bring such a module of their own.
+Writes a module that runs when Python starts: it sets the variables of that ROS and of our messages
+and executes Python again. The wheels from PyPI have such a module of their own.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 LISTS = ("AMENT_PREFIX_PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
 WORDS = ("ROS_DISTRO", "ROS_VERSION", "ROS_PYTHON_VERSION")
 MODULE = '''\
-"""Puts the ROS 2 of the set-up, and our messages, where Python and the loader look."""
+"""Sets the paths of the ROS 2 used at set-up, and of our messages."""
 
 import json
 import os
@@ -25,11 +24,11 @@ from pathlib import Path
 
 GUARD = "_ANY2SEG_ENVIRONMENT"
 if os.environ.get(GUARD) != sys.prefix:
-    told = json.loads(Path(__file__).with_suffix(".json").read_text())
-    for name, places in told["lists"].items():
+    saved = json.loads(Path(__file__).with_suffix(".json").read_text())
+    for name, places in saved["lists"].items():
         before = os.environ.get(name, "").split(os.pathsep)
         os.environ[name] = os.pathsep.join(dict.fromkeys([*places, *filter(None, before)]))
-    for name, word in told["words"].items():
+    for name, word in saved["words"].items():
         os.environ.setdefault(name, word)
     os.environ[GUARD] = sys.prefix
     os.execve(sys.executable, sys.orig_argv, os.environ)
@@ -37,7 +36,7 @@ if os.environ.get(GUARD) != sys.prefix:
 
 
 def main() -> None:
-    """Write the module, what it restores and the .pth that runs it."""
+    """Write the module, the variables it sets, and the .pth that runs it."""
     lists = {name: _places(name) for name in LISTS}
     lists["AMENT_PREFIX_PATH"].insert(0, sys.prefix)
     lists["LD_LIBRARY_PATH"].insert(0, str(Path(sys.prefix, "lib")))

@@ -1,4 +1,4 @@
-"""Writes a drive as a bag: what a vehicle's recorder would have, and the ground truth."""
+"""Writes a drive as a bag, as a vehicle's recorder would, with the ground truth."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import numpy as np
 from any2seg_ros.bags import BagWriter
 from any2seg_ros.preprocessing.events import concatenate
 from any2seg_ros.simulation import evt3
-from any2seg_ros.simulation.scene import EPOCH, MANIFEST, VERSION, Scene, SceneSpec, Shot
+from any2seg_ros.simulation.scene import EPOCH, MANIFEST, VERSION, Capture, Scene, SceneSpec
 from any2seg_ros.simulation.settings import SensorSettings
 from any2seg_ros.types import Events
 
 PACKET = 10_000_000
-"""Length of an event packet, ns."""
+"""Duration of an event packet, ns."""
 TICK_US = 1000
-"""Resolution of the event sensor's clock in bags, us: rows are read out together."""
+"""Resolution of event times in bags, us."""
 _STEPS = 64
-"""Steps of a metre in clouds: below the LiDAR's noise, and short to compress."""
-# How long after its stamp a message arrives, ns.
+"""Quantization of clouds, steps per metre: finer than the LiDAR's noise, and compresses well."""
+# Delay from stamp to arrival, ns.
 _RGB, _DEPTH, _LIDAR, _EVENT, _TRUTH = 8_000_000, 12_000_000, 18_000_000, 1_000_000, 20_000_000
 
 
 def made_from(spec: SceneSpec, settings: SensorSettings) -> dict:
-    """All that decides what is in a scene's bag, as JSON has it."""
+    """The arguments that determine a scene's bag, as JSON types."""
     content = {"format": "bag", "version": VERSION, "scene": asdict(spec)}
     return json.loads(json.dumps({**content, "sensors": asdict(settings)}))
 
@@ -36,9 +36,9 @@ def made_from(spec: SceneSpec, settings: SensorSettings) -> dict:
 def write_bag(
     folder: Path, scene: Scene, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """The drive of a scene as a bag, and what it was made from beside it, as `made_from` has it.
+    """Write the drive of a scene as a bag, with `made_from` in a file beside it.
 
-    FileExistsError where the folder exists.
+    FileExistsError if the folder exists.
     """
     spec, rig = scene.spec, scene.rig
     beside = {MANIFEST: json.dumps(made_from(spec, scene.settings), indent=2) + "\n"}
@@ -51,30 +51,35 @@ def write_bag(
             "lidar": rig.base_from_lidar,
         }
         bag.transforms(first, poses)
-        for number, shot in enumerate(scene.film()):
-            begin = shot.stamp - round(1e9 / spec.rate)
-            _write_events(bag, scene, shot.events, begin, shot.stamp)
-            _write_shot(bag, scene, shot)
-            bag.flush(shot.stamp)
+        for number, capture in enumerate(scene.captures()):
+            begin = capture.stamp - round(1e9 / spec.rate)
+            _write_events(bag, scene, capture.events, begin, capture.stamp)
+            _write_capture(bag, scene, capture)
+            bag.flush(capture.stamp)
             if progress:
                 progress(number + 1, spec.frames)
 
 
-def _write_shot(bag: BagWriter, scene: Scene, shot: Shot) -> None:
-    stamp, rig = shot.stamp, scene.rig
+def _write_capture(bag: BagWriter, scene: Scene, capture: Capture) -> None:
+    stamp, rig = capture.stamp, scene.rig
     bag.compressed_image(
-        "/rgb/image/compressed", stamp, "rgb_camera_optical", _jpeg(scene, shot.rgb), "jpeg", _RGB
+        "/rgb/image/compressed",
+        stamp,
+        "rgb_camera_optical",
+        _jpeg(scene, capture.rgb),
+        "jpeg",
+        _RGB,
     )
     bag.camera_info("/rgb/camera_info", stamp, "rgb_camera_optical", rig.rgb, _RGB)
     bag.compressed_depth(
         "/depth/image/compressedDepth",
         stamp,
         "depth_camera_optical",
-        _small_png(shot.depth),
+        _small_png(capture.depth),
         _DEPTH,
     )
     bag.camera_info("/depth/camera_info", stamp, "depth_camera_optical", rig.depth, _DEPTH)
-    cloud = shot.cloud
+    cloud = capture.cloud
     columns = {
         name: np.rint(cloud.points[:, k] * _STEPS) / np.float32(_STEPS)
         for k, name in enumerate(("x", "y", "z"))
@@ -86,20 +91,20 @@ def _write_shot(bag: BagWriter, scene: Scene, shot: Shot) -> None:
         "/ground_truth/label/compressed",
         stamp,
         "rgb_camera_optical",
-        _small_png(shot.labels),
+        _small_png(capture.labels),
         "mono8; png compressed mono8",
         _TRUTH,
     )
 
 
 def _small_png(image: np.ndarray) -> bytes:
-    """A PNG without prediction from neighbours: disparities and labels come in steps."""
+    """A PNG without filters, which suits quantized disparities and labels."""
     options = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, 0]
     if hasattr(cv2, "IMWRITE_PNG_FILTER"):
         options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
     done, data = cv2.imencode(".png", image, options)
     if not done:
-        raise OSError("a picture could not be encoded")
+        raise OSError("image encoding failed")
     return data.tobytes()
 
 
@@ -107,7 +112,7 @@ def _jpeg(scene: Scene, rgb: np.ndarray) -> bytes:
     quality = [cv2.IMWRITE_JPEG_QUALITY, scene.settings.rgb.jpeg_quality]
     done, data = cv2.imencode(".jpg", rgb[..., ::-1], quality)
     if not done:
-        raise OSError("a picture could not be encoded")
+        raise OSError("image encoding failed")
     return data.tobytes()
 
 

@@ -1,4 +1,4 @@
-"""A town that can be looked at: rays into its still part and into what moves at one time."""
+"""The town at one time, for ray casting: the static part and the movers at their poses."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 
 from any2seg_ros.loops import compiled
 from any2seg_ros.simulation.mesh import Mesh, join
-from any2seg_ros.simulation.rays import Group, Tree
+from any2seg_ros.simulation.rays import Bvh, Instances
 from any2seg_ros.simulation.town import Town
 
 _BEHIND, _AHEAD = 12.0, 85.0
 
 
 class Faces(NamedTuple):
-    """What shading needs of triangles: shape float32 (f, 16) and label, material int32 (f,).
+    """Per-triangle data for shading: shape float32 (f, 16); label and material int32 (f,).
 
-    Columns of shape: uv of the first corner, the edges' uv (2 + 2), normal (3), tint (3), glow,
-    three of padding so that a face is one cache line.
+    Columns of shape: uv of the first corner (2), uv of both edges (4), normal (3), tint (3),
+    emission, and 3 of padding so that a face fills one cache line.
     """
 
     shape: np.ndarray
@@ -28,7 +28,7 @@ class Faces(NamedTuple):
 
     @classmethod
     def of(cls, still: Mesh, moving: Mesh) -> Faces:
-        """The table of what stands, and after it of what moves, in frames of its own."""
+        """Static triangles first, then those of the movers, each in its own frame."""
         rows = join([still, moving]).rows
         return cls(_shapes(rows), rows[:, 15].astype(np.int32), rows[:, 16].astype(np.int32))
 
@@ -51,49 +51,52 @@ def _shapes(rows):
 
 
 class Hits(NamedTuple):
-    """Where n rays end: distance float32 (n,) in metres, inf for the sky; face int32 (n,), -1 for
-    the sky; tree int32 (n,), which of the snapshot's; place float32 (n, 2), barycentric."""
+    """Hits of n rays.
+
+    distance float32 (n,) in metres, inf for sky; face int32 (n,), -1 for sky; instance int32 (n,)
+    of the snapshot, -1 for sky; barycentric float32 (n, 2).
+    """
 
     distance: np.ndarray
     face: np.ndarray
-    tree: np.ndarray
-    place: np.ndarray
+    instance: np.ndarray
+    barycentric: np.ndarray
 
-    def some(self, at: np.ndarray) -> Hits:
-        """Those of some rays."""
+    def take(self, at: np.ndarray) -> Hits:
+        """The hits of the rays `at`."""
         return Hits(*(column[at] for column in self))
 
 
 class Snapshot:
     """The town at one time.
 
-    faces: of the whole town; turns float32 (trees, 2), cosine and sine of every tree's heading.
+    faces: of the whole town; turns float32 (instances, 2): cosine and sine of each heading.
     """
 
-    def __init__(self, group: Group, faces: Faces, turns: np.ndarray) -> None:
-        self._group, self.faces, self.turns = group, faces, turns
+    def __init__(self, instances: Instances, faces: Faces, turns: np.ndarray) -> None:
+        self._instances, self.faces, self.turns = instances, faces, turns
 
     def trace(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
-        """The nearest surfaces along unit rays.
+        """The first hit of each unit ray.
 
-        Origins float32 (n, 3), or (1, 3) where it is the same for all; directions float32 (n, 3).
+        Origins float32 (n, 3), or (1, 3) if shared; directions float32 (n, 3).
         """
-        return Hits(*self._group.trace(origins, directions))
+        return Hits(*self._instances.trace(origins, directions))
 
     def blocked(self, origins: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """Whether anything stands in the way from n points towards a direction, bool (n,)."""
-        return self._group.blocked(origins, direction)
+        """Whether the ray from each point (n, 3) in `direction` (3,) hits anything, bool (n,)."""
+        return self._instances.blocked(origins, direction)
 
 
-class Stage:
-    """Builds the snapshots of a town."""
+class SnapshotBuilder:
+    """Makes the snapshots of a town; BVHs are built once."""
 
     def __init__(self, town: Town) -> None:
         self.town = town
         meshes = [mover.mesh for mover in town.movers]
         self._faces = Faces.of(town.still, join(meshes))
-        self._still = Tree(town.still.corners)
-        self._trees: dict[int, Tree] = {}
+        self._still = Bvh(town.still.corners)
+        self._movers: dict[int, Bvh] = {}
         counts = [len(town.still), *(len(mesh) for mesh in meshes)]
         self._first = np.cumsum([0, *counts]).astype(np.int32)
         self._starts = np.array(
@@ -101,7 +104,7 @@ class Stage:
         ).reshape(-1, 6)
 
     def at(self, seconds: float, s: float) -> Snapshot:
-        """The town at a time, with what moves near a vehicle at s."""
+        """The town at `seconds`, with the movers near a vehicle at s (m)."""
         along = self._starts[:, 0] + self._starts[:, 1] * seconds
         near = np.flatnonzero((along - s > -_BEHIND) & (along - s < _AHEAD))
         along, starts = along[near], self._starts[near]
@@ -114,11 +117,11 @@ class Stage:
         poses[:, 1, 0], poses[:, 0, 1] = turns[:, 1], -turns[:, 1]
         poses[:, 2, 2] = 1.0
         poses[1:, :, 3] = places
-        trees = [self._still, *(self._tree(number) for number in near.tolist())]
+        bvhs = [self._still, *(self._mover(number) for number in near.tolist())]
         first = self._first[np.concatenate([[0], near + 1])]
-        return Snapshot(Group(trees, poses, first), self._faces, turns)
+        return Snapshot(Instances(bvhs, poses, first), self._faces, turns)
 
-    def _tree(self, number: int) -> Tree:
-        if number not in self._trees:
-            self._trees[number] = Tree(self.town.movers[number].mesh.corners)
-        return self._trees[number]
+    def _mover(self, number: int) -> Bvh:
+        if number not in self._movers:
+            self._movers[number] = Bvh(self.town.movers[number].mesh.corners)
+        return self._movers[number]

@@ -1,0 +1,257 @@
+"""What runs while the node is active: subscriptions -> synchronizer -> inference -> publishers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from std_msgs.msg import Header
+
+from any2seg_ros.messages.kinds import ros_message
+from any2seg_ros.node.calibration_listener import CalibrationListener
+from any2seg_ros.node.publishers import Publishers
+from any2seg_ros.node.subscriptions import Subscriptions
+from any2seg_ros.node.synchronizer_filter import SynchronizerFilter
+from any2seg_ros.node.worker import Worker
+from any2seg_ros.runtime.calibration import CalibrationTracker
+from any2seg_ros.runtime.intake import Intake
+from any2seg_ros.runtime.outputs import mask_header
+from any2seg_ros.runtime.parameters import NodeParameters
+from any2seg_ros.runtime.pipeline import Pipeline, Result
+from any2seg_ros.runtime.status import (
+    Latencies,
+    NodeState,
+    idle_availability,
+    idle_status,
+    status_of,
+)
+from any2seg_ros.runtime.synchronizer import Synchronizer
+from any2seg_ros.types import Frame, Modality
+
+LOG_EVERY_S = 1.0
+
+
+class SegmentationLoop:
+    """Messages come in on the executor's thread, which owns the intake; Frames are handed to the
+    inference thread, which segments and publishes them.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        pipeline: Pipeline,
+        publishers: Publishers,
+        state: NodeState,
+        parameters: NodeParameters,
+    ) -> None:
+        self._node = node
+        self._pipeline = pipeline
+        self._publishers = publishers
+        self._state = state
+        self._broken_packets = pipeline.broken_packets[0]
+        self._transforms = CalibrationListener(node)
+        self._status_period = parameters.status_period * 1e9
+        self._status_at = 0
+        self._intake = self._open_intake(parameters)
+        self.worker = Worker(self._segment, self._on_failure)
+        self._subscriptions = Subscriptions(node, parameters, self._on_camera_info)
+        self.synchronizer = SynchronizerFilter(
+            self._subscriptions.filters, node=node, failed=self._on_failure, matcher=self._intake
+        )
+        self.synchronizer.registerCallback(self.worker.submit)
+        self._timer: Any = None
+        self._jumps: Any = None
+
+    def _open_intake(self, parameters: NodeParameters) -> Intake:
+        window = self._pipeline.preprocessing.event_window_ms * 1e-3
+        simulated = bool(self._node.get_parameter("use_sim_time").value)
+        self._pipeline.reset()
+        return Intake(
+            self._pipeline,
+            Synchronizer(parameters.synchronizer_config(window, simulated)),
+            CalibrationTracker(parameters, self._transforms.lookup),
+            self._state.monitors,
+            self._clock,
+            self._on_refused,
+            self._on_stamps_reset,
+        )
+
+    def _clock(self, arrival: int) -> int | None:
+        """None while simulated time stands at zero: there is no clock then."""
+        return self._node.get_clock().now().nanoseconds or None
+
+    def start(self) -> None:
+        """Subscribe and publish. Where that fails half-way, `stop` ends what was begun."""
+        node = self._node
+        self._log_notes()
+        self._publishers.publish_classes(self.own_header())
+        self._subscriptions.start()
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(self._status_period * 0.5e-9, self._tick, clock=steady)
+        threshold = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+        )
+        self._jumps = node.get_clock().create_jump_callback(
+            threshold, post_callback=self._on_clock_jump
+        )
+
+    def stop(self) -> bool:
+        """End everything; whether the inference thread has come to the end of its frame."""
+        if self._jumps is not None:
+            self._jumps.unregister()
+            self._jumps = None
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+        self._subscriptions.stop()
+        self.synchronizer.stop()
+        stopped = self.worker.stop()
+        self._transforms.stop()
+        return stopped
+
+    def enable(self, modality: Modality, enabled: bool) -> None:
+        """Subscribe to a sensor, or unsubscribe, while the node runs."""
+        try:
+            if enabled:
+                self._subscriptions.add(modality)
+            else:
+                self._subscriptions.remove(modality)
+        except Exception as error:  # a QoS that is none
+            self._node.get_logger().error(f"{modality.label} stays disabled: {error_text(error)}")
+            self._subscriptions.remove(modality)
+            return
+        self._state.enabled[modality] = enabled
+        self.synchronizer.run(lambda: self._intake.synchronizer.enable(modality, enabled))
+
+    def limit(self, maximum_rate: float) -> None:
+        """Open at most so many Frames a second from now on; 0 for no limit."""
+        self.synchronizer.run(lambda: self._intake.synchronizer.limit(maximum_rate))
+
+    def own_header(self) -> Header:
+        """The header of messages that belong to no frame."""
+        frame_id = self._intake.tracker.current.reference_frame
+        return Header(stamp=self._node.get_clock().now().to_msg(), frame_id=frame_id)
+
+    def _on_camera_info(self, modality: Modality, msg: Any) -> None:
+        self._intake.on_camera_info(modality, msg, time.monotonic_ns())
+        self._log_notes()
+
+    def _on_refused(self, modality: Modality, reason: str, arrival: int) -> None:
+        if self._state.monitors[modality].refuse(reason, arrival):
+            self._node.get_logger().warning(f"{modality.label}: {reason}")
+
+    def _on_stamps_reset(self) -> None:
+        self._after_reset("stamps jumped backwards, resetting")
+
+    def _on_clock_jump(self, jump: Any) -> None:
+        self.synchronizer.run(self._intake.reset)
+        self._after_reset("time jumped, resetting")
+
+    def _after_reset(self, text: str) -> None:
+        self._state.reset_at = time.monotonic_ns()
+        self._node.get_logger().warning(text, throttle_duration_sec=LOG_EVERY_S)
+        self.worker.forget()
+        self._transforms.forget()
+
+    def _log_notes(self) -> None:
+        notes = self._intake.tracker.notes
+        while notes:
+            self._node.get_logger().warning(notes.pop(0))
+
+    def _tick(self) -> None:
+        """Several times a second on the steady clock: rates, and a status where none came."""
+        now = time.monotonic_ns()
+        for monitor in self._state.monitors.values():
+            monitor.tick(now)
+        self._log_notes()
+        self._log_changes(now)
+        if now - self._status_at >= self._status_period * 0.9:
+            self._state.idle(now)
+            self._count()
+            self._status_at = now
+            status = idle_status(ros_message, self._state, self.own_header(), now)
+            self._publishers.publish_status(status)
+        self._node.diagnose(now)
+
+    def _log_changes(self, now: int) -> None:
+        """A line in the log for each sensor that is lost, or used again."""
+        for modality, lost in self._state.changes(now):
+            if not lost:
+                self._node.get_logger().info(f"{modality.label} is used again")
+                continue
+            _, reason = idle_availability(self._state, modality, now)
+            received = self._state.monitors[modality].count
+            where = "" if received else self._subscriptions.where(modality)
+            self._node.get_logger().warning(f"{modality.label} is lost: {reason}{where}")
+
+    def _count(self) -> None:
+        made, counters = self._intake.synchronizer.counters, self._state.counters
+        counters.frames_in, counters.late, counters.resets = made.opened, made.late, made.resets
+        counters.reset = made.forgotten + self.worker.forgotten
+        counters.busy, counters.waiting = self.worker.busy, self.worker.waiting
+
+    # On the inference thread.
+
+    def _segment(self, frame: Frame) -> None:
+        self._state.working_since = time.monotonic_ns()
+        try:
+            self._segment_now(frame, self._state.working_since)
+        finally:
+            self._state.working_since = 0
+
+    def _segment_now(self, frame: Frame, began: int) -> None:
+        state = self._state
+        result = self._pipeline.process(frame)
+        self._note_result(result)
+        anchor = result.anchor
+        if result.segmentation is not None and anchor is not None:
+            ready = time.monotonic_ns()
+            self._publishers.publish(result)
+            done = time.monotonic_ns()
+            state.latencies = Latencies(
+                (began - anchor.arrival) * 1e-9,
+                result.decode_s,
+                result.infer_s,
+                (done - ready) * 1e-9,
+                (done - anchor.arrival) * 1e-9,
+            )
+        state.count(result, time.monotonic_ns())
+        if anchor is None:
+            return
+        self._count()
+        self._status_at = time.monotonic_ns()
+        header = mask_header(ros_message, result, self._publishers.config)
+        self._publishers.publish_status(status_of(ros_message, state, result, header))
+        self._pipeline.warm(frame.calibration)
+
+    def _note_result(self, result: Result) -> None:
+        now = time.monotonic_ns()
+        self._state.on_result(result, now)
+        for modality in result.received:
+            if modality not in result.frame.measurements:
+                self._on_refused(modality, result.frame.reasons.get(modality, ""), now)
+            elif modality == Modality.EVENT:
+                self._note_broken_packets(now)
+
+    def _note_broken_packets(self, now: int) -> None:
+        """Those among good ones, so that the frame had events all the same."""
+        broken, reason = self._pipeline.broken_packets
+        for _ in range(broken - self._broken_packets):
+            self._on_refused(Modality.EVENT, reason, now)
+        self._broken_packets = broken
+
+    def _on_failure(self, error: Exception) -> None:
+        if not self._node.context.ok():
+            return
+        text = f"{type(error).__name__}: {error}"
+        self._state.counters.failed += 1
+        self._state.failure = text
+        self._node.get_logger().error(f"a frame failed: {text}", throttle_duration_sec=LOG_EVERY_S)
+
+
+def error_text(error: Exception) -> str:
+    """What went wrong; unexpected errors with their type."""
+    expected = isinstance(error, (ValueError, OSError, ImportError, RuntimeError))
+    return str(error) if expected else f"{type(error).__name__}: {error}"

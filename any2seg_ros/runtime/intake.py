@@ -1,0 +1,134 @@
+"""From a message to the Frames that leave the synchronizer, for vehicle, replay and training.
+
+Whoever hears messages, rclpy or the reader of a bag, hands them over here. What cannot be used is
+refused with a reason, and the other sensors go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from any2seg_ros import messages
+from any2seg_ros.preprocessing import HealthConfig
+from any2seg_ros.runtime.calibration import CalibrationTracker, frame_of
+from any2seg_ros.runtime.monitor import Monitor
+from any2seg_ros.runtime.pipeline import Preparation, Received, is_picture
+from any2seg_ros.runtime.synchronizer import Synchronizer
+from any2seg_ros.types import Frame, InvalidMeasurement, Modality
+
+Clock = Callable[[int], "int | None"]
+"""Of an arrival in ns: what the clock that makes the stamps showed then, in ns; None leaves out the
+checks against it."""
+
+Refused = Callable[[Modality, str, int], None]
+"""Told of a message that cannot be used: its sensor, the reason, and its arrival in ns."""
+
+
+class Intake:
+    """Belongs to the thread that hears messages. Each Frame takes its `Calibration` along.
+
+    on_refused is told of every message that is refused, on_reset of stamps that jumped backwards.
+    """
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        synchronizer: Synchronizer,
+        tracker: CalibrationTracker,
+        monitors: Mapping[Modality, Monitor],
+        clock: Clock,
+        on_refused: Refused,
+        on_reset: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.synchronizer = synchronizer
+        self.tracker = tracker
+        self._preparation = preparation
+        self._monitors = monitors
+        self._clock = clock
+        self._on_refused = on_refused
+        self._on_reset = on_reset
+
+    def on_message(self, modality: Modality, msg: Any, arrival: int) -> list[Frame]:
+        """The Frames that leave with this message; their measurements are `Received`s.
+
+        arrival: ns of a steady clock.
+        """
+        monitor = self._monitors[modality]
+        monitor.on_message(arrival)
+        try:
+            received = self._receive(modality, msg, arrival)
+        except InvalidMeasurement as reason:
+            return self._refuse(modality, str(reason), arrival)
+        except Exception as error:  # a sensor's broken message must not cost the others theirs
+            text = f"cannot be read: {type(error).__name__}: {error}"
+            return self._refuse(modality, text, arrival)
+        monitor.stamp = received.stamp
+        resets = self.synchronizer.counters.resets
+        frames = self.synchronizer.add(modality, received.stamp, received, arrival)
+        if self.synchronizer.counters.resets > resets:
+            self._forget()
+            self._on_reset()
+        return self._calibrated(frames)
+
+    def on_camera_info(self, modality: Modality, msg: Any, arrival: int) -> None:
+        """Take a CameraInfo; one that is not calibrated counts as a refused message."""
+        try:
+            self.tracker.on_camera_info(modality, msg)
+        except InvalidMeasurement as reason:
+            self._on_refused(modality, str(reason), arrival)
+        except Exception as error:
+            text = f"camera_info cannot be read: {type(error).__name__}: {error}"
+            self._on_refused(modality, text, arrival)
+
+    def poll(self, now: int) -> list[Frame]:
+        """The Frames whose deadline has come; now: ns of the steady clock."""
+        return self._calibrated(self.synchronizer.poll(now))
+
+    def flush(self) -> list[Frame]:
+        """All pending Frames, as at the end of a bag."""
+        return self._calibrated(self.synchronizer.flush())
+
+    def reset(self) -> None:
+        """Begin anew after a jump of the clock; cameras and poses stay."""
+        self.synchronizer.reset()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.tracker.forget()
+        self._preparation.reset()
+
+    def _receive(self, modality: Modality, msg: Any, arrival: int) -> Received:
+        now = self._clock(arrival)
+        stamp = messages.stamp_ns(msg.header.stamp)
+        if stamp <= 0:
+            raise InvalidMeasurement("stamp is zero")
+        self._check_future(modality, stamp, now)
+        if modality != Modality.LIDAR:
+            size = messages.image_size(msg)
+            if size is not None:
+                self.tracker.on_image_size(modality, size)
+        packet = modality == Modality.EVENT and not is_picture(msg)
+        # Decoders keep state: a packet is part of the stream even if it is refused below.
+        body = self._preparation.stream.add(msg) if packet else msg
+        self.tracker.locate(modality, frame_of(msg), arrival)
+        return Received(stamp, arrival, msg.header, body, now)
+
+    def _check_future(self, modality: Modality, stamp: int, now: int | None) -> None:
+        config = self._preparation.config
+        limit = config.health.get(modality, HealthConfig()).future
+        if now is None or not limit:
+            return
+        ahead = (stamp - now) * 1e-9 + config.offset_s.get(modality, 0.0)
+        if ahead > limit:
+            raise InvalidMeasurement(f"stamp is in the future by {ahead:.2f} s")
+
+    def _refuse(self, modality: Modality, reason: str, arrival: int) -> list[Frame]:
+        self.synchronizer.refuse(modality, reason)
+        self._on_refused(modality, reason, arrival)
+        return []
+
+    def _calibrated(self, frames: list[Frame]) -> list[Frame]:
+        calibration = self.tracker.current
+        return [replace(frame, calibration=calibration) for frame in frames]

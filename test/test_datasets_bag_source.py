@@ -1,0 +1,57 @@
+"""Samples of bags: every process reads all of them and takes its share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny_drive
+
+from any2seg_ros.datasets import Sample, Target, open_source
+from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.taxonomy import CITYSCAPES, DELIVER
+from any2seg_ros.types import Modality
+
+TARGET = Target((48, 32), PreprocessingConfig())
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory):
+    bag = tmp_path_factory.mktemp("bags") / "drive"
+    tiny_drive.write(bag)
+    return bag
+
+
+def labelled(source, rank: int = 0, world: int = 1) -> list[Sample]:
+    return [s for s in source.samples(rank, world) if isinstance(s, Sample)]
+
+
+def test_a_bag_with_ground_truth_is_a_data_set(bag):
+    source = open_source(bag, TARGET)
+    samples = labelled(source)
+    assert source.taxonomy is DELIVER and len({sample.name for sample in samples}) == 10
+    assert not source.independent and source.split is None
+    assert set(samples[-1].images) == set(Modality) == set(source.modalities)
+    for number, sample in enumerate(samples):
+        assert np.array_equal(sample.label, tiny_drive.label(number))
+
+
+def test_processes_share_the_frames_and_see_the_same_ones(bag):
+    whole = {sample.name: sample for sample in labelled(open_source(bag, TARGET))}
+    shares = [labelled(open_source(bag, TARGET), rank, 2) for rank in range(2)]
+    assert len(shares[0]) == len(shares[1]) == 5
+    assert {sample.name for share in shares for sample in share} == set(whole)
+    for sample in (*shares[0], *shares[1]):
+        for modality, image in whole[sample.name].images.items():
+            assert np.array_equal(sample.images[modality], image)
+
+
+def test_a_limit_is_noted(bag):
+    source = open_source(bag, TARGET, limit=3)
+    assert len(list(source.samples(0, 1))) == 3
+    assert "limited to the first 3 frames" in source.notes
+
+
+def test_the_classes_are_those_of_the_target(bag):
+    assert open_source(bag, replace(TARGET, taxonomy=CITYSCAPES)).taxonomy is CITYSCAPES

@@ -1,0 +1,63 @@
+"""Files of data sets: what is missing or unreadable is named."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from any2seg_ros.datasets.files import NoLabel, other_splits, read_array, read_label, read_rgb
+
+
+def test_a_colour_image_has_red_first(tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.full((2, 3, 3), (1, 2, 3), np.uint8))
+    assert read_rgb(path)[0, 0].tolist() == [3, 2, 1]
+
+
+def test_arrays_come_alone_or_by_name(tmp_path):
+    np.save(tmp_path / "one.npy", np.arange(3))
+    np.savez(tmp_path / "some.npz", a=np.arange(2), b=np.arange(4))
+    assert read_array(tmp_path / "one.npy").tolist() == [0, 1, 2]
+    assert {name: len(a) for name, a in read_array(tmp_path / "some.npz").items()} == {
+        "a": 2,
+        "b": 4,
+    }
+
+
+@pytest.mark.parametrize(("read", "name"), [(read_rgb, "a.png"), (read_array, "a.npy")])
+def test_a_missing_file_is_named(read, name, tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"{name} is missing: the data set is not complete"):
+        read(tmp_path / name)
+
+
+def test_a_missing_label_is_no_label(tmp_path):
+    with pytest.raises(NoLabel, match=r"a\.png is missing"):
+        read_label(tmp_path / "a.png", cv2.IMREAD_UNCHANGED)
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "words"),
+    [
+        (read_rgb, "a.png", "is no readable image"),
+        (read_array, "a.npy", "cannot be read"),
+        (read_array, "a.npz", "cannot be read"),
+    ],
+)
+def test_an_unreadable_file_is_named(read, name, words, tmp_path):
+    (tmp_path / name).write_bytes(b"no such thing")
+    with pytest.raises(ValueError, match=f"{name} {words}"):
+        read(tmp_path / name)
+
+
+def test_arrays_of_objects_are_not_unpickled(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"a\.npy cannot be read"):
+        read_array(tmp_path / "a.npy")
+
+
+def test_the_splits_that_are_there_are_named(tmp_path):
+    for split in ("val", "train"):
+        (tmp_path / "img/sun" / split).mkdir(parents=True)
+    assert other_splits(tmp_path, "img/*/*") == "its splits are train, val"
+    assert other_splits(tmp_path, "frame_camera/*") == ""

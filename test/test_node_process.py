@@ -1,0 +1,83 @@
+"""The node as a process of its own: how it starts, and how it ends.
+
+Signals, exit codes and what is printed before there is a node cannot be had in the test's process.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
+pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not here")
+
+import ros_vehicle  # noqa: E402
+
+from any2seg_ros.types import Modality  # noqa: E402
+
+ALL = set(Modality)
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    model = ros_vehicle.tiny_model(tmp_path_factory.mktemp("model"))
+    return ros_vehicle.arguments_of(model=model, silent_after=4 * ros_vehicle.PERIOD)
+
+
+@pytest.fixture(scope="module")
+def vehicle():
+    with pytest.MonkeyPatch.context() as patch:
+        ros_vehicle.isolate(patch)
+        rclpy.init()
+        vehicle = ros_vehicle.Vehicle()
+        yield vehicle
+        vehicle.close()
+        rclpy.try_shutdown()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_node_ends_with_zero_on_signals(vehicle, arguments, tmp_path, number):
+    vehicle.alive = set(ALL)
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
+        assert vehicle.wait(lambda: "ready after" in node.log.read_text() or not node.lives, 90)
+        assert node.end(number) == 0, node.log.read_text()
+
+
+def test_a_node_that_cannot_load_its_network_says_why_and_ends_with_one(tmp_path):
+    wrong = ("-p", "model:=/nowhere.safetensors")
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *wrong) as node:
+        assert node.process.wait(90) == 1
+        assert "no weights at /nowhere.safetensors" in node.log.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_that_is_still_being_loaded_ends_with_zero(arguments, tmp_path, number):
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
+        time.sleep(0.5)  # its imports take seconds
+        assert node.end(number) == 0, node.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("deadline:=1", "a parameter cannot be"),
+        ("anchors:=[]", "name at least one sensor"),
+        ("rgb.enable:=false", "unknown parameters, ignored: rgb.enable"),
+    ],
+)
+def test_parameters_that_are_mistyped_are_said(tmp_path, given, words):
+    mistyped = ("-p", given, "-p", "model:=/nowhere.safetensors")
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *mistyped) as node:
+        assert node.process.wait(90) == 1
+        assert words in node.log.read_text() and "Traceback" not in node.log.read_text()
+
+
+def test_help_is_given_and_strange_words_are_refused(tmp_path):
+    command = [sys.executable, "-m", "any2seg_ros.node.segmenter"]
+    for words, code in ((["--help"], 0), (["--params-file", "vehicle.yaml"], 2)):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == code and "--ros-args --params-file" in done.stdout

@@ -1,0 +1,25 @@
+"""The version is the same wherever it is stated, and the changelog knows it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def found(pattern: str, name: str) -> str:
+    match = re.search(pattern, (ROOT / name).read_text(encoding="utf-8"))
+    assert match, f"{name} states no version"
+    return match[1]
+
+
+def test_package_xml_and_setup_py_state_one_version() -> None:
+    version = found(r"<version>([\d.]+)</version>", "package.xml")
+    assert version == found(r'version="([\d.]+)"', "setup.py")
+
+
+def test_the_changelog_begins_with_what_is_not_released_or_with_this_version() -> None:
+    newest = found(r"\n\n([^\n]+)\n-{3,}\n", "CHANGELOG.rst")
+    version = found(r"<version>([\d.]+)</version>", "package.xml")
+    assert newest == "Forthcoming" or newest.startswith(f"{version} (")

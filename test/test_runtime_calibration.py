@@ -1,0 +1,231 @@
+"""What is believed of camera_info and transforms, and what changes the geometry of a vehicle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from any2seg_ros.messages import info_fields
+from any2seg_ros.preprocessing.camera_models import transform
+from any2seg_ros.runtime.calibration import LOOK_AGAIN, CalibrationTracker
+from any2seg_ros.runtime.parameters import from_values
+from any2seg_ros.types import IDENTITY, Calibration, Camera, InvalidMeasurement, Modality
+
+RGB, DEPTH, LIDAR, EVENT = Modality
+
+
+def camera_info(frame: str, focal: float = 40.0, width: int = 64, height: int = 48):
+    fields = info_fields(Camera(width, height, focal, focal, 31.5, 23.5))
+    return SimpleNamespace(header=SimpleNamespace(frame_id=frame), **fields)
+
+
+def nothing(target: str, source: str) -> np.ndarray:
+    if target == source:
+        return IDENTITY
+    raise LookupError("no such frame")
+
+
+def open_tracker(
+    lookup: Callable[[str, str], np.ndarray] = nothing,
+    initial: Calibration = Calibration(),  # noqa: B008
+    **values,
+) -> CalibrationTracker:
+    return CalibrationTracker(from_values(values), lookup, initial)
+
+
+def see(tracker: CalibrationTracker, width: int, height: int, arrival: int = 1) -> None:
+    """An image of RGB, as the intake takes it."""
+    tracker.on_image_size(RGB, (width, height))
+    tracker.locate(RGB, "camera", arrival)
+
+
+def test_why_the_reference_camera_is_unknown_is_said() -> None:
+    tracker = open_tracker()
+    with pytest.raises(InvalidMeasurement, match="unknown: no camera_info yet"):
+        tracker.locate(LIDAR, "lidar", 1)
+    with pytest.raises(InvalidMeasurement):
+        tracker.on_camera_info(RGB, camera_info("camera", focal=0.0))
+    with pytest.raises(InvalidMeasurement, match="unknown: camera_info is not calibrated"):
+        tracker.locate(LIDAR, "lidar", 1)
+
+
+def test_a_reference_camera_without_a_frame_names_the_parameter() -> None:
+    given = {"reference_width": 64, "reference_height": 48, "reference_k": "40 40 31.5 23.5"}
+    with pytest.raises(InvalidMeasurement, match="set reference_frame"):
+        open_tracker(**given).locate(LIDAR, "lidar", 1)
+
+
+def test_a_value_that_was_taken_never_changes() -> None:
+    tracker = open_tracker()
+    before = tracker.current
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    with_camera = tracker.current
+    tracker.on_camera_info(DEPTH, camera_info("depth"))
+    tracker.on_image_size(RGB, (64, 48))
+    assert before.reference is None and DEPTH not in with_camera.cameras
+    assert DEPTH in tracker.current.cameras and not with_camera.image_sizes
+
+
+def test_what_says_nothing_new_keeps_the_very_value() -> None:
+    tracker = open_tracker(lambda target, source: IDENTITY)
+    for _ in range(2):
+        tracker.on_camera_info(RGB, camera_info("camera"))
+        see(tracker, 64, 48)
+        tracker.locate(LIDAR, "lidar", 1)
+    known = tracker.current
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    see(tracker, 64, 48, 10 * LOOK_AGAIN)
+    tracker.locate(LIDAR, "lidar", 10 * LOOK_AGAIN)
+    assert tracker.current is known
+
+
+def test_a_change_of_the_reference_camera_waits_for_others_that_agree(tmp_path) -> None:
+    path = tmp_path / "camera.json"
+    tracker = open_tracker(reference_file=str(path))
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    assert tracker.current.reference.width == 64  # the first one at once: LiDAR alone must live
+    for _ in range(4):
+        for absurd in ({"width": 7000, "height": 7000, "focal": 5000.0}, {"focal": 400.0}):
+            tracker.on_camera_info(RGB, camera_info("nowhere", **absurd))
+    now = tracker.current
+    assert (now.reference.width, now.reference.fx) == (64, 40.0)
+    assert now.cameras[RGB] == now.reference and now.reference_frame == "camera"
+    assert json.loads(path.read_text())["camera"]["width"] == 64
+    for _ in range(3):
+        tracker.on_camera_info(RGB, camera_info("other", width=128, height=96))
+    assert tracker.current.reference.width == 128 and tracker.current.reference_frame == "other"
+    assert json.loads(path.read_text())["camera"]["width"] == 128
+
+
+@pytest.mark.parametrize("image_first", [True, False])
+def test_a_change_of_the_reference_camera_is_taken_with_an_image_of_its_size(image_first) -> None:
+    tracker = open_tracker(**{"rgb.extrinsics": "0 0 0 0 0 0 1"})
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    see(tracker, 64, 48)
+    if image_first:
+        see(tracker, 128, 96)
+    tracker.on_camera_info(RGB, camera_info("camera", width=128, height=96))
+    assert (tracker.current.reference.width == 128) == image_first
+    see(tracker, 128, 96)
+    assert tracker.current.reference.width == 128
+
+
+def test_a_camera_from_parameters_stays_the_reference_whatever_the_infos_say(tmp_path) -> None:
+    fixed = {"reference_width": 32, "reference_height": 24, "reference_k": "20 20 15 11"}
+    tracker = open_tracker(reference_file=str(tmp_path / "camera.json"), **fixed)
+    for _ in range(3):
+        tracker.on_camera_info(RGB, camera_info("camera"))
+    assert tracker.current.reference.width == 32 and tracker.current.cameras[RGB].width == 64
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_info_without_a_frame_leaves_it_to_the_image(tmp_path) -> None:
+    path = str(tmp_path / "camera.json")
+    tracker = open_tracker(reference_file=path)
+    tracker.on_camera_info(RGB, camera_info(""))
+    see(tracker, 64, 48)
+    assert tracker.current.reference_frame == "camera"
+    tracker.on_camera_info(RGB, camera_info(""))
+    assert tracker.current.reference_frame == "camera"
+    assert open_tracker(reference_file=path).current.reference_frame == "camera"
+
+
+def test_a_slash_before_a_frame_is_none_of_its_name() -> None:
+    tracker = open_tracker()
+    tracker.on_camera_info(RGB, camera_info("/camera"))
+    assert tracker.current.reference_frame == "camera"
+
+
+def test_a_registered_sensor_needs_no_calibration() -> None:
+    tracker = open_tracker(**{"depth.registered": True})
+    tracker.on_camera_info(DEPTH, camera_info("depth", focal=0.0))
+    assert DEPTH not in tracker.current.cameras
+
+
+@pytest.mark.parametrize("modality", [DEPTH, EVENT])
+def test_a_sensor_with_a_lens_of_its_own_waits_for_its_camera_info(modality) -> None:
+    tracker = open_tracker(lambda target, source: IDENTITY)
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    topic = f"{modality.label}/camera_info"
+    with pytest.raises(InvalidMeasurement, match=f"no message on {topic} yet"):
+        tracker.locate(modality, "sensor", 1)
+    tracker.on_camera_info(modality, camera_info("sensor"))
+    tracker.locate(modality, "sensor", 1)
+
+
+class Moving:
+    """A lookup whose answer is set from outside."""
+
+    def __init__(self) -> None:
+        self.pose: np.ndarray | None = IDENTITY
+        self.asked: list[tuple[str, str]] = []
+
+    def __call__(self, target: str, source: str) -> np.ndarray:
+        self.asked.append((target, source))
+        if self.pose is None:
+            raise LookupError("extrapolation into the past")
+        return self.pose
+
+
+def test_a_pose_is_kept_while_transforms_only_tremble() -> None:
+    lookup = Moving()
+    tracker = open_tracker(lookup)
+    tracker.on_camera_info(RGB, camera_info("camera"))
+
+    def pose(x: float, angle: float) -> np.ndarray:
+        rotation = (0.0, float(np.sin(angle / 2)), 0.0, float(np.cos(angle / 2)))
+        lookup.pose = transform((x, 0.0, 0.0), rotation)
+        tracker.forget()
+        tracker.locate(LIDAR, "lidar", 1)
+        return tracker.current.poses[LIDAR]
+
+    first = pose(1.0, 0.2)
+    assert pose(1.0005, 0.20001) is first
+    second = pose(1.0, 0.202)
+    assert second is not first
+    creeping = [pose(1.0 + k * 5e-4, 0.202) for k in range(1, 5)]
+    assert creeping[0] is second and abs(creeping[-1][0, 3] - 1.002) < 1e-3
+
+
+def test_a_pose_is_looked_up_again_after_a_second_and_for_another_frame() -> None:
+    lookup = Moving()
+    tracker = open_tracker(lookup)
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    for arrival, frame in ((0, "a"), (LOOK_AGAIN // 2, "a"), (LOOK_AGAIN, "a"), (LOOK_AGAIN, "b")):
+        tracker.locate(LIDAR, frame, arrival)
+    assert lookup.asked == [("camera", "a"), ("camera", "a"), ("camera", "b")]
+
+
+def test_without_a_transform_the_sensor_is_refused_and_both_frames_are_named() -> None:
+    tracker = open_tracker()
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    with pytest.raises(InvalidMeasurement, match=r"from lidar to .* frame, camera: .*lidar.extrin"):
+        tracker.locate(LIDAR, "lidar", 1)
+    tracker.locate(RGB, "camera", 1)  # its own frame needs none
+
+
+def test_the_last_good_pose_stays_when_transforms_are_lost_but_not_for_another_frame() -> None:
+    lookup = Moving()
+    tracker = open_tracker(lookup)
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    tracker.locate(LIDAR, "lidar", 1)
+    lookup.pose = None
+    tracker.forget()
+    tracker.locate(LIDAR, "lidar", 2)
+    assert LIDAR in tracker.current.poses
+    with pytest.raises(InvalidMeasurement, match="no transform from spare_lidar"):
+        tracker.locate(LIDAR, "spare_lidar", 3)
+
+
+def test_what_was_known_before_counts_less_than_parameters() -> None:
+    known = Calibration(Camera(8, 8, 9.0, 9.0, 3.5, 3.5), "old", {}, {LIDAR: 2 * np.eye(4)})
+    tracker = open_tracker(
+        initial=known, reference_frame="new", **{"lidar.extrinsics": "0 0 0 0 0 0 1"}
+    )
+    assert tracker.current.reference == known.reference
+    assert tracker.current.reference_frame == "new"
+    assert np.array_equal(tracker.current.poses[LIDAR], np.eye(4))

@@ -1,0 +1,154 @@
+"""From messages to Frames: what is refused, with which reason, and what goes along with a Frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_runtime_calibration import camera_info, nothing
+from test_runtime_pipeline import MS, STAMP, cloud, packet, rgb
+
+from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.runtime.calibration import CalibrationTracker
+from any2seg_ros.runtime.intake import Intake
+from any2seg_ros.runtime.monitor import Monitor
+from any2seg_ros.runtime.parameters import from_values
+from any2seg_ros.runtime.pipeline import Preparation
+from any2seg_ros.runtime.synchronizer import Synchronizer
+from any2seg_ros.types import Availability, Frame, Modality
+
+RGB, DEPTH, LIDAR, EVENT = Modality
+
+
+class Bench:
+    """An intake of some parameters whose clock shows `now`, and what it refused."""
+
+    def __init__(self, lookup: Callable = lambda target, source: np.eye(4), **values) -> None:
+        parameters = from_values(values)
+        self.now: int | None = STAMP
+        self.refused: list[tuple[Modality, str]] = []
+        self.resets = 0
+        self.monitors = {modality: Monitor() for modality in Modality}
+        config = parameters.pipeline_config()
+        self.preparation = Preparation((96, 64), PreprocessingConfig(), config)
+        self.intake = Intake(
+            self.preparation,
+            Synchronizer(parameters.synchronizer_config(0.05, True)),
+            CalibrationTracker(parameters, lookup),
+            self.monitors,
+            lambda arrival: self.now,
+            lambda modality, reason, arrival: self.refused.append((modality, reason)),
+            self._on_reset,
+        )
+        self.intake.on_camera_info(RGB, camera_info("camera", width=128, height=96), 0)
+
+    def _on_reset(self) -> None:
+        self.resets += 1
+
+    def feed(self, modality: Modality, message, arrival: int = 0) -> list[Frame]:
+        return self.intake.on_message(modality, message, arrival)
+
+    @property
+    def reason(self) -> str:
+        return self.refused[-1][1]
+
+
+def test_a_frame_takes_the_calibration_along_that_it_was_made_with() -> None:
+    bench = Bench()
+    (first,) = bench.feed(RGB, rgb(STAMP))
+    for _ in range(3):
+        bench.intake.on_camera_info(RGB, camera_info("other", focal=80.0, width=128, height=96), 0)
+    bench.now = STAMP + 100 * MS
+    (second,) = bench.feed(RGB, rgb(STAMP + 100 * MS))
+    assert (first.calibration.reference.fx, first.calibration.reference_frame) == (40.0, "camera")
+    assert (second.calibration.reference.fx, second.calibration.reference_frame) == (80.0, "other")
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (rgb(0), "stamp is zero"),
+        (rgb(STAMP + 10_000 * MS), "stamp is in the future by 10"),
+        (SimpleNamespace(header=SimpleNamespace(stamp=None)), "cannot be read: AttributeError"),
+        (None, "cannot be read: AttributeError"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_and_the_frame_without_it_says_why(message, reason) -> None:
+    bench = Bench()
+    assert bench.feed(RGB, message) == []
+    assert bench.reason.startswith(reason)
+    frames = bench.feed(LIDAR, cloud(STAMP)) + bench.intake.flush()
+    assert frames[0].availability[RGB] == Availability.INVALID
+    assert frames[0].reasons[RGB].startswith(reason)
+
+
+def test_a_clock_that_is_unknown_leaves_out_the_check_of_the_future() -> None:
+    bench = Bench()
+    bench.now = None
+    bench.feed(RGB, rgb(STAMP + 10_000 * MS))
+    assert not bench.refused
+
+
+def test_an_offset_counts_before_a_stamp_is_called_a_future_one() -> None:
+    bench = Bench(**{"lidar.offset": -1.0})
+    bench.feed(LIDAR, cloud(STAMP + 1000 * MS))
+    assert not bench.refused
+    bench.feed(LIDAR, cloud(STAMP + 1500 * MS))
+    assert "in the future by 0.50 s" in bench.reason
+
+
+def test_a_camera_info_that_is_not_calibrated_or_no_camera_info_at_all_is_refused() -> None:
+    bench = Bench()
+    bench.intake.on_camera_info(DEPTH, camera_info("depth", focal=0.0), 0)
+    assert bench.refused[-1][0] == DEPTH and "not calibrated" in bench.reason
+    bench.intake.on_camera_info(DEPTH, SimpleNamespace(), 0)
+    assert bench.reason.startswith("camera_info cannot be read")
+
+
+def test_a_frame_with_a_leading_slash_is_the_frame_without_it() -> None:
+    asked = []
+
+    def lookup(target: str, source: str) -> np.ndarray:
+        asked.append((target, source))
+        return np.eye(4)
+
+    bench = Bench(lookup)
+    message = cloud(STAMP)
+    message.header.frame_id = "/lidar"
+    bench.feed(LIDAR, message)
+    assert asked == [("camera", "lidar")] and not bench.refused
+
+
+def test_a_sensor_without_a_transform_is_refused_and_the_others_go_on() -> None:
+    bench = Bench(nothing)
+    bench.feed(LIDAR, cloud(STAMP))
+    assert "no transform from somewhere" in bench.reason
+    message = rgb(STAMP)
+    message.header.frame_id = "camera"
+    assert [frame.subset for frame in bench.feed(RGB, message)] == [(RGB,)]
+
+
+def test_packets_join_their_stream_even_when_their_pose_is_unknown() -> None:
+    bench = Bench(nothing, **{"event.registered": False})
+    bench.feed(EVENT, packet(STAMP))
+    assert bench.refused and len(bench.preparation.stream._waiting) == 1
+
+
+def test_stamps_that_jump_back_begin_anew_and_are_told() -> None:
+    bench = Bench()
+    bench.now = None
+    for k in range(3):
+        bench.feed(RGB, rgb(STAMP + k * 100 * MS), k)
+    for k in range(2):
+        bench.feed(RGB, rgb(STAMP - 60_000 * MS + k * 100 * MS), 3 + k)
+    assert bench.resets == 1 and bench.intake.synchronizer.counters.resets == 1
+
+
+def test_monitors_hear_of_every_message_and_of_the_stamp_of_the_good_ones() -> None:
+    bench = Bench()
+    bench.feed(RGB, rgb(STAMP), 7)
+    bench.feed(RGB, rgb(0), 8)
+    monitor = bench.monitors[RGB]
+    assert (monitor.count, monitor.arrival, monitor.stamp) == (2, 8, STAMP)
