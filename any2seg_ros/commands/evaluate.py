@@ -103,10 +103,10 @@ def register(app: typer.Typer) -> None:
         from any2seg_ros.evaluation.evaluator import EvaluationConfig
         from any2seg_ros.evaluation.run import Share
         from any2seg_ros.evaluation.run import evaluate as run
-        from any2seg_ros.resources import find
+        from any2seg_ros.resources import weights_path
         from any2seg_ros.types import parse_subset
 
-        path = model or find(DEFAULT_MODEL)
+        path = weights_path(str(model or DEFAULT_MODEL))
         share = Share.from_environment()
         segmenter = Segmenter.open(EngineConfig(str(path), engine, device, threads))
         wanted = parse_subset(modalities) if modalities else ()

@@ -65,7 +65,7 @@ def register(app: typer.Typer) -> None:
         from any2seg_ros.engine.segmenter import DEFAULT_MODEL
         from any2seg_ros.replay.fault_schedule import parse_corruptions, parse_drops
         from any2seg_ros.replay.run import Replay, ReplayConfig
-        from any2seg_ros.resources import find
+        from any2seg_ros.resources import weights_path
         from any2seg_ros.runtime.outputs import TOPICS
 
         config = ReplayConfig(
@@ -80,7 +80,7 @@ def register(app: typer.Typer) -> None:
         runs = replace(config.parameters.engine_config(), **_set(given))
         work = Replay(bag, Segmenter.open(runs), config)
         with _Bar() as progress:
-            report = work.run(out, runs.model or str(find(DEFAULT_MODEL)), progress)
+            report = work.run(out, str(weights_path(runs.model or DEFAULT_MODEL)), progress)
         show(report, out)
         if report["partial"]:
             raise typer.Exit(130)

@@ -18,18 +18,20 @@ from any2seg_ros.engine.gate import Gate, statistics
 from any2seg_ros.engine.graphs import Maps
 from any2seg_ros.network import checkpoints
 from any2seg_ros.network.checkpoints import Metadata
-from any2seg_ros.resources import find
+from any2seg_ros.resources import weights_path
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets, subset_name
 
-DEFAULT_MODEL = "models/any2seg_streets.safetensors"
+DEFAULT_MODEL = "streets"
+"""Of the weights that come with the package, those that run where none are named."""
 
 
 @dataclass(frozen=True)
 class EngineConfig:
     """What runs the network, and where.
 
-    model: a checkpoint; empty for the weights that come with the package. engine: auto, torch,
+    model: a checkpoint; real or streets for those that come with the package, empty for the
+    default. engine: auto, torch,
     openvino or onnxruntime. device: auto, cpu, cuda, or a device of OpenVINO's. threads: CPU
     threads; 0 leaves it to the engine. precision: auto, f32, bf16, f16; auto is f16 mixed precision
     with torch on CUDA, what the CPU has natively with OpenVINO, else f32.
@@ -60,7 +62,7 @@ class Segmenter:
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
         """Load the weights; FileNotFoundError or ValueError say what is wrong and the mend."""
-        path = Path(config.model) if config.model else find(DEFAULT_MODEL)
+        path = weights_path(config.model or DEFAULT_MODEL)
         network, metadata = checkpoints.load(path)
         width, height = metadata.size
         metadata = replace(metadata, size=(config.width or width, config.height or height))
