@@ -78,9 +78,9 @@ def test_a_sensor_that_a_frame_lacks_costs_its_subset_that_frame():
 def test_a_subset_without_a_labelled_pixel_has_no_temperature():
     placed = Preprocessed((RGB, EVENT))
     placed.present[1:, EVENT] = False
-    assert set(fit_temperatures(Fake(), placed)) == {"rgb", "event", "rgb+event"}
+    assert set(fit_temperatures(Fake(), [placed])) == {"rgb", "event", "rgb+event"}
     placed.labels[0] = IGNORE
-    assert set(fit_temperatures(Fake(), placed)) == {"rgb"}
+    assert set(fit_temperatures(Fake(), [placed])) == {"rgb"}
 
 
 def test_the_temperature_that_made_logits_too_sure_is_found():

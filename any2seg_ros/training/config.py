@@ -43,6 +43,9 @@ class DataSetConfig:
     )
     sure: float = setting(0.5, "labels of less confidence are not trained on", low=0, high=1)
     topics: tuple[str, ...] = setting((), "of a bag: what a topic is, as rgb=/camera/image_raw")
+    calibrates: bool = setting(
+        False, "whether temperatures are fitted on its frames, as on those of val"
+    )
     taught: bool = setting(True, "whether losses.teacher knows such data")
 
     def __post_init__(self) -> None:

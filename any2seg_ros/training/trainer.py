@@ -295,13 +295,18 @@ class Trainer:
         segmenter = self.segmenter()
         frames = self.config.data.val_frames
         miou = validate(segmenter, self.val, frames)
-        temperatures = fit_temperatures(segmenter, self.val, frames) if final else {}
+        temperatures = fit_temperatures(segmenter, self._calibrating(), frames) if final else {}
         gate = self._gate(segmenter) if final else {}
         extra = {"temperatures": temperatures} if final else {}
         self.folder.log({"step": self.step, "miou": miou} | extra)
         self.report(f"step {self.step}: mIoU " + ", ".join(f"{k} {v}" for k, v in miou.items()))
         metadata = replace(self._metadata(temperatures, miou), gate=gate)
         checkpoints.save(self.folder.weights, self.average, metadata, half=True)
+
+    def _calibrating(self) -> list[CachedDataset]:
+        """What temperatures are fitted on: the validation set, and whatever else calibrates."""
+        more = zip(self.mixture.sets, self.config.data.train, strict=True)
+        return [self.val, *(cached for cached, one in more if one.calibrates)]
 
     def _gate(self, segmenter: Segmenter) -> dict[str, Any]:
         """Which sensors are to be believed, as metadata."""

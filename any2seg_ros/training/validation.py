@@ -39,23 +39,24 @@ def validate(
 
 
 def fit_temperatures(
-    segmenter: Segmenter, cached: CachedDataset, frames: int = 0, seed: int = 0
+    segmenter: Segmenter, sets: Sequence[CachedDataset], frames: int = 0, seed: int = 0
 ) -> dict[str, float]:
-    """The temperature of least calibration error for every subset that labelled frames have."""
+    """The temperature of least calibration error for every subset that labelled frames have, of
+    `frames` evenly spread ones of each set (0 for all)."""
     logits: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
     truth: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
-    members = cached.class_groups(segmenter.taxonomy).members
-    for index in evenly_spread(len(cached), frames):
-        maps = encode(segmenter, cached, index)
-        label = np.asarray(cached.labels[index])
-        pixels = _pixels(label, np.random.default_rng([seed, index]))
-        for subset in logits:
-            if all(m in maps for m in subset):
+    for cached in sets:
+        members = cached.class_groups(segmenter.taxonomy).members
+        for index in evenly_spread(len(cached), frames):
+            maps = encode(segmenter, cached, index)
+            label = np.asarray(cached.labels[index])
+            pixels = _pixels(label, np.random.default_rng([seed, index]))
+            for subset in (s for s in logits if all(m in maps for m in s)):
                 planes, _ = segmenter.logits({m: maps[m] for m in subset})
                 logits[subset].append(_interpolated(planes, pixels, label.shape))
-                truth[subset].append(label[pixels])
+                truth[subset].append(members[label[pixels]])
     return {
-        subset_name(s): temperature(np.concatenate(logits[s]), members[np.concatenate(truth[s])])
+        subset_name(s): temperature(np.concatenate(logits[s]), np.concatenate(truth[s]))
         for s in logits
         if any(map(len, truth[s]))
     }
