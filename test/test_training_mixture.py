@@ -154,3 +154,17 @@ def test_a_recipe_names_data_sets_with_their_shares():
 def test_a_data_set_without_a_path_is_refused():
     with pytest.raises(ValueError, match="no path"):
         build(TrainingConfig, {"data": {"train": [{"share": 2}]}})
+
+
+def test_frames_read_by_another_label_map_are_cached_anew(tmp_path):
+    for name in ("images", "labels"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "set" / name / "a_0.png"), np.ones((32, 48), np.uint8))
+    labels = []
+    for name, text in (("one", "1: Sky\n2: Road\n"), ("two", "2: Sky\n1: Road\n")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+        labelling = Labelling(label_maps=(str(tmp_path / f"{name}.yaml"),))
+        source = open_source(tmp_path / "set", TARGET, "train", labelling=labelling)
+        cached = open_cached(source, "set", TARGET, tmp_path / "cache")
+        labels.append(cached.groups[cached.labels[0, 0, 0]])
+    assert labels == [[SKY], [ROAD]]

@@ -49,7 +49,7 @@ class BagSource:
         self.modalities: tuple[Modality, ...] = tuple(Modality)
         for bag in bags:
             self._look_into(bag)
-        self.fingerprint = _fingerprint([*bags, *labelling.folders])
+        self.fingerprint = _fingerprint([*bags, *labelling.paths()], repr(labelling))
 
     independent = False
 
@@ -138,11 +138,11 @@ class BagSource:
         )
 
 
-def _fingerprint(bags: list[Path]) -> str:
-    """Of names, sizes and times of the files."""
+def _fingerprint(bags: list[Path], labelling: str) -> str:
+    """Of names, sizes and times of the files, and of how labels are read."""
     files = [f for bag in bags for f in ([bag] if bag.is_file() else sorted(bag.iterdir()))]
     stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()
+    return hashlib.sha256(repr((stats, labelling)).encode()).hexdigest()
 
 
 def picture_of(data: np.ndarray) -> np.ndarray:

@@ -163,6 +163,11 @@ class Labelling:
         if self.confidence is not None and not self.folders:
             raise ValueError("a folder of confidences needs a folder of labels")
 
+    def paths(self) -> list[Path]:
+        """The folders and files that it names, as far as they are paths."""
+        named = [*self.folders, *map(Path, self.label_maps), *filter(None, [self.confidence])]
+        return [path for path in named if path.exists()]
+
 
 UNMAPPED = Labelling()
 """Labels are in the data, and in the network's own classes."""

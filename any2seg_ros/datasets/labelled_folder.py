@@ -87,6 +87,7 @@ class LabelledFolder:
         """See `DataSet.files`."""
         yield self.paths[index]
         yield self._label_path(index)
+        yield Path(self.map.name)
 
     def conditions(self, index: int) -> tuple[str, ...]:
         """Nothing is known of them."""
