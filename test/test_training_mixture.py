@@ -168,3 +168,14 @@ def test_frames_read_by_another_label_map_are_cached_anew(tmp_path):
         cached = open_cached(source, "set", TARGET, tmp_path / "cache")
         labels.append(cached.groups[cached.labels[0, 0, 0]])
     assert labels == [[SKY], [ROAD]]
+
+
+def test_a_set_may_keep_its_sensors_as_they_are(sets):
+    """Other makes of sensors are drawn by each set's own share."""
+    config = AugmentationConfig((0, 0), 0, 1, 0, 0, 0, 0, 0, foreign=1.0)
+    for share, same in ((0.0, True), (1.0, False)):
+        mixture = Mixture([sets[0]], len(DELIVER), foreign=(share,))
+        views = Batches(mixture, config, LossConfig(), 8, SIZE, 0).at(0)
+        calm = Batches(mixture, CALM, LossConfig(), 8, SIZE, 0).at(0)
+        assert views.names == calm.names
+        assert torch.equal(views.images, calm.images) == same

@@ -86,6 +86,9 @@ class Batches(Dataset):
             raise ValueError(f"batch_size {batch_size} is no multiple of {processes} processes")
         self._mixture = mixture
         self._augmentation = augmentation
+        self._augmentations = [
+            replace(augmentation, foreign=augmentation.foreign * share) for share in mixture.foreign
+        ]
         self._losses = losses
         self._batch_size = batch_size
         self._label_size = label_size
@@ -182,7 +185,7 @@ class Batches(Dataset):
         index = frames[order[position]]
         generator = np.random.default_rng([self._seed, 1, step, place])
         view = augment(
-            cached.frame(index), self._augmentation, generator, self._mixture.preprocessing
+            cached.frame(index), self._augmentations[number], generator, self._mixture.preprocessing
         )
         present = view.present if view.present.any() else cached.present[index]
         shares = self._losses.single_shares

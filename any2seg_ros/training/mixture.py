@@ -16,7 +16,8 @@ class Mixture:
     """Cached data sets and the share of each in every batch.
 
     classes: K of the network. Labels are renumbered: the classes first, then what stands for
-    several of them in any set. taught: of which sets a frozen teacher knows the sensors.
+    several of them in any set. taught: of which sets a frozen teacher knows the sensors. foreign:
+    what each set's `AugmentationConfig.foreign` is multiplied by.
     """
 
     def __init__(
@@ -25,11 +26,13 @@ class Mixture:
         classes: int,
         shares: Sequence[float] = (),
         taught: Sequence[bool] = (),
+        foreign: Sequence[float] = (),
         preprocessing: PreprocessingConfig | None = None,
     ) -> None:
         self.sets = list(sets)
         self.shares = list(shares) or [float(len(cached)) for cached in sets]
         self.taught = list(taught) or [True] * len(self.sets)
+        self.foreign = list(foreign) or [1.0] * len(self.sets)
         self.preprocessing = preprocessing or PreprocessingConfig()
         self.frames = [np.flatnonzero(cached.present.any(1)) for cached in sets]
         if not all(len(frames) for frames in self.frames):

@@ -211,6 +211,7 @@ class Trainer:
             len(self.taxonomy),
             [share or float(len(s)) for share, s in zip(given, sets, strict=True)],
             [one.taught for one in data.train],
+            [one.foreign for one in data.train],
             config.preprocessing,
         )
         self.batches = Batches(
