@@ -19,6 +19,8 @@ BROKEN = 0.35
 RIDGES = (10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 KEPT_BACK = 5
 """Every fifth frame is for choosing the ridge."""
+STRIDE = 4
+"""Every so manyth pixel of a label, in both directions, is enough to tell the worth."""
 MOST = 0.5
 """A frame's worth is clipped to this share of its pixels: one frame is not to outweigh many."""
 
@@ -55,7 +57,7 @@ def observe(
         cached, own = mixture.sets[which], mixture.frames[which]
         index = int(own[generator.integers(len(own))])
         view = augment(cached.frame(index), config, generator, mixture.preprocessing)
-        label = mixture.values[which][view.label]
+        label = np.ascontiguousarray(mixture.values[which][view.label[::STRIDE, ::STRIDE]])
         images = _with_blanks(view.images, view.present, generator)
         if len(images) > 1 and (label != IGNORE).any():
             observations += _observed(segmenter, mixture, images, label, number)
