@@ -93,5 +93,5 @@ def test_a_dot_in_the_models_name_does_not_cost_the_subsets(model, tmp_path):
 
 
 def test_an_unknown_format_names_those_that_exist(model, tmp_path):
-    with pytest.raises(ValueError, match="onnx, openvino"):
+    with pytest.raises(ValueError, match="onnx, openvino, graphs"):
         export(model, tmp_path, "tflite", SUBSET)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.engine import EngineConfig, NonFiniteOutput, Segmenter
+from any2seg_ros.engine.segmenter import CHECK_EVERY
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata, save
 from any2seg_ros.network.pretrained import load_encoder
@@ -159,10 +160,10 @@ def test_one_encoder_is_made_once_for_each_number_of_images(model, images):
     for subset in all_subsets():
         engine.encode([images[m] for m in subset], subset)
     own = not engine._network.config.shared_encoder
-    assert len(engine._halves) == (15 if own else 4)
+    assert len(engine._graphs) == (15 if own else 4)
 
 
-def test_maps_of_two_encodings_may_be_mixed(segmenter, images):
+def test_features_of_two_encodings_may_be_mixed(segmenter, images):
     maps = segmenter.encode(images)
     other = segmenter.encode({m: 0.5 * image for m, image in images.items()})
     given = [{m: (maps if m in s else other)[m] for m in Modality} for s in all_subsets()]
@@ -227,3 +228,49 @@ def test_an_unknown_engine_names_those_that_exist(model):
 def test_the_description_names_model_size_and_engine(segmenter):
     assert "net.safetensors" in segmenter.description
     assert "96x64" in segmenter.description and "torch" in segmenter.description
+
+
+@pytest.fixture(scope="module")
+def broken(model, tmp_path_factory):
+    """The same network, with weights that give NaN."""
+    from any2seg_ros.network.checkpoints import load
+
+    network, metadata = load(model)
+    with torch.no_grad():
+        network.decoder.classifier.weight[3] = torch.nan
+    path = tmp_path_factory.mktemp("broken") / "net.safetensors"
+    save(path, network, metadata)
+    return path
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+def test_weights_that_are_not_finite_are_refused(broken, name):
+    with pytest.raises(ValueError, match=r"NaN or infinity \(first in decoder.classifier.weight\)"):
+        Segmenter.open(EngineConfig(str(broken), name, "cpu"))
+
+
+def test_a_network_that_gives_nan_is_found_before_the_first_frame(segmenter, monkeypatch):
+    fresh = Segmenter(segmenter._engine, segmenter.metadata)
+    real = segmenter._engine.segment
+    monkeypatch.setattr(
+        segmenter._engine, "segment", lambda *a: (real(*a)[0] * np.nan, real(*a)[1])
+    )
+    with pytest.raises(NonFiniteOutput, match="precision f32"):
+        fresh.prepare()
+
+
+def test_nan_is_found_while_it_runs_and_told_until_it_is_over(segmenter, images, monkeypatch):
+    fresh = Segmenter(segmenter._engine, segmenter.metadata)
+    real = segmenter._engine.segment
+    bad = {m: np.full_like(image, np.nan) for m, image in images.items()}
+    fresh.segment(images)
+    assert fresh.output_fault == ""
+    with pytest.raises(NonFiniteOutput):
+        for _ in range(CHECK_EVERY):
+            fresh.segment(bad)
+    assert "rgb+depth+lidar+event" in fresh.output_fault
+    with pytest.raises(NonFiniteOutput):  # each one, as long as it lasts
+        fresh.segment(bad)
+    monkeypatch.setattr(segmenter._engine, "segment", real)
+    fresh.segment(images)
+    assert fresh.output_fault == ""

@@ -12,7 +12,7 @@ import torch
 import training_data
 
 from any2seg_ros.datasets import Target, open_source
-from any2seg_ros.network.adapters import ALL, ONE, SEVERAL
+from any2seg_ros.network.modality_groups import ALL, ONE, SEVERAL
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.augmentation import AugmentationConfig

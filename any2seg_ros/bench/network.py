@@ -47,8 +47,8 @@ def shipped() -> dict:
         some = dict(list(images.items())[:count])
         figures[f"{count}_ms"] = milliseconds(partial(segmenter.segment, some, (512, 288)))
     figures["encode_4_ms"] = milliseconds(lambda: segmenter.encode(images))
-    maps = segmenter.encode(images)
-    figures["fuse_4_ms"] = milliseconds(lambda: segmenter.fuse(maps, (512, 288)))
+    features = segmenter.encode(images)
+    figures["fuse_4_ms"] = milliseconds(lambda: segmenter.fuse(features, (512, 288)))
     return figures
 
 
@@ -64,7 +64,7 @@ def against_segformer(name: str) -> dict:
 
     width = 256 if name == "mit_b0" else 768
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    theirs = SegformerForSemanticSegmentation(_their_config(MIT_CONFIGS[name], width)).eval()
+    theirs = SegformerForSemanticSegmentation(segformer_config(MIT_CONFIGS[name], width)).eval()
     theirs.to(device)
     network = Any2Seg(NetworkConfig(encoder=name, width=width)).eval()
     engine = engines.make(engines.resolve("auto", "auto"), network, "auto", 0, "auto")
@@ -74,8 +74,8 @@ def against_segformer(name: str) -> dict:
     encoder = network.encoders[0]
 
     def ours(count: int) -> np.ndarray:
-        maps = engine.encode(arrays[:count], whole[:count])
-        return engine.array(engine.segment(maps, whole[:count])[0][0])
+        features = engine.encode(arrays[:count], whole[:count])
+        return engine.array(engine.segment(features, whole[:count])[0][0])
 
     with torch.inference_mode():
         times = in_turn(
@@ -130,7 +130,8 @@ def _ratio(mine: np.ndarray, theirs: np.ndarray) -> float:
     return round(float(np.median(mine / theirs)), 3)
 
 
-def _their_config(config: Any, width: int) -> Any:
+def segformer_config(config: Any, width: int) -> Any:
+    """transformers' configuration of a SegFormer with this MiT and decoder width."""
     from transformers import SegformerConfig
 
     settings: dict[str, Any] = dict(

@@ -127,8 +127,9 @@ class BagSource:
         truth = open_ground_truth(bag, walk.layout.label, self._labelling, self.taxonomy)
         if truth is None:
             raise ValueError(
-                f"{bag} has no ground truth: give a folder of labels (--labels), or say which "
-                "topic they are in (--topic label=/...); `any2seg replay` needs none"
+                f"{bag} has no ground truth: give a folder of labels (--labels) or name their "
+                "topic (--topic label=/...). Without any, `any2seg replay` shows each sensor's "
+                "masks, confidence and agreement"
             )
         return truth
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import metadata
 from importlib.util import find_spec
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from any2seg_ros.engine.graphs import Choices, Maps
-from any2seg_ros.network import Any2Seg
-from any2seg_ros.types import Modality
+from any2seg_ros.engine.features import Choices, Features
+from any2seg_ros.engine.sources import NetworkSource
+from any2seg_ros.types import Modality, Subset
+
+if TYPE_CHECKING:
+    from any2seg_ros.network import Any2Seg
 
 PRECISIONS = {
     "torch": ("auto", "f32", "bf16", "f16"),
@@ -28,19 +33,28 @@ class Engine(Protocol):
 
     description: str
 
-    def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:
-        """The maps of each of the images float32 (3, H, W), all of one size, of `modalities`."""
+    def subsets_to_prepare(self, modalities: Iterable[Modality]) -> list[Subset]:
+        """The subsets of `modalities` that must have been segmented once for all graphs to be
+        there."""
+
+    def prepared(self) -> None:
+        """Those subsets have been segmented: what only making the graphs needs can go."""
+
+    def encode(
+        self, images: Sequence[np.ndarray], modalities: Sequence[Modality]
+    ) -> list[Features]:
+        """Features of each of the images float32 (3, H, W), all of one size, of `modalities`."""
 
     def segment(
         self,
-        maps: Sequence[Maps],
+        features: Sequence[Features],
         modalities: Sequence[Modality],
         choices: Choices | None = None,
     ) -> tuple[Sequence[Any], np.ndarray]:
         """Logits (K, H/4, W/4) of S choices, as the engine keeps them, and weights float32 (S, M)
-        of the maps of M images.
+        of the features of M images.
 
-        `modalities` tells whose maps the M are; one may be there more than once.
+        `modalities` tells whose features the M are; one may be there more than once.
         S: the choices among the M that are segmented, each on its own; one of all by default.
         """
 
@@ -66,7 +80,9 @@ def resolve(name: str, device: str) -> str:
     return name
 
 
-def make(name: str, network: Any2Seg, device: str, threads: int, precision: str) -> Engine:
+def make(
+    name: str, network: NetworkSource | Any2Seg, device: str, threads: int, precision: str
+) -> Engine:
     """The engine called `name` (see `resolve`) for a network; ValueError for what it cannot do."""
     if threads < 0:
         raise ValueError(f"threads must be 0 (as many as the engine likes) or more, not {threads}")
@@ -75,23 +91,32 @@ def make(name: str, network: Any2Seg, device: str, threads: int, precision: str)
         raise ValueError(
             f"engine {name} has no precision '{precision}': use one of {', '.join(known)}"
         )
-    folded = network.folded()
+    source = network if isinstance(network, NetworkSource) else NetworkSource.of_network(network)
     if name == "torch":
         from any2seg_ros.engine.torch_engine import TorchEngine
 
-        return TorchEngine(folded, device, threads, precision)
+        return TorchEngine(source.network, device, threads, precision)
     if name == "openvino":
         from any2seg_ros.engine.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(folded, device, threads, precision)
+        return OpenVinoEngine(source, device, threads, precision)
     from any2seg_ros.engine.onnx_engine import OnnxEngine
 
     if device not in ("auto", "cpu"):
         raise ValueError(f"engine onnxruntime does not run on '{device}' here: use cpu, or torch")
-    return OnnxEngine(folded, threads)
+    return OnnxEngine(source, threads)
+
+
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/nvgpu", "/dev/dxg", "/dev/kfd")
+"""At least one is there where torch may find a GPU: NVIDIA's, Jetsons', WSL's and AMD's drivers."""
 
 
 def _has_cuda() -> bool:
+    """Whether torch finds a GPU; it is imported only where there may be one."""
+    if not any(Path(file).exists() for file in GPU_FILES) or not find_spec("torch"):
+        return False
+    if metadata.version("torch").endswith("+cpu"):
+        return False
     import torch
 
     return torch.cuda.is_available()

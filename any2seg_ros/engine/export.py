@@ -1,4 +1,4 @@
-"""A checkpoint as a graph file that other programs run."""
+"""A checkpoint as graph files: for other programs, and for the node to start from."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from any2seg_ros.engine.engines import resolve
+from any2seg_ros.engine.segmenter import Segmenter
+from any2seg_ros.engine.sources import NetworkSource
 from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.types import Subset, subset_name
 
 ENDINGS = {"onnx": "onnx", "openvino": "xml"}
 """Of the graph's file, by format."""
+FORMATS = (*ENDINGS, "graphs")
+"""What `any2seg export` writes; see `export` and `export_graphs`."""
 INPUTS, OUTPUTS = ("images",), ("logits", "weights")
 """What the graph's inputs and outputs are called."""
 ORDER = "modalities"
@@ -36,33 +40,57 @@ class Whole(nn.Module):
         return self.network(images, self.subset)
 
 
-def export(model: Path, out: Path, kind: str, subset: Subset) -> Path:
+def export(model: Path, out: Path, format: str, subset: Subset) -> Path:
     """Write images (M, 3, H, W) of a subset -> logits, weights to `out` and tell the file's path.
 
     The images are in vocabulary order, which the graph's metadata name as `modalities`. Beside it a
     .json says the same as a list, and taxonomy, size, preprocessing and temperatures.
     """
-    if kind not in ENDINGS:
-        raise ValueError(f"unknown format '{kind}': use one of {', '.join(ENDINGS)}")
-    resolve("onnxruntime" if kind == "onnx" else kind, "cpu")
+    if format not in ENDINGS:
+        raise ValueError(f"unknown format '{format}': use one of {', '.join(FORMATS)}")
+    resolve("onnxruntime" if format == "onnx" else format, "cpu")
     network, metadata = checkpoints.load(model)
     subset = tuple(sorted(subset))
     whole = Whole(network.folded(), subset)
     width, height = metadata.size
-    write = _write_onnx if kind == "onnx" else _write_openvino
+    write = _write_onnx if format == "onnx" else _write_openvino
     name = f"{model.stem}_{subset_name(subset)}"
     told = {ORDER: [modality.label for modality in subset], **asdict(metadata)}
     clear_parts(out / name)
     part = part_of(out / name)
     part.mkdir(parents=True)
     try:
-        write(whole, [(len(subset), 3, height, width)], part / f"{name}.{ENDINGS[kind]}")
+        write(whole, [(len(subset), 3, height, width)], part / f"{name}.{ENDINGS[format]}")
         (part / f"{name}.json").write_text(json.dumps(told, indent=2) + "\n")
         for file in sorted(part.iterdir()):  # OpenVINO's .bin before the .xml that needs it
             os.replace(file, out / file.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return out / f"{name}.{ENDINGS[kind]}"
+    return out / f"{name}.{ENDINGS[format]}"
+
+
+def export_graphs(model: Path, out: Path, size: tuple[int, int] = (0, 0)) -> Path:
+    """Write what OpenVINO runs of a checkpoint to `<out>/<model>.graphs` and tell that folder.
+
+    A node that finds it beside the weights starts without torch. `size` is the (width, height) of
+    the modality images, that of the training if 0. Graphs of other weights or of other code that
+    are there are removed.
+    """
+    resolve("openvino", "cpu")
+    from any2seg_ros.engine.graph_cache import GraphCache
+    from any2seg_ros.engine.openvino_engine import OpenVinoEngine
+
+    source = NetworkSource.of_checkpoint(model)
+    metadata = checkpoints.read_header(model).metadata
+    width, height = size[0] or metadata.size[0], size[1] or metadata.size[1]
+    folder = out / f"{model.stem}.graphs"
+    cache = GraphCache(source, folder)
+    engine = OpenVinoEngine(source, "cpu", 0, "auto", cache)
+    Segmenter(engine, replace(metadata, size=(width, height))).prepare()
+    cache.remove_others()
+    if not cache.holds_all():
+        raise OSError(f"graphs cannot be written to {folder}: is there space, and may you?")
+    return folder
 
 
 def _write_onnx(whole: Whole, shapes: Sequence[tuple[int, ...]], path: Path) -> None:
@@ -79,13 +107,12 @@ def _write_onnx(whole: Whole, shapes: Sequence[tuple[int, ...]], path: Path) -> 
 
 
 def _write_openvino(whole: Whole, shapes: Sequence[tuple[int, ...]], path: Path) -> None:
-    import openvino
-
-    from any2seg_ros.engine.openvino_engine import convert
+    from any2seg_ros.engine.conversion import convert
+    from any2seg_ros.engine.openvino_import import ov
 
     graph = convert(whole, shapes)
     ports = zip([*graph.inputs, *graph.outputs], [*INPUTS, *OUTPUTS], strict=True)
     for port, name in ports:
         port.get_tensor().set_names({name})
     graph.set_rt_info(subset_name(whole.subset), ORDER)
-    openvino.save_model(graph, path, compress_to_fp16=False)
+    ov.save_model(graph, path, compress_to_fp16=False)

@@ -7,31 +7,45 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
+from any2seg_ros.engine.features import Features
 from any2seg_ros.engine.gate import Gate, statistics
-from any2seg_ros.engine.graphs import Maps
-from any2seg_ros.network import checkpoints
-from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.engine.sources import NetworkSource
+from any2seg_ros.network.checkpoints import Metadata, read_header
 from any2seg_ros.resources import weights_path
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets, subset_name
+from any2seg_ros.types import Modality, Segmentation, Subset, subset_name
+
+if TYPE_CHECKING:
+    from any2seg_ros.network.whole import WholeNetwork
 
 DEFAULT_MODEL = "streets"
 """Of the weights that come with the package, those that run where none are named."""
+
+PUBLISHED = (".pth", ".pt", ".bin")
+"""Endings of files that published weights come in; ours are safetensors."""
+
+
+CHECK_EVERY = 10
+"""Of so many segmentations one is checked for numbers that are not finite."""
+
+
+class NonFiniteOutput(RuntimeError):
+    """The network gave NaN or infinity: nothing can be made of it; the text names the fix."""
 
 
 @dataclass(frozen=True)
 class EngineConfig:
     """What runs the network, and where.
 
-    model: a checkpoint; real or streets for those that come with the package, empty for the
-    default. engine: auto, torch,
-    openvino or onnxruntime. device: auto, cpu, cuda, or a device of OpenVINO's. threads: CPU
+    model: a checkpoint, or streets or real of the package; empty for streets. engine: auto,
+    torch, openvino or onnxruntime. device: auto, cpu, cuda, or a device of OpenVINO's. threads: CPU
     threads; 0 leaves it to the engine. precision: auto, f32, bf16, f16; auto is f16 mixed precision
     with torch on CUDA, what the CPU has natively with OpenVINO, else f32.
     """
@@ -46,40 +60,97 @@ class EngineConfig:
     height: int = 0
 
 
+def whole_engine(network: WholeNetwork, config: EngineConfig) -> engines.Engine:
+    """What runs a network that cannot be cut in two: torch alone does; ValueError for others."""
+    if config.engine not in ("auto", "torch") or config.precision not in ("auto", "f32"):
+        raise ValueError(
+            f"{type(network).__name__} runs with torch in float32 only: leave engine and precision "
+            "to auto"
+        )
+    from any2seg_ros.engine.whole_engine import WholeEngine
+
+    return WholeEngine(network, config.device, config.threads)
+
+
+def _sized(metadata: Metadata, config: EngineConfig) -> Metadata:
+    width, height = metadata.size
+    return replace(metadata, size=(config.width or width, config.height or height))
+
+
+def _description(path: Path, backbone: str, metadata: Metadata, engine: engines.Engine) -> str:
+    width, height = metadata.size
+    return f"{path.name}: {backbone} at {width}x{height}, {engine.description}"
+
+
 class Segmenter:
     """A network that is ready to run. Not thread-safe: one thread at a time."""
 
-    def __init__(self, engine: engines.Engine, metadata: Metadata, description: str = "") -> None:
+    def __init__(
+        self,
+        engine: engines.Engine,
+        metadata: Metadata,
+        description: str = "",
+        backbone: str = "",
+    ) -> None:
         self._engine = engine
         self.metadata = metadata
         self.taxonomy: Taxonomy = taxonomy.get(metadata.taxonomy)
         self.size = metadata.size
         """(width, height) that modality images must have."""
-        self._gate = Gate.from_metadata(metadata.gate)
         self.description = description or engine.description
+        self._gate = Gate.from_metadata(metadata.gate)
+        self.backbone = backbone
+        """What encodes the images, as tables name it."""
+        self.modalities: Subset = tuple(Modality)
+        """Whose images the network takes."""
+        self.leaves_out = True
+        """Whether an absent modality can be left out; otherwise its image is one of zeros."""
+        self.output_fault = ""
+        """Why the last check found the network's output unusable; empty while it is finite."""
+        self._unchecked = 0
 
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
-        """Load the weights; FileNotFoundError or ValueError say what is wrong and the mend."""
+        """Load the weights; FileNotFoundError or ValueError say what is wrong and the fix."""
         path = weights_path(config.model or DEFAULT_MODEL)
-        network, metadata = checkpoints.load(path)
-        width, height = metadata.size
-        metadata = replace(metadata, size=(config.width or width, config.height or height))
+        if path.suffix in PUBLISHED:
+            return cls._open_published(path, config)
+        source = NetworkSource.of_checkpoint(path)
+        metadata = _sized(read_header(path).metadata, config)
         name = engines.resolve(config.engine, config.device)
-        engine = engines.make(name, network, config.device, config.threads, config.precision)
-        width, height = metadata.size
-        return cls(
-            engine,
-            metadata,
-            f"{path.name}: {network.config.encoder} at {width}x{height}, {engine.description}",
-        )
+        engine = engines.make(name, source, config.device, config.threads, config.precision)
+        told = _description(path, source.encoder, metadata, engine)
+        return cls(engine, metadata, told, source.encoder)
+
+    @classmethod
+    def _open_published(cls, path: Path, config: EngineConfig) -> Segmenter:
+        """A network that others published; see `network.published`."""
+        from any2seg_ros.network import Any2Seg, published
+
+        network, metadata = published.load(path)
+        metadata = _sized(metadata, config)
+        if isinstance(network, Any2Seg):
+            name = engines.resolve(config.engine, config.device)
+            engine = engines.make(name, network, config.device, config.threads, config.precision)
+            backbone = network.config.encoder
+            return cls(engine, metadata, _description(path, backbone, metadata, engine), backbone)
+        engine, backbone = whole_engine(network, config), network.backbone
+        opened = cls(engine, metadata, _description(path, backbone, metadata, engine), backbone)
+        opened.modalities, opened.leaves_out = tuple(sorted(network.modalities)), False
+        return opened
 
     def prepare(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
-        """Make the graphs for every subset of `modalities` now, so that no frame waits for one."""
+        """Make the graphs for every subset of `modalities` now, so that no frame waits for one.
+
+        NonFiniteOutput where the network gives NaN or infinity.
+        """
         width, height = self.size
-        blank = np.zeros((3, height, width), np.float32)
-        for subset in all_subsets(modalities):
-            self.segment(dict.fromkeys(subset, blank))
+        ramp = np.linspace(-2, 2, width, dtype=np.float32)  # what images lie between
+        image = np.ascontiguousarray(np.broadcast_to(ramp, (3, height, width)))
+        for subset in self._engine.subsets_to_prepare(modalities):
+            self._unchecked = 0
+            self.segment(dict.fromkeys(subset, image))
+        self._engine.prepared()
 
     def segment(
         self, images: Mapping[Modality, np.ndarray], size: tuple[int, int] | None = None
@@ -90,8 +161,8 @@ class Segmenter:
         """
         return self.fuse(self.encode(images), size)
 
-    def encode(self, images: Mapping[Modality, np.ndarray]) -> dict[Modality, Maps]:
-        """The encoder's maps by modality, in one pass."""
+    def encode(self, images: Mapping[Modality, np.ndarray]) -> dict[Modality, Features]:
+        """The encoder's features by modality, in one pass."""
         subset = sorted(images)
         if not subset:
             raise ValueError("no modality image: a frame needs at least one")
@@ -102,21 +173,21 @@ class Segmenter:
                     f"the {modality.label} image is {images[modality].shape}, "
                     f"but these weights need (3, {height}, {width})"
                 )
-        maps = self._engine.encode([images[modality] for modality in subset], subset)
-        return dict(zip(subset, maps, strict=True))
+        features = self._engine.encode([images[modality] for modality in subset], subset)
+        return dict(zip(subset, features, strict=True))
 
     def fuse(
-        self, maps: Mapping[Modality, Maps], size: tuple[int, int] | None = None
+        self, features: Mapping[Modality, Features], size: tuple[int, int] | None = None
     ) -> Segmentation:
-        """Segment from the maps of any non-empty subset: encode once, fuse every subset."""
-        return self._segmentation(*next(self._logits([maps])), size)
+        """Segment from the features of any non-empty subset: encode once, fuse every subset."""
+        return self._segmentation(*next(self._logits([features])), size)
 
     def fuse_all(
-        self, given: Sequence[Mapping[Modality, Maps]], size: tuple[int, int] | None = None
+        self, given: Sequence[Mapping[Modality, Features]], size: tuple[int, int] | None = None
     ) -> list[Segmentation]:
         """What `fuse` gives for each of many mappings, at less than its cost.
 
-        Maps that several mappings share (the very same object) go through the fusion once.
+        Features that several mappings share (the very same object) go through the fusion once.
         """
         if not given:
             return []
@@ -125,35 +196,35 @@ class Segmenter:
         ]
         return [coming.result() for coming in pending]
 
-    def logits(self, maps: Mapping[Modality, Maps]) -> tuple[np.ndarray, np.ndarray]:
+    def logits(self, features: Mapping[Modality, Features]) -> tuple[np.ndarray, np.ndarray]:
         """Logits float32 (K, H/4, W/4) and weights float32 (M,) in vocabulary order."""
-        subset, _, logits, weights = next(self._logits([maps]))
+        subset, _, logits, weights = next(self._logits([features]))
         shares = dict(zip(subset, weights, strict=True))
-        return self._engine.array(logits), np.array([shares.get(m, 0) for m in sorted(maps)])
+        return self._engine.array(logits), np.array([shares.get(m, 0) for m in sorted(features)])
 
     def array(self, features: Any) -> np.ndarray:
         """What the engine keeps of an image, as an array."""
         return self._engine.array(features)
 
     def _logits(
-        self, given: Sequence[Mapping[Modality, Maps]]
+        self, given: Sequence[Mapping[Modality, Features]]
     ) -> Iterator[tuple[Subset, Subset, Any, np.ndarray]]:
         """What was fused of each mapping, and what the gate left out; logits (K, H/4, W/4) as the
         engine keeps them, and weights (M,) of what was fused."""
         if not all(given):
-            raise ValueError("no maps: a frame needs at least one modality")
-        asked = [tuple(sorted(maps)) for maps in given]
+            raise ValueError("no features: a frame needs at least one modality")
+        asked = [tuple(sorted(features)) for features in given]
         given = self._believed(given)
         # By modality, for the fusion prefers the first in order where two are equal.
-        distinct = {id(maps[m]): (m, maps[m]) for m in Modality for maps in given if m in maps}
+        distinct = {id(one[m]): (m, one[m]) for m in Modality for one in given if m in one}
         number = {key: index for index, key in enumerate(distinct)}
         modalities = [modality for modality, _ in distinct.values()]
-        subsets = [tuple(sorted(maps)) for maps in given]
+        subsets = [tuple(sorted(features)) for features in given]
         choices = tuple(
-            tuple(number[id(maps[m])] for m in subset)
-            for maps, subset in zip(given, subsets, strict=True)
+            tuple(number[id(features[m])] for m in subset)
+            for features, subset in zip(given, subsets, strict=True)
         )
-        own = [maps for _, maps in distinct.values()]
+        own = [features for _, features in distinct.values()]
         logits, weights = self._engine.segment(own, modalities, choices)
         for all_, subset, chosen, one, row in zip(
             asked, subsets, choices, logits, weights, strict=True
@@ -162,20 +233,20 @@ class Segmenter:
             yield subset, doubted, one, row[list(chosen)]
 
     def _believed(
-        self, given: Sequence[Mapping[Modality, Maps]]
-    ) -> Sequence[Mapping[Modality, Maps]]:
+        self, given: Sequence[Mapping[Modality, Features]]
+    ) -> Sequence[Mapping[Modality, Features]]:
         """Each mapping without the sensors that the gate does not believe."""
         if not self._gate.weights:
             return given
-        distinct = {id(maps[m]): maps[m] for maps in given for m in maps}
+        distinct = {id(one[m]): one[m] for one in given for m in one}
         seen = {
-            key: statistics([self._engine.array(scale) for scale in maps])
-            for key, maps in distinct.items()
+            key: statistics([self._engine.array(scale) for scale in features])
+            for key, features in distinct.items()
         }
         believed = []
-        for maps in given:
-            kept = self._gate.believed({m: seen[id(maps[m])] for m in maps})
-            believed.append({m: maps[m] for m in kept})
+        for one in given:
+            kept = self._gate.believed({m: seen[id(one[m])] for m in one})
+            believed.append({m: one[m] for m in kept})
         return believed
 
     def _segmentation(
@@ -186,11 +257,28 @@ class Segmenter:
         weights: np.ndarray,
         size: tuple[int, int] | None,
     ) -> Segmentation:
+        self._check(subset, logits, weights)
         temperature = self.metadata.temperatures.get(subset_name(subset), 1.0)
         labels, confidence = self._engine.masks(logits, size or self.size, temperature)
         shares = dict.fromkeys(doubted, 0.0)
         shares |= {m: float(w) for m, w in zip(subset, weights, strict=True)}
         return Segmentation(labels, confidence, shares)
+
+    def _check(self, subset: Subset, logits: Any, weights: np.ndarray) -> None:
+        """NonFiniteOutput, of one segmentation in CHECK_EVERY and of each after a bad one."""
+        self._unchecked -= 1
+        if self._unchecked > 0 and not self.output_fault:
+            return
+        self._unchecked = CHECK_EVERY
+        values = self._engine.array(logits)
+        if np.isfinite(values.max()) and np.isfinite(values.min()) and np.isfinite(weights).all():
+            self.output_fault = ""
+            return
+        self.output_fault = (
+            f"the network gave NaN or infinity for {subset_name(subset)}: check the modality "
+            "images, set precision f32, or fetch the weights again"
+        )
+        raise NonFiniteOutput(self.output_fault)
 
     @cached_property
     def _beside(self) -> ThreadPoolExecutor:

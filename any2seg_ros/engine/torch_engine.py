@@ -15,18 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from any2seg_ros.engine.graphs import Choices, DecoderGraph, EncoderGraph, GraphEngine, Maps
+from any2seg_ros.engine.features import Choices, Features
+from any2seg_ros.engine.graph_engine import GraphEngine, Mixing
+from any2seg_ros.engine.graphs import DecoderGraph, EncoderGraph
 from any2seg_ros.engine.masks import masks
+from any2seg_ros.engine.sources import NetworkSource
 from any2seg_ros.network import Any2Seg
 from any2seg_ros.types import Modality
 
-Half = Callable[..., Sequence[Tensor]]
+Graph = Callable[..., Sequence[Tensor]]
 
 
 class TorchEngine(GraphEngine):
     """See `engines.Engine`.
 
-    Takes the network over: its weights change their place and their kind. Maps stay on the device.
+    Takes the network over: its weights change their device and dtype. Features stay on the device.
     With CUDA each shape is recorded once as a graph (`Recorded`).
     """
 
@@ -38,13 +41,14 @@ class TorchEngine(GraphEngine):
         self.device = _device(device)
         self._cuda = self.device.type == "cuda"
         network = _ready(network).to(self.device)
-        super().__init__(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
-        half = precision == "f16" or (precision == "auto" and self._cuda)
-        self._kind = torch.float16 if half else torch.bfloat16
-        self._mixed = half or precision == "bf16"
+        super().__init__(NetworkSource.of_network(network))
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        f16 = precision == "f16" or (precision == "auto" and self._cuda)
+        self._dtype = torch.float16 if f16 else torch.bfloat16
+        self._mixed = f16 or precision == "bf16"
         if self._mixed:
-            _convert_matrices(self._network, self._kind)
-        self._halves: dict[tuple, Half] = {}
+            _convert_matrices(self._network, self._dtype)
+        self._graphs: dict[tuple, Graph] = {}
         self._streams: list[torch.cuda.Stream] = []
         self._pinned: dict[tuple[int, ...], Tensor] = {}
         self._one_mask = Lock()
@@ -52,36 +56,38 @@ class TorchEngine(GraphEngine):
             self._pool = torch.cuda.graph_pool_handle()
             self._streams = [torch.cuda.Stream(self.device) for _ in range(1 + len(Modality))]
             self._read = torch.cuda.Event()  # when the GPU has read what was pinned
-        word = str(self._kind).removeprefix("torch.") if self._mixed else "float32"
+        word = str(self._dtype).removeprefix("torch.") if self._mixed else "float32"
         self.description = f"torch {torch.__version__} on {self.device}, {word}"
 
     @torch.inference_mode()
-    def encode(self, images: Sequence[np.ndarray], modalities: Sequence[Modality]) -> list[Maps]:
+    def encode(
+        self, images: Sequence[np.ndarray], modalities: Sequence[Modality]
+    ) -> list[Features]:
         """Encoders side by side where each modality has its own, else one for the whole batch."""
         batch = self._batch(images)
         whose = () if self._network.config.shared_encoder else modalities
         key = ("encoder", batch.shape, *whose)
-        if key not in self._halves:
+        if key not in self._graphs:
             encoders = Encoders(self._network, modalities, self._streams[1:])
-            self._halves[key] = self._made(encoders, [batch])
+            self._graphs[key] = self._made(encoders, [batch])
         with self._context():
-            stacks = self._halves[key](batch)
+            stacks = self._graphs[key](batch)
         if self._cuda:
             self._read.record(torch.cuda.current_stream(self.device))
         return [[stack[i] for stack in stacks] for i in range(len(images))]
 
     @torch.inference_mode()
     def _decode(
-        self, maps: Sequence[Maps], choices: Choices, mixing: tuple[int, ...]
+        self, features: Sequence[Features], choices: Choices, mixing: Mixing
     ) -> tuple[Any, np.ndarray]:
-        inputs = [torch.stack(tuple(scale)) for scale in zip(*maps, strict=True)]
+        inputs = [torch.stack(tuple(scale)) for scale in zip(*features, strict=True)]
         key = (*(stack.shape for stack in inputs), choices, mixing)
-        if key not in self._halves:
-            half = DecoderGraph(self._network, len(maps), choices).to(self.device)
-            matrices = self._matrices(mixing)
-            self._halves[key] = self._made(lambda *maps: half(*maps, *matrices), inputs)
+        if key not in self._graphs:
+            decoder = DecoderGraph(self._network, len(features), choices).to(self.device)
+            matrices = [torch.from_numpy(m).to(self.device) for m in self._matrices(mixing)]
+            self._graphs[key] = self._made(lambda *scales: decoder(*scales, *matrices), inputs)
         with self._context():
-            logits, weights = self._halves[key](*inputs)
+            logits, weights = self._graphs[key](*inputs)
         return logits if self._cuda else self.array(logits), self.array(weights)
 
     def masks(
@@ -109,29 +115,29 @@ class TorchEngine(GraphEngine):
             place[:] = image
         return batch if self._cuda else batch.to(self.device)
 
-    def _made(self, half: Half, inputs: Sequence[Tensor]) -> Half:
+    def _made(self, graph: Graph, inputs: Sequence[Tensor]) -> Graph:
         if not self._cuda:
-            return half
+            return graph
         inputs = [tensor.to(self.device) for tensor in inputs]
         try:
             with self._context():
-                return Recorded(half, inputs, self._streams[0], self._pool)
+                return Recorded(graph, inputs, self._streams[0], self._pool)
         except RuntimeError as error:  # no memory, mostly
             warnings.warn(
                 f"no CUDA graph could be recorded, segmenting is slower ({error})", stacklevel=2
             )
-            return lambda *given: half(*(tensor.to(self.device) for tensor in given))
+            return lambda *given: graph(*(tensor.to(self.device) for tensor in given))
 
     def _context(self) -> AbstractContextManager:
         # What autocast keeps of a call would be gone in a recorded one.
         cast = torch.autocast(
-            self.device.type, self._kind, enabled=self._mixed, cache_enabled=False
+            self.device.type, self._dtype, enabled=self._mixed, cache_enabled=False
         )
         return cast if self._mixed else nullcontext()
 
 
 class Encoders(nn.Module):
-    """images (N, 3, H, W) of these modalities -> four maps (N, C, h, w).
+    """images (N, 3, H, W) of these modalities -> four feature maps (N, C, h, w).
 
     Given streams of CUDA each encoder has one of its own: an image alone leaves most of a GPU idle.
     """
@@ -145,12 +151,12 @@ class Encoders(nn.Module):
         super().__init__()
         self._streams = streams
         whose = modalities[:1] if network.config.shared_encoder else modalities
-        self.halves = nn.ModuleList(EncoderGraph(network, modality) for modality in whose)
+        self.encoders = nn.ModuleList(EncoderGraph(network, modality) for modality in whose)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        parts = images.chunk(len(self.halves))
+        parts = images.chunk(len(self.encoders))
         if not self._streams or len(parts) == 1:
-            each = [half(part) for half, part in zip(self.halves, parts, strict=True)]
+            each = [encode(part) for encode, part in zip(self.encoders, parts, strict=True)]
         else:
             each = self._beside(parts)
         return tuple(torch.cat(scale) for scale in zip(*each, strict=True))
@@ -159,16 +165,18 @@ class Encoders(nn.Module):
         here = torch.cuda.current_stream(parts[0].device)
         each, begun = [], []
         try:
-            for half, part, stream in zip(self.halves, parts, cycle(self._streams), strict=False):
+            for encode, part, stream in zip(
+                self.encoders, parts, cycle(self._streams), strict=False
+            ):
                 stream.wait_stream(here)
                 begun.append(stream)
                 with torch.cuda.stream(stream):
-                    each.append(half(part))
+                    each.append(encode(part))
         finally:  # a recording that failed ends only when all are together again
             for stream in begun:
                 here.wait_stream(stream)
-        for maps in each:
-            for tensor in maps:
+        for features in each:
+            for tensor in features:
                 tensor.record_stream(here)
         return each
 
@@ -182,20 +190,20 @@ class Recorded:
     """
 
     def __init__(
-        self, half: Half, inputs: Sequence[Tensor], stream: torch.cuda.Stream, pool: Any = None
+        self, graph: Graph, inputs: Sequence[Tensor], stream: torch.cuda.Stream, pool: Any = None
     ) -> None:
         self._inputs = [tensor.clone() for tensor in inputs]
         here = torch.cuda.current_stream(inputs[0].device)
         stream.wait_stream(here)
         with torch.cuda.stream(stream):  # libraries choose their kernels before they are recorded
             for _ in range(2):
-                half(*self._inputs)
+                graph(*self._inputs)
             self._graph = torch.cuda.CUDAGraph()
             # Other threads may use the GPU meanwhile.
             with torch.cuda.graph(self._graph, pool, stream, "thread_local"):
-                self._outputs = half(*self._inputs)
+                self._outputs = graph(*self._inputs)
         here.wait_stream(stream)
-        self._half = half  # its weights are what is recorded
+        self._recorded = graph  # its weights are what is recorded
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
         for mine, given in zip(self._inputs, inputs, strict=True):
@@ -227,11 +235,11 @@ def _ready(network: Any2Seg) -> Any2Seg:
     return network
 
 
-def _convert_matrices(network: Any2Seg, kind: torch.dtype) -> None:
+def _convert_matrices(network: Any2Seg, dtype: torch.dtype) -> None:
     """Let convolutions and linear layers have the weights that autocast would make of them."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            module.to(kind)
+            module.to(dtype)
 
 
 @torch.inference_mode()

@@ -1,21 +1,27 @@
-"""Any2Seg networks on disk: safetensors, with what is needed to run them in the metadata."""
+"""Any2Seg networks on disk: safetensors, with what is needed to run them in the metadata.
+
+torch is imported where a network is made; what a file says of itself is read without it.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 from any2seg_ros import taxonomy
 from any2seg_ros.files import replacing
-from any2seg_ros.network.any2seg import Any2Seg, NetworkConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from any2seg_ros.network.any2seg import Any2Seg
 
 FORMAT = "any2seg-1"
 
@@ -46,6 +52,8 @@ def save(path: Path, network: Any2Seg, metadata: Metadata, half: bool = False) -
 
     Running statistics stay in 32 bits, for a float16 may be too small for a variance.
     """
+    from safetensors.torch import save_file
+
     tensors = {name: _stored(name, t, half) for name, t in network.state_dict().items()}
     words = {
         "format": FORMAT,
@@ -60,28 +68,97 @@ def save(path: Path, network: Any2Seg, metadata: Metadata, half: bool = False) -
 def load(path: Path) -> tuple[Any2Seg, Metadata]:
     """The network in evaluation mode, float32, and its metadata.
 
-    FileNotFoundError where there is no file, ValueError where it is truncated or another
-    program's; both name the file and the fix.
+    FileNotFoundError where there is no file, ValueError where it is truncated, another program's
+    or holds a number that is not finite; they name the file and the fix.
     """
+    from any2seg_ros.network.any2seg import Any2Seg, NetworkConfig
+
+    path = Path(path)
+    header = read_header(path)
+    try:
+        network = Any2Seg(NetworkConfig(**header.network))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _of_another_version(path, error) from None
+    _fill(network, _read(path), path)
+    return network.eval(), header.metadata
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint's file says before its weights; `network` has NetworkConfig's fields."""
+
+    network: Mapping[str, Any]
+    metadata: Metadata
+
+
+def read_header(path: Path) -> Header:
+    """See `load` for the errors; torch is not needed."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"no weights at {path}: give the path of a .safetensors file that `any2seg train` wrote"
         )
-    words, tensors = _read(path)
+    with _opened(path, "np") as file:
+        words = file.metadata() or {}
     if words.get("format") != FORMAT:
         raise ValueError(
             f"{path} is no Any2Seg checkpoint (format '{words.get('format', 'none')}'): "
             "give a .safetensors file that `any2seg train` wrote"
         )
     try:
-        config = NetworkConfig(**json.loads(words["network"]))
-        metadata = _metadata(words)
-        network = Any2Seg(config)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} needs another version of any2seg_ros: {error}") from None
-    _fill(network, tensors, path)
-    return network.eval(), metadata
+        network = json.loads(words["network"])
+        if not isinstance(network, dict):
+            raise ValueError(f"its network is {network!r}, no mapping")
+        return Header(network, _metadata(words))
+    except (KeyError, TypeError, ValueError) as error:
+        raise _of_another_version(path, error) from None
+
+
+def read_arrays(path: Path, prefix: str) -> dict[str, np.ndarray]:
+    """The tensors whose names begin so, float32; all of the file's floats are checked.
+
+    ValueError where one is not finite; torch is not needed.
+    """
+    found = {}
+    for name, array in _arrays(path):
+        if not np.isfinite(array).all():
+            raise _not_finite(path, name)
+        if name.startswith(prefix):
+            found[name] = array.astype(np.float32)
+    return found
+
+
+def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    with _opened(path, "np") as file:
+        for name in file.keys():  # noqa: SIM118
+            try:
+                array = file.get_tensor(name)
+            except TypeError:  # bfloat16, which NumPy has not
+                with _opened(path, "pt") as other:
+                    array = other.get_tensor(name).float().numpy()
+            yield name, array
+
+
+@contextmanager
+def _opened(path: Path, framework: str) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework) as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} is truncated or no safetensors file ({error}): fetch or train it again"
+        ) from None
+
+
+def _of_another_version(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"{path} needs another version of any2seg_ros: {error}")
+
+
+def _not_finite(path: Path, name: str) -> ValueError:
+    return ValueError(
+        f"{path} holds NaN or infinity (first in {name}): fetch it again, or train it again with a "
+        "lower learning rate"
+    )
 
 
 def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
@@ -90,14 +167,9 @@ def _stored(name: str, tensor: Tensor, half: bool) -> Tensor:
     return tensor.detach().cpu().contiguous()
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path} is truncated or no safetensors file ({error}): fetch or train it again"
-        ) from None
+def _read(path: Path) -> dict[str, Tensor]:
+    with _opened(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def _metadata(words: Mapping[str, str]) -> Metadata:
@@ -125,6 +197,7 @@ def _fill(network: Any2Seg, tensors: Mapping[str, Tensor], path: Path) -> None:
             f"{path} does not hold a {network.config.encoder} Any2Seg "
             f"({len(wrong)} tensors differ, the first is {wrong[0]}): it is another architecture's"
         )
-    with torch.no_grad():
-        for name, tensor in expected.items():
-            tensor.copy_(tensors[name])
+    for name, tensor in expected.items():
+        if not bool(tensors[name].isfinite().all()):
+            raise _not_finite(path, name)
+        tensor.copy_(tensors[name])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from any2seg_ros.network.adapters import group_of
+from any2seg_ros.network.modality_groups import group_of
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.cached_dataset import raising_errors
 from any2seg_ros.training.config import LossConfig

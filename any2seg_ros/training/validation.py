@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from any2seg_ros.engine import Maps, Segmenter
+from any2seg_ros.engine import Features, Segmenter
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.training.cached_dataset import CachedDataset
 from any2seg_ros.types import IGNORE, Modality, Subset, all_subsets, subset_name
@@ -84,7 +84,7 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def encode(segmenter: Segmenter, cached: CachedDataset, index: int) -> dict[Modality, Maps]:
+def encode(segmenter: Segmenter, cached: CachedDataset, index: int) -> dict[Modality, Features]:
     """The feature maps of every modality that a cached frame has."""
     images = cached.images[index].astype(np.float32)
     return segmenter.encode({m: images[m] for m in Modality if cached.present[index, m]})

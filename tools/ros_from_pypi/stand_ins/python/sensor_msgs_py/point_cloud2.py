@@ -1,4 +1,4 @@
-"""PointCloud2 to NumPy and back, by the interface of sensor_msgs_py.point_cloud2."""
+"""PointCloud2 to NumPy and back, with the interface of sensor_msgs_py.point_cloud2."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def dtype_from_fields(fields: Iterable[PointField], point_step: int | None = Non
     for position, field in enumerate(fields):
         base = field.name or f"unnamed_field_{position}"
         kind = _TYPES[field.datatype]
+        assert field.count > 0, "Can't process fields with count = 0."
         for part in range(field.count):
             names.append(base if field.count == 1 else f"{base}_{part}")
             formats.append(kind)
@@ -49,7 +50,7 @@ def read_points(
     uvs: Iterable[int] | None = None,
     reshape_organized_cloud: bool = False,
 ) -> np.ndarray:
-    """Points as a structured array (n,), in this machine's byte order; a view where that can be.
+    """Points as a structured array (n,), in native byte order; a view if possible.
 
     `uvs` are indices into the points. An organised cloud is (height, width) if asked.
     """
