@@ -190,7 +190,7 @@ def _evaluate(folder: Path, split: str) -> None:
     if report.is_file() and report.stat().st_mtime > weights.stat().st_mtime:
         return
     command = [sys.executable, "-m", "any2seg_ros.cli", "evaluate", "--model", str(weights)]
-    command += ["--data", config.data.val, "--split", split, "--robustness", "none"]
+    command += ["--data", config.data.val.path, "--split", split, "--robustness", "none"]
     subprocess.run([*command, "--out", str(out)], check=True)
 
 
