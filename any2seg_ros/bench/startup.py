@@ -191,10 +191,10 @@ def _listen(node: Any, masks: list[float]) -> None:
 
 def _play(talker: Any, stop: threading.Event) -> None:
     """Play the demo's bag until told to stop."""
-    from any2seg_ros.demo.player import Player, Tape
+    from any2seg_ros.demo.player import Player, SensorLog
     from any2seg_ros.demo.schedule import ALL, Phase
 
-    player = Player(talker, Tape(resources.find("demo_data/streets")))
+    player = Player(talker, SensorLog(resources.find("demo_data/streets")))
     while not stop.is_set():
         player.play([Phase("startup", ALL, 8.0)], lambda index, seconds: None)
 
