@@ -32,6 +32,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["any2seg_ros", "any2seg_ros.*"], exclude=["any2seg_ros.msg*"]),
+    package_data={"any2seg_ros.html": ["templates/*"]},
     data_files=[entry for folder in SHARED for entry in files(folder)],
     install_requires=requirements("requirements.txt"),
     extras_require={name: requirements(f"requirements-{name}.txt") for name in EXTRAS},

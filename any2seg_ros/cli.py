@@ -1,4 +1,4 @@
-"""The `any2seg` command: one verb a file in `any2seg_ros.commands`."""
+"""The `any2seg` command: a verb for every file in `any2seg_ros.commands`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import Any
 
 import typer
+
+from any2seg_ros.commands.options import flattened
 
 # Newer typers carry their own click: its exceptions are reached through typer alone.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -22,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Segmentation from whatever sensors are left: RGB, depth, LiDAR, events.\n\n"
     "Start with [bold]any2seg demo[/bold]; when something is missing, [bold]any2seg doctor[/bold] "
-    "names the mend.",
+    "says how to fix it.",
 )
 
 
@@ -37,18 +39,19 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and end."
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
     pass
 
 
 for _verb in VERBS:
-    import_module(f"any2seg_ros.commands.{_verb}").register(app)
+    _module = import_module(f"any2seg_ros.commands.{_verb}")
+    app.command(_verb)(flattened(getattr(_module, _verb)))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run `any2seg`; what a user can mend is one line on stderr and exit status 2."""
+    """Run `any2seg`; an error that a user can fix is one line on stderr and exit status 2."""
     try:
         return app(args=arguments, standalone_mode=False) or 0
     except typer.Exit as end:

@@ -1,4 +1,4 @@
-"""Ctrl-C at times when it would leave half a result: held back, noted or ignored."""
+"""Ctrl-C at times when it would leave half a result: it waits, or is ignored."""
 
 from __future__ import annotations
 
@@ -6,71 +6,54 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
-
-
-class Interrupt:
-    """Ctrl-C, held back while a frame is counted: a frame is in all tables of a report or in none.
-
-    Pressed twice, it interrupts at once.
-    """
-
-    def __init__(self) -> None:
-        self._pressed = False
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """KeyboardInterrupt at the end of this context, if Ctrl-C was pressed in it."""
-        with _handled_by(self._press):
-            yield
-        if self._pressed:
-            raise KeyboardInterrupt
-
-    def _press(self, *_: object) -> None:
-        if self._pressed:
-            raise KeyboardInterrupt
-        self._pressed = True
 
 
 @contextmanager
-def ignored() -> Iterator[None]:
-    """Ctrl-C does nothing in this context."""
-    with _handled_by(signal.SIG_IGN):
-        yield
-
-
-@contextmanager
-def _handled_by(handler: Any) -> Iterator[None]:
-    """Only the main thread gets signals, so that in another there is nothing to handle."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def noted_interrupts() -> Iterator[threading.Event]:
+def deferred_interrupt() -> Iterator[threading.Event]:
     """Within the block the first Ctrl-C sets the event instead of raising KeyboardInterrupt.
 
-    The second one raises it. Nothing changes outside the main thread and where Ctrl-C is ignored.
+    The second one raises it. Nothing changes outside the main thread, which alone gets signals,
+    nor where something else handles Ctrl-C or it is ignored.
     """
-    asked = threading.Event()
+    pressed = threading.Event()
 
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.set()
+    def defer(*_: object) -> None:
+        pressed.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not usual or threading.current_thread() is not threading.main_thread():
-        yield asked
+    if not _raises():
+        yield pressed
         return
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, defer)
     try:
-        yield asked
+        yield pressed
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C within the block raises KeyboardInterrupt at its end; pressed twice, at once."""
+    with deferred_interrupt() as pressed:
+        yield
+    if pressed.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def ignored_interrupts() -> Iterator[None]:
+    """Ctrl-C does nothing in this block."""
+    if not _raises():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _raises() -> bool:
+    """Whether Ctrl-C raises KeyboardInterrupt in this thread, as it usually does."""
+    main = threading.current_thread() is threading.main_thread()
+    return main and signal.getsignal(signal.SIGINT) is signal.default_int_handler

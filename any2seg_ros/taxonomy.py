@@ -32,6 +32,11 @@ class Taxonomy:
         palette[IGNORE] = 0
         return palette
 
+    @property
+    def css_colors(self) -> dict[str, str]:
+        """Colours by class name, as style sheets write them."""
+        return {n: f"rgb{color}" for n, color in zip(self.classes, self.colors, strict=True)}
+
     def colorize(self, labels: np.ndarray) -> np.ndarray:
         """labels uint8 (H, W) -> colours uint8 (H, W, 3), RGB."""
         return np.take(self.palette, labels, axis=0)

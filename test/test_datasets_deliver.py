@@ -7,10 +7,13 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 import training_data
+from torch.nn import functional
 
 from any2seg_ros.datasets import open_data
 from any2seg_ros.datasets.deliver import decode_label
+from any2seg_ros.datasets.files import read_rgb
 from any2seg_ros.types import IGNORE, Events, Modality
 
 
@@ -93,3 +96,30 @@ def test_streets_frames_have_raw_measurements_with_their_geometry(raw):
     assert lidar.data.shape == (500, 4) and lidar.reference_from_sensor[2, 0] == 1
     assert isinstance(events.data, Events) and len(events.data) == 300
     assert data.conditions(1) == ("night",) and data.reference(1).fx == 60
+
+
+def test_deliver_is_evaluated_on_the_published_raster(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_data, "SIZE", (1042, 1042))
+    training_data.write(tmp_path, "val", 1)
+    event = next((tmp_path / "event").rglob("*.png"))
+    small = np.random.default_rng(0).integers(0, 255, (512, 512, 3)).astype(np.uint8)
+    training_data.save(event, small)  # a sensor of low resolution
+    data = open_data(tmp_path, "val")
+    frame = data[0]
+    semantic = cv2.imread(str(next((tmp_path / "semantic").rglob("*.png"))))[..., 2] - 1
+    # The validation transform of the published code: torch's nearest for labels, bilinear images.
+    nearest = (np.arange(1024) * (1042 / 1024)).astype(int)
+    np.testing.assert_array_equal(frame.label, semantic[np.ix_(nearest, nearest)])
+    rgb = read_rgb(next((tmp_path / "img").rglob("*.png")))
+    bilinear = torch_bilinear(rgb)
+    assert np.abs(frame.measurements[Modality.RGB].data.astype(int) - bilinear).max() <= 1
+    enlarged = small[np.ix_(*2 * [(np.arange(1042) * (512 / 1042)).astype(int)])]
+    events = frame.measurements[Modality.EVENT].data.astype(int)
+    assert np.abs(events - torch_bilinear(enlarged)).max() <= 1
+    assert (data.reference(0).width, data.reference(0).height) == (1024, 1024)
+
+
+def torch_bilinear(image: np.ndarray) -> np.ndarray:
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    resized = functional.interpolate(planes, (1024, 1024), mode="bilinear", align_corners=False)
+    return resized[0].permute(1, 2, 0).round().int().numpy()

@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from any2seg_ros.evaluation.corruptions import (
-    CORRUPTIONS,
-    RGB_MEAN,
-    RGB_STD,
-    generator,
-    noisy,
-    zeroed,
-)
+from any2seg_ros.evaluation.corruptions import CORRUPTIONS, generator
 from any2seg_ros.types import Events, Modality
 
 NAMES = [(modality, name) for modality, table in CORRUPTIONS.items() for name in table]
@@ -82,29 +75,3 @@ def test_jitter_turns_points_but_keeps_their_range():
     shaken = CORRUPTIONS[Modality.LIDAR]["jitter"](cloud, generator(0))
     before, after = (np.linalg.norm(c[:, :3], axis=1) for c in (cloud, shaken))
     np.testing.assert_allclose(before, after, rtol=1e-4)
-
-
-def test_nm_has_its_density_of_salt_and_pepper_and_leaves_events_without_gaussian_noise():
-    image = np.full((3, 100, 200), 0.5, np.float32)
-    for level, density in {"low": 0.05, "mid": 0.1, "high": 0.2}.items():
-        struck = noisy(image, Modality.EVENT, level, generator(0)) != 0.5
-        assert struck.mean() == pytest.approx(density, abs=0.01)
-        assert (struck[0] == struck[1]).all()
-    spread = noisy(image, Modality.DEPTH, "low", generator(0))
-    inside = spread[(spread > 0.05) & (spread < 0.95)]
-    assert inside.std() == pytest.approx(0.1, abs=0.01)
-
-
-def test_nm_adds_its_noise_to_rgb_before_the_normalisation():
-    image = np.broadcast_to((np.float32(0.5) - RGB_MEAN) / RGB_STD, (3, 100, 200)).copy()
-    plain = noisy(image, Modality.RGB, "low", generator(0)) * RGB_STD + RGB_MEAN
-    assert plain.min() >= -1e-5 and plain.max() <= 1 + 1e-5
-    inside = plain[(plain > 0.05) & (plain < 0.95)]
-    assert inside.std() == pytest.approx(0.1, abs=0.01)
-
-
-def test_rmm_zeroes_its_fraction_of_the_elements_and_no_other():
-    image = np.ones((3, 100, 200), np.float32)
-    result = zeroed(image, 0.25, generator(0))
-    assert (result == 0).mean() == pytest.approx(0.25, abs=0.01)
-    assert set(np.unique(result)) == {0.0, 1.0}

@@ -13,7 +13,7 @@ import torch
 from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation import summary
-from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
+from any2seg_ros.evaluation.corruptions import generator
 from any2seg_ros.evaluation.evaluator import (
     ALONE,
     TOGETHER,
@@ -22,6 +22,7 @@ from any2seg_ros.evaluation.evaluator import (
     Stopwatch,
     cost,
 )
+from any2seg_ros.evaluation.noise import clipped_noise, nm, rmm, torch_generator
 from any2seg_ros.evaluation.summary import Context, summarize
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.metrics import Confusion
@@ -105,13 +106,13 @@ def test_rmm_keeps_the_intact_modalities_and_zeroes_a_fraction_of_the_others(
     one = sample(0)
     fractions = []
 
-    def spy(image, fraction, rng):
-        fractions.append(fraction)
-        return zeroed(image, fraction, rng)
+    def spy(images, fraction, rng):
+        fractions.append((fraction, len(images)))
+        return rmm(images, fraction, rng)
 
-    monkeypatch.setattr("any2seg_ros.evaluation.evaluator.zeroed", spy)
+    monkeypatch.setattr("any2seg_ros.evaluation.evaluator.rmm", spy)
     tally = evaluate(segmenter, [one], NOISY).tally
-    assert fractions == [0.25] * 4 + [0.5] * 4 + [0.75] * 4
+    assert fractions == [(0.25, 4), (0.5, 4), (0.75, 4)]
     assert list(tally.rmm) == [0.25, 0.5, 0.75]
     assert all(len(table) == 14 for table in tally.rmm.values())
     assert list(tally.nm) == ["low", "mid", "high"]
@@ -125,9 +126,9 @@ def apart(one: Confusion, segmentation: Segmentation, label: np.ndarray) -> int:
 def test_rmm_fuses_the_maps_of_intact_modalities_with_those_of_worn_ones(segmenter):
     one = sample(0)
     tally = evaluate(segmenter, [one], NOISY).tally
-    rng = generator(NOISY.seed, zlib.crc32(one.name.encode()), 1, 1)
+    rng = torch_generator(NOISY.seed, zlib.crc32(one.name.encode()), 1, 1)
     maps = segmenter.encode(one.images)
-    worn = segmenter.encode({m: zeroed(image, 0.5, rng) for m, image in one.images.items()})
+    worn = segmenter.encode(rmm(one.images, 0.5, rng))
     for subset in [(Modality.LIDAR,), (Modality.RGB, Modality.EVENT)]:
         expected = {m: maps[m] if m in subset else worn[m] for m in maps}
         swapped = {m: worn[m] if m in subset else maps[m] for m in maps}
@@ -140,10 +141,20 @@ def test_rmm_fuses_the_maps_of_intact_modalities_with_those_of_worn_ones(segment
 def test_nm_segments_the_noisy_images_of_all_modalities(segmenter):
     one = sample(0)
     tally = evaluate(segmenter, [one], NOISY).tally
-    rng = generator(NOISY.seed, zlib.crc32(one.name.encode()), 2, 1)
-    worse = {m: noisy(image, m, "mid", rng) for m, image in one.images.items()}
+    worse = nm(one.images, "mid", torch_generator(NOISY.seed, zlib.crc32(one.name.encode()), 2, 1))
     assert apart(tally.nm["mid"], segmenter.segment(worse, (96, 72)), one.label) == 0
     assert apart(tally.nm["mid"], segmenter.segment(one.images, (96, 72)), one.label) > 200
+
+
+def test_clipped_noise_has_a_table_of_its_own(segmenter):
+    one = sample(0)
+    config = EvaluationConfig(latency_frames=0, robustness=("noise",))
+    evaluator = evaluate(segmenter, [one], config)
+    rng = generator(config.seed, zlib.crc32(one.name.encode()), 2, 1)
+    worse = {m: clipped_noise(image, m, "mid", rng) for m, image in one.images.items()}
+    assert apart(evaluator.tally.noise["mid"], segmenter.segment(worse, (96, 72)), one.label) == 0
+    report = report_of(evaluator)
+    assert report["nm"] is None and set(report["noise"]) == {"low", "mid", "high"}
 
 
 def test_a_sensor_s_noise_does_not_depend_on_which_others_are_evaluated(segmenter, monkeypatch):
@@ -241,7 +252,7 @@ def test_shards_merge_to_the_very_report_of_one_process(segmenter):
     second.tally += first.tally
     assert report_of(second) == report_of(whole)
     shown = [
-        [s.name for s in t.extremes.best + t.extremes.worst] for t in (second.tally, whole.tally)
+        [s.name for s in t.gallery.best + t.gallery.worst] for t in (second.tally, whole.tally)
     ]
     assert shown[0] == shown[1] and len(shown[0]) == 6
 
@@ -262,7 +273,7 @@ def test_a_frame_with_a_label_that_is_no_class_is_left_out(segmenter):
 
 
 def test_a_report_is_read_from_its_folder_too(segmenter, tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"no report at {tmp_path}/report.json: name"):
+    with pytest.raises(FileNotFoundError, match=f"no report at {tmp_path}/report.json: give"):
         summary.load(tmp_path)
     report = report_of(evaluate(segmenter, [sample(0)]))
     (tmp_path / "report.json").write_text(summary.dumps(report))
@@ -287,8 +298,12 @@ def test_a_report_keeps_its_schema_and_has_all_figures_in_percent(segmenter):
     assert report["worst"] == {"subset": min(miou, key=miou.get), "miou": min(miou.values())}
     assert all(0 < value < 100 for value in miou.values())
     assert all(0 <= row["ece"] <= 1 and row["latency_ms"] > 0 for row in report["subsets"].values())
-    assert set(report["emm"]) == {"0.2", "0.1", "0.05", "mean"}
+    assert list(report["emm"]) == ["average", "0.2", "0.1", "0.05"]
+    assert report["emm"]["average"] == report["mean"]
     assert set(report["rmm"]) == {"0.25", "0.5", "0.75"}
+    average = {f: row["average"] for f, row in report["rmm_by_probability"].items()}
+    assert report["rmm"] == average
+    assert report["noise"] is None
     assert set(report["nm"]) == {"low", "mid", "high"}
     assert report["conditions"]["night"]["subsets"] == pytest.approx(miou)
     assert report["classes"]["Road"]["pixels"] > 0
@@ -335,7 +350,7 @@ def test_unknown_protocols_and_tables_are_refused():
 def test_a_file_that_is_no_report_is_refused_by_name(tmp_path):
     path = tmp_path / "report.json"
     path.write_text("{")
-    with pytest.raises(ValueError, match="report.json is no JSON"):
+    with pytest.raises(ValueError, match="report.json is not JSON"):
         summary.load(path)
     path.write_text("{}")
     with pytest.raises(ValueError, match="'kind' is missing"):

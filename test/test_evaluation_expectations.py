@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 
 from any2seg_ros.evaluation.expectations import expectations, expected_miou
@@ -22,9 +24,25 @@ def test_all_subsets_alike_give_that_value_and_rare_failures_approach_the_full_s
     assert expected_miou(dict.fromkeys(subsets, 37.0), 0.1) == pytest.approx(37.0)
     miou = {subset: 10.0 * len(subset) for subset in subsets}
     values = expectations(miou)
-    assert list(values) == ["0.2", "0.1", "0.05", "mean"]
-    assert values["0.2"] < values["0.1"] < values["0.05"] < 40.0
-    assert values["mean"] == pytest.approx((values["0.2"] + values["0.1"] + values["0.05"]) / 3)
+    assert list(values) == ["average", "0.2", "0.1", "0.05"]
+    assert values["average"] < values["0.2"] < values["0.1"] < values["0.05"] < 40.0
+    assert values["average"] == pytest.approx(sum(10.0 * len(s) for s in subsets) / 15)
+
+
+def test_emm_is_the_benchmark_s_loop_over_missing_modalities():
+    # The published loop: every combination of missing modalities but all four, each with the
+    # probability of just these being missing; the sum is divided by the sum of probabilities.
+    miou = {subset: float(i * i % 47) for i, subset in enumerate(all_subsets())}
+    values = expectations(miou)
+    for p in (0.2, 0.1, 0.05):
+        total = chance = 0.0
+        for missing in range(4):
+            for gone in combinations(Modality, missing):
+                probability = p**missing * (1 - p) ** (4 - missing)
+                total += probability * miou[tuple(m for m in Modality if m not in gone)]
+                chance += probability
+        assert values[f"{p:g}"] == pytest.approx(total / chance)
+    assert values["average"] == pytest.approx(sum(miou.values()) / 15)
 
 
 def test_a_table_that_lacks_a_subset_has_no_expectation():

@@ -12,17 +12,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import ctrl_c
 import cv2
 import numpy as np
 import pytest
 import torch
-from test_html_elements import Reader
+from html_reader import Reader
 
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation import summary
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
-from any2seg_ros.evaluation.run import Share, _walk, evaluate
+from any2seg_ros.evaluation.run import Share, _score, evaluate
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
@@ -76,6 +77,12 @@ def copy(data, tmp_path) -> Path:
     return shutil.copytree(data, tmp_path / "data")
 
 
+@pytest.fixture
+def heeded():
+    with ctrl_c.heeded():
+        yield
+
+
 def run(segmenter, data, model, out, config=QUICK, limit=0, **rest) -> dict:
     wanted = () if len(config.modalities) == 4 else config.modalities
     target = Target.of(segmenter)
@@ -120,6 +127,7 @@ def test_an_interrupted_evaluation_leaves_a_valid_report_marked_partial(
     assert "Partial: the evaluation was interrupted" in words
 
 
+@pytest.mark.usefixtures("heeded")
 def test_a_frame_that_is_interrupted_is_counted_as_a_whole(
     segmenter, data, model, tmp_path, monkeypatch
 ):
@@ -128,7 +136,7 @@ def test_a_frame_that_is_interrupted_is_counted_as_a_whole(
     def interrupted(tally: Tally, *given) -> None:
         add_nm(tally, *given)
         if not pressed:
-            pressed.append(os.kill(os.getpid(), signal.SIGINT))
+            pressed.append(ctrl_c.press())
 
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(Tally, "add_nm", interrupted)
@@ -138,13 +146,14 @@ def test_a_frame_that_is_interrupted_is_counted_as_a_whole(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("heeded")
 def test_an_interrupt_while_the_reports_are_written_is_ignored(
     segmenter, data, model, tmp_path, monkeypatch
 ):
     summarize, before = summary.summarize, signal.getsignal(signal.SIGINT)
 
     def interrupted(*given):
-        os.kill(os.getpid(), signal.SIGINT)
+        ctrl_c.press()
         return summarize(*given)
 
     monkeypatch.setattr(summary, "summarize", interrupted)
@@ -157,6 +166,7 @@ def test_an_interrupt_while_the_reports_are_written_is_ignored(
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("heeded")
 def test_pressed_twice_it_interrupts_at_once_and_the_frame_is_in_no_table(
     segmenter, data, model, tmp_path, monkeypatch
 ):
@@ -166,8 +176,8 @@ def test_pressed_twice_it_interrupts_at_once_and_the_frame_is_in_no_table(
         add_nm(tally, *given)
         calls.append(given)
         if len(calls) == 4:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            ctrl_c.press()
+            ctrl_c.press()
 
     monkeypatch.setattr(Tally, "add_nm", interrupted)
     report = run(segmenter, data, model, tmp_path)
@@ -181,7 +191,7 @@ def test_processes_share_the_frames_without_overlap(segmenter, data):
         source = open_source(data, Target.of(segmenter), "val")
         names += [sample.name for sample in source.samples(rank, 4)]
         evaluator = Evaluator(segmenter, EvaluationConfig(robustness=(), latency_frames=0))
-        assert _walk(evaluator, source, Share(rank, 4), lambda *_: None) is False
+        assert _score(evaluator, source, Share(rank, 4), lambda *_: None) is False
     assert len(names) == len(set(names)) == 6
 
 

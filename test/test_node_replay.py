@@ -25,7 +25,8 @@ from any2seg_ros.engine import Segmenter  # noqa: E402
 from any2seg_ros.messages import decode_image, stamp_ns  # noqa: E402
 from any2seg_ros.messages.kinds import message_class  # noqa: E402
 from any2seg_ros.msg import SegmentationStatus  # noqa: E402
-from any2seg_ros.replay.run import Replay, ReplayConfig  # noqa: E402
+from any2seg_ros.replay.config import ReplayConfig  # noqa: E402
+from any2seg_ros.replay.run import Replay  # noqa: E402
 from any2seg_ros.runtime.bag_player import BagPlayer  # noqa: E402
 from any2seg_ros.runtime.parameters import NodeParameters  # noqa: E402
 from any2seg_ros.types import Frame, Modality, unmeasured  # noqa: E402

@@ -1,4 +1,4 @@
-"""Failures laid over messages: which are hit, and that they stay messages of their kind."""
+"""Faults injected into messages: which are affected, and that they keep their type."""
 
 from __future__ import annotations
 
@@ -73,45 +73,45 @@ def packet(seconds: float, count: int = 400) -> SimpleNamespace:
 
 
 def test_dropped_messages_are_lost_in_their_time_and_counted():
-    overlay = FaultInjector(parse_drops("rgb@2-5"), START)
-    given = [(t, overlay.apply(Modality.RGB, picture(t))) for t in (0.0, 1.9, 2.0, 4.9, 5.0)]
+    injector = FaultInjector(parse_drops("rgb@2-5"), START)
+    given = [(t, injector.apply(Modality.RGB, picture(t))) for t in (0.0, 1.9, 2.0, 4.9, 5.0)]
     assert [t for t, message in given if message is not None] == [0.0, 1.9, 5.0]
-    assert overlay.apply(Modality.LIDAR, cloud(3.0)) is not None
-    assert overlay.counts == {"no rgb@2-5": 2}
+    assert injector.apply(Modality.LIDAR, cloud(3.0)) is not None
+    assert injector.counts == {"no rgb@2-5": 2}
 
 
 def test_a_message_outside_every_failure_is_given_on_as_it_is():
-    overlay = FaultInjector(parse_corruptions("rgb:night@3-"), START)
+    injector = FaultInjector(parse_corruptions("rgb:night@3-"), START)
     message = picture(1.0)
-    assert overlay.apply(Modality.RGB, message) is message
+    assert injector.apply(Modality.RGB, message) is message
 
 
 def test_pictures_get_dark_and_stay_pictures_of_their_kind():
-    overlay = FaultInjector(parse_corruptions("rgb:night@*"), START)
-    raw = overlay.apply(Modality.RGB, picture(1.0))
+    injector = FaultInjector(parse_corruptions("rgb:night@*"), START)
+    raw = injector.apply(Modality.RGB, picture(1.0))
     assert raw.encoding == "rgb8" and decode_image(raw).mean() < 40
-    packed = overlay.apply(Modality.RGB, jpeg(1.0))
+    packed = injector.apply(Modality.RGB, jpeg(1.0))
     assert not hasattr(packed, "encoding")
     assert decode_compressed(packed).mean() < 40
     assert stamp_ns(packed.header.stamp) == START + 10**9
 
 
 def test_depth_and_clouds_can_be_decoded_after_their_corruption():
-    overlay = FaultInjector(parse_corruptions("depth:short@*,lidar:sparse@*"), START)
-    depth = decode_depth(overlay.apply(Modality.DEPTH, compressed_depth(1.0)))
+    injector = FaultInjector(parse_corruptions("depth:short@*,lidar:sparse@*"), START)
+    depth = decode_depth(injector.apply(Modality.DEPTH, compressed_depth(1.0)))
     assert depth.dtype == np.uint16
     assert (depth[:, :10] == 4000).all() and (depth[:, 10:] == 0).all()
-    points = decode_cloud(overlay.apply(Modality.LIDAR, cloud(1.0)))
+    points = decode_cloud(injector.apply(Modality.LIDAR, cloud(1.0)))
     assert 50 < len(points) < 150 and (points[:, 3] == 0.5).all()
 
 
 def test_events_are_the_same_before_a_failure_and_fewer_in_it():
-    overlay = FaultInjector(parse_corruptions("event:sparse@2-"), START)
+    injector = FaultInjector(parse_corruptions("event:sparse@2-"), START)
     plain, seen = EventDecoder(), EventDecoder()
     for seconds in (1.0, 1.5, 2.0, 2.5):
         message = packet(seconds)
         expected = plain.decode(message)
-        found = seen.decode(overlay.apply(Modality.EVENT, message))
+        found = seen.decode(injector.apply(Modality.EVENT, message))
         if seconds < 2.0:
             for name in "txyp":
                 np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
@@ -120,45 +120,45 @@ def test_events_are_the_same_before_a_failure_and_fewer_in_it():
 
 
 def test_a_packet_without_events_stays_one():
-    overlay = FaultInjector(parse_corruptions("event:noise@*"), START)
-    found = EventDecoder().decode(overlay.apply(Modality.EVENT, packet(1.0, count=1)))
+    injector = FaultInjector(parse_corruptions("event:noise@*"), START)
+    found = EventDecoder().decode(injector.apply(Modality.EVENT, packet(1.0, count=1)))
     assert len(found) == 2
     empty = Events(*(np.zeros(0, t) for t in (np.int64, np.uint16, np.uint16, bool)), 64, 48)
     message = event_packet(SimpleNamespace(header=header(1.0)), empty)
-    assert len(EventDecoder().decode(overlay.apply(Modality.EVENT, message))) == 0
+    assert len(EventDecoder().decode(injector.apply(Modality.EVENT, message))) == 0
 
 
 def test_a_message_that_cannot_be_decoded_goes_on_with_its_own_fault():
-    overlay = FaultInjector(parse_corruptions("rgb:night@*"), START)
+    injector = FaultInjector(parse_corruptions("rgb:night@*"), START)
     broken = SimpleNamespace(header=header(1.0), format="jpeg", data=b"no jpeg")
-    assert overlay.apply(Modality.RGB, broken) is broken
+    assert injector.apply(Modality.RGB, broken) is broken
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_depends_on_the_seed_and_the_stamp_alone(seed):
-    failures = parse_corruptions("rgb:noise@*")
+    faults = parse_corruptions("rgb:noise@*")
     message = picture(1.0)
-    first = FaultInjector(failures, START, seed)
+    first = FaultInjector(faults, START, seed)
     first.apply(Modality.RGB, picture(0.5))
-    again = FaultInjector(failures, START, seed).apply(Modality.RGB, message)
+    again = FaultInjector(faults, START, seed).apply(Modality.RGB, message)
     assert bytes(first.apply(Modality.RGB, message).data) == bytes(again.data)
-    other = FaultInjector(failures, START, seed + 5).apply(Modality.RGB, message)
+    other = FaultInjector(faults, START, seed + 5).apply(Modality.RGB, message)
     assert bytes(other.data) != bytes(again.data)
 
 
 @pytest.mark.parametrize("message", [picture(1.0), jpeg(1.0)])
 def test_pictures_of_events_can_be_dropped_and_not_corrupted(message):
     assert FaultInjector(parse_drops("event@*"), START).apply(Modality.EVENT, message) is None
-    overlay = FaultInjector(parse_corruptions("event:noise@2-"), START)
-    with pytest.raises(ValueError, match="events are pictures here: only --drop works on them"):
-        overlay.apply(Modality.EVENT, message)
+    injector = FaultInjector(parse_corruptions("event:noise@2-"), START)
+    with pytest.raises(ValueError, match="events come as images here: only --drop works on them"):
+        injector.apply(Modality.EVENT, message)
 
 
 def test_a_packet_that_cannot_be_decoded_is_dropped_in_its_time():
-    failures = parse_drops("event@2-") + parse_corruptions("event:noise@0-1")
-    overlay = FaultInjector(failures, START)
+    faults = parse_drops("event@2-") + parse_corruptions("event:noise@0-1")
+    injector = FaultInjector(faults, START)
     broken = [packet(seconds) for seconds in (1.5, 2.5)]
     for message in broken:
         message.encoding = "unheard of"
-    assert overlay.apply(Modality.EVENT, broken[0]) is broken[0]
-    assert overlay.apply(Modality.EVENT, broken[1]) is None
+    assert injector.apply(Modality.EVENT, broken[0]) is broken[0]
+    assert injector.apply(Modality.EVENT, broken[1]) is None

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections import defaultdict
 from pathlib import Path
 
+import ctrl_c
 import numpy as np
 import pytest
 import tiny_drive
 import torch
 import yaml
-from test_html_elements import Reader
+from html_reader import Reader
 
 from any2seg_ros.bags import BagReader
 from any2seg_ros.cli import main
@@ -22,9 +22,10 @@ from any2seg_ros.messages import decode_image, stamp_ns
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.replay.config import ReplayConfig
 from any2seg_ros.replay.fault_schedule import parse_corruptions, parse_drops
-from any2seg_ros.replay.recording import NodeOutputs
-from any2seg_ros.replay.run import Replay, ReplayConfig
+from any2seg_ros.replay.recording import OutputRecorder
+from any2seg_ros.replay.run import Replay
 from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.types import Modality
 
@@ -43,6 +44,12 @@ def segmenter(tmp_path_factory) -> Segmenter:
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory) -> Path:
     return tiny_drive.write(tmp_path_factory.mktemp("bags") / "drive")
+
+
+@pytest.fixture
+def heeded():
+    with ctrl_c.heeded():
+        yield
 
 
 def replay(segmenter, bag: Path, out: Path, progress=lambda done, total: None, **config) -> dict:
@@ -86,15 +93,15 @@ def test_the_node_s_topics_come_with_the_anchor_s_header(output):
 
 def test_what_is_in_the_reference_frame_says_so_whoever_the_anchor_is(segmenter, drive, tmp_path):
     outputs = ("mask", "points", "camera_info")
-    failures = parse_drops("rgb,depth,event")
-    replay(segmenter, drive, tmp_path / "out", outputs=outputs, failures=failures)
+    faults = parse_drops("rgb,depth,event")
+    replay(segmenter, drive, tmp_path / "out", outputs=outputs, faults=faults)
     frames = {
         name: {m.header.frame_id for m in sent} for name, sent in heard(tmp_path / "out").items()
     }
     placed = {"rgb_camera_optical"}
     assert frames == {"mask": {"lidar"}, "points": placed, "camera_info": placed}
     told = from_values({"header_frame": "reference"})
-    options = {"outputs": ("mask", "status"), "failures": failures, "parameters": told}
+    options = {"outputs": ("mask", "status"), "faults": faults, "parameters": told}
     replay(segmenter, drive, tmp_path / "told", **options)
     sent = heard(tmp_path / "told")
     headers = {stamp_ns(m.header.stamp): m.header.frame_id for m in sent["mask"]}
@@ -124,27 +131,27 @@ def test_the_report_scores_masks_against_the_labels_of_the_bag(output):
 
 
 def test_twice_the_same_bag_gives_twice_the_same_bytes(segmenter, drive, tmp_path):
-    failures = parse_drops("rgb@0.3-0.6") + parse_corruptions("event:noise@*,lidar:noise@0.5-")
+    faults = parse_drops("rgb@0.3-0.6") + parse_corruptions("event:noise@*,lidar:noise@0.5-")
     for name in ("one", "another"):
-        replay(segmenter, drive, tmp_path / name, failures=failures, outputs=("mask", "points"))
+        replay(segmenter, drive, tmp_path / name, faults=faults, outputs=("mask", "points"))
     for file in ("replay.mcap", "metadata.yaml", "report.json", "report.html"):
         first, second = (tmp_path / name / file for name in ("one", "another"))
         assert first.read_bytes() == second.read_bytes(), file
 
 
 def test_a_dropped_sensor_is_not_used_and_the_rate_is_kept(segmenter, drive, tmp_path):
-    report = replay(segmenter, drive, tmp_path / "out", failures=parse_drops("rgb@0.25-"))
+    report = replay(segmenter, drive, tmp_path / "out", faults=parse_drops("rgb@0.25-"))
     rows = heard(tmp_path / "out")["status"]
     late = [r for r in rows if stamp_ns(r.header.stamp) > tiny_drive.START + 600_000_000]
     assert late and all(r.modalities[0].weight == 0 for r in late)
     assert report["masks"] >= 9
     assert [s["failures"] for s in report["stretches"]] == [[], ["no rgb"]]
-    assert "no rgb@0.25- took hold of" in " ".join(report["notes"])
+    assert "no rgb@0.25- affected" in " ".join(report["notes"])
 
 
 def test_without_any_sensor_there_is_no_mask_but_a_status(segmenter, drive, tmp_path):
-    failures = parse_drops("rgb,depth,lidar,event")
-    report = replay(segmenter, drive, tmp_path / "out", failures=failures)
+    faults = parse_drops("rgb,depth,lidar,event")
+    report = replay(segmenter, drive, tmp_path / "out", faults=faults)
     messages = heard(tmp_path / "out")
     assert report["masks"] == 0 and report["miou"] is None
     assert "mask" not in messages
@@ -166,14 +173,15 @@ def test_an_interrupted_replay_leaves_a_whole_bag_marked_partial(segmenter, driv
     assert "Partial" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("heeded")
 def test_a_frame_that_is_interrupted_is_taken_as_a_whole(segmenter, drive, tmp_path, monkeypatch):
-    write, before = NodeOutputs.write, signal.getsignal(signal.SIGINT)
+    write, before = OutputRecorder.write, signal.getsignal(signal.SIGINT)
 
-    def interrupted(outputs: NodeOutputs, *given) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+    def interrupted(outputs: OutputRecorder, *given) -> None:
+        ctrl_c.press()
         write(outputs, *given)
 
-    monkeypatch.setattr(NodeOutputs, "write", interrupted)
+    monkeypatch.setattr(OutputRecorder, "write", interrupted)
     report = replay(segmenter, drive, tmp_path / "out")
     assert report["partial"] is True and report["frames"] == 1
     assert sum(report["subsets"].values()) == len(heard(tmp_path / "out")["mask"]) == 1

@@ -19,7 +19,7 @@ from training_run import losses, rows, write_data, written
 
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum
-from any2seg_ros.interrupts import noted_interrupts
+from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.modality_groups import ALL, ONE, SEVERAL
 from any2seg_ros.training.config import load_config
@@ -112,7 +112,7 @@ def test_ctrl_c_waits_for_the_step_and_loses_nothing(place):
 
 @pytest.mark.usefixtures("heeded")
 def test_a_second_ctrl_c_ends_at_once():
-    with pytest.raises(KeyboardInterrupt), noted_interrupts() as asked:
+    with pytest.raises(KeyboardInterrupt), deferred_interrupt() as asked:
         os.kill(os.getpid(), signal.SIGINT)
         assert asked.is_set()
         os.kill(os.getpid(), signal.SIGINT)

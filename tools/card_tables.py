@@ -25,9 +25,9 @@ def main(folders: list[str]) -> int:
 
 
 def subsets(reports: dict[str, dict]) -> list[str]:
-    """mIoU and ECE of every subset, two columns per report."""
-    names = [NAMES.get(name, name) for name in reports]
-    titles = "".join(f" {name} mIoU | {name} ECE |" for name in names)
+    """mIoU and calibration error of every subset, a pair of columns a report."""
+    names = [f"{NAMES.get(name, name)} ({head(report)})" for name, report in reports.items()]
+    titles = "".join(f" {name} mIoU | ECE |" for name in names)
     lines = [f"| subset |{titles}", "|---|" + "---|---|" * len(names)]
     for subset in next(iter(reports.values()))["subsets"]:
         rows = [report["subsets"][subset] for report in reports.values()]
@@ -41,9 +41,17 @@ def subsets(reports: dict[str, dict]) -> list[str]:
     return [*lines, f"| **mean of the 15** |{means}", f"| worst |{worst}"]
 
 
+def head(report: dict) -> str:
+    """What a figure is worth nothing without: split, backbone, size of the images, protocol."""
+    width, height = report["image_size"]
+    split = f"{report['split']}, " if report["split"] else ""
+    return f"{split}{report['backbone']} at {width}x{height}, {report['protocol']}"
+
+
 def conditions(report: dict) -> list[str]:
-    """All sensors and the camera alone, per condition and failure case."""
-    lines = ["| condition or failure | frames | all four | RGB alone |", "|---|---|---|---|"]
+    """All sensors and the camera alone, by condition and failure."""
+    titles = f"| condition or failure ({head(report)}) | frames | all four | RGB alone |"
+    lines = [titles, "|---|---|---|---|"]
     for name, row in sorted(report["conditions"].items()):
         whole = list(row["subsets"].values())[-1]
         lines.append(f"| {name} | {row['frames']} | {whole:.2f} | {row['subsets']['rgb']:.2f} |")
@@ -51,11 +59,21 @@ def conditions(report: dict) -> list[str]:
 
 
 def robustness(report: dict) -> str:
-    """EMM, RMM and NM in one sentence."""
-    emm = ", ".join(f"E({p}) {value:.2f}" for p, value in report["emm"].items() if p != "mean")
-    rmm = ", ".join(f"{value:.2f} at {fraction}" for fraction, value in report["rmm"].items())
-    nm = ", ".join(f"{level} {value:.2f}" for level, value in report["nm"].items())
-    return f"EMM {emm}; RMM {rmm} of a missing sensor's elements zeroed; NM {nm}."
+    """EMM, RMM and noise, a row each."""
+    columns = list(report["emm"])
+    titles = [key if key == "average" else f"E({key})" for key in columns]
+    lines = [f"| {head(report)} | {' | '.join(titles)} |", "|---|" + "---|" * len(titles)]
+    rows = {"EMM": report["emm"]}
+    rows |= {f"RMM, {r} zeroed": row for r, row in (report["rmm_by_probability"] or {}).items()}
+    lines += [
+        f"| {name} | " + " | ".join(f"{row[key]:.2f}" for key in columns) + " |"
+        for name, row in rows.items()
+    ]
+    for key, title in (("nm", "NM"), ("noise", "Clipped noise")):
+        if report[key]:
+            levels = ", ".join(f"{level} {value:.2f}" for level, value in report[key].items())
+            lines += ["", f"{title} ({head(report)}): {levels}."]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`any2seg bench`: time the parts that have to be fast, each beside its floor, in one run."""
+"""`any2seg bench`: time the parts that must be fast, each beside its lower bound, in one run."""
 
 from __future__ import annotations
 
@@ -23,32 +23,28 @@ SECTIONS = (
 LONG_SECTIONS = ("alternative", "startup", "replay", "soak")
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
+def bench(
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Also write the figures to this file."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Run only this section: {', '.join(SECTIONS)}. Repeatable."),
+    ] = None,
+) -> None:
+    """Time projection, synchronizer, network and simulator on this machine.
 
-    @app.command()
-    def bench(
-        json_file: Annotated[
-            Path | None,
-            typer.Option("--json", metavar="FILE", help="Write the figures to this file."),
-        ] = None,
-        only: Annotated[
-            list[str] | None,
-            typer.Option(help="Time only this section: " + ", ".join(SECTIONS) + ". Repeatable."),
-        ] = None,
-    ) -> None:
-        """Time placing, synchronizer, network and simulator on this machine.
-
-        The figures of one run belong together: quote ratios, machines are noisy.
-        """
-        chosen = only or [name for name in SECTIONS if name not in LONG_SECTIONS]
-        unknown = sorted(set(chosen) - set(SECTIONS))
-        if unknown:
-            raise ValueError(f"no section '{unknown[0]}': use one of {', '.join(SECTIONS)}")
-        figures = measure(chosen)
-        if json_file:
-            json_file.parent.mkdir(parents=True, exist_ok=True)
-            json_file.write_text(json.dumps(figures, indent=2) + "\n")
+    Compare only figures of one run, as ratios: machines are noisy.
+    """
+    chosen = only or [name for name in SECTIONS if name not in LONG_SECTIONS]
+    unknown = sorted(set(chosen) - set(SECTIONS))
+    if unknown:
+        raise ValueError(f"no section '{unknown[0]}': use one of {', '.join(SECTIONS)}")
+    figures = measure(chosen)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def measure(sections: list[str]) -> dict:

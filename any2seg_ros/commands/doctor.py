@@ -1,16 +1,12 @@
-"""`any2seg doctor`: what was found on this machine, and the command that mends what was not."""
+"""`any2seg doctor`: check this machine and say how to fix what is missing."""
 
 from __future__ import annotations
 
 import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
+def doctor() -> None:
+    """Check what this machine has (ROS, messages, engines, weights) and how to fix the rest."""
+    from any2seg_ros.doctor import run
 
-    @app.command()
-    def doctor() -> None:
-        """Tell what was found (ROS, messages, engines, weights) and how to mend the rest."""
-        from any2seg_ros.doctor import run
-
-        raise typer.Exit(run())
+    raise typer.Exit(run())

@@ -1,164 +1,182 @@
-"""`any2seg evaluate`: every subset of the sensors, on data sets and on bags."""
+"""`any2seg evaluate`: score every subset of the sensors on data sets and on bags."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from any2seg_ros.commands.options import (
+    ENGINE,
+    Device,
+    Engine,
+    Labels,
+    Threads,
+    Topic,
+    words,
+)
+
 if TYPE_CHECKING:
     from any2seg_ros.evaluation.comparison import Row
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Options of `any2seg evaluate`."""
 
-    @app.command()
-    def evaluate(
-        data: Annotated[
-            Path | None, typer.Option(help="DELIVER, Streets, MUSES, a bag, or a folder of bags.")
-        ] = None,
-        model: Annotated[
-            Path | None,
-            typer.Option(help="Weights (.safetensors); without it, those of the package."),
-        ] = None,
-        out: Annotated[Path, typer.Option(help="Folder for report.json and report.html.")] = Path(
-            "evaluation"
+    data: Annotated[
+        Path | None,
+        typer.Option(help="DELIVER, Streets, MUSES, a bag, or a folder of bags."),
+    ] = None
+    out: Annotated[Path, typer.Option(help="Folder for report.json and report.html.")] = Path(
+        "evaluation"
+    )
+    split: Annotated[str, typer.Option(help="train, val or test; bags have none.")] = "val"
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of frames; 0: all.")] = 0
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="What stands for an absent sensor. drop: nothing, as in the node; zero: an image "
+            "of zeros. (default: drop, if the network can leave a sensor out)",
+            show_default=False,
         ),
-        split: Annotated[str, typer.Option(help="train, val or test; bags have none.")] = "val",
-        protocol: Annotated[
-            str, typer.Option(help="drop: an absent sensor is left out; zero: it is a zero image.")
-        ] = "drop",
-        modalities: Annotated[
-            str, typer.Option(help="Only these sensors and their subsets, such as rgb+lidar.")
-        ] = "",
-        robustness: Annotated[
-            str, typer.Option(help="Noise tables besides the subsets: rmm,nm, one of them or none.")
-        ] = "rmm,nm",
-        engine: Annotated[str, typer.Option(help="auto, torch, openvino or onnxruntime.")] = "auto",
-        device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
-        threads: Annotated[
-            int, typer.Option(min=0, help="CPU threads; 0 leaves it to the engine.")
-        ] = 0,
-        limit: Annotated[int, typer.Option(min=0, help="At most this many frames; 0 is all.")] = 0,
-        latency_frames: Annotated[
-            int, typer.Option(min=0, help="Frames on which every subset is timed.")
-        ] = 5,
-        seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
-        labels: Annotated[
-            Path | None, typer.Option(help="Bags: folder of label images, named by stamp in ns.")
-        ] = None,
-        topic: Annotated[
-            list[str] | None,
-            typer.Option(help="Bags: what a topic is, as rgb=/camera/image_raw or label=/truth."),
-        ] = None,
-        compare: Annotated[
-            tuple[Path, Path] | None,
-            typer.Option(help="Instead: two report.json, or their folders, side by side."),
-        ] = None,
-    ) -> None:
-        """Score a network for every subset of its sensors.
-
-        Writes report.json and report.html: mIoU, calibration and latency by subset, by condition
-        and class, when sensors fail at random (EMM, RMM) and under noise (NM). Ctrl-C keeps what
-        was scored so far. Many processes share the work:
-
-        torchrun --nproc-per-node 4 -m any2seg_ros.cli evaluate --data D --out DIR
-        """
-        if compare:
-            show_comparison(*compare, out)
-            return
-        if data is None:
-            raise typer.BadParameter("say what to evaluate on: --data PATH")
-        from any2seg_ros.datasets import Target, open_source
-        from any2seg_ros.engine import EngineConfig, Segmenter
-        from any2seg_ros.engine.segmenter import DEFAULT_MODEL
-        from any2seg_ros.evaluation.evaluator import EvaluationConfig
-        from any2seg_ros.evaluation.run import Share
-        from any2seg_ros.evaluation.run import evaluate as run
-        from any2seg_ros.resources import find
-        from any2seg_ros.types import parse_subset
-
-        path = model or find(DEFAULT_MODEL)
-        share = Share.from_environment()
-        segmenter = Segmenter.open(EngineConfig(str(path), engine, device, threads))
-        wanted = parse_subset(modalities) if modalities else ()
-        target = Target.of(segmenter)
-        source = open_source(
-            data, target, split, limit, labels, topic or (), wanted, leave_out=True
-        )
-        config = EvaluationConfig(
-            protocol=protocol,
-            modalities=wanted or source.modalities,
-            robustness=_words(robustness),
-            seed=seed,
-            latency_frames=latency_frames,
-        )
-        with _progress(share.rank == 0) as progress:
-            report = run(segmenter, source, config, str(path), out, share, progress)
-        if report is None:
-            return
-        show(report, out)
-        if report["partial"]:
-            raise typer.Exit(130)
+    ] = ""
+    modalities: Annotated[
+        str, typer.Option(help="Evaluate only these sensors and their subsets, such as rgb+lidar.")
+    ] = ""
+    robustness: Annotated[
+        str, typer.Option(help="Tables besides the subsets: some of rmm,nm,noise, or none.")
+    ] = "rmm,nm"
+    latency_frames: Annotated[
+        int, typer.Option(min=0, help="Number of frames to time every subset on.")
+    ] = 5
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Compare two report.json (or their folders) instead of evaluating."),
+    ] = None
+    labels: Labels = None
+    topic: Topic = None
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Weights: .safetensors, or a published .pth (AnySeg, RobustSeg, CMNeXt, "
+            "StitchFusion). (default: those of the package)",
+            show_default=False,
+            rich_help_panel=ENGINE,
+        ),
+    ] = None
+    engine: Engine = "auto"
+    device: Device = "auto"
+    threads: Threads = 0
+    image_size: Annotated[
+        tuple[int, int],
+        typer.Option(
+            help="Width and height (px) of the network's input. (default: as trained)",
+            show_default=False,
+            rich_help_panel=ENGINE,
+        ),
+    ] = (0, 0)
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip() not in ("", "none"))
+def evaluate(options: EvaluateOptions) -> None:
+    """Score a network on every subset of its sensors.
+
+    Writes report.json and report.html: mIoU, calibration and latency by subset, by condition and
+    by class, when sensors fail at random (EMM, RMM) and under noise (NM as published, or clipped
+    to a sensor's range). Ctrl-C stops early and reports on the frames scored so far. Several
+    processes share the work:
+
+    torchrun --nproc-per-node 4 -m any2seg_ros.cli evaluate --data D --out DIR
+    """
+    if options.compare:
+        show_comparison(*options.compare, options.out)
+        return
+    if options.data is None:
+        raise typer.BadParameter("nothing to evaluate on: add --data PATH")
+    report = _run(options, options.data)
+    if report is None:
+        return
+    show(report, options.out)
+    if report["partial"]:
+        raise typer.Exit(130)
 
 
-class _progress:
-    """A bar with frames, the latest mIoU and the time left; silent where `shown` is false."""
+def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
+    """The report; None in all processes but the first."""
+    from any2seg_ros.datasets import Target, open_source
+    from any2seg_ros.engine import EngineConfig, Segmenter
+    from any2seg_ros.engine.segmenter import DEFAULT_MODEL
+    from any2seg_ros.evaluation.evaluator import EvaluationConfig
+    from any2seg_ros.evaluation.run import Share
+    from any2seg_ros.evaluation.run import evaluate as run
+    from any2seg_ros.progress import ProgressBar
+    from any2seg_ros.resources import find
+    from any2seg_ros.types import Modality, parse_subset
 
-    def __init__(self, shown: bool) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+    model = options.model or find(DEFAULT_MODEL)
+    engine, device = options.engine or "auto", options.device or "auto"
+    width, height = options.image_size
+    segmenter = Segmenter.open(
+        EngineConfig(str(model), engine, device, options.threads or 0, width=width, height=height)
+    )
+    known = () if segmenter.modalities == tuple(Modality) else segmenter.modalities
+    wanted = parse_subset(options.modalities) if options.modalities else known
+    source = open_source(
+        data,
+        Target.of(segmenter),
+        options.split,
+        options.limit,
+        options.labels,
+        options.topic or (),
+        wanted,
+        leave_out=True,
+    )
+    config = EvaluationConfig(
+        protocol=options.protocol or ("drop" if segmenter.leaves_out else "zero"),
+        modalities=wanted or source.modalities,
+        robustness=words(options.robustness),
+        seed=options.seed,
+        latency_frames=options.latency_frames,
+    )
+    share = Share.from_environment()
+    with ProgressBar("evaluating", unit="frames", shown=share.rank == 0) as bar:
 
-        self._bar = Progress(
-            TextColumn("evaluating"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("frames, {task.description}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not shown,
-        )
-        self._task = self._bar.add_task("starting", total=None)
+        def progress(done: int, total: int, miou: float | None) -> None:
+            bar.update(done, total, "left out" if miou is None else f"mIoU {miou:.1f}")
 
-    def __enter__(self) -> Any:
-        self._bar.start()
-        return self
-
-    def __call__(self, done: int, total: int, miou: float | None) -> None:
-        said = "left out" if miou is None else f"mIoU {miou:.1f}"
-        self._bar.update(self._task, completed=done, total=total or None, description=said)
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        return run(segmenter, source, config, str(model), options.out, share, progress)
 
 
 def show(report: Mapping[str, Any], out: Path) -> None:
-    """Print the table of subsets and the figures beside it."""
+    """Print the table of subsets and the other figures of a report."""
     from rich.console import Console
+    from rich.markup import escape
+
+    console = Console()
+    console.print(_table(report))
+    if report["cost"]:
+        ratio = report["cost"]["all_subsets_vs_full"]
+        console.print(f"all subsets together cost {ratio:.2f} times the full set")
+    for note in report["notes"]:
+        console.print(f"[yellow]{escape(note)}")
+    for reason, count in report["left_out"].items():
+        console.print(f"[yellow]{count} frames left out: {escape(reason)}")
+    if report["partial"]:
+        console.print("[yellow]interrupted: the report is partial")
+    console.print(escape(f"{out / 'report.html'}\n{out / 'report.json'}"))
+
+
+def _table(report: Mapping[str, Any]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
-    split = f", {report['split']}" if report["split"] else ""
-    table = Table(
-        title=f"{report['data']}{split}: {report['frames']} frames, protocol {report['protocol']}"
-    )
+    from any2seg_ros.evaluation.summary import head
+
+    table = Table(title=escape(f"{head(report)}: {report['frames']} frames"))
     table.add_column("sensors")
     for name in ("mIoU %", "ECE", "latency ms"):
         table.add_column(name, justify="right")
@@ -170,20 +188,12 @@ def show(report: Mapping[str, Any], out: Path) -> None:
     table.add_row("mean", _digits(report["mean"]))
     worst = report["worst"]
     table.add_row(f"worst: {worst['subset']}", _digits(worst["miou"]))
-    for name in ("emm", "rmm", "nm"):
+    titles = {"emm": "EMM", "rmm": "RMM", "nm": "NM", "noise": "clipped noise"}
+    for name, title in titles.items():
         if report[name]:
             values = ", ".join(f"{key}: {_digits(v)}" for key, v in report[name].items())
-            table.add_row(name.upper(), values)
-    console.print(table)
-    if report["cost"]:
-        console.print(f"all subsets cost {report['cost']['all_subsets_vs_full']:.2f} full sets")
-    for note in report["notes"]:
-        console.print(f"[yellow]{escape(note)}")
-    for reason, count in report["left_out"].items():
-        console.print(f"[yellow]{count} frames left out: {escape(reason)}")
-    if report["partial"]:
-        console.print("[yellow]interrupted: the report is partial")
-    console.print(escape(f"{out / 'report.html'}\n{out / 'report.json'}"))
+            table.add_row(title, values)
+    return table
 
 
 def show_comparison(first: Path, second: Path, out: Path) -> None:
@@ -193,7 +203,7 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
     from rich.table import Table
 
     from any2seg_ros.evaluation.comparison import compare, comparison_page, remarks, tables
-    from any2seg_ros.evaluation.summary import load
+    from any2seg_ros.evaluation.summary import head, load
     from any2seg_ros.files import write_atomically
 
     a, b = load(first), load(second)
@@ -201,10 +211,11 @@ def show_comparison(first: Path, second: Path, out: Path) -> None:
     for title, rows in tables(compare(a, b)):
         table = Table(title=title, title_justify="left")
         table.add_column("")
-        for name in (str(first), str(second), "difference"):
-            table.add_column(name, justify="right", overflow="fold")
+        for name in (f"{first}: {head(a)}", f"{second}: {head(b)}", "difference"):
+            table.add_column(escape(name), justify="right", overflow="fold")
         for row in rows:
-            table.add_row(row.name, _digits(row.first, 2), _digits(row.second, 2), _signed(row))
+            name = escape(row.name)
+            table.add_row(name, _digits(row.first, 2), _digits(row.second, 2), _signed(row))
         console.print(table)
     for remark in remarks(a, b):
         console.print(f"[yellow]{escape(remark)}")
@@ -219,6 +230,5 @@ def _digits(value: float | None, digits: int = 1) -> str:
 def _signed(row: Row) -> str:
     if row.difference is None:
         return "-"
-    gain = -row.difference if row.lower_is_better else row.difference
-    colour = "green" if gain > 0 else "red" if gain < 0 else "dim"
+    colour = "green" if row.gain > 0 else "red" if row.gain < 0 else "dim"
     return f"[{colour}]{row.difference:+.2f}"

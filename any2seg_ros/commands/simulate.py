@@ -1,106 +1,121 @@
-"""`any2seg simulate`: drive through streets and write what the sensors measured, with the truth."""
+"""`any2seg simulate`: drive through streets and write what the sensors measured, with labels."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+DRIVES, RECIPE = "Drives", "Recipe"
 
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
 
-    @app.command()
-    def simulate(
-        out: Annotated[
-            Path,
-            typer.Option(
-                metavar="DIR", help="Folder of the data set; with --format bag, of the bags."
-            ),
-        ],
-        format: Annotated[
-            str,
-            typer.Option(
-                help="[bold]deliver[/bold]: DELIVER's folders and raw measurements; "
-                "[bold]bag[/bold]: ROS 2 bags; a single drive's bag is DIR itself."
-            ),
-        ] = "deliver",
-        split: Annotated[
-            str,
-            typer.Option(
-                help="train, val or test. They share no street; test has streets of another kind."
-            ),
-        ] = "train",
-        scenes: Annotated[int, typer.Option(help="Drives, each through a town of its own.")] = 10,
-        frames: Annotated[int, typer.Option(help="Frames of each drive.")] = 10,
-        rate: Annotated[
-            float,
-            typer.Option(help="Frames in a second; 0: 2 for deliver, 10 for bags."),
-        ] = 0.0,
-        conditions: Annotated[
-            str,
-            typer.Option(
-                help="Some of cloud, fog, night, rain, sun, with commas; drives take turns."
-            ),
-        ] = "cloud,fog,night,rain,sun",
-        failures: Annotated[
-            str,
-            typer.Option(
-                help="Some of motionblur, overexposure, underexposure, lidarjitter, eventlowres, "
-                "with commas, or none; "
-                "they strike a third of the drives. [default: all for deliver, none for bags]",
-                show_default=False,
-            ),
-        ] = "",
-        seed: Annotated[int, typer.Option(min=0, help="Another seed, another world.")] = 0,
-        first: Annotated[int, typer.Option(help="Number of the first drive of a bag.")] = 0,
-        size: Annotated[
-            str, typer.Option(metavar="WxH", help="Size of the RGB image.")
-        ] = "512x288",
-        jobs: Annotated[
-            int,
-            typer.Option(
-                help="Processes; the output is the same for any number. 0: one for each core."
-            ),
-        ] = 0,
-        sensors: Annotated[
-            Path | None,
-            typer.Option(
-                metavar="YAML", help="Settings of the sensors; see config/simulation.yaml."
-            ),
-        ] = None,
-        recipe: Annotated[
-            Path | None,
-            typer.Option(
-                metavar="YAML",
-                help="Make the splits of a recipe instead, as config/simulation_benchmark.yaml.",
-            ),
-        ] = None,
-        verify: Annotated[
-            bool,
-            typer.Option(
-                "--verify", help="Compare what is in DIR with the recipe's checksums; make nothing."
-            ),
-        ] = False,
-        record: Annotated[
-            bool, typer.Option("--record", help="Write the checksums into the recipe.")
-        ] = False,
-    ) -> None:
-        """Drive through procedural streets and write what a vehicle's sensors measured.
+@dataclass(frozen=True)
+class SimulateOptions:
+    """Options of `any2seg simulate`; the same names as in `simulation.job.Options`."""
 
-        RGB, depth, LiDAR and events with labels of DELIVER's 25 classes. May be stopped at any
-        moment: the same command goes on where it was. The same arguments give the same content.
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of the data set, or with --format bag, of bags."),
+    ]
+    format: Annotated[
+        str,
+        typer.Option(
+            help="[bold]deliver[/bold]: DELIVER's folders and raw measurements; "
+            "[bold]bag[/bold]: ROS 2 bags (a single drive's bag is DIR itself)."
+        ),
+    ] = "deliver"
+    split: Annotated[
+        str,
+        typer.Option(
+            help="train, val or test. They have no street in common; the streets of test are of "
+            "another kind."
+        ),
+    ] = "train"
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the world.")] = 0
+    jobs: Annotated[
+        int,
+        typer.Option(
+            help="Number of processes; 0: one per core. The output does not depend on it."
+        ),
+    ] = 0
+    scenes: Annotated[
+        int, typer.Option(help="Number of drives, each in its own town.", rich_help_panel=DRIVES)
+    ] = 10
+    frames: Annotated[int, typer.Option(help="Frames per drive.", rich_help_panel=DRIVES)] = 10
+    rate: Annotated[
+        float,
+        typer.Option(
+            help="Frames per second; 0: 2 for deliver, 10 for bags.", rich_help_panel=DRIVES
+        ),
+    ] = 0.0
+    conditions: Annotated[
+        str,
+        typer.Option(
+            help="Some of cloud, fog, night, rain, sun, separated by commas; drives take turns.",
+            rich_help_panel=DRIVES,
+        ),
+    ] = "cloud,fog,night,rain,sun"
+    failures: Annotated[
+        str,
+        typer.Option(
+            help="Some of motionblur, overexposure, underexposure, lidarjitter, eventlowres, "
+            "separated by commas, or none; a third of the drives has one. "
+            "(default: all for deliver, none for bags)",
+            show_default=False,
+            rich_help_panel=DRIVES,
+        ),
+    ] = ""
+    first: Annotated[
+        int, typer.Option(help="Number of the first drive; bags only.", rich_help_panel=DRIVES)
+    ] = 0
+    size: Annotated[
+        str,
+        typer.Option(metavar="WxH", help="Size of the RGB image (px).", rich_help_panel=DRIVES),
+    ] = "512x288"
+    sensors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YAML",
+            help="Settings of the sensors, as in config/simulation.yaml.",
+            rich_help_panel=DRIVES,
+        ),
+    ] = None
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="YAML",
+            help="Make the splits of a recipe instead, as in config/simulation_benchmark.yaml.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = None
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Make nothing; check the content of DIR against the recipe's checksums.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = False
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record", help="Write the checksums into the recipe.", rich_help_panel=RECIPE
+        ),
+    ] = False
 
-        [dim]any2seg simulate --out data/streets --scenes 100 --frames 5 --rate 1[/dim]
-        [dim]any2seg simulate --out drive --format bag --conditions night --scenes 1[/dim]
-        [dim]any2seg simulate --out data/benchmark --recipe config/simulation_benchmark.yaml[/dim]
-        """
-        from any2seg_ros.simulation import job
 
-        options = job.Options(
-            out=out, format=format, split=split, scenes=scenes, frames=frames, rate=rate,
-            conditions=conditions, failures=failures, seed=seed, first=first, size=size, jobs=jobs,
-            sensors=sensors, recipe=recipe, verify=verify, record=record,
-        )  # fmt: skip
-        job.run(options)
+def simulate(options: SimulateOptions) -> None:
+    """Drive through procedural streets and write what a vehicle's sensors measured.
+
+    RGB, depth, LiDAR and events, with labels of DELIVER's 25 classes. It can be stopped at any
+    time: the same command resumes. The same arguments give the same content.
+
+    [dim]any2seg simulate --out data/streets --scenes 100 --frames 5 --rate 1[/dim]
+    [dim]any2seg simulate --out drive --format bag --conditions night --scenes 1[/dim]
+    [dim]any2seg simulate --out data/benchmark --recipe config/simulation_benchmark.yaml[/dim]
+    """
+    from any2seg_ros.simulation import job
+
+    job.run(job.Options(**vars(options)))

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb to `app`."""
-
-    @app.command()
-    def train(
-        config: str = typer.Argument(help="YAML file; config/training/ has recipes."),
-        output: str = typer.Option(
-            "", help="Folder of the run; by default the configuration's.", metavar="DIR"
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file; config/training/ has recipes.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            help="Folder of the run. (default: as in the YAML file)",
+            metavar="DIR",
+            show_default=False,
         ),
-        stop_at: int = typer.Option(
-            0, help="End after this step; the same command resumes later. 0 trains to the end."
-        ),
-    ) -> None:
-        """Train a network. The same command resumes an interrupted run.
+    ] = "",
+    stop_at: Annotated[
+        int, typer.Option(help="Stop after this step; the same command resumes. 0: at the end.")
+    ] = 0,
+) -> None:
+    """Train a network. The same command resumes an interrupted run.
 
-        Several processes: [bold]torchrun --nproc-per-node 2 -m any2seg_ros.training CONFIG[/bold].
-        """
-        from any2seg_ros.training.run import train
+    Several processes: [bold]torchrun --nproc-per-node 2 -m any2seg_ros.training CONFIG[/bold]
+    """
+    from any2seg_ros.training.run import train as run
 
-        train(Path(config), output, stop_at or None)
+    run(config, output, stop_at or None)

@@ -108,8 +108,9 @@ class BagSource:
         self._length += round(walk.duration / PERIOD)
         if walk.layout.label is None and self._labels is None:
             raise ValueError(
-                f"{bag} has no ground truth: give a folder of labels (--labels), or say which "
-                "topic they are in (--topic label=/...); `any2seg replay` needs none"
+                f"{bag} has no ground truth: give a folder of labels (--labels) or name their "
+                "topic (--topic label=/...). Without any, `any2seg replay` shows each sensor's "
+                "masks, confidence and agreement"
             )
         self.modalities = tuple(m for m in self.modalities if m in walk.layout.sensors)
         if not self.modalities:

@@ -22,6 +22,9 @@ _FOLDERS = {  # the published models read depth from hha/
     Modality.LIDAR: ("lidar", "lidar"),
     Modality.EVENT: ("event", "event"),
 }
+RENDERED, PUBLISHED = (1042, 1042), (1024, 1024)
+"""DELIVER's images, and the raster on which the published figures are: images are resized to it
+bilinearly, labels to the nearest, and predictions are counted there."""
 _RAW = {"depth": ".png", "lidar": ".npy", "event": ".npz"}
 
 
@@ -29,7 +32,8 @@ class DeliverData:
     """Frames of one split. Where a scene has raw measurements, they are what is loaded.
 
     Without them (DELIVER as published) measurements are the ready images, aligned with the RGB
-    camera, whose intrinsics are then unknown and stated as those of a 90 degree camera.
+    camera, whose intrinsics are then unknown and stated as those of a 90 degree camera. Frames of
+    1042 x 1042 become the 1024 x 1024 of the published figures.
     """
 
     taxonomy = DELIVER
@@ -105,7 +109,8 @@ class DeliverData:
         path = self._path("semantic", "semantic", *self.frames[index])
         raw = read_label(path, cv2.IMREAD_UNCHANGED)
         # DELIVER's first channel, red, is OpenCV's third, whether alpha follows or not.
-        return decode_label(raw if raw.ndim == 2 else raw[..., 2])
+        label = decode_label(raw if raw.ndim == 2 else raw[..., 2])
+        return published(label, cv2.INTER_NEAREST)
 
     def _ready(
         self, condition: str, scene: str, frame: str, shape: tuple[int, ...]
@@ -113,9 +118,10 @@ class DeliverData:
         for modality in self._read:
             kind, word = _FOLDERS[modality]
             image = read_rgb(self._path(kind, word, condition, scene, frame))
-            if image.shape[:2] != shape:
-                image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_NEAREST)
-            yield Measurement(modality, 1, image)
+            native = RENDERED if shape == PUBLISHED else shape
+            if image.shape[:2] not in (native, shape):  # events of a sensor of low resolution
+                image = cv2.resize(image, native[::-1], interpolation=cv2.INTER_NEAREST)
+            yield Measurement(modality, 1, published(image, cv2.INTER_LINEAR))
 
     def _raw(self, condition: str, scene: str, frame: str, sensors: dict) -> Iterator[Measurement]:
         try:
@@ -159,6 +165,13 @@ class DeliverData:
     def _sensors(self, condition: str, scene: str) -> dict | None:
         path = self._calibration_file(condition, scene)
         return _calibration(path) if path.is_file() else None
+
+
+def published(image: np.ndarray, interpolation: int) -> np.ndarray:
+    """An image of DELIVER (1042, 1042[, 3]) on the published raster; any other as it is."""
+    if image.shape[:2] != RENDERED:
+        return image
+    return cv2.resize(image, PUBLISHED[::-1], interpolation=interpolation)
 
 
 def decode_label(raw: np.ndarray) -> np.ndarray:

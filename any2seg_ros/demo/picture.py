@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from any2seg_ros.demo.report import nearest, pictured_mask
+from any2seg_ros.demo.page import nearest, pictured_mask
 from any2seg_ros.demo.scoring import Run
-from any2seg_ros.html.elements import overlay_image
+from any2seg_ros.html.pictures import overlay_image
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import Modality
 

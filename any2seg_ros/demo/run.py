@@ -14,7 +14,6 @@ import numpy as np
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from any2seg_ros import resources
@@ -24,6 +23,7 @@ from any2seg_ros.demo.schedule import Phase, schedule
 from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.files import write_atomically
 from any2seg_ros.messages import decode_image, decode_labels, stamp_ns
+from any2seg_ros.progress import ProgressBar
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import Modality
 
@@ -47,10 +47,10 @@ def run(config: DemoConfig) -> dict:
     _isolate(config.domain)
     import rclpy
 
+    from any2seg_ros.demo.page import demo_page
     from any2seg_ros.demo.picture import write_picture
     from any2seg_ros.demo.player import Player, SensorLog
     from any2seg_ros.demo.recorder import Recorder
-    from any2seg_ros.demo.report import write_report
     from any2seg_ros.demo.scoring import Run, score
 
     console = Console()
@@ -77,7 +77,7 @@ def run(config: DemoConfig) -> dict:
                     lambda: recorder.recording.statuses, START_SECONDS, "status from the node"
                 )
             idle = node.cpu_seconds()
-            _play(console, node, player, recorder, phases)
+            _play(node, player, recorder, phases)
             time.sleep(0.5)
             cpu = node.cpu_seconds() - idle
             exit_code = node.stop()
@@ -93,7 +93,7 @@ def run(config: DemoConfig) -> dict:
     report["node_cpu_ms_per_frame"] = 1e3 * cpu / max(len(recorder.recording.masks), 1)
     write_atomically(out / "report.json", dumps(report))
     camera = images(bag, rgb, log.start)
-    write_report(out / "report.html", report, result, camera, DELIVER)
+    write_atomically(out / "report.html", demo_page(report, result, camera, DELIVER))
     write_picture(out / "demo.jpg", result, camera, DELIVER)
     console.print(table(report))
     console.print(
@@ -147,34 +147,16 @@ def table(report: dict) -> Table:
     return rows
 
 
-def _play(
-    console: Console,
-    node: NodeProcess,
-    player: object,
-    recorder: object,
-    phases: tuple[Phase, ...],
-) -> None:
-    columns = (
-        TextColumn("{task.description:<20}"),
-        BarColumn(10),
-        TextColumn("{task.fields[state]}"),
-    )
-    with Progress(*columns, console=console, expand=False) as progress:
-        bars = [
-            progress.add_task(phase.name, total=phase.seconds, state="", start=False)
-            for phase in phases
-        ]
+def _play(node: NodeProcess, player: Any, recorder: Any, phases: tuple[Phase, ...]) -> None:
+    names = [phase.name for phase in phases]
+    with ProgressBar(*names) as bars:
 
         def tick(index: int, seconds: float) -> None:
             node.check()
-            if not progress.tasks[bars[index]].started:
-                progress.start_task(bars[index])
-            state = _live(recorder.recording, player.starts[index])  # type: ignore[attr-defined]
-            progress.update(bars[index], completed=seconds, state=state)
-            if seconds >= phases[index].seconds:
-                progress.stop_task(bars[index])
+            state = _live(recorder.recording, player.starts[index])
+            bars.update(seconds, phases[index].seconds, state, row=index)
 
-        player.play(phases, tick)  # type: ignore[attr-defined]
+        player.play(phases, tick)
 
 
 def _live(recording: object, start: int) -> str:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,13 @@ from any2seg_ros.resources import find
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import Modality, Segmentation, Subset, subset_name
 
+if TYPE_CHECKING:
+    from any2seg_ros.network.whole import WholeNetwork
+
 DEFAULT_MODEL = "models/any2seg_streets.safetensors"
+
+PUBLISHED = (".pth", ".pt", ".bin")
+"""Endings of files that published weights come in; ours are safetensors."""
 
 
 CHECK_EVERY = 10
@@ -52,16 +58,50 @@ class EngineConfig:
     height: int = 0
 
 
+def whole_engine(network: WholeNetwork, config: EngineConfig) -> engines.Engine:
+    """What runs a network that cannot be cut in two: torch alone does; ValueError for others."""
+    if config.engine not in ("auto", "torch") or config.precision not in ("auto", "f32"):
+        raise ValueError(
+            f"{type(network).__name__} runs with torch in float32 only: leave engine and precision "
+            "to auto"
+        )
+    from any2seg_ros.engine.whole_engine import WholeEngine
+
+    return WholeEngine(network, config.device, config.threads)
+
+
+def _sized(metadata: Metadata, config: EngineConfig) -> Metadata:
+    width, height = metadata.size
+    return replace(metadata, size=(config.width or width, config.height or height))
+
+
+def _description(path: Path, backbone: str, metadata: Metadata, engine: engines.Engine) -> str:
+    width, height = metadata.size
+    return f"{path.name}: {backbone} at {width}x{height}, {engine.description}"
+
+
 class Segmenter:
     """A network that is ready to run. Not thread-safe: one thread at a time."""
 
-    def __init__(self, engine: engines.Engine, metadata: Metadata, description: str = "") -> None:
+    def __init__(
+        self,
+        engine: engines.Engine,
+        metadata: Metadata,
+        description: str = "",
+        backbone: str = "",
+    ) -> None:
         self._engine = engine
         self.metadata = metadata
         self.taxonomy: Taxonomy = taxonomy.get(metadata.taxonomy)
         self.size = metadata.size
         """(width, height) that modality images must have."""
         self.description = description or engine.description
+        self.backbone = backbone
+        """What encodes the images, as tables name it."""
+        self.modalities: Subset = tuple(Modality)
+        """Whose images the network takes."""
+        self.leaves_out = True
+        """Whether an absent modality can be left out; otherwise its image is one of zeros."""
         self.output_fault = ""
         """Why the last check found the network's output unusable; empty while it is finite."""
         self._unchecked = 0
@@ -70,16 +110,31 @@ class Segmenter:
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
         """Load the weights; FileNotFoundError or ValueError say what is wrong and the fix."""
         path = Path(config.model) if config.model else find(DEFAULT_MODEL)
+        if path.suffix in PUBLISHED:
+            return cls._open_published(path, config)
         source = NetworkSource.of_checkpoint(path)
-        metadata = read_header(path).metadata
-        width, height = config.width or metadata.size[0], config.height or metadata.size[1]
+        metadata = _sized(read_header(path).metadata, config)
         name = engines.resolve(config.engine, config.device)
         engine = engines.make(name, source, config.device, config.threads, config.precision)
-        return cls(
-            engine,
-            replace(metadata, size=(width, height)),
-            f"{path.name}: {source.encoder} at {width}x{height}, {engine.description}",
-        )
+        told = _description(path, source.encoder, metadata, engine)
+        return cls(engine, metadata, told, source.encoder)
+
+    @classmethod
+    def _open_published(cls, path: Path, config: EngineConfig) -> Segmenter:
+        """A network that others published; see `network.published`."""
+        from any2seg_ros.network import Any2Seg, published
+
+        network, metadata = published.load(path)
+        metadata = _sized(metadata, config)
+        if isinstance(network, Any2Seg):
+            name = engines.resolve(config.engine, config.device)
+            engine = engines.make(name, network, config.device, config.threads, config.precision)
+            backbone = network.config.encoder
+            return cls(engine, metadata, _description(path, backbone, metadata, engine), backbone)
+        engine, backbone = whole_engine(network, config), network.backbone
+        opened = cls(engine, metadata, _description(path, backbone, metadata, engine), backbone)
+        opened.modalities, opened.leaves_out = tuple(sorted(network.modalities)), False
+        return opened
 
     def prepare(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
         """Make the graphs for every subset of `modalities` now, so that no frame waits for one.

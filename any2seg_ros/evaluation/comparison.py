@@ -1,4 +1,4 @@
-"""Two evaluations side by side, with the differences."""
+"""Compares two evaluations."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from any2seg_ros.html import elements as html
+from any2seg_ros.evaluation.summary import head
+from any2seg_ros.html.templating import render
 
 ECE = "subsets, ECE in points"
-"""The table whose figures are better the lower they are."""
+"""The table in which lower is better."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of both reports, in percent unless the name says otherwise."""
+    """One figure of both reports, in percent unless the table says otherwise."""
 
     table: str
     name: str
@@ -24,22 +25,28 @@ class Row:
 
     @property
     def difference(self) -> float | None:
-        """Second minus first; None where either has no figure."""
+        """Second minus first; None if either is unknown."""
         if self.first is None or self.second is None:
             return None
         return self.second - self.first
 
+    @property
+    def gain(self) -> float:
+        """How much better the second is: the difference, or its negative for errors."""
+        difference = self.difference or 0.0
+        return -difference if self.lower_is_better else difference
+
 
 def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
-    """Every figure that either report has.
+    """Every figure of either report.
 
-    ValueError for reports of two protocols or class tables: their figures mean different things.
+    ValueError for reports of different protocols or class tables: they cannot be compared.
     """
     for key in ("protocol", "taxonomy"):
         if first[key] != second[key]:
             raise ValueError(
                 f"the reports differ in their {key} ({first[key]}, {second[key]}): "
-                "evaluate both in one before comparing them"
+                "evaluate both with the same before comparing"
             )
     tables = zip(_figures(first).items(), _figures(second).values(), strict=True)
     rows = []
@@ -51,7 +58,7 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
 
 
 def remarks(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """What a reader must know before trusting the differences."""
+    """Other differences between the reports that a reader must know of."""
     mine, others = _circumstances(first), _circumstances(second)
     said = [
         f"The reports differ in their {key}: {mine[key]} (first), {others[key]} (second)."
@@ -66,7 +73,7 @@ def remarks(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 
 
 def _circumstances(report: Mapping[str, Any]) -> dict[str, str]:
-    """What figures depend on besides the model, as a reader is told it."""
+    """What figures depend on besides the model, in words."""
     left_out = "; ".join(f"{count} x {why}" for why, count in report["left_out"].items())
     return {
         **{key: str(report[key]) for key in ("data", "split", "frames", "modalities", "seed")},
@@ -83,6 +90,7 @@ def _figures(report: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     overall |= {f"EMM {key}": value for key, value in report["emm"].items()}
     overall |= {f"RMM {key}": value for key, value in (report["rmm"] or {}).items()}
     overall |= {f"NM {key}": value for key, value in (report["nm"] or {}).items()}
+    overall |= {f"clipped noise {key}": v for key, v in (report["noise"] or {}).items()}
     full = list(subsets)[-1]
     conditions = {
         f"{name}, {key}": value
@@ -107,22 +115,15 @@ def tables(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def comparison_page(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    """The differences as a page."""
-    rows = compare(first, second)
-    notes = "".join(html.note(remark) for remark in remarks(first, second))
-    sections = [html.Section("The two", _heads(first, second) + notes)]
-    for title, part in tables(rows):
-        cells = [(row.name, row.first, row.second, _difference(row)) for row in part]
-        sections.append(html.Section(title, html.table(("", "A", "B", "B − A"), cells)))
-    return html.page("Comparison", sections, f"A: {first['model']}, B: {second['model']}")
-
-
-def _difference(row: Row) -> html.Raw:
-    if row.difference is None:
-        return html.Raw("–")
-    return html.difference(row.difference, 2, row.lower_is_better)
-
-
-def _heads(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
-    keys = ("model", "engine", "data", "split", "protocol", "frames")
-    return html.table(("", "A", "B"), [(key, str(first[key]), str(second[key])) for key in keys])
+    """The differences as a page; ValueError as `compare` has it."""
+    return render(
+        "comparison.html.j2",
+        title="Comparison",
+        subtitle=f"A: {first['model']}, B: {second['model']}",
+        footer="",
+        heads=f"A: {head(first)}. B: {head(second)}.",
+        first=first,
+        second=second,
+        remarks=remarks(first, second),
+        tables=list(tables(compare(first, second))),
+    )

@@ -1,8 +1,7 @@
-"""What goes wrong with sensors: on measurements, and on the images that networks eat.
+"""What goes wrong with sensors: "what if" on any bag (`--corrupt rgb:night@3.0-`).
 
-Corruptions of measurements ask "what if" on any bag (`--corrupt rgb:night@3.0-`). Those of
-modality images are the noise of the published robustness tables: `noisy` (NM), `zeroed` (RMM).
-Every one is a function of its input and of a generator: the same seed, the same result.
+Every corruption is a function of a measurement and of a generator: the same seed, the same result.
+The noise of the published robustness tables, on modality images, is in `noise`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-from any2seg_ros.preprocessing.rgb import IMAGENET_MEAN, IMAGENET_STD
 from any2seg_ros.types import Events, Modality
 
 Rng = np.random.Generator
@@ -221,36 +219,6 @@ CORRUPTIONS: Mapping[Modality, Mapping[str, Callable]] = {
 def generator(seed: int, *key: int) -> Rng:
     """A generator that depends on the seed and the key only, not on what was done before."""
     return np.random.default_rng([seed, *(abs(part) for part in key)])
-
-
-SALT_AND_PEPPER = {"low": 0.05, "mid": 0.1, "high": 0.2}
-GAUSSIAN = {"low": 0.1, "mid": 0.2, "high": 0.5}
-RGB_MEAN = IMAGENET_MEAN.reshape(3, 1, 1)
-RGB_STD = IMAGENET_STD.reshape(3, 1, 1)
-
-
-def noisy(image: np.ndarray, modality: Modality, level: str, rng: Rng) -> np.ndarray:
-    """NM: a modality image float32 (3, H, W) with noise of a level, low, mid or high.
-
-    Gaussian noise of sigma .1, .2, .5 of the range 0..1 (not on events), clipped to the range,
-    then salt and pepper of density .05, .1, .2, the same pixel in all channels. RGB is noisy
-    before its ImageNet normalisation.
-    """
-    plain = image * RGB_STD + RGB_MEAN if modality is Modality.RGB else image.copy()
-    if modality is not Modality.EVENT:
-        plain += rng.standard_normal(plain.shape, dtype=np.float32) * np.float32(GAUSSIAN[level])
-    np.clip(plain, 0.0, 1.0, out=plain)
-    draw = rng.random(plain.shape[1:], dtype=np.float32)
-    density = SALT_AND_PEPPER[level]
-    plain[:, draw < density / 2] = 0.0
-    plain[:, draw > 1.0 - density / 2] = 1.0
-    return (plain - RGB_MEAN) / RGB_STD if modality is Modality.RGB else plain
-
-
-def zeroed(image: np.ndarray, fraction: float, rng: Rng) -> np.ndarray:
-    """RMM: a modality image float32 (3, H, W) with a fraction of its elements set to zero."""
-    keep = rng.random(image.shape, dtype=np.float32) >= fraction
-    return image * keep
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Scores every subset of the sensors of a frame with one pass of the encoder a modality."""
+"""Scores every subset of a frame's sensors; each modality is encoded only once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ import numpy as np
 
 from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import Features, Segmenter
-from any2seg_ros.evaluation.corruptions import generator, noisy, zeroed
+from any2seg_ros.evaluation.corruptions import generator
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
-from any2seg_ros.evaluation.tally import Shown, Tally
-from any2seg_ros.html.elements import confidence_image, overlay_image
+from any2seg_ros.evaluation.noise import clipped_noise, nm, rmm, torch_generator
+from any2seg_ros.evaluation.tally import Tally
+from any2seg_ros.html.gallery import ShownFrame
+from any2seg_ros.html.pictures import confidence_image, overlay_image, shrunk
 from any2seg_ros.metrics import no_class
 from any2seg_ros.types import (
     Modality,
@@ -29,12 +31,12 @@ from any2seg_ros.types import (
 )
 
 COST_LAPS = 3
-"""Times that all subsets and the full set are timed on a frame, one after the other."""
+"""Repetitions of timing, in turns, the full set and all subsets on one frame."""
 TOGETHER, ALONE = "all subsets", "full set"
-"""What is timed: from the modality images to the masks of every subset, or of the full set."""
+"""What is timed: from the modality images to the masks, of all subsets or of the full set."""
 
 PROTOCOLS = ("drop", "zero")
-ROBUSTNESS = ("rmm", "nm")
+ROBUSTNESS = ("rmm", "nm", "noise")
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,14 @@ class EvaluationConfig:
 
     protocol: drop leaves an absent modality out; zero gives the network a zero image for it, as
     the published tables of that name do. modalities: those that are combined; frames that lack one
-    of them are left out. robustness: which of rmm and nm are computed besides the subsets. seed:
-    of the noise. latency_frames: how many frames every subset is timed on.
+    of them are left out. robustness: which tables are computed besides the subsets: rmm and nm as
+    published, and noise, which is clipped to a sensor's range. seed: of the noise. latency_frames:
+    how many frames every subset is timed on.
     """
 
     protocol: str = "drop"
     modalities: tuple[Modality, ...] = tuple(Modality)
-    robustness: tuple[str, ...] = ROBUSTNESS
+    robustness: tuple[str, ...] = ("rmm", "nm")
     seed: int = 0
     latency_frames: int = 5
 
@@ -60,13 +63,18 @@ class EvaluationConfig:
             raise ValueError("no modality to evaluate: name at least one")
         for word in self.robustness:
             if word not in ROBUSTNESS:
-                raise ValueError(f"unknown robustness table '{word}': use rmm, nm or none")
+                raise ValueError(f"unknown robustness table '{word}': use rmm, nm, noise or none")
 
 
 class Evaluator:
-    """Adds frames to a `Tally`: all subsets in one protocol, RMM and NM besides."""
+    """Scores frames into a `Tally`: all subsets under one protocol, and the robustness tables."""
 
     def __init__(self, segmenter: Segmenter, config: EvaluationConfig = EvaluationConfig()) -> None:
+        if config.protocol == "drop" and not segmenter.leaves_out:
+            raise ValueError(
+                f"{segmenter.backbone} of {segmenter.description} cannot leave a sensor out: use "
+                "--protocol zero"
+            )
         self.segmenter = segmenter
         self.config = config
         self.tally = self._new_tally()
@@ -76,14 +84,14 @@ class Evaluator:
         self._zero_maps: dict[Modality, Features] = {}
 
     def add(self, sample: Sample) -> float | None:
-        """Score one frame; its mIoU with all modalities, None where it had to be left out.
+        """Score one frame; returns its mIoU (percent) with all modalities, None if left out.
 
-        The tally changes in one step at the end: whatever interrupts this finds the frame in all
-        tables or in none.
+        The tally changes in one step at the end: after an interrupt, a frame is in all tables or
+        in none.
         """
         lacking = [m for m in self.config.modalities if m not in sample.images]
         if lacking:
-            self.tally.leave_out(_why(sample, lacking))
+            self.tally.leave_out(_incomplete(sample, lacking))
             return None
         wrong = no_class(sample.label, len(self.segmenter.taxonomy))
         if wrong is not None:
@@ -101,9 +109,11 @@ class Evaluator:
             self._add_rmm(frame, sample, images, maps, size)
         if "nm" in self.config.robustness:
             self._add_nm(frame, sample, images, size)
-        if self.tally.extremes.wanted(miou, sample.name):
+        if "noise" in self.config.robustness:
+            self._add_noise(frame, sample, images, size)
+        if self.tally.gallery.wants(miou, sample.name):
             full = found[self._subsets[-1]]
-            frame.extremes.add(Shown(miou, sample.name, self._pictures(sample, full)))
+            frame.gallery.add(ShownFrame(miou, sample.name, self._pictures(sample, full)))
         both = self._new_tally()
         both += self.tally
         both += frame
@@ -116,7 +126,7 @@ class Evaluator:
     def _given(
         self, maps: Mapping[Modality, Features], subset: Subset
     ) -> Mapping[Modality, Features]:
-        """What the fusion gets for a subset, by protocol."""
+        """The input of the fusion for a subset, by protocol."""
         if self.config.protocol == "drop":
             return {m: maps[m] for m in subset}
         zeros = self._zeros()
@@ -146,8 +156,7 @@ class Evaluator:
         size: tuple[int, int],
     ) -> None:
         for index, fraction in enumerate(ZEROED_FRACTIONS):
-            rng = self._generator(sample, 1, index)
-            spoiled = {m: zeroed(image, fraction, rng) for m, image in _of_all(images).items()}
+            spoiled = rmm(_of_all(images), fraction, torch_generator(*self._key(sample, 1, index)))
             worn = self.segmenter.encode({m: spoiled[m] for m in images})
             given = {
                 subset: {m: maps[m] if m in subset else worn[m] for m in images}
@@ -163,16 +172,31 @@ class Evaluator:
         size: tuple[int, int],
     ) -> None:
         for index, level in enumerate(NOISE_LEVELS):
-            rng = self._generator(sample, 2, index)
-            spoiled = {m: noisy(image, m, level, rng) for m, image in _of_all(images).items()}
+            spoiled = nm(_of_all(images), level, torch_generator(*self._key(sample, 2, index)))
             worse = {m: spoiled[m] for m in images}
             tally.add_nm(sample.label, level, self.segmenter.segment(worse, size))
 
-    def _generator(self, sample: Sample, *key: int) -> np.random.Generator:
-        return generator(self.config.seed, zlib.crc32(sample.name.encode()), *key)
+    def _add_noise(
+        self,
+        tally: Tally,
+        sample: Sample,
+        images: Mapping[Modality, np.ndarray],
+        size: tuple[int, int],
+    ) -> None:
+        for index, level in enumerate(NOISE_LEVELS):
+            rng = generator(*self._key(sample, 2, index))
+            spoiled = {
+                m: clipped_noise(image, m, level, rng) for m, image in _of_all(images).items()
+            }
+            worse = {m: spoiled[m] for m in images}
+            tally.add_noise(sample.label, level, self.segmenter.segment(worse, size))
+
+    def _key(self, sample: Sample, *key: int) -> tuple[int, ...]:
+        """What a frame's noise depends on."""
+        return (self.config.seed, zlib.crc32(sample.name.encode()), *key)
 
     def _time(self, images: Mapping[Modality, np.ndarray], size: tuple[int, int]) -> None:
-        """Time each subset alone, as a node would run it, and all of them together."""
+        """Time each subset alone, as the node runs it, and all of them as one batch."""
         self._timed_frames += 1
         if self._timed_frames == 1:
             self._run_all(images, size)
@@ -203,11 +227,11 @@ class Evaluator:
             camera = cv2.resize(sample.picture, (width, height), interpolation=cv2.INTER_AREA)
             pictures = {"camera": camera, **pictures, "overlay": overlay_image(camera, colors)}
         pictures["confidence"] = confidence_image(full.confidence)
-        return {name: _shrunk(picture) for name, picture in pictures.items()}
+        return {name: shrunk(picture) for name, picture in pictures.items()}
 
 
 class Stopwatch:
-    """Times by key, a subset or what a cost is made of; their figure is the median of the laps."""
+    """Lap times by key: a subset, or a part of the cost. Figures are medians over the laps."""
 
     def __init__(self) -> None:
         self.laps: dict[Subset | str, list[float]] = {}
@@ -227,10 +251,10 @@ class Stopwatch:
 
 
 def cost(stopwatch: Stopwatch) -> dict[str, float]:
-    """What all subsets of a frame cost beside the full set alone; empty where nothing was timed.
+    """Cost of all subsets of a frame relative to the full set; empty if nothing was timed.
 
-    The ratio is the median over pairs of laps that follow each other: whatever else a machine
-    does meanwhile makes both longer.
+    The ratio is the median over pairs of consecutive laps, so that other load on the machine
+    affects both alike.
     """
     if TOGETHER not in stopwatch.laps:
         return {}
@@ -245,9 +269,9 @@ def cost(stopwatch: Stopwatch) -> dict[str, float]:
 
 
 def _of_all(images: Mapping[Modality, np.ndarray]) -> dict[Modality, np.ndarray]:
-    """An image of every modality, zeros where there is none.
+    """An image for every modality, zeros for those that are absent.
 
-    Noise is drawn for all of them, one after the other, so that a sensor's is the same whichever
+    Noise is drawn for all of them in order, so that a sensor's noise does not depend on which
     others are evaluated.
     """
     blank = np.zeros_like(next(iter(images.values())))
@@ -258,15 +282,8 @@ def _median_ms(laps: Sequence[float]) -> float:
     return 1000.0 * median(laps)
 
 
-def _why(sample: Sample, lacking: Sequence[Modality]) -> str:
+def _incomplete(sample: Sample, lacking: Sequence[Modality]) -> str:
     reasons = sorted(
         {f"{m.label}: {unmeasured(sample.reasons.get(m, 'missing'))}" for m in lacking}
     )
     return f"incomplete, no {subset_name(lacking)} ({'; '.join(reasons)})"
-
-
-def _shrunk(picture: np.ndarray, width: int = 512) -> np.ndarray:
-    if picture.shape[1] <= width:
-        return picture
-    height = round(picture.shape[0] * width / picture.shape[1])
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)

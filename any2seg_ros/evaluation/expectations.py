@@ -4,8 +4,9 @@ EMM E(p): every modality is missing with probability p, independently; the empty
 
     E(p) = sum_S p^k (1-p)^(M-k) mIoU_S / sum_S p^k (1-p)^(M-k),    k = M - |S|
 
-RMM: the same expectation, where a "missing" modality is there with a fraction r of its elements
-zeroed. NM: noise of three strengths on all modalities, see `corruptions.noisy`.
+RMM: the same, where a "missing" modality is there with a fraction r of its elements zeroed. Of both
+the plain mean over the subsets (Avg) and E(p) are published. NM: noise of three strengths on all
+modalities, see `noise.nm`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,6 @@ def expected_miou(miou: Mapping[Subset, float], probability: float) -> float:
 
 
 def expectations(miou: Mapping[Subset, float]) -> dict[str, float]:
-    """E(p) by p as text, for the three p of the literature, and their plain `mean`."""
+    """The plain `average` over the subsets, and E(p) by p as text, for the p of the literature."""
     values = {f"{p:g}": expected_miou(miou, p) for p in MISSING_PROBABILITIES}
-    return {**values, "mean": float(np.mean(list(values.values())))}
+    return {"average": float(np.mean(list(miou.values()))), **values}

@@ -1,4 +1,4 @@
-"""One evaluation from beginning to end: walk the data, share the work, write the reports."""
+"""Runs one evaluation: score the frames, share the work among processes, write the report."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from any2seg_ros.evaluation.page import evaluation_page
 from any2seg_ros.evaluation.summary import Context
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.files import checksum, write_atomically
-from any2seg_ros.interrupts import Interrupt, ignored
+from any2seg_ros.interrupts import ignored_interrupts, uninterrupted
 
-PATIENCE = timedelta(days=2)
-"""How long a process that is done waits for the others."""
+GATHER_TIMEOUT = timedelta(days=2)
+"""How long a process that has finished waits for the others."""
 
 Progress = Callable[[int, int, float | None], None]
-"""Called after each frame with frames done, frames to do (0: unknown), and the frame's mIoU."""
+"""Called after each frame with frames done, frames in all (0: unknown), and the frame's mIoU in
+percent (None where it was left out)."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which process of how many this is; torchrun says so in the environment."""
+    """This process's share of the frames: rank and number of processes, as torchrun sets them."""
 
     rank: int = 0
     world: int = 1
 
     @classmethod
     def from_environment(cls) -> Share:
-        """What torchrun says; one process without it."""
+        """From the environment; one process without torchrun."""
         return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
 
@@ -50,15 +51,15 @@ def evaluate(
 ) -> dict[str, Any] | None:
     """Score the source's frames and write report.json and report.html to `out`.
 
-    The report is returned by process 0, None by the others. Ctrl-C ends the walk early: the report
-    is then of the frames scored so far and marked partial; KeyboardInterrupt where that is none.
-    Once the walk has ended it does nothing. ValueError if no frame could be scored.
+    Process 0 returns the report, the others None. Ctrl-C stops scoring early: the report then
+    covers the frames scored so far and is marked partial; KeyboardInterrupt if there are none.
+    While the report is written, Ctrl-C is ignored. ValueError if no frame could be scored.
     """
     evaluator = Evaluator(segmenter, config)
     if share.rank == 0:
         _check_folder(out)
-    partial = _walk(evaluator, source, share, progress)
-    with ignored():
+    partial = _score(evaluator, source, share, progress)
+    with ignored_interrupts():
         gathered = _gather((evaluator.tally, list(source.notes), partial), share)
         if gathered is None:
             return None
@@ -72,10 +73,10 @@ def evaluate(
 
 
 def _check_folder(out: Path) -> None:
-    """Make the folder; OSError now, not after hours of work, where nothing can be written."""
+    """Make the folder; OSError now rather than after hours of work if it is not writable."""
     out.mkdir(parents=True, exist_ok=True)
     if not os.access(out, os.W_OK):
-        raise PermissionError(f"{out} cannot be written to: name another folder (--out)")
+        raise PermissionError(f"{out} is not writable: name another folder (--out)")
 
 
 def _context(
@@ -89,6 +90,8 @@ def _context(
         protocol=evaluator.config.protocol,
         taxonomy=segmenter.taxonomy,
         engine=segmenter.description,
+        backbone=segmenter.backbone,
+        image_size=segmenter.size,
         model_sha256=checksum(Path(model)),
         seed=evaluator.config.seed,
         partial=any(cut for _, _, cut in gathered),
@@ -98,13 +101,12 @@ def _context(
     )
 
 
-def _walk(evaluator: Evaluator, source: Source, share: Share, progress: Progress) -> bool:
-    """Score this process's frames; whether Ctrl-C cut it short."""
+def _score(evaluator: Evaluator, source: Source, share: Share, progress: Progress) -> bool:
+    """Score this process's frames; returns whether Ctrl-C stopped it early."""
     expected = -(-len(source) // share.world)
-    interrupt = Interrupt()
     try:
         for done, sample in enumerate(source.samples(share.rank, share.world), start=1):
-            with interrupt.held():
+            with uninterrupted():
                 if isinstance(sample, LeftOut):
                     evaluator.tally.leave_out(sample.reason, sample.example)
                     miou = None
@@ -119,18 +121,18 @@ def _walk(evaluator: Evaluator, source: Source, share: Share, progress: Progress
 def _write(tally: Tally, context: Context, out: Path) -> dict[str, Any]:
     report = summary.summarize(tally, context)
     write_atomically(out / "report.json", summary.dumps(report))
-    write_atomically(out / "report.html", evaluation_page(report, tally.extremes))
+    write_atomically(out / "report.html", evaluation_page(report, tally.gallery))
     return report
 
 
 def _gather(mine: Any, share: Share) -> list[Any] | None:
-    """What every process has, in order of their ranks, for process 0; None for the others."""
+    """Everybody's `mine` in order of ranks on process 0, None on the others."""
     if share.world == 1:
         return [mine]
     from torch import distributed
 
     distributed.init_process_group(
-        "gloo", rank=share.rank, world_size=share.world, timeout=PATIENCE
+        "gloo", rank=share.rank, world_size=share.world, timeout=GATHER_TIMEOUT
     )
     try:
         gathered = [None] * share.world if share.rank == 0 else None

@@ -1,4 +1,4 @@
-"""From counts to report.json: every figure of an evaluation, and the schema that it keeps."""
+"""From counts to report.json: all figures of an evaluation, and its schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, expectations
 from any2seg_ros.evaluation.tally import Score, Tally
-from any2seg_ros.metrics import mean_and_worst
+from any2seg_ros.metrics import Confusion, mean_and_worst
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import IGNORE, Subset, subset_name
 
@@ -24,6 +24,8 @@ SCHEMA: dict[str, tuple[type, ...]] = {
     "model": (str,),
     "model_sha256": (str,),
     "engine": (str,),
+    "backbone": (str,),
+    "image_size": (list,),
     "data": (str,),
     "split": (str, type(None)),
     "protocol": (str,),
@@ -42,6 +44,7 @@ SCHEMA: dict[str, tuple[type, ...]] = {
     "rmm": (dict, type(None)),
     "rmm_by_probability": (dict, type(None)),
     "nm": (dict, type(None)),
+    "noise": (dict, type(None)),
     "conditions": (dict,),
     "classes": (dict,),
     "cost": (dict,),
@@ -53,7 +56,7 @@ SUBSET_KEYS = ("miou", "ece", "latency_ms", "accuracy", "aurc", "reliability", "
 
 @dataclass(frozen=True)
 class Context:
-    """What was evaluated, as the report says it."""
+    """What was evaluated, for the head of the report."""
 
     model: str
     data: str
@@ -61,6 +64,8 @@ class Context:
     protocol: str
     taxonomy: Taxonomy
     engine: str = ""
+    backbone: str = ""
+    image_size: tuple[int, int] = (0, 0)
     model_sha256: str = ""
     seed: int = 0
     partial: bool = False
@@ -70,9 +75,9 @@ class Context:
 
 
 def summarize(tally: Tally, context: Context) -> dict[str, Any]:
-    """report.json of an evaluation: all mIoU in percent, what is not known is None.
+    """The content of report.json; mIoU in percent, unknown values are None.
 
-    ValueError where no frame or no labelled pixel was counted: there is no figure of nothing.
+    ValueError if no frame or no labelled pixel was counted.
     """
     _check_counts(tally, context)
     miou = {s: score.confusion.miou() for s, score in tally.subsets.items()}
@@ -84,6 +89,8 @@ def summarize(tally: Tally, context: Context) -> dict[str, Any]:
         "model": context.model,
         "model_sha256": context.model_sha256,
         "engine": context.engine,
+        "backbone": context.backbone,
+        "image_size": list(context.image_size),
         "data": context.data,
         "split": context.split,
         "protocol": context.protocol,
@@ -108,9 +115,10 @@ def summarize(tally: Tally, context: Context) -> dict[str, Any]:
             "mean": float(np.mean(list(published.values()))),
         },
         "emm": expectations(miou),
-        "rmm": {f: values["mean"] for f, values in rmm.items()} if rmm else None,
+        "rmm": {f: values["average"] for f, values in rmm.items()} if rmm else None,
         "rmm_by_probability": rmm or None,
-        "nm": {level: tally.nm[level].miou() for level in NOISE_LEVELS} if tally.nm else None,
+        "nm": _by_level(tally.nm),
+        "noise": _by_level(tally.noise),
         "conditions": _conditions(tally),
         "classes": _classes(tally, context.taxonomy),
         "cost": dict(context.cost),
@@ -147,8 +155,20 @@ def _subset(score: Score, latency_ms: float | None) -> dict[str, Any]:
     }
 
 
+def head(report: Mapping[str, Any]) -> str:
+    """What a reader of any table of the report must know: data, split, backbone, protocol."""
+    width, height = report["image_size"]
+    parts = [report["data"], f"split {report['split']}" if report["split"] else ""]
+    parts += [f"{report['backbone']} at {width}x{height}", f"protocol {report['protocol']}"]
+    return ", ".join(part for part in parts if part)
+
+
+def _by_level(tables: Mapping[str, Confusion]) -> dict[str, float] | None:
+    return {level: tables[level].miou() for level in NOISE_LEVELS} if tables else None
+
+
 def _rmm(tally: Tally, miou: Mapping[Subset, float]) -> dict[str, dict[str, float]]:
-    """E(p) by zeroed fraction: with nothing zeroed it is the full set of the ordinary table."""
+    """Average and E(p) by zeroed fraction; of the full set nothing is zeroed."""
     full = tally.full
     return {
         f"{fraction:g}": expectations({**{s: c.miou() for s, c in table.items()}, full: miou[full]})
@@ -188,7 +208,7 @@ def number_or_none(value: float) -> float | int | None:
 
 
 def dumps(report: Mapping[str, Any]) -> str:
-    """A report as strict JSON text; the same report gives the same bytes."""
+    """A report as strict JSON (NaN is null); the same report gives the same bytes."""
     return json.dumps(_strict(report), indent=1, allow_nan=False) + "\n"
 
 
@@ -203,24 +223,27 @@ def _strict(value: Any) -> Any:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a report.json, or that of a folder; OSError and ValueError name it and the mend."""
+    """Read a report.json, or that of a folder; OSError and ValueError say how to fix it."""
     path = path / "report.json" if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(
-            f"there is no report at {path}: name a report.json of `any2seg evaluate` or its folder"
+            f"no report at {path}: give a report.json of `any2seg evaluate`, or its folder"
         )
     try:
         report = json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from None
+        raise ValueError(f"{path} is not JSON: {error}") from None
     problems = check(report)
     if problems:
-        raise ValueError(f"{path} is no report of `any2seg evaluate`: {problems[0]}")
+        raise ValueError(
+            f"{path} is not a report of this version's `any2seg evaluate` ({problems[0]}): "
+            "evaluate again"
+        )
     return report
 
 
 def check(report: Any) -> list[str]:
-    """What keeps `report` from being a report.json of an evaluation; empty for a good one."""
+    """What is wrong with `report` as a report.json of an evaluation; empty if nothing."""
     if not isinstance(report, dict):
         return ["it is not an object"]
     problems = [f"'{key}' is missing" for key in SCHEMA if key not in report]

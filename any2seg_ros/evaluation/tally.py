@@ -1,21 +1,21 @@
-"""Everything that an evaluation counts: it adds up over frames, processes and machines."""
+"""All counts of an evaluation; they add up over frames, processes and machines."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from any2seg_ros.html.gallery import BestAndWorst
 from any2seg_ros.metrics import Calibration, Confusion
 from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets
 
 
 @dataclass
 class Score:
-    """What is counted for one subset."""
+    """The counts of one subset."""
 
     confusion: Confusion
     calibration: Calibration
@@ -26,53 +26,14 @@ class Score:
         return self
 
 
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A frame worth showing: uint8 (h, w, 3) or (h, w) pictures by what they are."""
-
-    miou: float
-    name: str
-    pictures: Mapping[str, np.ndarray]
-
-
-@dataclass
-class Extremes:
-    """The best and the worst frames; equal ones in order of their names."""
-
-    count: int = 3
-    best: list[Shown] = field(default_factory=list)
-    worst: list[Shown] = field(default_factory=list)
-
-    def wanted(self, miou: float, name: str) -> bool:
-        """Whether a frame would be kept: its pictures need not be made otherwise."""
-        if math.isnan(miou) or not self.count:
-            return False
-        if len(self.best) < self.count:
-            return True
-        best, worst = self.best[-1], self.worst[-1]
-        return (-miou, name) < (-best.miou, best.name) or (miou, name) < (worst.miou, worst.name)
-
-    def add(self, shown: Shown) -> None:
-        """Keep a frame if it is among the best or the worst."""
-        self.best = sorted([*self.best, shown], key=lambda s: (-s.miou, s.name))[: self.count]
-        self.worst = sorted([*self.worst, shown], key=lambda s: (s.miou, s.name))[: self.count]
-
-    def __iadd__(self, other: Extremes) -> Extremes:
-        for shown in (*other.best, *other.worst):
-            if shown.name not in {s.name for s in self.best}:
-                self.best = sorted([*self.best, shown], key=lambda s: (-s.miou, s.name))
-            if shown.name not in {s.name for s in self.worst}:
-                self.worst = sorted([*self.worst, shown], key=lambda s: (s.miou, s.name))
-        self.best, self.worst = self.best[: self.count], self.worst[: self.count]
-        return self
-
-
 class Tally:
     """The counts of one evaluation, in one protocol, for every subset of the modalities.
 
     conditions: by condition or failure case, then by subset. rmm: by zeroed fraction, then by the
-    subset that is intact. nm: by noise level, all modalities. left_out: frames by reason.
-    examples: by reason, what is true of one of these frames alone, first in alphabetical order.
+    subset that is left intact. nm: by noise level, with all modalities; noise: likewise, with
+    clipped noise. left_out: number of skipped frames by reason. examples: by reason, details of one
+    such frame, the alphabetically first. gallery: the best and the worst frames by mIoU with all
+    modalities.
     """
 
     def __init__(self, classes: int, modalities: Sequence[Modality] = tuple(Modality)) -> None:
@@ -86,9 +47,10 @@ class Tally:
         self.conditions: dict[str, dict[Subset, Confusion]] = {}
         self.rmm: dict[float, dict[Subset, Confusion]] = {}
         self.nm: dict[str, Confusion] = {}
+        self.noise: dict[str, Confusion] = {}
         self.left_out: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
-        self.extremes = Extremes()
+        self.gallery = BestAndWorst()
 
     @property
     def full(self) -> Subset:
@@ -98,26 +60,29 @@ class Tally:
     def add(
         self, label: np.ndarray, found: Mapping[Subset, Segmentation], conditions: Sequence[str]
     ) -> float:
-        """Count one frame: the segmentation of every subset; its mIoU with all modalities."""
+        """Count one frame, given the segmentation of every subset.
+
+        label: uint8 (h, w). Returns the frame's mIoU with all modalities, in percent.
+        """
         self.frames += 1
-        alone = {}
+        of_frame = {}
         for subset, segmentation in found.items():
-            alone[subset] = Confusion(self.classes).add(label, segmentation.labels)
+            of_frame[subset] = Confusion(self.classes).add(label, segmentation.labels)
             score = self.subsets[subset]
-            score.confusion += alone[subset]
+            score.confusion += of_frame[subset]
             score.calibration.add(label, segmentation.labels, segmentation.confidence)
         for condition in conditions:
             self.condition_frames[condition] += 1
             table = self.conditions.setdefault(condition, {})
-            for subset, confusion in alone.items():
+            for subset, confusion in of_frame.items():
                 if subset in table:
                     table[subset] += confusion
                 else:
                     table[subset] = Confusion(self.classes, confusion.matrix)
-        return alone[self.full].miou()
+        return of_frame[self.full].miou()
 
     def leave_out(self, reason: str, example: str = "") -> None:
-        """Count a frame that cannot be scored, and why."""
+        """Count a frame that is skipped because it cannot be scored."""
         self.left_out[reason] += 1
         if example:
             self.examples[reason] = min(example, self.examples.get(reason, example))
@@ -125,18 +90,22 @@ class Tally:
     def add_rmm(
         self, label: np.ndarray, fraction: float, found: Mapping[Subset, Segmentation]
     ) -> None:
-        """Count one frame in which the modalities outside each subset are partly zeroed."""
+        """Count one frame in which the modalities outside each subset were partly zeroed."""
         table = self.rmm.setdefault(fraction, {})
         for subset, segmentation in found.items():
             table.setdefault(subset, Confusion(self.classes)).add(label, segmentation.labels)
 
     def add_nm(self, label: np.ndarray, level: str, found: Segmentation) -> None:
-        """Count one frame with noise of a level on all modalities."""
+        """Count one frame with noise of one level on all modalities."""
         self.nm.setdefault(level, Confusion(self.classes)).add(label, found.labels)
+
+    def add_noise(self, label: np.ndarray, level: str, found: Segmentation) -> None:
+        """Count one frame with clipped noise of a level on all modalities."""
+        self.noise.setdefault(level, Confusion(self.classes)).add(label, found.labels)
 
     def __iadd__(self, other: Tally) -> Tally:
         if (self.classes, self.modalities) != (other.classes, other.modalities):
-            raise ValueError("tallies of other classes or modalities do not add up")
+            raise ValueError("cannot add tallies of different classes or modalities")
         self.frames += other.frames
         self.left_out += other.left_out
         for reason, example in other.examples.items():
@@ -149,7 +118,8 @@ class Tally:
         for fraction, table in other.rmm.items():
             _merge(self.rmm.setdefault(fraction, {}), table)
         _merge(self.nm, other.nm)
-        self.extremes += other.extremes
+        _merge(self.noise, other.noise)
+        self.gallery += other.gallery
         return self
 
 

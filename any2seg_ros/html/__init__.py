@@ -1,1 +1,1 @@
-"""What all reports are made of: elements, style and templates."""
+"""What all reports are made of: Jinja2 templates, charts, pictures and the choice of frames."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -43,6 +43,7 @@ class NetworkConfig:
         "a linear layer for each modality before the fusion, for each group by number of "
         "modalities: one, several, all",
     )
+    norm_eps: float = setting(1e-5, "eps of MiT's norms; published networks differ in it", low=0)
 
     def __post_init__(self) -> None:
         check(self)
@@ -63,7 +64,8 @@ class Any2Seg(nn.Module):
     def __init__(self, config: NetworkConfig = NetworkConfig()) -> None:
         super().__init__()
         self.config = config
-        made = [make_encoder(config.encoder) for _ in range(1 if config.shared_encoder else 4)]
+        count = 1 if config.shared_encoder else len(Modality)
+        made = [make_encoder(config.encoder, config.norm_eps) for _ in range(count)]
         self.encoder: Encoder | nn.ModuleList = (
             made[0] if config.shared_encoder else nn.ModuleList(made)
         )
@@ -220,6 +222,8 @@ def _in_order(parts: Sequence[Sequence[Tensor]], order: Sequence[int]) -> list[T
     return _rows(whole, torch.tensor(order).argsort().tolist())
 
 
-def make_encoder(name: str) -> Encoder:
+def make_encoder(name: str, norm_eps: float = 1e-5) -> Encoder:
     """The encoder called so, with random weights."""
-    return MiT(MIT_CONFIGS[name]) if name in MIT_CONFIGS else EfficientNetLite0()
+    if name not in MIT_CONFIGS:
+        return EfficientNetLite0()
+    return MiT(replace(MIT_CONFIGS[name], norm_eps=norm_eps))

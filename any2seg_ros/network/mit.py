@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,8 @@ class MiTConfig:
     reductions: tuple[int, ...] = (8, 4, 2, 1)
     expansion: int = 4
     drop_path: float = 0.1
+    norm_eps: float = 1e-5
+    """Added to the variance in the norms of the blocks and at the end of a stage."""
 
 
 MIT_CONFIGS = {
@@ -58,6 +61,10 @@ class MiT(nn.Module):
             for i in range(4)
         )
         self.apply(_initialise)
+        for stage in self.stages:
+            assert isinstance(stage, Stage)
+            for norm in stage.norms():
+                norm.eps = config.norm_eps
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = []
@@ -88,6 +95,11 @@ class Stage(nn.Module):
             Block(channels, heads, reduction, expansion, rate) for rate in drop_paths
         )
         self.norm = nn.LayerNorm(channels)
+
+    def norms(self) -> list[nn.LayerNorm]:
+        """Those whose eps the implementations differ in: of the blocks, and the last one."""
+        blocks = (cast(Block, block) for block in self.blocks)
+        return [*(norm for block in blocks for norm in (block.norm1, block.norm2)), self.norm]
 
     def forward(self, image: Tensor) -> Tensor:
         patches = self.embed(image)

@@ -38,6 +38,7 @@ UNREADABLE = (
 )
 """What is raised where a file of tensors is truncated, or no such file."""
 
+_HEAD = r"(module\.)?(decode_head|decoder|head)\."
 _HEAD_RULES = (
     # transformers 4 and 5; semseg's (CMNeXt, AnySeg, MAGIC) and mmseg's linear_c1 to linear_pred
     (r"linear_c\.(\d)\.proj\.", lambda m: f"linear.{m[1]}."),
@@ -128,13 +129,18 @@ def load_head(network: Any2Seg, source: str) -> bool:
 
 
 def head_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of an `AllMLP` by our names. Elsewhere the scales are fused in the order 4 to 1."""
+    """Weights of an `AllMLP` by our names. Elsewhere the scales are fused in the order 4 to 1.
+
+    Where a head has a prefix, only what has it is the head's: AnySeg has a `classifier.` besides,
+    which nothing uses.
+    """
+    head = {re.sub(_HEAD, "", n): t for n, t in tensors.items() if re.match(_HEAD, n)} or tensors
     weights = {}
-    for name, tensor in tensors.items():
-        name = re.sub(r"^(module\.)?(decode_head|head)\.", "", name)
+    for name, tensor in head.items():
         for pattern, ours in _HEAD_RULES:
             name = re.sub(f"^{pattern}", ours, name)
-        weights[name] = tensor[..., None, None] if re.match(r"linear\.\d\.weight", name) else tensor
+        linear = tensor.ndim == 2 and re.match(r"linear\.\d\.weight", name)
+        weights[name] = tensor[..., None, None] if linear else tensor
     if "fuse.weight" in weights:
         weights["fuse.weight"] = torch.cat(weights["fuse.weight"].chunk(4, 1)[::-1], 1)
     return weights
@@ -249,13 +255,14 @@ def _encoder_alone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _mit_name(name: str) -> str:
     if "stages." not in name and _ORIGINAL.match(name):
-        return _original_name(name)
+        return original_name(name)
     for pattern, ours in _MIT_RULES:
         name = re.sub(pattern, ours, name)
     return name[name.index("stages.") :] if "stages." in name else name
 
 
-def _original_name(name: str) -> str:
+def original_name(name: str) -> str:
+    """Our name of a layer of the original MiT; any other as it is, but for what blocks hold."""
     for pattern, ours in _ORIGINAL_RULES:
         found = re.match(pattern, name)
         if found:

@@ -1,7 +1,7 @@
-"""Lays failures over the messages of a bag: "what if the camera had been blind from here on?"
+"""Injects faults into the messages of a bag: "what if the camera had been blind from here on?"
 
-A corrupted message is decoded, changed and packed again in the kind of message that it was, so
-that it takes the same way through the code as a real one.
+A corrupted message is decoded, changed and encoded again as the type it was, so that it takes the
+same path through the code as a real one.
 """
 
 from __future__ import annotations
@@ -36,62 +36,62 @@ FLOAT32 = 7
 
 
 class FaultInjector:
-    """Failures over one pass through a bag; feed it every message, in order.
+    """Applies a schedule of faults during one pass over a bag; give it every message, in order.
 
-    `start` is the time in ns that the schedules count from. The noise of a message depends on the
-    seed, its sensor and its stamp alone. `counts` says how many messages each failure took hold of.
+    start: the time (ns) that the schedule counts from. The noise of a message depends on the seed,
+    its sensor and its stamp alone. `counts` has the number of messages that each fault affected.
     """
 
-    def __init__(self, failures: Sequence[Fault], start: int, seed: int = 0) -> None:
-        self.failures = list(failures)
+    def __init__(self, faults: Sequence[Fault], start: int, seed: int = 0) -> None:
+        self.faults = list(faults)
         self.counts: Counter[str] = Counter()
         self._start = start
         self._seed = seed
         self._events = EventDecoder()
         self._recode_events = any(
-            f.modality is Modality.EVENT and f.kind != DROP for f in self.failures
+            f.modality is Modality.EVENT and f.kind != DROP for f in self.faults
         )
 
     def apply(self, modality: Modality, message: Any) -> Any | None:
-        """The message as the failures leave it, None where it is lost.
+        """The message with the active faults applied; None where it is dropped.
 
-        A message that cannot be decoded is given on as it is: that failure is its own. ValueError
-        for events that are pictures and are to be corrupted.
+        A message that cannot be decoded is passed on unchanged. ValueError for corruptions of
+        events that come as images.
         """
         stamp = stamp_ns(message.header.stamp)
-        kinds = active(self.failures, modality, (stamp - self._start) / 1e9)
-        for failure in kinds:
-            self.counts[str(failure)] += 1
+        faults = active(self.faults, modality, (stamp - self._start) / 1e9)
+        for fault in faults:
+            self.counts[str(fault)] += 1
         if modality is Modality.EVENT and self._recode_events:
-            return self._apply_to_events(message, stamp, kinds)
-        if any(failure.kind == DROP for failure in kinds):
+            return self._apply_to_events(message, stamp, faults)
+        if any(fault.kind == DROP for fault in faults):
             return None
-        if not kinds:
+        if not faults:
             return message
         try:
-            return _RECODE[modality](message, lambda data: self._corrupt(data, stamp, kinds))
+            return _RECODE[modality](message, lambda data: self._corrupt(data, stamp, faults))
         except InvalidMeasurement:
             return message
 
-    def _apply_to_events(self, message: Any, stamp: int, kinds: Sequence[Fault]) -> Any | None:
-        """Every packet is decoded, for decoding needs those before; and none keeps its encoding,
-        for two encodings in one stream would be two clocks."""
+    def _apply_to_events(self, message: Any, stamp: int, faults: Sequence[Fault]) -> Any | None:
+        """Decodes every packet, for decoders have a state; and encodes every packet anew, for two
+        encodings in one stream would have two time bases."""
         if not hasattr(message, "events"):
-            raise ValueError("events are pictures here: only --drop works on them")
+            raise ValueError("events come as images here: only --drop works on them")
         try:
             events = self._events.decode(message)
         except InvalidMeasurement:
             events = None
-        if any(failure.kind == DROP for failure in kinds):
+        if any(fault.kind == DROP for fault in faults):
             return None
         if events is None:
             return message
-        return event_packet(message, self._corrupt(events, stamp, kinds))
+        return event_packet(message, self._corrupt(events, stamp, faults))
 
-    def _corrupt(self, data: Any, stamp: int, kinds: Sequence[Fault]) -> Any:
-        for index, failure in enumerate(kinds):
-            rng = generator(self._seed, failure.modality, stamp, index)
-            data = CORRUPTIONS[failure.modality][failure.kind](data, rng)
+    def _corrupt(self, data: Any, stamp: int, faults: Sequence[Fault]) -> Any:
+        for index, fault in enumerate(faults):
+            rng = generator(self._seed, fault.modality, stamp, index)
+            data = CORRUPTIONS[fault.modality][fault.kind](data, rng)
         return data
 
 

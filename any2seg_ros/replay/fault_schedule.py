@@ -14,9 +14,9 @@ DROP = "drop"
 
 @dataclass(frozen=True)
 class Fault:
-    """One sensor's failure: `kind` is `drop` or a corruption; seconds after the bag's start.
+    """A fault of one sensor: `kind` is `drop` or a corruption; seconds after the bag's start.
 
-    A message fails whose stamp is in [begin, end).
+    It affects the messages whose stamps are in [begin, end).
     """
 
     modality: Modality
@@ -25,7 +25,7 @@ class Fault:
     end: float = math.inf
 
     def covers(self, seconds: float) -> bool:
-        """Whether the failure is on at this time after the bag's start."""
+        """Whether the fault is active at this time after the bag's start."""
         return self.begin <= seconds < self.end
 
     @property
@@ -43,25 +43,46 @@ class Fault:
 
 
 def parse_drops(text: str) -> list[Fault]:
-    """`rgb@2.0-5.0,lidar@*`: the failures in it; ValueError says what is wrong with which part."""
-    return [_failure(part, *_split(part), kind=DROP) for part in _parts(text)]
+    """Faults from text such as `rgb@2.0-5.0,lidar@*`; ValueError names the part that is wrong."""
+    return [_fault(part, *_split(part), kind=DROP) for part in _parts(text)]
 
 
 def parse_corruptions(text: str) -> list[Fault]:
-    """`rgb:night@3.0-`: the failures in it; ValueError says what is wrong with which part."""
-    failures = []
+    """Faults from text such as `rgb:night@3.0-`; ValueError names the part that is wrong."""
+    faults = []
     for part in _parts(text):
         subject, span = _split(part)
         sensor, colon, kind = subject.partition(":")
         if not colon:
-            raise ValueError(f"'{part}' names no corruption: write {sensor}:KIND@BEGIN-END")
-        failures.append(_failure(part, sensor, span, kind.strip()))
-    return failures
+            raise ValueError(f"'{part}' has no corruption: write {sensor}:KIND@BEGIN-END")
+        faults.append(_fault(part, sensor, span, kind.strip()))
+    return faults
 
 
-def active(failures: Iterable[Fault], modality: Modality, seconds: float) -> list[Fault]:
-    """The failures of a sensor that are on, in the order in which they were given."""
-    return [f for f in failures if f.modality == modality and f.covers(seconds)]
+def active(faults: Iterable[Fault], modality: Modality, seconds: float) -> list[Fault]:
+    """The active faults of a sensor, in the order in which they were given."""
+    return [f for f in faults if f.modality == modality and f.covers(seconds)]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A time, in s after the bag's start, in which the same faults are active."""
+
+    begin: float
+    end: float
+    faults: tuple[Fault, ...]
+
+
+def intervals(faults: Sequence[Fault]) -> list[Interval]:
+    """The times between changes of the schedule, from second 0 to infinity."""
+    edges = {0.0, math.inf}
+    for fault in faults:
+        edges |= {max(fault.begin, 0.0), fault.end}
+    ordered = sorted(edges)
+    return [
+        Interval(begin, end, tuple(fault for fault in faults if fault.covers(begin)))
+        for begin, end in zip(ordered[:-1], ordered[1:], strict=True)
+    ]
 
 
 def _parts(text: str) -> Sequence[str]:
@@ -73,11 +94,13 @@ def _split(part: str) -> tuple[str, str]:
     return subject.strip(), span.strip() or "*"
 
 
-def _failure(part: str, sensor: str, span: str, kind: str) -> Fault:
+def _fault(part: str, sensor: str, span: str, kind: str) -> Fault:
     modality = Modality.parse(sensor)
     if kind != DROP and kind not in CORRUPTIONS[modality]:
         known = ", ".join(CORRUPTIONS[modality])
-        raise ValueError(f"'{part}': {modality.label} knows no '{kind}': use one of {known}")
+        raise ValueError(
+            f"'{part}': unknown corruption '{kind}' of {modality.label}: use one of {known}"
+        )
     begin, end = _span(part, span)
     return Fault(modality, kind, begin, end)
 
@@ -92,7 +115,7 @@ def _span(part: str, span: str) -> tuple[float, float]:
     except ValueError:
         dash = ""
     if not dash:
-        raise ValueError(f"'{part}': '{span}' is no time: write 2.0-5.0, 3.0-, -5.0 or *")
+        raise ValueError(f"'{part}': '{span}' is not a time span: write 2.0-5.0, 3.0-, -5.0 or *")
     if not begin < end:
-        raise ValueError(f"'{part}': the end must come after the beginning")
+        raise ValueError(f"'{part}': the end must be after the beginning")
     return begin, end

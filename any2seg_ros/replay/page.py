@@ -1,123 +1,94 @@
-"""report.html of a replay: curves over time with the failures marked, and pictures."""
+"""report.html of a replay: curves over time with the faults marked, and pictures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from any2seg_ros.evaluation.tally import Extremes, Shown
-from any2seg_ros.html import elements as html
+from markupsafe import Markup
+
+from any2seg_ros.html.charts import Axes, Range, Span, bar_chart, line_chart
+from any2seg_ros.html.templating import number, render
+from any2seg_ros.replay.gallery import ReplayGallery
 from any2seg_ros.replay.timeline import series, weight_series
 from any2seg_ros.taxonomy import get
-from any2seg_ros.types import parse_subset
+from any2seg_ros.types import Modality, parse_subset
 
 
-def replay_page(report: Mapping[str, Any], extremes: Extremes) -> str:
+def replay_page(report: Mapping[str, Any], gallery: ReplayGallery) -> str:
     """The page of a replay's report.json."""
     taxonomy = get(report["taxonomy"])
-    sections = [
-        html.Section("At a glance", _facts(report) + _notes(report)),
-        html.Section(
-            "Over time", _curves(report), "Shaded: the failures that were laid over the bag."
-        ),
-        html.Section("Stretch by stretch", _stretches(report)),
-        html.Section(
-            "Sensors that were used", _subsets(report) + html.subset_key(), "Masks by subset."
-        ),
-    ]
-    if report["scored"]:
-        colors = {n: f"rgb{c}" for n, c in zip(taxonomy.classes, taxonomy.colors, strict=True)}
-        values = {n: math.nan if v is None else v for n, v in report["classes"].items()}
-        sections.append(html.Section("Classes", html.bar_chart(values, colors), "IoU in percent."))
-    for title, frames in (
-        ("Best frames" if report["scored"] else "What it saw", extremes.best),
-        ("Worst frames", extremes.worst),
-    ):
-        if frames:
-            sections.append(html.Section(title, _frames(frames) + html.legend(taxonomy)))
-    return html.page("Replay", sections, f"{report['model']} on {report['data']}", report["engine"])
-
-
-def _facts(report: Mapping[str, Any]) -> str:
-    return html.facts(
-        {
-            "masks": str(report["masks"]),
-            "frames": str(report["frames"]),
-            "mIoU of all masks": f"{html.number(report['miou'])} %",
-            "frames with every sensor": str(report["complete"]),
-            "blind frames": str(report["blind"]),
-        }
+    shown = [moment.alone for moment in gallery.strip.frames]
+    return render(
+        "replay.html.j2",
+        title="Replay",
+        subtitle=f"{report['model']} on {report['data']}",
+        footer=report["engine"],
+        report=report,
+        figures=_figures(report),
+        notes=_notes(report),
+        curves=_curves(report),
+        intervals=[{**one, "time": _time(one)} for one in report["stretches"]],
+        parsed={name: parse_subset(name) for name in (*report["subsets"], *report["alone"])},
+        class_bars=bar_chart(report["classes"], taxonomy.css_colors),
+        ground_truth=gallery.ground_truth,
+        best=gallery.frames.best,
+        worst=gallery.frames.worst,
+        strip=gallery.strip,
+        strip_sensors=[m for m in Modality if any(m in alone for alone in shown)],
+        taxonomy=taxonomy,
     )
 
 
-def _notes(report: Mapping[str, Any]) -> str:
-    notes = list(report["notes"])
-    if report["partial"]:
-        notes.insert(0, "Partial: the replay was interrupted.")
-    notes += [f"{count} frames without {why}" for why, count in report["unavailable"].items()]
-    return "".join(html.note(one) for one in notes)
+def _figures(report: Mapping[str, Any]) -> dict[str, str]:
+    quality = {"mean confidence, no ground truth": number(report["confidence"], 2)}
+    if report["scored"]:
+        quality = {"mIoU of all masks": f"{number(report['miou'])} %"}
+    return {
+        "masks": str(report["masks"]),
+        "frames": str(report["frames"]),
+        **quality,
+        "frames with every sensor": str(report["complete"]),
+        "blind frames": str(report["blind"]),
+    }
 
 
-def _marks(report: Mapping[str, Any], last: float) -> list[html.Mark]:
-    marks = []
-    for stretch in report["stretches"]:
-        end = min(stretch["end"], last)
-        if stretch["failures"] and stretch["begin"] < end:
-            marks.append(html.Mark(stretch["begin"], end, ", ".join(stretch["failures"])))
-    return marks
+def _notes(report: Mapping[str, Any]) -> list[str]:
+    return [
+        *(["Partial: the replay was interrupted."] if report["partial"] else []),
+        *report["notes"],
+        *(f"{count} frames without {why}" for why, count in report["unavailable"].items()),
+    ]
 
 
-def _curves(report: Mapping[str, Any]) -> str:
+def _time(interval: Mapping[str, Any]) -> str:
+    end = "the end" if math.isinf(interval["end"]) else f"{interval['end']:g} s"
+    return f"{interval['begin']:g} s to {end}"
+
+
+def _spans(report: Mapping[str, Any], last: float) -> list[Span]:
+    spans = []
+    for interval in report["stretches"]:
+        end = min(interval["end"], last)
+        if interval["failures"] and interval["begin"] < end:
+            spans.append(Span(interval["begin"], end, ", ".join(interval["failures"])))
+    return spans
+
+
+def _curves(report: Mapping[str, Any]) -> dict[str, Markup]:
     rows = report["timeline"]
-    marks = _marks(report, rows[-1]["end"] if rows else 0.0)
-    x = "time in s"
-    parts = {}
+    spans = _spans(report, rows[-1]["end"] if rows else 0.0)
+
+    def chart(name: str, key: str, unit: str, y_range: Range) -> Markup:
+        return line_chart({name: series(rows, key)}, Axes("time in s", unit, y_range), spans)
+
+    charts = {}
     if report["scored"]:
-        parts["mIoU in percent"] = html.line_chart(
-            {"mIoU": series(rows, "miou")}, x, "%", (0.0, 100.0), marks
-        )
-    parts["weight of each sensor in the fusion"] = html.line_chart(
-        weight_series(rows), x, "share", (0.0, 1.0), marks
+        charts["mIoU in percent"] = chart("mIoU", "miou", "%", (0.0, 100.0))
+    charts["weight of each sensor in the fusion"] = line_chart(
+        weight_series(rows), Axes("time in s", "share", (0.0, 1.0)), spans
     )
-    parts["mean confidence"] = html.line_chart(
-        {"confidence": series(rows, "confidence")}, x, "0..1", (0.0, 1.0), marks
-    )
-    parts["masks a second"] = html.line_chart(
-        {"rate": series(rows, "rate_hz")}, x, "Hz", (0.0, None), marks
-    )
-    return "".join(f"<h3>{html.text(name)}</h3>{chart}" for name, chart in parts.items())
-
-
-def _stretches(report: Mapping[str, Any]) -> str:
-    rows = [
-        (
-            f"{s['begin']:g} s to " + ("the end" if math.isinf(s["end"]) else f"{s['end']:g} s"),
-            ", ".join(s["failures"]) or "as recorded",
-            s["frames"],
-            s["blind"],
-            html.heat(s["miou"], 0.0, 80.0),
-        )
-        for s in report["stretches"]
-    ]
-    return html.table(("time", "failures", "masks", "blind", "mIoU %"), rows)
-
-
-def _subsets(report: Mapping[str, Any]) -> str:
-    rows = [
-        (html.Raw(html.subset_dots(parse_subset(name)) + f" {html.text(name)}"), count)
-        for name, count in report["subsets"].items()
-    ]
-    return html.table(("sensors", "masks"), rows)
-
-
-def _frames(frames: Sequence[Shown]) -> str:
-    parts = []
-    for shown in frames:
-        figures = (
-            html.picture(image, what, lossless=what in ("mask", "truth"))
-            for what, image in shown.pictures.items()
-        )
-        score = "" if math.isnan(shown.miou) else f": {shown.miou:.1f} %"
-        parts.append(f"<h3>{html.text(shown.name)}{score}</h3>{html.pictures(figures)}")
-    return "".join(parts)
+    charts["mean confidence"] = chart("confidence", "confidence", "0..1", (0.0, 1.0))
+    charts["masks a second"] = chart("rate", "rate_hz", "Hz", (0.0, None))
+    return charts

@@ -1,22 +1,21 @@
-"""What the node publishes for a bag's frames, written to an output bag."""
+"""Writes what the node would publish for a bag's frames to an output bag."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from any2seg_ros.bags import OutputBag
 from any2seg_ros.messages.making import header_message
+from any2seg_ros.replay.config import ReplayConfig
 from any2seg_ros.runtime.bag_player import BagPlayer
 from any2seg_ros.runtime.outputs import LATCHED, label_info, mask_header, outputs
-from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Result
 from any2seg_ros.runtime.status import Latencies, NodeState, idle_status, status_of
 from any2seg_ros.taxonomy import Taxonomy
 
 
-class NodeOutputs:
+class OutputRecorder:
     """Writes the node's topics; `counts` says how many messages each has.
 
     A status has the stages that do not depend on the machine: the wait, in the bag's time.
@@ -26,19 +25,18 @@ class NodeOutputs:
         self,
         bag: OutputBag,
         taxonomy: Taxonomy,
-        walk: BagPlayer,
-        wanted: Sequence[str],
-        parameters: NodeParameters,
+        player: BagPlayer,
+        config: ReplayConfig,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self._bag, self._taxonomy, self._walk = bag, taxonomy, walk
-        self._wanted = set(wanted)
-        self._config = parameters.output_config()
-        self._state = NodeState(walk.monitors)
-        self._state.begin(parameters)
-        own = self._own_header(walk.start)
+        self._bag, self._taxonomy, self._player = bag, taxonomy, player
+        self._wanted = set(config.outputs)
+        self._config = config.parameters.output_config()
+        self._state = NodeState(player.monitors)
+        self._state.begin(config.parameters)
+        own = self._own_header(player.start)
         classes = label_info(bag.message, taxonomy, own, self._config.minimum_confidence)
-        self._send("label_info", classes, walk.start)
+        self._send("label_info", classes, player.start)
 
     def write(self, result: Result, log_time: int) -> None:
         """All outputs of a frame; of one with nothing usable, only its status."""
@@ -68,12 +66,12 @@ class NodeOutputs:
         self._send("status", status, log_time)
 
     def _count(self) -> None:
-        made, counters = self._walk.synchronizer.counters, self._state.counters
+        made, counters = self._player.synchronizer.counters, self._state.counters
         counters.frames_in, counters.late = made.opened, made.late
         counters.resets, counters.reset = made.resets, made.forgotten
 
     def _own_header(self, stamp: int) -> Any:
-        return header_message(self._bag.message, stamp, self._walk.calibration.reference_frame)
+        return header_message(self._bag.message, stamp, self._player.calibration.reference_frame)
 
     def _send(self, output: str, message: Any, log_time: int) -> None:
         if output in self._wanted:

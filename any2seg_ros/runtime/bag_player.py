@@ -104,9 +104,7 @@ class BagPlayer:
         said = [*self._notes]
         resets = self.synchronizer.counters.resets
         if resets:
-            said.append(
-                f"time jumped backwards {resets} times, as when a bag loops; the synchronizer was reset"
-            )
+            said.append(f"time jumped backwards {resets} times, as when a bag loops: reset")
         if self._out_of_order:
             said.append(f"{self._out_of_order} messages arrived out of order")
         late = self.synchronizer.counters.late

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from any2seg_ros.progress import ProgressBar
 from any2seg_ros.simulation.dataset import Plan, write_bags, write_plans
 from any2seg_ros.simulation.recipe import Recipe, checksums, load_recipe, record_checksums
 from any2seg_ros.simulation.settings import load_settings
@@ -54,20 +52,20 @@ def run(options: Options) -> None:
     if options.verify or options.record:
         raise ValueError("--verify and --record need a recipe: add --recipe")
     plan, settings = plan_of(options), load_settings(options.sensors)
-    with _bar(console, "frames") as progress:
+    with ProgressBar("rendering", unit="frames", console=console) as bar:
         if options.format == "bag":
-            made = write_bags(options.out, plan, options.first, settings, jobs, progress)
+            made = write_bags(options.out, plan, options.first, settings, jobs, bar.update)
         else:
-            made = write_plans(options.out, [plan], settings, jobs, progress)
+            made = write_plans(options.out, [plan], settings, jobs, bar.update)
     console.print(f"{options.out}: {made} frames rendered, {plan.scenes * plan.frames} in total")
 
 
 def _run_recipe(options: Options, recipe: Recipe, jobs: int, console: Console) -> None:
     if not options.verify:
-        with _bar(console, "frames") as progress:
-            write_plans(options.out, recipe.plans, recipe.settings, jobs, progress)
-    with _bar(console, "checksums") as progress:
-        found = checksums(options.out, recipe.plans, progress)
+        with ProgressBar("rendering", unit="frames", console=console) as bar:
+            write_plans(options.out, recipe.plans, recipe.settings, jobs, bar.update)
+    with ProgressBar("checksums", unit="frames", console=console) as bar:
+        found = checksums(options.out, recipe.plans, bar.update)
     if options.record and options.recipe:
         record_checksums(options.recipe, found)
         recipe = load_recipe(options.recipe)
@@ -121,20 +119,3 @@ def _size(text: str) -> tuple[int, int]:
     except ValueError:
         raise ValueError(f"'{text}' is not a size: use WIDTHxHEIGHT, such as 512x288") from None
     return width, height
-
-
-@contextmanager
-def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=None, speed="")
-
-        def report(done: int, total: int) -> None:
-            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-            text = f"{speed:.1f}/s" if speed else ""
-            progress.update(task, completed=done, total=total, speed=text)
-
-        yield report

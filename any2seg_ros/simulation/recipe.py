@@ -1,4 +1,4 @@
-"""Recipes: data sets that anyone can make again, and the checksums that prove it."""
+"""Recipes: data sets that can be rendered again, with checksums to prove it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from any2seg_ros.simulation.settings import SensorSettings
 
 @dataclass(frozen=True)
 class Recipe:
-    """Plans of splits, settings of sensors, and the checksum of each split's content."""
+    """The plans of the splits, the sensor settings, and the checksum of each split."""
 
     plans: list[Plan]
     settings: SensorSettings = field(default_factory=SensorSettings)
@@ -38,7 +38,7 @@ class _RecipeFile:
 
 
 def load_recipe(path: Path | str) -> Recipe:
-    """A recipe from YAML. FileNotFoundError; ValueError names the entry that is wrong."""
+    """Read a recipe from YAML. FileNotFoundError; ValueError names the wrong entry."""
     file = load(_RecipeFile, path)
     try:
         plans = [
@@ -53,11 +53,10 @@ def load_recipe(path: Path | str) -> Recipe:
 def checksums(
     root: Path, plans: list[Plan], progress: Callable[[int, int], None] | None = None
 ) -> dict[str, str]:
-    """SHA-256 of what was measured and of the labels, by split.
+    """SHA-256 of sensor data and labels, by split.
 
-    It is made of decoded content, so that the version of a PNG library does not matter: RGB,
-    labels, raw depth, clouds and events of every frame, in order. FileNotFoundError for a frame
-    that is missing.
+    Of the decoded RGB, labels, raw depth, clouds and events of all frames in order, so that PNG
+    compression does not matter. FileNotFoundError for a missing frame.
     """
     total = sum(plan.scenes * plan.frames for plan in plans)
     done, found = 0, {}
@@ -96,12 +95,12 @@ def _add(digest: Any, array: np.ndarray) -> None:
 def _picture(path: Path) -> np.ndarray:
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.exists() else None
     if picture is None:
-        raise FileNotFoundError(f"{path} is missing or broken: make the data set again")
+        raise FileNotFoundError(f"{path} is missing or unreadable: run `any2seg simulate` again")
     return picture
 
 
 def record_checksums(path: Path, found: dict[str, str]) -> None:
-    """Writes checksums into a recipe's file; everything before them, comments too, stays."""
+    """Write checksums to a recipe's file; keep everything before them, with comments."""
     known = {**load_recipe(path).checksums, **found}
     text = path.read_text()
     head = (

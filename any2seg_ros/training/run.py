@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from any2seg_ros.progress import ProgressBar
 from any2seg_ros.training import distributed
 from any2seg_ros.training.config import load_config
 from any2seg_ros.training.trainer import Trainer
@@ -22,17 +22,10 @@ def train(path: Path, output: str = "", stop_at: int | None = None) -> Path | No
     console = Console(stderr=True, quiet=rank > 0)
     try:
         trainer = Trainer(config, console.print)
-        columns = (
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("steps, loss {task.fields[loss]:.3f}, left"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("", total=config.steps, completed=trainer.step, loss=0.0)
+        with ProgressBar("training", unit="steps", console=console) as bar:
+            bar.update(trainer.step, config.steps)
             weights = trainer.run(
-                stop_at, lambda step, loss: bar.update(task, completed=step, loss=loss)
+                stop_at, lambda step, loss: bar.update(step, config.steps, f"loss {loss:.3f}")
             )
     finally:
         distributed.stop()

@@ -23,7 +23,7 @@ from torch import nn
 from any2seg_ros.datasets import Source, Target, open_source
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.engine.torch_engine import TorchEngine
-from any2seg_ros.interrupts import noted_interrupts
+from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.modality_groups import GROUPS, ONE, group_of
@@ -87,7 +87,7 @@ class Trainer:
         None where there are no weights yet. `progress` is called with the step and its loss.
         KeyboardInterrupt is raised after a step whose checkpoint was saved, to resume from.
         """
-        with noted_interrupts() if self.processes == 1 else nullcontext() as interrupt:
+        with deferred_interrupt() if self.processes == 1 else nullcontext() as interrupt:
             self._run(stop_at, progress, interrupt)
         distributed.wait()
         return self.folder.weights if self.folder.weights.is_file() else None

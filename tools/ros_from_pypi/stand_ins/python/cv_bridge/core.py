@@ -1,4 +1,4 @@
-"""CvBridge, by the documented interface of vision_opencv's Python package."""
+"""CvBridge, with the documented interface of vision_opencv's Python package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = {
 
 
 class CvBridge:
-    """Converts between sensor_msgs images and NumPy arrays as OpenCV has them."""
+    """Converts between sensor_msgs images and OpenCV's NumPy arrays."""
 
     def encoding_to_dtype_with_channels(self, encoding: str) -> tuple[str, int]:
         """('uint8', 3) for bgr8; CvBridgeError if the encoding is unknown."""
@@ -33,8 +33,8 @@ class CvBridge:
     def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str = "passthrough") -> np.ndarray:
         """The pixels of `img_msg`; without a conversion they share memory with its data.
 
-        Rows may be padded (`step`) and words foreign (`is_bigendian`). CvBridgeError if the
-        encoding is unknown or the conversion makes no sense.
+        Handles padded rows (`step`) and either byte order (`is_bigendian`). CvBridgeError for an
+        unknown encoding or an impossible conversion.
         """
         if img_msg.encoding in PLANAR and desired_encoding != "passthrough":
             return convert_planar(img_msg, desired_encoding)
@@ -47,7 +47,7 @@ class CvBridge:
     def compressed_imgmsg_to_cv2(
         self, cmprs_img_msg: CompressedImage, desired_encoding: str = "passthrough"
     ) -> np.ndarray:
-        """What OpenCV decodes (BGR or grey, unchanged depth), converted from bgr8 if asked."""
+        """The image as OpenCV decodes it (BGR or grey, unchanged depth), or converted from bgr8."""
         pixels = cv2.imdecode(np.frombuffer(cmprs_img_msg.data, np.uint8), cv2.IMREAD_UNCHANGED)
         if desired_encoding == "passthrough" or pixels is None:
             return pixels

@@ -1,4 +1,4 @@
-"""sensor_msgs/image_encodings.hpp: what an encoding holds, and how one becomes another."""
+"""Encodings of sensor_msgs/image_encodings.hpp, and conversions between them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class CvBridgeError(TypeError):
-    """A conversion that is not possible."""
+    """An impossible conversion."""
 
 
 _COLORS = {
@@ -53,7 +53,7 @@ def channels_and_type(encoding: str) -> tuple[int, str]:
 
 
 def convert(pixels: np.ndarray, source: str, target: str) -> np.ndarray:
-    """pixels of the encoding `source` as `target`: colours reordered, 8 and 16 bits rescaled."""
+    """Convert pixels from encoding `source` to `target`: reorder colours, rescale 8 and 16 bits."""
     channels, dtype = channels_and_type(target)
     if source in _COLORS and target in _COLORS:
         return _rescaled(_recolored(pixels, _COLORS[source][0], _COLORS[target][0]), dtype)
@@ -72,7 +72,7 @@ def convert(pixels: np.ndarray, source: str, target: str) -> np.ndarray:
 
 
 PLANAR = ("nv21", "nv24")
-"""Brightness in full, then a plane of chroma pairs: at half (nv21) or full resolution (nv24)."""
+"""Full-resolution luma, then a plane of chroma pairs at half (nv21) or full size (nv24)."""
 
 
 def convert_planar(msg: Any, target: str) -> np.ndarray:
@@ -117,7 +117,7 @@ def _rescaled(pixels: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _cast(pixels: np.ndarray, dtype: str) -> np.ndarray:
-    """As OpenCV's convertTo: rounded half to even and saturated where integers are wanted."""
+    """As OpenCV's convertTo: for integers, round half to even and saturate."""
     if np.issubdtype(dtype, np.floating):
         return pixels.astype(dtype)
     limits = np.iinfo(dtype)

@@ -11,14 +11,14 @@ class DiagnosticStatusWrapper(DiagnosticStatus):
     """A DiagnosticStatus with shorthands; levels are single bytes, b'\\x00' is OK."""
 
     def summary(self, *args: Any) -> None:
-        """summary(level, message), or summary(status) to take over another's."""
+        """summary(level, message), or summary(status) to copy another's."""
         if len(args) == 1:
             self.level, self.message = args[0].level, args[0].message
         else:
             self.level, self.message = args[0], str(args[1])
 
     def clearSummary(self) -> None:
-        """Back to OK without a message."""
+        """Reset to OK without a message."""
         self.summary(b"\x00", "")
 
     def mergeSummary(self, *args: Any) -> None:

@@ -1,4 +1,4 @@
-"""Updater: runs diagnostic tasks and publishes what they say on /diagnostics."""
+"""Updater: runs diagnostic tasks and publishes their statuses on /diagnostics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _USE_FQN = "diagnostic_updater.use_fqn"
 
 
 class DiagnosticTask:
-    """Something with a name that fills a status."""
+    """A named task that fills a status."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -66,11 +66,11 @@ class Updater:
         self.timer.timer_period_ns = round(seconds * 1e9)
 
     def setHardwareID(self, hwid: str) -> None:
-        """What the diagnostics are about, such as a serial number."""
+        """Set the hardware id, such as a serial number."""
         self.hwid = hwid
 
     def add(self, *args: Any) -> None:
-        """add(task) or add(name, function); it is reported as starting up at once."""
+        """add(task) or add(name, function); publishes "starting up" for it at once."""
         task = args[0] if len(args) == 1 else FunctionDiagnosticTask(*args)
         with self.lock:
             self.tasks.append(task)
@@ -79,7 +79,7 @@ class Updater:
         self.publish(starting)
 
     def removeByName(self, name: str) -> bool:
-        """Remove the first task of that name; whether there was one."""
+        """Remove the first task of that name; returns whether there was one."""
         with self.lock:
             for task in self.tasks:
                 if task.getName() == name:
@@ -88,11 +88,11 @@ class Updater:
         return False
 
     def update(self) -> None:
-        """What the timer calls."""
+        """Called by the timer."""
         self.force_update()
 
     def force_update(self) -> None:
-        """Run all tasks now and publish what they say."""
+        """Run all tasks now and publish their statuses."""
         with self.lock:
             statuses = [self._run(task) for task in self.tasks]
         self.publish(statuses)

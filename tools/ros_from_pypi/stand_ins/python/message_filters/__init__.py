@@ -17,19 +17,19 @@ __all__ = ["ApproximateTimeSynchronizer", "SimpleFilter", "Subscriber", "TimeSyn
 
 
 class SimpleFilter:
-    """A source of messages: hands each one to every callback that was registered."""
+    """A source of messages: passes each one to all registered callbacks."""
 
     def __init__(self) -> None:
         self.callbacks: dict[int, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
 
     def registerCallback(self, cb: Callable[..., Any], *args: Any) -> int:
-        """Call `cb(*messages, *args)` for every output; answers the number of the connection."""
+        """Call `cb(*messages, *args)` for every output; returns the connection's number."""
         connection = len(self.callbacks)
         self.callbacks[connection] = (cb, args)
         return connection
 
     def signalMessage(self, *msg: Any) -> None:
-        """Hand `msg` to every callback, in the order of their registration."""
+        """Pass `msg` to all callbacks, in the order of registration."""
         for callback, args in list(self.callbacks.values()):
             callback(*msg, *args)
 
@@ -46,11 +46,11 @@ class Subscriber(SimpleFilter):
         )
 
     def callback(self, msg: Any) -> None:
-        """Pass one message on."""
+        """Pass on one message."""
         self.signalMessage(msg)
 
     def getTopic(self) -> str:
-        """Answer the topic as it was given."""
+        """The topic as it was given."""
         return self.topic
 
 
@@ -64,7 +64,7 @@ class TimeSynchronizer(SimpleFilter):
         self.connectInput(fs)
 
     def connectInput(self, fs: Iterable[SimpleFilter]) -> None:
-        """Listen to these filters, in this order."""
+        """Connect to these filters, in this order."""
         filters = list(fs)
         self.queues: list[dict[int, Any]] = [{} for _ in filters]
         self.input_connections = [
@@ -73,7 +73,7 @@ class TimeSynchronizer(SimpleFilter):
         ]
 
     def add(self, msg: Any, my_queue: dict[int, Any], my_queue_index: int | None = None) -> None:
-        """Take one message of one filter, and signal what it completes."""
+        """Take a message of one filter; signal the set that it completes."""
         with self.lock:
             self._keep(my_queue, _stamp_ns(msg), msg)
             for stamp in sorted(set.intersection(*(set(queue) for queue in self.queues))):
@@ -101,7 +101,7 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
         super().__init__(fs, queue_size)
 
     def add(self, msg: Any, my_queue: dict[int, Any], my_queue_index: int | None = None) -> None:
-        """Take one message of one filter, and signal the nearest match that it makes."""
+        """Take a message of one filter; signal the closest match that it completes."""
         stamp = _stamp_ns(msg)
         with self.lock:
             self._keep(my_queue, stamp, msg)

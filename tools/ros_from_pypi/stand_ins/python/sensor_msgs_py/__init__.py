@@ -1,1 +1,1 @@
-"""Stand-in for ROS 2's sensor_msgs_py: point_cloud2, as far as it is used here."""
+"""Stand-in for ROS 2's sensor_msgs_py: the parts of point_cloud2 that are used here."""

@@ -1,4 +1,4 @@
-"""PointCloud2 to NumPy and back, by the interface of sensor_msgs_py.point_cloud2."""
+"""PointCloud2 to NumPy and back, with the interface of sensor_msgs_py.point_cloud2."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def read_points(
     uvs: Iterable[int] | None = None,
     reshape_organized_cloud: bool = False,
 ) -> np.ndarray:
-    """Points as a structured array (n,), in this machine's byte order; a view where that can be.
+    """Points as a structured array (n,), in native byte order; a view if possible.
 
     `uvs` are indices into the points. An organised cloud is (height, width) if asked.
     """

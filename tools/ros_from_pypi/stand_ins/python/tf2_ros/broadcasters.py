@@ -14,7 +14,7 @@ def _as_list(transform: Any) -> list[TransformStamped]:
 
 
 class TransformBroadcaster:
-    """Sends transforms that hold at their stamp."""
+    """Publishes transforms that are valid at their stamp."""
 
     def __init__(self, node: Any, qos: QoSProfile | int | None = None) -> None:
         profile = qos if qos is not None else QoSProfile(depth=100)
@@ -26,7 +26,7 @@ class TransformBroadcaster:
 
 
 class StaticTransformBroadcaster:
-    """Sends transforms that always hold; all that were ever sent reach who comes later."""
+    """Publishes static transforms; late subscribers get all of them."""
 
     def __init__(self, node: Any, qos: QoSProfile | int | None = None) -> None:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -1,4 +1,4 @@
-"""The tree of frames over time: Buffer, by the interface of tf2_ros and the rules of tf2."""
+"""Buffer: the tree of frames over time, with the interface of tf2_ros and the rules of tf2."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tf2_ros.poses import Pose
 
 
 class _Link:
-    """The poses of one frame in its parent, in order of their stamps."""
+    """The poses of a frame in its parent, by stamp."""
 
     def __init__(self, static: bool) -> None:
         self.static = static
@@ -45,7 +45,7 @@ class _Link:
         return True
 
     def at(self, stamp: int | None, frame: str) -> tuple[str, Pose]:
-        """Parent and pose at a stamp (ns; None: the latest), between its neighbours."""
+        """Parent and interpolated pose at a stamp (ns; None: the latest)."""
         if self.static or stamp is None:
             return self.poses[-1]
         first, last = self.stamps[0], self.stamps[-1]
@@ -65,7 +65,7 @@ class _Link:
 
 
 class Buffer:
-    """Keeps transforms for `cache_time` (10 s by default) and answers how frames lie."""
+    """Keeps transforms for `cache_time` (default 10 s) and answers lookups."""
 
     def __init__(self, cache_time: Duration | None = None, node: Any = None) -> None:
         self._cache = cache_time.nanoseconds if cache_time is not None else 10 * 10**9
@@ -78,7 +78,7 @@ class Buffer:
         return self._insert(transform, static=False)
 
     def set_transform_static(self, transform: TransformStamped, authority: str) -> bool:
-        """Set a transform that holds at all times; False if it is unusable."""
+        """Set a static transform; False if it is unusable."""
         return self._insert(transform, static=True)
 
     def _insert(self, transform: TransformStamped, static: bool) -> bool:
@@ -96,7 +96,7 @@ class Buffer:
             return link.insert(stamp, parent, pose, self._cache)
 
     def clear(self) -> None:
-        """Forget everything that is not static."""
+        """Delete all transforms that are not static."""
         with self._lock:
             self._links = {name: link for name, link in self._links.items() if link.static}
 
@@ -107,7 +107,7 @@ class Buffer:
         time: Time,
         timeout: Duration | None = None,
     ) -> TransformStamped:
-        """The transform that takes points of `source_frame` into `target_frame` at `time`.
+        """The transform of points from `source_frame` to `target_frame` at `time`.
 
         Time 0 asks for the latest time that all transforms of the chain have. Waits up to
         `timeout`. LookupException for an unknown frame, ConnectivityException for one that is
@@ -148,7 +148,7 @@ class Buffer:
         timeout: Duration | None = None,
         return_debug_tuple: bool = False,
     ) -> Any:
-        """Whether lookup_transform would answer; with `return_debug_tuple` (whether, why not)."""
+        """Whether lookup_transform would succeed; with `return_debug_tuple` (success, reason)."""
         self._wait(target_frame, source_frame, time, timeout)
         able, reason = self._try(target_frame, source_frame, time)
         return (able, reason) if return_debug_tuple else able
@@ -166,7 +166,7 @@ class Buffer:
             clock.sleep(0.01)
 
     def _chain(self, frame: str, stamp: int | None) -> list[tuple[str, Pose]]:
-        """(ancestor, pose of `frame` in it), from the frame itself up to what has no parent."""
+        """(ancestor, pose of `frame` in it), from the frame itself up to the root."""
         pose = Pose.identity()
         chain = [(frame, pose)]
         seen = {frame}
@@ -201,7 +201,7 @@ class Buffer:
         return chain
 
     def _latest_common(self, target: str, source: str) -> int | None:
-        """The newest stamp that every moving link between the frames has; None if none moves."""
+        """The latest stamp that all moving links have in common; None if all are static."""
         ups, downs = self._names(source), self._names(target)
         shared = set(ups) & set(downs)
         between = [name for name in ups + downs if name not in shared]

@@ -1,18 +1,18 @@
-"""What can be wrong with a lookup."""
+"""Exceptions of lookups."""
 
 from __future__ import annotations
 
 
 class TransformException(Exception):
-    """A lookup that failed."""
+    """A failed lookup."""
 
 
 class ConnectivityException(TransformException):
-    """Both frames are known, but no chain of transforms joins them."""
+    """Both frames are known, but not connected."""
 
 
 class LookupException(TransformException):
-    """A frame that is not known."""
+    """An unknown frame."""
 
 
 class ExtrapolationException(TransformException):

@@ -37,12 +37,12 @@ class Pose:
 
     @property
     def valid(self) -> bool:
-        """Whether all numbers are finite and the quaternion has the length 1, within 1 %."""
+        """Whether all numbers are finite and the quaternion has unit length, within 1 %."""
         numbers = np.concatenate([self.rotation, self.translation])
         return bool(np.isfinite(numbers).all() and abs(self.rotation @ self.rotation - 1) < 1e-2)
 
     def __matmul__(self, inner: Pose) -> Pose:
-        """This pose of a frame and the pose `inner` in that frame, as one."""
+        """This pose composed with the pose `inner`, which is relative to it."""
         return Pose(
             _multiply(self.rotation, inner.rotation),
             self.translation + _rotate(self.rotation, inner.translation),
@@ -53,7 +53,7 @@ class Pose:
         return Pose(back, -_rotate(back, self.translation))
 
     def towards(self, other: Pose, share: float) -> Pose:
-        """Linear in the translation, along the shorter great circle in the rotation."""
+        """Interpolate: linear in translation, spherical (the shorter way) in rotation."""
         translation = self.translation + share * (other.translation - self.translation)
         cosine = float(self.rotation @ other.rotation)
         end = other.rotation if cosine >= 0 else -other.rotation
