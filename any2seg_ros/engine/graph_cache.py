@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -86,6 +87,8 @@ class GraphCache:
         self._models.clear()
         for file in self._files:
             file.release()
+        with suppress(OSError, AttributeError):  # glibc's malloc keeps what compiling has freed
+            ctypes.CDLL(None).malloc_trim(0)
 
     def _read(self, name: str) -> ov.Model | None:
         for folder in self._folders:
