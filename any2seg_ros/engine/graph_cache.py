@@ -72,6 +72,10 @@ class GraphCache:
             for name in self._names
         )
 
+    def on_disk(self) -> list[Path]:
+        """The files of all graphs of this network."""
+        return [path for folder in self._folders for path in sorted(folder.glob("*.graph"))]
+
     def remove_others(self) -> None:
         """Remove the graphs of other weights and of other code beside these."""
         for folder in self._folders:
