@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any2seg_ros.messages import cloud_fields, decode_cloud, labelled_points, view_cloud
+from any2seg_ros.preprocessing.intensity import IntensityScale
 from any2seg_ros.types import InvalidMeasurement
 
 # PointField.datatype and struct's letter
@@ -46,7 +47,7 @@ def cloud(points, fields, point_step, width=None, height=1, row_pad=b"", big=Fal
 
 
 XYZ = [field("x", 0, 7), field("y", 4, 7), field("z", 8, 7)]
-POINTS = [{"x": 1.0 * i, "y": -2.0 * i, "z": 0.5 * i} for i in range(6)]
+POINTS = [{"x": 1.0 * i, "y": -2.0 * i, "z": 0.5 * i} for i in range(1, 7)]
 EXPECTED = np.array([[p["x"], p["y"], p["z"]] for p in POINTS], np.float32)
 
 
@@ -118,7 +119,7 @@ def test_infinities_that_cancel_are_dropped_too():
         ({"data": b""}, "truncated"),
         ({"width": 10**6, "height": 10**6}, "absurd size"),
         ({"point_step": 0}, "too short"),
-        ({"row_step": 8}, "too short"),
+        ({"width": 3, "height": 2, "row_step": 8, "data": bytes(80)}, "too short"),
         ({"fields": XYZ[:2]}, "lacks"),
         ({"fields": []}, "lacks"),
         ({"fields": [*XYZ[:2], field("z", 10, 7)]}, "outside its point"),
@@ -189,3 +190,44 @@ def test_cloud_fields_fill_a_message_of_rclpy():
     )
     msg = msgs.PointCloud2(**cloud_fields(points, msgs.PointField))
     assert len(decode_cloud(msg)) == 3
+
+
+@pytest.mark.parametrize("row_step", [0, 6, 72, 7])
+@pytest.mark.parametrize("height", [1, 2])
+def test_rows_that_follow_each_other_need_no_row_step(row_step, height):
+    msg = cloud(POINTS, XYZ, 12, height=height)
+    msg.row_step = row_step
+    np.testing.assert_array_equal(decode_cloud(msg)[:, :3], EXPECTED)
+
+
+def test_a_row_step_is_believed_where_there_is_padding():
+    msg = cloud(POINTS, XYZ, 12, height=3, row_pad=b"padding!")
+    np.testing.assert_array_equal(decode_cloud(msg)[:, :3], EXPECTED)
+    msg.row_step = 0
+    with pytest.raises(InvalidMeasurement, match="too short"):
+        decode_cloud(msg)
+
+
+@pytest.mark.parametrize("height", [1, 2])
+def test_points_at_the_sensor_itself_are_none(height):
+    full = [dict(p) for p in POINTS]
+    full[4] = dict.fromkeys("xyz", 0.0)
+    full[2] = {"x": 0.0, "y": -0.0, "z": 0.0}
+    full[1] = {"x": 2.0, "y": -2.0, "z": 0.0}
+    points = decode_cloud(cloud(full, XYZ, 12, height=height))
+    kept = np.delete([[p["x"], p["y"], p["z"]] for p in full], [2, 4], axis=0)
+    np.testing.assert_array_equal(points[:, :3], kept)
+
+
+def test_a_cloud_without_a_return_is_unusable():
+    with pytest.raises(InvalidMeasurement, match=r"all are \(0, 0, 0\)"):
+        decode_cloud(cloud([dict.fromkeys("xyz", 0.0)] * 4, XYZ, 12))
+
+
+def test_reflectivity_is_preferred_and_its_scale_is_that_of_the_clouds_before():
+    fields = [*XYZ, field("intensity", 12, 7), field("reflectivity", 16, 4)]
+    scale = IntensityScale()
+    for level in [200] * 9 + [1]:
+        full = [dict(p, intensity=9e4, reflectivity=level + i) for i, p in enumerate(POINTS)]
+        points = decode_cloud(cloud(full, fields, 18), scale)
+    np.testing.assert_allclose(points[:, 3], (1 + np.arange(6)) / 255, rtol=1e-6)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
+from any2seg_ros.preprocessing.intensity import IntensityScale
 from any2seg_ros.types import InvalidMeasurement
 
 # PointField.datatype
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 _LARGEST = 20_000_000
-_INTENSITIES = ("intensity", "intensities", "reflectivity", "i")
 
 
 def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
@@ -29,9 +29,13 @@ def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
         raise InvalidMeasurement(f"cloud has an absurd size: {width}x{height}")
     if height * width == 0:
         raise InvalidMeasurement("cloud is empty")
+    data = as_bytes(msg.data)
+    # Drivers write 0, or the bytes of the whole cloud: where rows follow each other without
+    # padding, no row_step is needed.
+    if height == 1 or len(data) == point_step * width * height:
+        row_step = point_step * width
     if point_step <= 0 or row_step < point_step * width:
         raise InvalidMeasurement("cloud rows are too short for their points")
-    data = as_bytes(msg.data)
     needed = row_step * (height - 1) + point_step * width
     if len(data) < needed:
         raise InvalidMeasurement(f"cloud data are truncated: {len(data)} of {needed} bytes")
@@ -62,16 +66,16 @@ def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype
     )
 
 
-def decode_cloud(msg: Any) -> np.ndarray:
+def decode_cloud(msg: Any, intensity: IntensityScale | None = None) -> np.ndarray:
     """The points of a PointCloud2: float32 (n, 4), x, y, z in metres and intensity in 0..1.
 
-    Points with a coordinate that is not finite are dropped. Intensity is looked for under the names
-    intensity, intensities, reflectivity and i, and is 0 where there is none. Its scale: unsigned
-    integers of 8 and 16 bits by their largest value; any other type as it is if no value in the
-    cloud is above 1, otherwise as 0..255; what lies outside 0..1 then is cut off.
+    Points with a coordinate that is not finite, and those at (0, 0, 0), are dropped: drivers write
+    both where nothing came back. `intensity` knows which field is the intensity and its scale, from
+    the clouds before; without it, this cloud alone tells. It is 0 where there is none.
     InvalidMeasurement for clouds without x, y, z and for clouds without a point.
     """
-    points = view_cloud(msg, ("x", "y", "z", *_INTENSITIES))
+    intensity = intensity or IntensityScale()
+    points = view_cloud(msg, ("x", "y", "z", *intensity.names))
     given = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(given):
         raise InvalidMeasurement("cloud lacks one of the fields x, y and z")
@@ -81,41 +85,29 @@ def decode_cloud(msg: Any) -> np.ndarray:
             if points.dtype[name].shape:
                 raise InvalidMeasurement(f"cloud field '{name}' has several elements")
             cloud[..., column] = points[name]
-    intensity = next((name for name in _INTENSITIES if name in given), None)
-    if intensity is None or points.dtype[intensity].shape:
+    names = [name for name in given if name not in "xyz" and not points.dtype[name].shape]
+    chosen = intensity.choose({name: points[name] for name in names})
+    if chosen is None:
         cloud[..., 3] = 0.0
     else:
-        _scale_intensity(points[intensity], cloud[..., 3])
-    return _finite(cloud.reshape(-1, 4))
+        intensity.apply(points[chosen], cloud[..., 3])
+    return _returned(cloud.reshape(-1, 4))
 
 
-def _scale_intensity(values: np.ndarray, out: np.ndarray) -> None:
-    """Writes intensities in 0..1 to `out`."""
-    kind = values.dtype
-    if kind.kind == "u" and kind.itemsize <= 2:
-        np.multiply(values, np.float32(1.0 / (256**kind.itemsize - 1)), out=out, casting="unsafe")
-        return
-    with np.errstate(all="ignore"):
-        scaled = values.astype(np.float32)
-        largest = float(np.fmax.reduce(scaled, axis=None))
-        if not np.isfinite(largest) or np.isnan(scaled.min()):
-            np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-            largest = float(scaled.max())
-        if largest > 1.0:
-            scaled *= np.float32(1.0 / 255.0)
-        np.clip(scaled, 0.0, 1.0, out=out)
-
-
-def _finite(cloud: np.ndarray) -> np.ndarray:
+def _returned(cloud: np.ndarray) -> np.ndarray:
+    """Without the points where nothing came back: not finite, or at the sensor itself."""
     with np.errstate(all="ignore"):
         total = cloud[:, 0] + cloud[:, 1]
         total += cloud[:, 2]
-        finite = np.isfinite(total)
-    if finite.all():
+        keep = np.isfinite(total)
+    nowhere = np.flatnonzero(total == 0)
+    if len(nowhere):
+        keep[nowhere] = cloud[nowhere, :3].any(axis=1)
+    if keep.all():
         return cloud
-    cloud = cloud[finite]
+    cloud = cloud[keep]
     if len(cloud) == 0:
-        raise InvalidMeasurement("cloud has no point with finite coordinates")
+        raise InvalidMeasurement("cloud has no point with finite coordinates, or all are (0, 0, 0)")
     return cloud
 
 
