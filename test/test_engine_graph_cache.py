@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
 import torch
 
 from any2seg_ros.engine import graph_cache
 from any2seg_ros.engine.conversion import convert
 from any2seg_ros.engine.graph_cache import ABANDONED, UNUSED, GraphCache
+from any2seg_ros.engine.openvino_import import ov
 from any2seg_ros.engine.sources import NetworkSource
 from any2seg_ros.network import Any2Seg, NetworkConfig
 
