@@ -73,7 +73,6 @@ NO_TEST_MODULE = {
 UNTESTED = {
     "bags/salvage.py",
     "engine/conversion.py",
-    "engine/engines.py",
     "engine/graph_engine.py",
     "engine/onnx_engine.py",
     "engine/torch_engine.py",

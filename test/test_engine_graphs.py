@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from any2seg_ros.engine.graphs import DecoderGraph, EncoderGraph, mixed, presence
+from any2seg_ros.engine.torch_threads import one_thread
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network import adapters as network_adapters
 from any2seg_ros.network.modality_groups import group_of
@@ -23,6 +24,12 @@ def network(request):
     for matrices in network.adapters.matrices if request.param else ():
         torch.nn.init.normal_(matrices, std=0.1)
     return network.folded()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads():
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
