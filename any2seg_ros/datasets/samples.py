@@ -71,7 +71,7 @@ class Target:
 class Sample:
     """A preprocessed frame with its ground truth.
 
-    images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w). picture:
+    images: float32 (3, H, W) by modality, the input of the network. label: uint8 (h, w). picture:
     what the camera saw, uint8 (h, w, 3), where there is one. name: unique within the data; the
     noise laid over a frame depends on it.
     """
