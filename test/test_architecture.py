@@ -78,7 +78,6 @@ UNTESTED = {
     "engine/whole_engine.py",
     "messages/sizes.py",
     "network/hub.py",
-    "network/pretrained.py",
     "network/published/cmnext.py",
     "network/published/layout.py",
     "network/published/mean_networks.py",
