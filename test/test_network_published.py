@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import published_reference as reference
 import pytest
 import torch
+import training_data
 
+from any2seg_ros.cli import main
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator
 from any2seg_ros.network import published
@@ -60,6 +63,7 @@ def test_anyseg_and_robustseg_give_the_mean_s_logits_for_every_subset(tmp_path, 
 
 
 @torch.no_grad()
+@pytest.mark.timeout(600)
 def test_a_mean_network_runs_on_the_vehicle_s_engine(tmp_path):
     pytest.importorskip("openvino")
     weights = reference.layout_mean(64)
@@ -176,3 +180,23 @@ def test_the_modalities_in_a_file_s_name_are_read():
     assert published.named(name) == (Modality.RGB, Modality.EVENT)
     assert published.named("cmnext_b2_deliver_rgb") == (Modality.RGB,)
     assert published.named("rmmss_b0") == ()
+
+
+@pytest.mark.timeout(600)
+def test_evaluate_takes_a_published_checkpoint_and_deliver_as_they_are(tmp_path, capsys):
+    training_data.write(tmp_path / "DELIVER", "val", 1)
+    command = ["evaluate", "--data", str(tmp_path / "DELIVER"), "--latency-frames", "0"]
+    command += ["--image-size", "64", "64", "--robustness", "none", "--engine", "torch"]
+    reports = {}
+    for name, weights in {
+        "rmmss_b0": reference.layout_mean(64),
+        "cmnext_b0": reference.layout_cmnext(),
+    }.items():
+        model, out = saved(tmp_path, weights, f"{name}.pth"), tmp_path / name
+        assert main([*command, "--model", str(model), "--out", str(out)]) == 0
+        reports[name] = json.loads((out / "report.json").read_text())
+        assert "split val, mit_b0 at 64x64" in " ".join(capsys.readouterr().out.split())
+    assert [report["protocol"] for report in reports.values()] == ["drop", "zero"]
+    assert all(len(report["subsets"]) == 15 for report in reports.values())
+    assert main([*command, "--model", str(model), "--out", str(out), "--protocol", "drop"]) == 2
+    assert "cannot leave a sensor out" in capsys.readouterr().err

@@ -134,7 +134,7 @@ def decode_cloud(msg: Any, intensity: IntensityScale | None = None) -> np.ndarra
     with np.errstate(all="ignore"):
         for column, name in enumerate("xyz"):
             cloud[..., column] = points[name]
-    names = [name for name in given if name not in "xyz" and not points.dtype[name].shape]
+    names = [name for name in given if name in intensity.names]
     chosen = intensity.choose({name: points[name] for name in names})
     if chosen is None:
         cloud[..., 3] = 0.0

@@ -69,12 +69,13 @@ def load(path: Path) -> tuple[Any2Seg, Metadata]:
     FileNotFoundError where there is no file, ValueError where it is truncated, another program's
     or holds a number that is not finite; they name the file and the fix.
     """
-    from any2seg_ros.network.any2seg import Any2Seg, NetworkConfig
+    from any2seg_ros.network.any2seg import NetworkConfig
+    from any2seg_ros.network.asymmetric import make_network
 
     path = Path(path)
     header = read_header(path)
     try:
-        network = Any2Seg(NetworkConfig(**header.network))
+        network = make_network(NetworkConfig(**header.network))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _of_another_version(path, error) from None
     _fill(network, _read(path), path)

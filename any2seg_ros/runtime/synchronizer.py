@@ -96,9 +96,9 @@ class _Arrival(NamedTuple):
     stamp: int
     message: Any
     now: int
-    last: int
+    last: int = NEVER
     """The newest stamp of its sensor until then."""
-    anchor_last: int
+    anchor_last: int = NEVER
     """The anchor's newest stamp then."""
 
 
@@ -214,7 +214,8 @@ class Synchronizer:
             stream.arrived = passed
             stream.messages.append((stamp, message))
         elif gap < -self._jump:
-            return self._step_back(self._arrival(stream, stamp, message, now))
+            anchor_last = self._anchor.last
+            return self._step_back(_Arrival(stream, stamp, message, now, stream.last, anchor_last))
         else:
             passed = now if self._live else self._time
             stream.insert(stamp, message)
@@ -226,7 +227,8 @@ class Synchronizer:
         ):
             if self._reference - stamp > self._jump:
                 if self._steadily_behind(stream, gap, passed):
-                    return self._begin_anew(self._arrival(stream, stamp, message, now))
+                    self.reset()
+                    return self._add_again(_Arrival(stream, stamp, message, now))
             elif not stream.sliced or stamp >= self._next_slice:
                 self._open(stream, stamp, message, passed)
         pending = self._pending
@@ -397,9 +399,6 @@ class Synchronizer:
             stream.behind_since = passed
         return passed - stream.behind_since >= _STEADY
 
-    def _arrival(self, stream: SensorBuffer, stamp: int, message: Any, now: int) -> _Arrival:
-        return _Arrival(stream, stamp, message, now, stream.last, self._anchor.last)
-
     def _step_back(self, one: _Arrival) -> list[Frame]:
         """A stamp far behind its sensor's last: a new time begins if the next such one agrees.
 
@@ -418,14 +417,11 @@ class Synchronizer:
             one.stream.clear()
             return self._add_again(one)
         self.counters.late -= 2
-        return self._begin_anew(slip, one)
-
-    def _begin_anew(self, *arrivals: _Arrival) -> list[Frame]:
-        """Resets, and takes the measurements that told of it."""
         self.reset()
-        return self._add_again(*arrivals)
+        return self._add_again(slip, one)
 
     def _add_again(self, *arrivals: _Arrival) -> list[Frame]:
+        """Takes the measurements that told of a new time."""
         frames = []
         for one in arrivals:
             stamp = one.stamp - one.stream.offset

@@ -42,6 +42,7 @@ class CachedDataset:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         try:
             self._open(folder)
         except (ValueError, KeyError, TypeError, OSError) as error:

@@ -107,6 +107,12 @@ class LossConfig:
     distillation_temperature: float = setting(
         1.0, "softmax temperature of the distillation loss", above=0
     )
+    unimodal: float = setting(
+        0.0, "weight of the teacher's features of each modality in the last variant", low=0
+    )
+    cross_modal: float = setting(
+        0.0, "weight of the cosines between the teacher's features of two modalities", low=0
+    )
     intra_modal: float = setting(0.0, "weight of L_se (LSCD)", low=0)
     inter_modal: float = setting(0.0, "weight of L_cr (LSCD); needs image_teacher", low=0)
     text_teacher: str = setting(
@@ -117,6 +123,23 @@ class LossConfig:
     )
     captions: str = setting(
         "", "JSON file of scene captions by frame name; empty for captions made from the label"
+    )
+    class_prompt: str = setting(
+        "{}", "what the text teacher reads of a class; its name takes the place of {}"
+    )
+    scene_prompt: str = setting(
+        "a street scene{conditions} with {classes}", "caption of a frame that has none"
+    )
+    metric_depth: bool = setting(
+        True,
+        "the teacher's depth tower is given the metres that depth and LiDAR images hold; false for "
+        "ready pictures, such as DELIVER's HHA",
+    )
+    lscd_temperature: float = setting(
+        0.1, "softmax temperature of both correlations of L_cr", above=0
+    )
+    lscd_scale: int = setting(
+        2, "which fused feature map LSCD pools, from 0 (stride 4) to 3 (stride 32)", low=0, high=3
     )
     stride: int = setting(
         2, "losses are taken on every stride-th pixel of the modality images", low=1
@@ -142,6 +165,10 @@ class LossConfig:
             raise ValueError("losses.teacher teaches nothing while losses.distillation is 0")
         if self.teacher and self.variants == ("full",):
             raise ValueError("losses.teacher teaches nothing while full is the only variant")
+        if (self.unimodal or self.cross_modal) and not self.teacher:
+            raise ValueError("losses.unimodal and losses.cross_modal need losses.teacher")
+        if (self.unimodal or self.cross_modal) and not self.teacher:
+            raise ValueError("losses.unimodal and losses.cross_modal need losses.teacher")
         if (self.intra_modal or self.inter_modal) and self.variants[0] != "full":
             raise ValueError("LSCD compares all modalities: name full first in losses.variants")
         if self.subsets_from and "full" not in self.variants:
@@ -150,8 +177,24 @@ class LossConfig:
             raise ValueError("losses.variant_shares must be a number above 0 for each variant")
         if len(self.single_shares) != len(Modality):
             raise ValueError("losses.single_shares must be four numbers above 0")
+        check_prompts(self)
+        check_prompts(self)
         if self.inter_modal and not self.image_teacher:
             raise ValueError("losses.inter_modal needs losses.image_teacher, a folder of weights")
+
+
+def check_prompts(config: LossConfig) -> None:
+    """ValueError for a prompt that has places which nothing fills, or none that is filled."""
+    try:
+        class_text = config.class_prompt.format("road")
+        scene_text = config.scene_prompt.format(conditions=" at night", classes="road")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"losses.class_prompt may have {{}}, losses.scene_prompt {{conditions}} and {{classes}}"
+            f", nothing else in braces ({error!r})"
+        ) from None
+    if "road" not in class_text or "road" not in scene_text:
+        raise ValueError("losses.class_prompt needs {} and losses.scene_prompt {classes}")
 
 
 @dataclass(frozen=True)
@@ -248,6 +291,14 @@ class TrainingConfig:
             raise ValueError(
                 f"losses.stride is {self.losses.stride}, but must be {shorter} or less, the "
                 "shorter side of what is trained on"
+            )
+        losses = self.losses
+        if self.network.fusion == "hub" and (
+            losses.inter_modal or losses.unimodal or losses.cross_modal
+        ):
+            raise ValueError(
+                "fusion hub has no maps of single modalities: leave losses.inter_modal, "
+                "losses.unimodal and losses.cross_modal at 0"
             )
         if self.trainable == "adapters" and not self.network.adapters:
             raise ValueError("trainable: adapters needs network.adapters: true")

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network.asymmetric import make_network
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.mit import MiT
 from any2seg_ros.network.pretrained import load_encoder, load_head
@@ -37,7 +38,7 @@ def build(
 ) -> Any2Seg:
     """The network of a run, with its initial weights; the same for the same seed."""
     torch.manual_seed(config.seed)
-    network = Any2Seg(replace(config.network, classes=classes))
+    network = make_network(replace(config.network, classes=classes))
     init_from = config.init_from
     ours = init_from.endswith(".safetensors") and _is_ours(Path(init_from))
     if config.blend and not ours:

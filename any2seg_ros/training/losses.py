@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from any2seg_ros.types import IGNORE
+
+Pair = tuple[Tensor, Tensor]
+"""A loss as sum and count."""
 
 
 def class_weights(labels: np.ndarray, classes: int, power: float, limit: float) -> Tensor:
@@ -51,6 +56,42 @@ def hard_pixels(logits: Tensor, labels: Tensor, keep: float) -> Tensor:
     easiest_kept = plain.flatten(1).topk(count).values[:, -1]
     threshold = easiest_kept.clamp(max=-float(np.log(0.7)))
     return plain >= threshold[:, None, None]
+
+
+def unimodal(student: Sequence[Tensor], teacher: Sequence[Tensor], subset: Tensor) -> Pair:
+    """Sum and count of KL(teacher || student) over the modalities of `subset`, bool (B, M).
+
+    Of the softmax over the channels of each modality's own maps (B, M, C, H, W), the mean over
+    pixels and scales.
+    """
+    total = subset.new_zeros((), dtype=torch.float32, device=student[0].device)
+    mask = subset.to(student[0].device)
+    for mine, theirs in zip(student, teacher, strict=True):
+        guess, target = F.log_softmax(mine, 2), F.log_softmax(theirs.detach(), 2)
+        divergence = F.kl_div(guess, target, reduction="none", log_target=True).sum(2)
+        total = total + (divergence.mean((2, 3)) * mask).sum() / len(student)
+    return total, mask.sum().to(total.dtype)
+
+
+def cross_modal(student: Sequence[Tensor], teacher: Sequence[Tensor], subset: Tensor) -> Pair:
+    """Sum and count of how far the cosines between two modalities' maps are from the teacher's.
+
+    Squares, over the pairs of `subset`, bool (B, M), of maps (B, M, C, H, W), mean over scales.
+    """
+    mask = subset.to(student[0].device)
+    pairs = mask[:, :, None] & mask[:, None]
+    pairs = pairs & ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    total = student[0].new_zeros(())
+    for mine, theirs in zip(student, teacher, strict=True):
+        squares = (_cosines(mine) - _cosines(theirs.detach())).square()
+        total = total + (squares * pairs).sum() / len(student)
+    return total, pairs.sum().to(total.dtype)
+
+
+def _cosines(maps: Tensor) -> Tensor:
+    """(B, M, M) of maps (B, M, C, H, W), each taken as one vector."""
+    unit = F.normalize(maps.flatten(2).float(), dim=2)
+    return unit @ unit.transpose(1, 2)
 
 
 def distillation(

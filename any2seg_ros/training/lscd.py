@@ -1,8 +1,8 @@
 """LSCD: language-guided semantic correlation distillation (Any2Seg, Eqs. 1, 2 and 5).
 
 What the paper does not publish is decided here: softmax with a temperature and KL divergence for
-L_cr; smooth L1 on the off-diagonal for L_se, over the categories present in the label; the third
-of the four scales (stride 16) is pooled.
+L_cr; smooth L1 on the off-diagonal for L_se, over the categories present in the label. Which of the
+four scales is pooled is configuration, as are the temperature and the prompts.
 """
 
 from __future__ import annotations
@@ -12,9 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from any2seg_ros.types import IGNORE
-
-SCALE = 2
-"""Which of the four fused maps is pooled."""
 
 
 def cosine(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:

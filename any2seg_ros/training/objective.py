@@ -12,10 +12,13 @@ from any2seg_ros.network import Any2Seg
 from any2seg_ros.training import lscd
 from any2seg_ros.training.batches import Batch
 from any2seg_ros.training.config import LossConfig
-from any2seg_ros.training.losses import cross_entropy, distillation
-
-Pair = tuple[Tensor, Tensor]
-"""A loss as sum and count."""
+from any2seg_ros.training.losses import (
+    Pair,
+    cross_entropy,
+    cross_modal,
+    distillation,
+    unimodal,
+)
 
 
 class Objective:
@@ -57,13 +60,44 @@ class Objective:
         for i, (variant, prediction) in enumerate(zip(variants, predictions, strict=True)):
             pair = cross_entropy(prediction, batch.labels, self.class_weights, self.config.ohem)
             losses[f"{i}_{variant}"] = weighted(pair, shares[i])
-        self._distil(losses, batch, logits.chunk(count))
+        lessons = self._lessons(batch)
+        self._distil(losses, batch, logits.chunk(count), lessons)
+        self._distil_features(losses, maps, batch, lessons)
         self._correlate(losses, network, maps, fused, batch)
         return losses
 
-    def _distil(self, losses: dict[str, Pair], batch: Batch, logits: tuple[Tensor, ...]) -> None:
+    def _lessons(self, batch: Batch) -> list[Tensor] | None:
+        """The frozen teacher's maps; None where there is none, or the full set learns alone."""
+        if self.teacher is None or batch.variants == ("full",):
+            return None
+        with torch.no_grad():
+            return self.teacher.encode(batch.images, batch.present)
+
+    def _distil_features(
+        self,
+        losses: dict[str, Pair],
+        maps: list[Tensor],
+        batch: Batch,
+        lessons: list[Tensor] | None,
+    ) -> None:
+        """What AnySeg teaches besides the prediction: the features of the last variant's subset."""
+        if lessons is None:
+            return
+        subset = batch.subsets[-1]
+        for name, loss in (("unimodal", unimodal), ("cross_modal", cross_modal)):
+            weight = getattr(self.config, name)
+            if weight:
+                losses[name] = weighted(loss(maps, lessons, subset), weight)
+
+    def _distil(
+        self,
+        losses: dict[str, Pair],
+        batch: Batch,
+        logits: tuple[Tensor, ...],
+        lessons: list[Tensor] | None,
+    ) -> None:
         config = self.config
-        taught, target = self._taught(batch, logits)
+        taught, target = self._taught(batch, logits, lessons)
         if not config.distillation or not taught:
             return
         amount, count = target.new_zeros(()), target.new_zeros(())
@@ -72,16 +106,17 @@ class Objective:
             amount = amount + share * divergence
         losses["distillation"] = weighted((amount, count), config.distillation)
 
-    def _taught(self, batch: Batch, logits: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], Tensor]:
+    def _taught(
+        self, batch: Batch, logits: tuple[Tensor, ...], lessons: list[Tensor] | None
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """The logits of the variants that learn from a teacher, and the teacher's.
 
-        The teacher is the frozen one or the variant `full`; alone, `full` has none.
+        The teacher is the frozen one, by its maps, or the variant `full`; alone, `full` has none.
         """
         students = dict(zip(batch.variants, logits, strict=True))
-        if self.teacher is not None and batch.variants != ("full",):
+        if self.teacher is not None and lessons is not None:
             with torch.no_grad():
-                maps = self.teacher.encode(batch.images, batch.present)
-                return students, self.teacher.segment(maps, batch.present)[0]
+                return students, self.teacher.segment(lessons, batch.present)[0]
         if "full" not in students:
             return {}, logits[0]
         target = students.pop("full")
@@ -96,15 +131,16 @@ class Objective:
         batch: Batch,
     ) -> None:
         samples = len(batch.images)
-        whole = fused[lscd.SCALE][:samples]
+        scale = self.config.lscd_scale
+        whole = fused[scale][:samples]
         if self.names is not None and self.config.intra_modal:
             pair = lscd.intra_modal(whole, batch.labels, self.names)
             losses["intra_modal"] = weighted(pair, self.config.intra_modal)
         if self.scenes is not None and self.config.inter_modal:
             teacher = self.scenes(batch)
             teacher = teacher.masked_fill(~batch.subsets[0].to(teacher.device), -torch.inf)
-            own = network.adapted(maps, batch.subsets[0])[lscd.SCALE]
-            pair = lscd.inter_modal(own, whole, teacher)
+            own = network.adapted(maps, batch.subsets[0])[scale]
+            pair = lscd.inter_modal(own, whole, teacher, self.config.lscd_temperature)
             losses["inter_modal"] = weighted(pair, self.config.inter_modal)
 
 

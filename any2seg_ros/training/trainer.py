@@ -21,10 +21,10 @@ import torch
 from torch import nn
 
 from any2seg_ros.datasets import Source, Target, open_source
-from any2seg_ros.engine import Segmenter
-from any2seg_ros.engine.torch_engine import TorchEngine
+from any2seg_ros.engine import Segmenter, engines
 from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
+from any2seg_ros.network.asymmetric import Asymmetric
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.modality_groups import GROUPS, ONE, group_of
 from any2seg_ros.training import distributed, teachers
@@ -37,6 +37,7 @@ from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
 from any2seg_ros.training.run_folder import RunFolder
+from any2seg_ros.training.scenes import Scenes
 from any2seg_ros.training.validation import evenly_spread, fit_temperatures, validate
 from any2seg_ros.types import Modality
 
@@ -125,7 +126,7 @@ class Trainer:
 
     def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
         """The averaged network, ready to run."""
-        engine = TorchEngine(self.average.folded(), str(self.device), 0, "f32")
+        engine = engines.make("torch", self.average, str(self.device), 0, "f32")
         return Segmenter(engine, self._metadata(temperatures or {}))
 
     def _train(self, batch: Batch) -> dict[str, Any]:
@@ -234,13 +235,24 @@ class Trainer:
             ).to(self.device)
         names = scenes = None
         if losses.intra_modal:
-            names = teachers.name_correlation(losses.text_teacher, self.taxonomy).to(self.device)
+            names = teachers.name_correlation(
+                losses.text_teacher, self.taxonomy, losses.class_prompt
+            ).to(self.device)
         if losses.inter_modal:
-            scenes = teachers.Scenes(
-                losses.image_teacher, losses.captions, self.taxonomy, self.device
-            )
+            scenes = self._scenes()
         teacher = self._teacher(Path(losses.teacher)) if losses.teacher else None
         return Objective(losses, self._pixels(), weights, names, scenes, teacher)
+
+    def _scenes(self) -> Scenes:
+        if self.rank:  # the first process embeds the frames
+            distributed.wait()
+        config = self.config
+        scenes = Scenes(
+            config.losses, self._sets, self.taxonomy, config.preprocessing, self.device, self.report
+        )
+        if not self.rank:
+            distributed.wait()
+        return scenes
 
     def _teacher(self, path: Path) -> Any2Seg:
         network, metadata = checkpoints.load(path)
@@ -263,7 +275,8 @@ class Trainer:
         """Record the encoders as CUDA graphs, unless something else launches their kernels."""
         config = self.config
         alone = self.processes == 1 and config.amp == "none"
-        if not (config.cuda_graphs and alone and self.device.type == "cuda"):
+        in_parts = isinstance(self.network, Asymmetric)
+        if in_parts or not (config.cuda_graphs and alone and self.device.type == "cuda"):
             return
         width, height = config.augmentation.size(config.image_size)
         batch = torch.Size((config.batch_size, len(Modality), 3, height, width))
