@@ -38,3 +38,10 @@ def test_a_transport_has_its_message_or_the_package_that_is_missing_is_named(
 def test_video_is_rgb_s_alone():
     with pytest.raises(ValueError, match=r"depth.transport"):
         from_values({"depth.transport": "ffmpeg"})
+
+
+def test_a_topic_of_a_parameter_is_taken_as_it_is():
+    parameters = from_values({"rgb.topic": "/cam/image_rect/compressed"})
+    assert topic_of(Modality.RGB, parameters) == "/cam/image_rect/compressed"
+    assert topic_of(Modality.LIDAR, parameters) == "lidar/points"
+    assert topic_of(Modality.EVENT, from_values({"event.type": "image"})) == "event/image"
