@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
-from any2seg_ros.node.subscriptions import type_of
+from any2seg_ros.node.subscriptions import topic_of, type_of
 from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.types import Modality
 
