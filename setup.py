@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 SHARED = ("config", "demo_data", "launch", "models", "msg")
-EXTRAS = ("engines", "simulation", "training", "teachers", "test")
+EXTRAS = ("engines", "simulation", "training", "teachers", "test", "video")
 
 
 def requirements(name: str) -> list[str]:

@@ -15,7 +15,7 @@ TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 FOR_ALL = set(
     re.findall(r"`(\w+)\.py`", TEXT.partition("Every room may know ")[2].partition("\n\n")[0])
 )
-PLAYS_TO_A_NODE = PACKAGE / "bench" / "soak.py"
+PLAY_TO_A_NODE = {PACKAGE / "bench" / "soak.py", PACKAGE / "bench" / "startup.py"}
 
 
 def table() -> dict[str, set[str]]:
@@ -58,13 +58,13 @@ def test_every_room_is_in_the_table_and_knows_only_what_it_says() -> None:
 
 def test_ros_is_known_where_the_table_says_so() -> None:
     for room, path in sources():
-        if path != PLAYS_TO_A_NODE and any(name.split(".")[0] == "rclpy" for name in imports(path)):
+        if path not in PLAY_TO_A_NODE and any(
+            name.split(".")[0] == "rclpy" for name in imports(path)
+        ):
             assert "rclpy" in table()[room], f"{path} imports rclpy"
 
 
 MAX_LINES, MAX_PARAMETERS, MAX_METHODS = 60, 10, 25
-TOO_TALL: dict[str, set[str]] = {}
-"""Functions still above a limit, by file. Take names out; put none in."""
 
 NO_TEST_MODULE = {
     "messages/kinds.py": "a table of type names, walked by the tests of bags and node",
@@ -72,17 +72,28 @@ NO_TEST_MODULE = {
 }
 """Modules that need no test module of their own, and why."""
 UNTESTED = {
-    "bags/salvage.py",
+    "engine/conversion.py",
     "engine/engines.py",
+    "engine/features.py",
+    "engine/graph_engine.py",
     "engine/graphs.py",
     "engine/onnx_engine.py",
     "engine/openvino_engine.py",
+    "engine/openvino_import.py",
+    "engine/sources.py",
     "engine/torch_engine.py",
+    "engine/whole_engine.py",
     "messages/sizes.py",
+    "network/hub.py",
+    "network/modality_groups.py",
     "network/pretrained.py",
+    "network/published/cmnext.py",
+    "network/published/layout.py",
+    "network/published/mean_networks.py",
+    "network/published/stitchfusion.py",
+    "network/whole.py",
     "node/launching.py",
     "node/segmenter_node.py",
-    "node/subscriptions.py",
     "runtime/event_stream.py",
     "runtime/outputs.py",
     "training/lscd.py",
@@ -111,8 +122,6 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_functions_are_short_and_take_few_parameters() -> None:
     for path in (path for _, path in sources()):
         for function in definitions(path, ast.FunctionDef, ast.AsyncFunctionDef):
-            if function.name in TOO_TALL.get(relative(path), ()):
-                continue
             where = f"{relative(path)}:{function.lineno} {function.name}"
             lines = function.end_lineno - function.lineno + 1
             assert lines <= MAX_LINES, f"{where} has {lines} lines"
@@ -172,8 +181,5 @@ def test_every_module_has_the_test_module_of_its_name() -> None:
 
 
 def test_exceptions_are_of_files_that_exist() -> None:
-    for name in [
-        *TOO_TALL,
-        *(f"any2seg_ros/{name}" for name in {*NO_TEST_MODULE, *UNTESTED}),
-    ]:
-        assert (ROOT / name).is_file(), f"{name} is gone: take it out of the list"
+    for name in {*NO_TEST_MODULE, *UNTESTED}:
+        assert (PACKAGE / name).is_file(), f"{name} is gone: take it out of the list"

@@ -125,8 +125,8 @@ def test_what_is_no_bag_is_one_clear_error(tmp_path):
     with pytest.raises(ValueError, match="neither a .mcap nor a .db3"):
         BagReader(tmp_path).__enter__()
     (tmp_path / "words.mcap").write_text("no bag at all, but long enough to look at")
-    with pytest.raises(ValueError, match="no MCAP file"):
+    with pytest.raises(ValueError, match="is no bag: it is neither MCAP nor SQLite"):
         BagReader(tmp_path / "words.mcap").__enter__()
-    (tmp_path / "words.db3").write_text("no database" * 100)
-    with pytest.raises(ValueError, match="cannot read the bag"):
+    (tmp_path / "words.db3").write_bytes(b"SQLite format 3\0" + b"no database" * 100)
+    with pytest.raises(ValueError, match="cannot read the bag.*its topics cannot be read"):
         BagReader(tmp_path / "words.db3").__enter__()

@@ -26,7 +26,7 @@ def page_of(run: Run, taxonomy: Taxonomy = DELIVER) -> str:
 def test_it_has_every_phase_with_its_figures_and_pictures():
     page = page_of(recorded_run())
     text = Reader(page).text
-    for expected in ("all four", "10 of 10", "nothing", "No mask, as it should be.", "5 of 10"):
+    for expected in ("all four", "10 of 10", "nothing", "No mask, as expected.", "5 of 10"):
         assert expected in text
     assert page.count("<figcaption>camera</figcaption>") == 2
     assert page.count('class="mark"') == 3

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from any2seg_ros.messages import (
+    BitDepth,
     confidence_fields,
     decode_compressed,
     decode_depth,
@@ -128,8 +129,7 @@ def test_a_colour_image_is_no_depth():
         decode_depth(image("rgb8", packed(ROWS, (0, 1, 2), "3B")))
 
 
-def test_bayer_images_go_through_cv_bridge():
-    pytest.importorskip("cv_bridge")
+def test_a_bayer_image_becomes_a_picture_of_colours():
     pattern = np.zeros((8, 8), np.uint8)
     pattern[0::2, 0::2] = 200
     msg = image("bayer_rggb8", pattern.tobytes(), width=8, height=8)
@@ -214,7 +214,7 @@ def test_compressed_depth_of_32_bits_is_quantised_inverse_depth():
     ("name", "data", "reason"),
     [
         ("16UC1; compressedDepth png", b"short", "empty"),
-        ("16UC1; compressedDepth rvl", b"x" * 40, "RVL"),
+        ("16UC1; compressedDepth rvl", b"x" * 12 + struct.pack("<2i", 4, 4) + b"x" * 9, "RVL"),
         ("16UC1; compressedDepth png", b"x" * 40, "unpacked"),
         (
             "16UC1; compressedDepth png",
@@ -381,3 +381,79 @@ def test_the_size_of_an_image_is_what_its_header_says():
         assert image_size(SimpleNamespace(format=name, data=array("B", data))) == (160, 120)
     assert image_size(image("rgb8", b"", width=7, height=5)) == (7, 5)
     assert image_size(SimpleNamespace(format="webp", data=b"RIFF")) is None
+
+
+@pytest.mark.parametrize(
+    ("encoding", "kind"),
+    [("TYPE_16UC1", "<u2"), ("z16", "<u2"), ("16SC1", "<i2"), ("64FC1", "<f8")],
+)
+def test_depth_has_other_names_and_types_too(encoding, kind):
+    depth = np.array([[0, 1200, 800], [7, 30000, 5]])
+    found = decode_depth(image(encoding, depth.astype(kind).tobytes()))
+    assert found.dtype in (np.uint16, np.float32)
+    np.testing.assert_array_equal(found, depth)
+
+
+def test_signed_depth_below_zero_is_a_hole():
+    depth = np.array([[-5, 1200, 0], [7, -32768, 5]], "<i2")
+    np.testing.assert_array_equal(decode_depth(image("16SC1", depth.tobytes())), depth.clip(0))
+
+
+def test_depth_of_32_bits_may_be_packed_as_tiff():
+    depth = np.linspace(0.5, 40, 600, dtype=np.float32).reshape(20, 30)
+    data = cv2.imencode(".tiff", depth)[1].tobytes()
+    found = decode_depth(SimpleNamespace(format="32FC1; tiff compressed ", data=data))
+    np.testing.assert_array_equal(found, depth)
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3)])
+def test_depth_packed_as_jpeg_is_refused_with_what_to_use(shape):
+    data = cv2.imencode(".jpg", np.full(shape, 90, np.uint8))[1].tobytes()
+    with pytest.raises(InvalidMeasurement, match="packed as JPEG.*use its compressedDepth topic"):
+        decode_depth(SimpleNamespace(format="16UC1; jpeg compressed ", data=data))
+
+
+@pytest.mark.parametrize("ab", [(0.0, 0.0), (float("nan"), 1.0), (float("inf"), 1.0)])
+def test_quantised_depth_without_its_scale_is_refused(ab):
+    png = cv2.imencode(".png", np.full((4, 4), 9, np.uint16))[1].tobytes()
+    data = struct.pack("<iff", 0, *ab) + png
+    with pytest.raises(InvalidMeasurement, match="no quantisation"):
+        decode_depth(SimpleNamespace(format="32FC1; compressedDepth png", data=data))
+
+
+THERMAL = np.linspace(1900, 2400, 600).astype(np.uint16).reshape(20, 30)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_grey_of_fewer_than_16_bits_keeps_the_bits_that_are_filled(bits):
+    full = np.linspace(0, (1 << bits) - 1, 600).astype("<u2").reshape(20, 30)
+    found = decode_image(image("mono16", full.tobytes(), width=30, height=20))
+    np.testing.assert_array_equal(found, full >> (bits - 8))
+
+
+def test_grey_of_12_bits_is_seen_whether_raw_or_packed():
+    raw = decode_image(image("mono16", THERMAL.astype("<u2").tobytes(), width=30, height=20))
+    png = cv2.imencode(".png", THERMAL)[1].tobytes()
+    packed_ = decode_image(SimpleNamespace(format="mono16; png compressed ", data=png))
+    np.testing.assert_array_equal(raw, THERMAL >> 4)
+    np.testing.assert_array_equal(packed_, raw)
+
+
+def test_a_dark_image_after_a_bright_one_is_as_dark_as_it_is():
+    depth = BitDepth()
+    bright = image("mono16", (THERMAL * 20).astype("<u2").tobytes(), width=30, height=20)
+    dark = image("mono16", np.full((20, 30), 900, "<u2").tobytes(), width=30, height=20)
+    assert decode_image(bright, depth).max() > 180
+    assert decode_image(dark, depth).max() == 900 >> 8
+
+
+def test_an_unknown_encoding_is_named_together_with_what_is_read(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    with pytest.raises(InvalidMeasurement, match=r"'yuv9000': read are .*bgr8.*rgb8.*nv12.*bayer"):
+        decode_image(image("yuv9000", bytes(18)))
+
+
+@pytest.mark.parametrize("name", ["h264", "h265; something", "av1"])
+def test_video_in_a_compressed_image_is_called_so(name):
+    with pytest.raises(InvalidMeasurement, match="is video: have it published as foxglove_msgs"):
+        decode_image(SimpleNamespace(format=name, data=b"\0\0\0\1\x67" + bytes(90)))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_drive
 
+from any2seg_ros.bags import BagFile
+from any2seg_ros.messages.kinds import CAMERA_INFO, FFMPEG, VIDEO
+from any2seg_ros.messages.making import camera_info_message
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.runtime.bag_player import DAY, BagPlayer, is_clock
 from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.runtime.pipeline import Preparation
-from any2seg_ros.types import Frame, Modality
+from any2seg_ros.types import Camera, Frame, Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
 SECOND = 1_000_000_000
@@ -94,3 +99,36 @@ def times(count: int = 100, step: int = SECOND // 10, log_step: int | None = Non
 )
 def test_log_times_are_a_clock_if_they_run_with_the_stamps(seen, clock) -> None:
     assert is_clock(seen) == clock
+
+
+@pytest.mark.parametrize("kind", ["foxglove", "ffmpeg"])
+def test_a_camera_may_be_recorded_as_video(tmp_path, kind) -> None:
+    pytest.importorskip("av", reason="PyAV is not here: requirements-video.txt")
+    from test_messages_video import encoded, scene
+
+    bag = BagFile(tmp_path / "bag")
+    camera = Camera(192, 144, 100.0, 100.0, 95.5, 71.5)
+    with contextlib.closing(bag):
+        for index, packet in enumerate(encoded("h264")[:20]):
+            stamp = 10**18 + index * 33_000_000
+            header, data = bag.header(stamp, "cam"), np.frombuffer(packet, np.uint8)
+            info = camera_info_message(bag.message, header, camera)
+            bag.write("/cam/camera_info", CAMERA_INFO, stamp, bag.serialized(info, CAMERA_INFO))
+            if kind == "foxglove":
+                name, topic = VIDEO, "/cam/video"
+                fields = {"timestamp": header.stamp, "frame_id": "cam", "format": "h264"}
+            else:
+                name, topic = FFMPEG, "/cam/image_raw/ffmpeg"
+                fields = {"header": header, "width": 192, "height": 144, "encoding": "libx264",
+                          "pts": index, "flags": 0, "is_bigendian": False}  # fmt: skip
+            message = bag.message(name, **fields, data=data)
+            bag.write(topic, name, stamp, bag.serialized(message, name))
+    preparation = Preparation((96, 64), PreprocessingConfig())
+    player = BagPlayer(tmp_path / "bag", preparation)
+    pictures = [
+        preparation.prepare(step.frame).frame.measurements[Modality.RGB].data
+        for step in player.frames()
+        if step.frame is not None
+    ]
+    assert len(pictures) >= 19
+    assert all(np.abs(p.astype(int) - scene(i)).mean() < 2.5 for i, p in enumerate(pictures))

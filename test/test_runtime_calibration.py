@@ -229,3 +229,44 @@ def test_what_was_known_before_counts_less_than_parameters() -> None:
     assert tracker.current.reference == known.reference
     assert tracker.current.reference_frame == "new"
     assert np.array_equal(tracker.current.poses[LIDAR], np.eye(4))
+
+
+def rectified_info(turn: np.ndarray = IDENTITY) -> SimpleNamespace:
+    msg = camera_info("camera")
+    msg.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    msg.p = [30.0, 0.0, 30.5, 0.0, 0.0, 30.0, 22.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+    msg.r = turn[:3, :3].ravel()
+    return msg
+
+
+@pytest.mark.parametrize(
+    ("topic", "setting", "focal"),
+    [
+        ("/cam/image_rect", "auto", 30.0),
+        ("/cam/image_raw", "auto", 40.0),
+        ("/cam/image_raw", "yes", 30.0),
+        ("/cam/image_rect", "no", 40.0),
+    ],
+)
+def test_rectified_images_are_seen_through_p_and_that_is_noted_once(topic, setting, focal) -> None:
+    parameters = from_values({"rgb.rectified": setting})
+    tracker = CalibrationTracker(parameters, nothing, topics={RGB: topic})
+    tracker.on_camera_info(RGB, rectified_info())
+    tracker.on_camera_info(RGB, rectified_info())
+    reference = tracker.current.reference
+    assert reference.fx == focal and bool(reference.distortion) == (focal == 40.0)
+    assert [f"{topic} is rectified" in note for note in tracker.notes] == [True] * (focal == 30.0)
+
+
+def test_what_stands_beside_a_rectified_camera_is_turned_with_it() -> None:
+    turn = transform((0, 0, 0), (0, 0, np.sqrt(0.5), np.sqrt(0.5)))
+    base = transform((1, 2, 3), (0, 0, 0, 1))
+    tracker = CalibrationTracker(
+        from_values({}), lambda target, source: base, topics={RGB: "/cam/image_rect"}
+    )
+    tracker.on_camera_info(RGB, rectified_info())
+    tracker.locate(LIDAR, "lidar", 1)
+    np.testing.assert_allclose(tracker.current.poses[LIDAR], base)
+    tracker.on_camera_info(RGB, rectified_info(turn))
+    tracker.locate(LIDAR, "lidar", 2)
+    np.testing.assert_allclose(tracker.current.poses[LIDAR], turn @ base, atol=1e-12)

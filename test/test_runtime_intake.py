@@ -152,3 +152,34 @@ def test_monitors_hear_of_every_message_and_of_the_stamp_of_the_good_ones() -> N
     bench.feed(RGB, rgb(0), 8)
     monitor = bench.monitors[RGB]
     assert (monitor.count, monitor.arrival, monitor.stamp) == (2, 8, STAMP)
+
+
+def test_video_is_decoded_up_to_the_packet_of_the_frame() -> None:
+    pytest.importorskip("av", reason="PyAV is not here: requirements-video.txt")
+    from test_messages_video import encoded, foxglove, scene
+
+    bench = Bench()
+    bench.intake.on_camera_info(RGB, camera_info("cam", width=192, height=144), 0)
+    bench.intake.tracker.on_image_size(RGB, (192, 144))
+    frames = []
+    for index, data in enumerate(encoded("h264")[:9]):
+        message = foxglove(data, index=index)
+        bench.now = (100 * 10**9) + index * 33 * MS
+        frames += bench.feed(RGB, message)
+    frames += bench.intake.flush()
+    picture = bench.preparation.prepare(frames[-1]).frame.measurements[RGB].data
+    assert np.abs(picture.astype(int) - scene(8)).mean() < 2.5
+    late = bench.preparation.prepare(frames[0]).frame
+    assert "a newer picture of the video was used" in late.reasons[RGB]
+
+
+@pytest.mark.parametrize(("scale", "largest", "warned"), [(0.05, 0.2, False), (100.0, 1.0, True)])
+def test_a_lidar_s_intensity_has_the_scale_of_its_parameter(scale, largest, warned) -> None:
+    bench = Bench(**{"lidar.intensity_scale": scale})
+    for k in range(12):
+        bench.now = STAMP + 100 * k * MS
+        frames = bench.feed(LIDAR, cloud(bench.now)) + bench.intake.flush()
+        prepared = [bench.preparation.prepare(frame).frame for frame in frames]
+        for found in (p.measurements[LIDAR] for p in prepared if LIDAR in p.measurements):
+            assert found.data[:, 3].max() == pytest.approx(largest, rel=0.05)
+    assert ("is saturated" in bench.preparation.warnings.get(LIDAR, "")) is warned

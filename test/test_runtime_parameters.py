@@ -158,13 +158,15 @@ ELSEWHERE = {
     "reference_file", "reference_frame", "reference_width", "reference_height", "reference_k",
     "reference_d", "reference_model", "replay",
     *(f"{m.label}.{name}" for m in Modality for name in ("transport", "type", "reliable")),
-    *(f"{m.label}.{name}" for m in Modality for name in ("registered", "extrinsics")),
+    *(f"{m.label}.{name}" for m in Modality for name in ("registered", "extrinsics", "rectified")),
+    *(f"{m.label}.{name}" for m in Modality for name in ("topic", "camera_info")),
 }  # fmt: skip
 """What the node itself reads: its tests are those of the node, inputs, geometry and replay."""
 
 OTHER = {
     "engine": "torch", "device": "cpu", "precision": "f32", "model": "other.safetensors",
     "anchors": ["lidar"], "confidence_encoding": "32FC1", "header_frame": "reference",
+    "lidar.intensity_field": "signal",
 }  # fmt: skip
 
 

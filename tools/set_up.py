@@ -35,7 +35,12 @@ if __name__ == "__main__":  # worker processes import this file
 TOO_OLD = ("foxy", "galactic", "humble", "iron")
 MESSAGE_STAND_INS = FROM_PYPI / "stand_ins" / "messages"
 BASE = ("requirements.txt", "requirements-engines.txt", "requirements-simulation.txt")
-FOR_TESTS = ("requirements-training.txt", "requirements-teachers.txt", "requirements-test.txt")
+FOR_TESTS = (
+    "requirements-training.txt",
+    "requirements-teachers.txt",
+    "requirements-video.txt",
+    "requirements-test.txt",
+)
 
 
 WEIGHTS = ("models/any2seg_streets.safetensors",)

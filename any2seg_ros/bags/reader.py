@@ -8,20 +8,26 @@ bag.notes      # what was left out, in words for people
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
-from rosbags.interfaces import Connection, MessageDefinitionFormat
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.interfaces import MessageDefinitionFormat
+from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
-from any2seg_ros.bags.file import METADATA
+from any2seg_ros.bags.parts import Parts, ready
 from any2seg_ros.bags.salvage import SalvagedFile, is_whole
+from any2seg_ros.bags.sqlite import SalvagedDatabase
 from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp
 from any2seg_ros.bags.typestore import typestore
+from any2seg_ros.bags.unpacking import ZSTD, bound_rosbags, unpack
+from any2seg_ros.messages import with_header
+
+bound_rosbags()
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,65 @@ class Recorded:
     type: str
     log_time: int
     message: Any
+
+
+class Part(Protocol):
+    """One file of a bag, open."""
+
+    topics: dict[str, str]
+    """Message type by topic."""
+    definitions: list[tuple[str, str, str]]
+    """Type, text and encoding (ros2msg, ros2idl) of message definitions."""
+    counts: Counter[str]
+    """Messages by topic."""
+    start: int
+    end: int
+    note: str
+
+    def messages(self, topics: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
+        """(topic, type, log time in ns, serialised message)."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class WholeFile:
+    """A file with an index, read by rosbags; ValueError, or what rosbags raises, for others."""
+
+    def __init__(self, path: Path) -> None:
+        self.note = ""
+        self._reader = Reader(path)
+        self._reader.open()
+        reader = self._reader
+        self.topics = {c.topic: c.msgtype for c in reader.connections}
+        self.counts: Counter[str] = Counter()
+        self.definitions: list[tuple[str, str, str]] = []
+        for connection in reader.connections:
+            self.counts[connection.topic] += connection.msgcount
+            form = connection.msgdef.format
+            if form != MessageDefinitionFormat.NONE:
+                encoding = "ros2idl" if form == MessageDefinitionFormat.IDL else "ros2msg"
+                self.definitions.append((connection.msgtype, connection.msgdef.data, encoding))
+        self.start = reader.start_time if reader.message_count else 0
+        self.end = reader.end_time if reader.message_count else 0
+        encodings = {getattr(c.ext, "serialization_format", "cdr") for c in reader.connections}
+        if encodings - {"cdr", ""}:
+            self.note = f"messages that are {' and '.join(encodings - {'cdr'})} cannot be read"
+
+    def messages(self, topics: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
+        """(topic, type, log time in ns, serialised message), in order of log time."""
+        chosen = [c for c in self._reader.connections if topics is None or c.topic in topics]
+        if not chosen:
+            return
+        try:
+            for connection, log_time, data in self._reader.messages(chosen):
+                yield connection.topic, connection.msgtype, log_time, bytes(data)
+        except Exception as error:  # any of rosbags', zstd's, lz4's or SQLite's
+            self.note = f"the bag is damaged, what follows is left out: {_line(error)}"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
 
 
 class BagReader:
@@ -52,10 +117,11 @@ class BagReader:
         """Time from the first to the last message in ns; 0 where it is not known."""
         self.message_count = 0
         """Messages in the bag; 0 where it is not known."""
+        self.counts: Counter[str] = Counter()
+        """Messages by topic."""
         self._typestore = typestore()
         self._known = set(self._typestore.types)
-        self._readers: list[Reader] = []
-        self._salvaged: list[SalvagedFile] = []
+        self._parts: list[Part] = []
 
     def __enter__(self) -> BagReader:
         try:
@@ -75,10 +141,9 @@ class BagReader:
 
     def close(self) -> None:
         """Close what is open."""
-        for reader in self._readers:
-            reader.close()
-        self._readers.clear()
-        self._salvaged.clear()
+        for part in self._parts:
+            part.close()
+        self._parts.clear()
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[Recorded]:
         """Messages of the topics (all, if not given) in order of log time.
@@ -87,105 +152,96 @@ class BagReader:
         behind damaged data, is left out and noted.
         """
         damaged = 0
+        why = ""
         for topic, kind, log_time, data in self._raw(topics):
             try:
+                data = _plain(data)
                 message = self._typestore.deserialize_cdr(data, kind)
-            except Exception:  # rosbags raises whatever the bytes made it trip over
+            except Exception as error:  # rosbags raises whatever the bytes made it trip over
                 damaged += 1
+                why = why or self._why(kind, error)
                 continue
-            yield Recorded(topic, kind, log_time, message)
+            yield Recorded(topic, kind, log_time, with_header(message))
         if damaged:
-            self._note(f"{damaged} messages could not be deserialised and were left out")
+            self._note(f"{damaged} messages could not be deserialised and were left out{why}")
+
+    def _why(self, kind: str, error: Exception) -> str:
+        if kind not in self._known:
+            return f": the type {kind} is not known, and the bag does not define it"
+        return f": {error}" if "zstd" in str(error) else ""
+
+    def serialized(
+        self, topics: Collection[str] | None = None
+    ) -> Iterator[tuple[str, str, int, bytes]]:
+        """(topic, type, log time in ns, message as DDS carries it); what is damaged is left out."""
+        for topic, kind, log_time, data in self._raw(topics):
+            try:
+                yield topic, kind, log_time, _plain(data)
+            except ValueError:
+                continue
 
     def header_stamps(self, topics: Collection[str]) -> Iterator[tuple[int, int]]:
         """(log time, header.stamp) in ns of messages that begin with a Header; none is decoded."""
-        for _, _, log_time, data in self._raw(topics):
+        for _, _, log_time, data in self.serialized(topics):
             if len(data) >= STAMP_OFFSET + 8:
                 yield log_time, header_stamp(data)
 
     def _raw(self, topics: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
-        for reader in self._readers:
-            chosen = [c for c in reader.connections if topics is None or c.topic in topics]
-            if not chosen:
-                continue
-            try:
-                for connection, log_time, data in reader.messages(chosen):
-                    yield connection.topic, connection.msgtype, log_time, bytes(data)
-            except Exception as error:  # any of rosbags', zstd's, lz4's or SQLite's
-                self._note(f"the bag is damaged, what follows is left out: {_line(error)}")
-        for file in self._salvaged:
-            for channel, log_time, data in file.messages():
-                if topics is None or channel.topic in topics:
-                    yield channel.topic, channel.message_type, log_time, data
-            self._note(
-                f"{file.path.name} ends in the middle: {file.lost} bytes at its end are left out"
-            )
+        for part in self._parts:
+            yield from part.messages(topics)
+            if part.note:
+                self._note(part.note)
 
     def _open(self) -> None:
-        if not self.path.exists():
-            raise FileNotFoundError(f"there is no bag at {self.path}")
-        broken = [f for f in self._files() if f.suffix == ".mcap" and not is_whole(f)]
-        if broken:
-            self._open_single_files(self._files())
-        elif self.path.is_dir() and not (self.path / METADATA).exists():
-            self._note(f"{METADATA} is missing; the files were read one by one")
-            self._open_single_files(self._files())
-        else:
-            self._open_whole(self.path)
+        parts = Parts(self.path)
+        refused: list[str] = []
+        for file in parts.files:
+            path = file
+            try:
+                path, kind, notes = ready(file)
+                part = self._open_part(path, kind)
+            except ValueError as error:
+                refused.append(str(error).replace(str(path), str(file)))
+                continue
+            for note in notes:
+                self._note(note)
+            self._parts.append(part)
+            self.topics |= part.topics
+            self.counts.update(part.counts)
+            for definition in part.definitions:
+                self._register(*definition)
+        if not self._parts:
+            raise ValueError(refused[0])
+        for note in (*parts.notes, *(f"left out: {error}" for error in refused)):
+            self._note(note)
         self._read_extent()
+        parts.count(self.message_count)
+        for note in parts.notes:
+            self._note(note)
 
-    def _files(self) -> list[Path]:
-        if self.path.is_file():
-            return [self.path]
-        files = sorted(f for f in self.path.iterdir() if f.suffix in (".mcap", ".db3"))
-        if not files:
-            raise ValueError(f"{self.path} is no bag: it has neither a .mcap nor a .db3 file")
-        return files
-
-    def _open_single_files(self, files: list[Path]) -> None:
-        for file in files:
-            if file.suffix == ".mcap" and not is_whole(file):
-                salvaged = SalvagedFile(file)
-                self._salvaged.append(salvaged)
-                for channel in salvaged.channels():
-                    self.topics[channel.topic] = channel.message_type
-                    encoding = channel.definition_encoding
-                    self._register(channel.message_type, channel.definition, encoding)
-            else:
-                self._open_whole(file)
-        if not self.topics:
-            raise ValueError(f"{self.path} is broken: not one whole message is in it")
-
-    def _open_whole(self, path: Path) -> None:
+    def _open_part(self, path: Path, kind: str) -> Part:
+        salvage: type[SalvagedFile] | type[SalvagedDatabase] = SalvagedFile
+        if kind == "db3":
+            salvage = SalvagedDatabase
+        elif not is_whole(path):
+            return SalvagedFile(path)
         try:
-            reader = Reader(path)
-            reader.open()
-        except ReaderError as error:
-            raise ValueError(f"cannot read the bag {path}: {_line(error)}") from None
-        except Exception as error:  # SQLite's errors come as they are
-            raise ValueError(f"cannot read the bag {path}: {_line(error)}") from None
-        self._readers.append(reader)
-        for connection in reader.connections:
-            self.topics[connection.topic] = connection.msgtype
-            self._register_connection(connection)
+            return WholeFile(path)
+        except Exception as error:  # whatever made rosbags trip: what can be read is read
+            cause = _line(error)
+        try:
+            part = salvage(path)
+        except ValueError as error:
+            raise ValueError(f"cannot read the bag {path}: {cause}; {error}") from None
+        part.note = part.note or f"{path.name} is damaged ({cause}): read from its beginning"
+        return part
 
     def _read_extent(self) -> None:
-        whole = [r for r in self._readers if r.message_count]
-        if whole and not self._salvaged:
-            self.start = min(r.start_time for r in whole)
-            self.duration = max(r.end_time for r in whole) - self.start
-            self.message_count = sum(r.message_count for r in whole)
-        elif self._salvaged or self._readers:
-            first = next(self._raw(None), None)
-            self.notes = [n for n in self.notes if "ends in the middle" not in n]
-            self.start = first[2] if first else 0
-
-    def _register_connection(self, connection: Connection) -> None:
-        definition = connection.msgdef
-        if definition.format == MessageDefinitionFormat.NONE:
-            return
-        idl = definition.format == MessageDefinitionFormat.IDL
-        self._register(connection.msgtype, definition.data, "ros2idl" if idl else "ros2msg")
+        filled = [part for part in self._parts if part.end]
+        self.message_count = sum(self.counts.values())
+        if filled:
+            self.start = min(part.start for part in filled)
+            self.duration = max(part.end for part in filled) - self.start
 
     def _register(self, kind: str, definition: str, encoding: str) -> None:
         """Learn a type from the bag itself, so that any message of any package can be read."""
@@ -205,6 +261,11 @@ class BagReader:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _plain(data: bytes) -> bytes:
+    """A serialised message, of recorders that pack messages one by one too; ValueError."""
+    return unpack("zstd", data) if data[:4] == ZSTD else data
 
 
 def _line(error: Exception) -> str:

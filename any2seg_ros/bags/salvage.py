@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from any2seg_ros.bags.unpacking import LARGEST, unpack
 
 MAGIC = b"\x89MCAP0\r\n"
 SCHEMA, CHANNEL, MESSAGE, CHUNK, FOOTER = 0x03, 0x04, 0x05, 0x06, 0x02
@@ -25,6 +27,7 @@ class Channel:
     message_type: str
     definition: str
     definition_encoding: str
+    encoding: str = "cdr"
 
 
 def is_whole(path: Path) -> bool:
@@ -37,72 +40,96 @@ def is_whole(path: Path) -> bool:
 
 
 class SalvagedFile:
-    """The whole records of an MCAP file, read from its beginning.
+    """The whole records of an MCAP file, read from its beginning, without its index.
 
-    ValueError where the file is not MCAP at all. `lost` is the number of bytes at its end that
-    were of no use; it is known when `messages` has come to its end.
+    ValueError where the file is not MCAP at all, or not one whole message is in it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lost = 0
+        self.note = ""
+        """What was left out; known when `messages` has come to its end."""
+        self.start = self.end = 0
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._channels: dict[int, Channel] = {}
-        with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
+        self._file = path.open("rb")
+        counts: Counter[int] = Counter()
+        try:
+            if self._file.read(len(MAGIC)) != MAGIC:
                 raise ValueError(f"{path} is no MCAP file")
+            for messages in self._records():
+                for log_time, key, _ in messages:
+                    counts[key] += 1
+                    self.start = min(self.start or log_time, log_time)
+                    self.end = max(self.end, log_time)
+        except BaseException:
+            self.close()
+            raise
+        known = {key: channel for key, channel in self._channels.items() if channel.message_type}
+        self.topics = {c.topic: c.message_type for c in known.values()}
+        self.definitions = [
+            (c.message_type, c.definition, c.definition_encoding) for c in known.values()
+        ]
+        self.encodings = {c.encoding for c in known.values()}
+        self.counts = Counter({c.topic: counts[key] for key, c in known.items()})
+        if not self.counts:
+            self.close()
+            raise ValueError(f"{path} is broken: not one whole message is in it")
 
-    def channels(self) -> list[Channel]:
-        """Every topic declared before the break; walks the file once."""
-        for _ in self._records(inside_messages=False):
-            pass
-        return list(self._channels.values())
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
-    def messages(self) -> Iterator[tuple[Channel, int, bytes]]:
-        """(channel, log time in ns, serialised message), in order of log time in each chunk."""
-        for messages in self._records(inside_messages=True):
-            for log_time, channel, data in sorted(messages, key=lambda m: m[0]):
-                if channel in self._channels:
-                    yield self._channels[channel], log_time, data
+    def messages(self, topics: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
+        """(topic, type, log time in ns, serialised message), in order of log time in each chunk."""
+        for messages in self._records():
+            for log_time, key, data in sorted(messages, key=lambda m: m[0]):
+                channel = self._channels.get(key)
+                if channel and (topics is None or channel.topic in topics):
+                    yield channel.topic, channel.message_type, log_time, data
 
-    def _records(self, inside_messages: bool) -> Iterator[list[tuple[int, int, bytes]]]:
+    def _records(self) -> Iterator[list[tuple[int, int, bytes]]]:
         """Learn schemas and channels, and give the messages of each chunk (or single ones)."""
-        size = self.path.stat().st_size
-        with self.path.open("rb") as file:
-            whole = len(MAGIC)
-            while True:
-                file.seek(whole)
-                head = file.read(9)
-                if len(head) < 9 or head[0] == FOOTER or head == MAGIC:
+        size = (
+            self.path.stat().st_size
+            if self.path.exists()
+            else os.fstat(self._file.fileno()).st_size
+        )
+        whole = len(MAGIC)
+        while True:
+            self._file.seek(whole)
+            head = self._file.read(9)
+            if len(head) < 9 or head[0] == FOOTER or head == MAGIC:
+                break
+            kind, length = head[0], struct.unpack("<Q", head[1:])[0]
+            if kind in (SCHEMA, CHANNEL, MESSAGE, CHUNK):
+                there = min(length, size - whole - 9)
+                if there > LARGEST:
                     break
-                kind, length = head[0], struct.unpack("<Q", head[1:])[0]
-                if kind in (SCHEMA, CHANNEL, MESSAGE, CHUNK):
-                    messages, sound = self._record(kind, file.read(length), inside_messages)
-                    yield messages
-                    if not sound:
-                        break
-                if whole + 9 + length > size:
+                messages, sound = self._record(kind, self._file.read(there))
+                yield messages
+                if not sound:
                     break
-                whole += 9 + length
-        self.lost = size - whole
+            if length > size - whole - 9:
+                break
+            whole += 9 + length
+        lost = size - whole
+        if lost and not (len(head) == 9 and head[0] == FOOTER):
+            self.note = f"{self.path.name} ends in the middle: {lost} bytes at its end are left out"
 
-    def _record(
-        self, kind: int, content: bytes, inside_messages: bool
-    ) -> tuple[list[tuple[int, int, bytes]], bool]:
+    def _record(self, kind: int, content: bytes) -> tuple[list[tuple[int, int, bytes]], bool]:
         """Messages of a record, and whether it is sound; of a cut chunk, those before the cut."""
         messages: list[tuple[int, int, bytes]] = []
         try:
             if kind != CHUNK:
-                return self._parse(kind, content, inside_messages), True
+                return self._parse(kind, content), True
             for inner, data in _inner_records(_decompress(content)):
-                messages += self._parse(inner, data, inside_messages)
+                messages += self._parse(inner, data)
             return messages, True
         except (struct.error, ValueError, IndexError):
             return messages, False
 
-    def _parse(
-        self, kind: int, content: bytes, inside_messages: bool
-    ) -> list[tuple[int, int, bytes]]:
+    def _parse(self, kind: int, content: bytes) -> list[tuple[int, int, bytes]]:
         if kind == SCHEMA:
             name, at = _text(content, 2)
             encoding, at = _text(content, at)
@@ -110,9 +137,11 @@ class SalvagedFile:
             self._schemas[struct.unpack_from("<H", content)[0]] = (name, definition, encoding)
         elif kind == CHANNEL:
             key, schema = struct.unpack_from("<HH", content)
-            topic, _ = _text(content, 4)
-            self._channels[key] = Channel(topic, *self._schemas.get(schema, ("", "", "")))
-        elif kind == MESSAGE and inside_messages:
+            topic, at = _text(content, 4)
+            encoding, _ = _text(content, at)
+            known = self._schemas.get(schema, ("", "", ""))
+            self._channels[key] = Channel(topic, *known, encoding)
+        elif kind == MESSAGE:
             channel, _, log_time, _ = struct.unpack_from("<HIQQ", content)
             return [(log_time, channel, content[22:])]
         return []
@@ -138,35 +167,8 @@ def _text(content: bytes, at: int) -> tuple[str, int]:
 
 def _decompress(chunk: bytes) -> bytes:
     """The records of a chunk; of one that was cut off, as many bytes as can be had."""
+    (unpacked,) = struct.unpack_from("<Q", chunk, 16)
     compression, at = _text(chunk, 28)
     size = struct.unpack_from("<Q", chunk, at)[0]
     data = chunk[at + 8 : at + 8 + size]
-    if not compression:
-        return data
-    if compression not in ("zstd", "lz4"):
-        raise ValueError(f"unknown compression '{compression}'")
-    try:
-        decompressor = _zstd() if compression == "zstd" else _lz4()
-        return bytes(decompressor.decompress(data))
-    except Exception as error:
-        raise ValueError(f"damaged {compression} data: {error}") from None
-
-
-def _lz4() -> Any:
-    from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
-
-    return LZ4FrameDecompressor()
-
-
-def _zstd() -> Any:
-    """Whichever zstd this Python has: its own (3.14), rosbags' backport, or zstandard."""
-    try:
-        from compression.zstd import ZstdDecompressor  # type: ignore[import-not-found]
-    except ImportError:
-        try:
-            from backports.zstd import ZstdDecompressor
-        except ImportError:
-            import zstandard  # type: ignore[import-not-found]
-
-            return zstandard.ZstdDecompressor().decompressobj()
-    return ZstdDecompressor()
+    return unpack(compression, data, unpacked) if compression else data

@@ -7,9 +7,11 @@ from rosbags.typesys.store import Typestore
 
 from any2seg_ros.messages.kinds import (
     EVENTS,
+    FFMPEG,
     LABEL_INFO,
     MODALITY_STATUS,
     STATUS,
+    VIDEO,
     VISION_CLASS,
 )
 from any2seg_ros.resources import find
@@ -24,6 +26,20 @@ uint64 time_base
 string encoding
 bool is_bigendian
 uint8[] events
+""",
+    VIDEO: """builtin_interfaces/Time timestamp
+string frame_id
+uint8[] data
+string format
+""",
+    FFMPEG: """std_msgs/Header header
+int32 width
+int32 height
+string encoding
+uint64 pts
+uint8 flags
+bool is_bigendian
+uint8[] data
 """,
     VISION_CLASS: "uint16 class_id\nstring class_name",
     LABEL_INFO: "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold",

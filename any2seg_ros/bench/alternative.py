@@ -1,4 +1,4 @@
-"""What a user would pick instead: SegFormer-B0 on one RGB image, through the same engine."""
+"""Times the shipped network against the alternative: SegFormer-B0 on one RGB image."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ ROUNDS = 31
 
 
 def run() -> dict[str, Any]:
-    """Time of the shipped network, masks included, over that of SegFormer-B0's logits of one RGB
-    image: both with OpenVINO, of the same size, in the same precision, called in turn.
+    """Times of the shipped network, masks included, and ratios to SegFormer-B0's logits.
 
-    Medians of the rounds' ratios: wall of the time between call and result, processor of all
-    threads' time.
+    Both with OpenVINO, same size and precision, alternating calls. Ratios are medians over the
+    rounds: `wall` from call to result, `processor` the CPU time of all threads.
     """
     figures: dict[str, Any] = {}
     for precision in PRECISIONS:
@@ -31,7 +30,7 @@ def run() -> dict[str, Any]:
 
 
 def compared(size: tuple[int, int], precision: str) -> dict[str, Any]:
-    """Milliseconds, and ratios to SegFormer's."""
+    """Milliseconds, and ratios to SegFormer, at one size (width, height) and precision."""
     from any2seg_ros.engine import EngineConfig, Segmenter
     from any2seg_ros.types import Modality
 
@@ -66,7 +65,7 @@ def _by_name(names: Iterable[str], values: np.ndarray) -> dict[str, float]:
 
 
 def _segformer(size: tuple[int, int], precision: str) -> Any:
-    """An inference request of a SegFormer-B0 with random weights, which do not change its time."""
+    """An inference request of SegFormer-B0; random weights take the same time."""
     import torch
     from transformers import SegformerForSemanticSegmentation
 

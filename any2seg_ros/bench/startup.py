@@ -1,4 +1,4 @@
-"""From the command to the first mask: processor time and memory, with graphs kept and without.
+"""Start-up: CPU time and memory from the command to the first mask, with and without caches.
 
 python -m any2seg_ros.bench.startup --node
 """
@@ -30,11 +30,11 @@ _LIMIT_S = 600.0
 
 
 def run(node: bool = True) -> dict[str, Any]:
-    """Processor seconds, wall seconds and MiB resident at most, of processes that make a mask.
+    """CPU seconds, wall seconds and peak resident MiB of processes that make a mask.
 
-    first: nothing is kept, graphs are converted with torch and loops are compiled. again: all is
-    kept. damaged: 20 bits of each kept graph are flipped. read_only: nothing can be kept. node: the
-    node as a process on the demo's bag, where there is a ROS; see `node_start`.
+    first: empty caches, graphs are converted with torch and loops are compiled. again: all cached.
+    damaged: 20 bits of each cached graph are flipped. read_only: nothing can be cached. node: the
+    node as a process on the demo bag, if there is a ROS; see `node_start`.
     """
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
@@ -57,7 +57,7 @@ def run(node: bool = True) -> dict[str, Any]:
 
 
 def process(weights: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """What a Python process takes that imports what the node does and makes a mask."""
+    """Cost of a Python process that imports what the node imports and makes a mask."""
     began = time.perf_counter()
     child = subprocess.Popen(
         [sys.executable, "-m", "any2seg_ros.bench.startup", "--child", str(weights)],
@@ -66,21 +66,23 @@ def process(weights: Path, variables: Mapping[str, str]) -> dict[str, Any]:
         text=True,
     )
     assert child.stdout is not None
-    told = child.stdout.read()
+    output = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise ChildProcessError(f"the process that makes a mask ended with {child.returncode}")
+        raise ChildProcessError(
+            f"the process that makes a mask exited with code {child.returncode}"
+        )
     return {
         "processor_s": round(usage.ru_utime + usage.ru_stime, 2),
         "wall_s": round(time.perf_counter() - began, 2),
         "most_mib": round(usage.ru_maxrss / 1024),
-        **json.loads(told.splitlines()[-1]),
+        **json.loads(output.splitlines()[-1]),
     }
 
 
 def child(weights: Path) -> dict[str, Any]:
-    """Processor seconds of each part of a start, and what is resident after it."""
+    """CPU seconds of each part of a start, and the resident memory after it."""
     parts: dict[str, float] = {"python": _processor_s()}
     with _part("imports", parts):
         import numpy as np
@@ -117,7 +119,7 @@ def _processor_s() -> float:
 
 
 def flip_bits(path: Path, count: int) -> None:
-    """Flip bits of a file's content, always the same."""
+    """Flip `count` bits of a file, always the same ones."""
     content = bytearray(path.read_bytes())
     generator = random.Random(0)
     for _ in range(count):
@@ -126,10 +128,10 @@ def flip_bits(path: Path, count: int) -> None:
 
 
 def node_start(variables: Mapping[str, str]) -> dict[str, Any]:
-    """The node's process on the demo's bag, until its first mask is heard over DDS: started, and
-    started again after kill -9, as a launch file with `respawn` does.
+    """Cost of the node process until its first mask arrives over DDS, playing the demo bag.
 
-    Processor time is all that the node has used by then, reading of messages included.
+    Started, and started again after kill -9, as a launch file with `respawn` does. CPU time is all
+    that the node has used until then.
     """
     try:
         import rclpy
@@ -139,7 +141,7 @@ def node_start(variables: Mapping[str, str]) -> dict[str, Any]:
     from rclpy.executors import SingleThreadedExecutor
 
     rclpy.init()
-    listener, talker = rclpy.create_node("startup"), rclpy.create_node("startup_player")
+    listener, player_node = rclpy.create_node("startup"), rclpy.create_node("startup_player")
     masks: list[float] = []
     _listen(listener, masks)
     executor = SingleThreadedExecutor()
@@ -147,7 +149,7 @@ def node_start(variables: Mapping[str, str]) -> dict[str, Any]:
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
     stop = threading.Event()
-    playing = threading.Thread(target=_play, args=(talker, stop), daemon=True)
+    playing = threading.Thread(target=_play, args=(player_node, stop), daemon=True)
     playing.start()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -170,7 +172,7 @@ def _until_a_mask(log: Path, masks: list[float], variables: Mapping[str, str]) -
     masks.clear()
     began = time.monotonic()
     with WatchedNode(log, arguments, variables) as process:
-        process.wait_until(lambda: masks, _LIMIT_S, "the node's first mask")
+        process.wait_until(lambda: masks, _LIMIT_S, "mask from the node")
         figures = {
             "wall_s": round(masks[0] - began, 2),
             "processor_s": round(process.cpu_seconds(), 2),
@@ -183,26 +185,28 @@ def _until_a_mask(log: Path, masks: list[float], variables: Mapping[str, str]) -
 def _listen(node: Any, masks: list[float]) -> None:
     from sensor_msgs.msg import Image
 
-    def heard(_: Any) -> None:
+    def on_mask(_: Any) -> None:
         masks.append(time.monotonic())
 
-    node.create_subscription(Image, "/segmenter/mask", heard, 5)
+    node.create_subscription(Image, "/segmenter/mask", on_mask, 5)
 
 
-def _play(talker: Any, stop: threading.Event) -> None:
-    """Play the demo's bag until told to stop."""
+def _play(node: Any, stop: threading.Event) -> None:
+    """Play the demo bag until `stop` is set."""
     from any2seg_ros.demo.player import Player, SensorLog
     from any2seg_ros.demo.schedule import ALL, Phase
 
-    player = Player(talker, SensorLog(resources.find("demo_data/streets")))
+    player = Player(node, SensorLog(resources.find("demo_data/streets")))
     while not stop.is_set():
         player.play([Phase("startup", ALL, 8.0)], lambda index, seconds: None)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--child", metavar="WEIGHTS", help="be the process that is measured")
-    parser.add_argument("--node", action="store_true", help="the node only, graphs as they are")
+    parser.add_argument("--child", metavar="WEIGHTS", help="run as the measured process")
+    parser.add_argument(
+        "--node", action="store_true", help="measure the node only, with the present cache"
+    )
     chosen = parser.parse_args()
     if chosen.child:
         print(json.dumps(child(Path(chosen.child))))

@@ -1,4 +1,4 @@
-"""The demo's report.html: figures, a timeline, and what each phase looked like."""
+"""The demo's report.html: key figures, a timeline, and pictures of each phase."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MODALITY_COLORS = {modality.label: SERIES[modality] for modality in Modality}
 def demo_page(
     report: Mapping[str, Any], run: Run, camera: Mapping[int, np.ndarray], taxonomy: Taxonomy
 ) -> str:
-    """The page; `camera` has the bag's RGB images, uint8 (H, W, 3), by ns after its start."""
+    """The page; `camera`: RGB images uint8 (H, W, 3) by ns since the start of the bag."""
     return render(
         "demo.html.j2",
         title="any2seg demo",
-        subtitle="One node, one drive, sensors taken away and brought back.",
+        subtitle="One node, one drive: sensors are taken away and brought back.",
         footer="",
         figures=_figures(report),
         phases=[
@@ -55,12 +55,12 @@ def _figures(report: Mapping[str, Any]) -> dict[str, str]:
     published = sum(phase["frames_published"] for phase in report["phases"])
     expected = sum(phase["frames_expected"] for phase in report["phases"])
     return {
-        "masks of those expected": f"{published} / {expected}",
+        "masks / expected": f"{published} / {expected}",
         "mIoU, all four sensors": f"{number(full['miou'])} %",
         "p90 latency, all four": f"{number(full['latency_ms']['p90'], 0)} ms",
         "masks without any sensor": str(report["masks_without_sensors"]),
         "loss of all sensors reported": f"{number(report['loss_reported_after_s'], 2)} s",
-        "recovery": f"{number(report['recovery_s'], 2)} s",
+        "recovery after": f"{number(report['recovery_s'], 2)} s",
     }
 
 
@@ -69,16 +69,16 @@ def _curves(run: Run, taxonomy: Taxonomy) -> dict[str, Markup]:
     rate, miou = {"rate": _rate_over_time(run)}, {"mIoU": _miou_over_time(run, taxonomy)}
     weights = _weights_over_time(run)
     return {
-        "Masks a second": line_chart(rate, Axes(time, "Hz"), spans, height=170),
-        "Weight of each sensor in the fusion": line_chart(
+        "Mask rate": line_chart(rate, Axes(time, "Hz"), spans, height=170),
+        "Fusion weights": line_chart(
             weights, Axes(time, "weight", (0.0, 1.0)), spans, MODALITY_COLORS
         ),
-        "mIoU of each second": line_chart(miou, Axes(time, "%", (0.0, 100.0)), spans),
+        "mIoU per second": line_chart(miou, Axes(time, "%", (0.0, 100.0)), spans),
     }
 
 
 def _spans(run: Run) -> list[Span]:
-    """The phases in which something is missing."""
+    """The phases with missing sensors."""
     origin = run.starts[0]
     return [
         Span((start - origin) / 1e9, (start - origin) / 1e9 + phase.seconds, phase.name)
@@ -88,7 +88,7 @@ def _spans(run: Run) -> list[Span]:
 
 
 def _seconds(run: Run) -> np.ndarray:
-    """The centres of the one-second stretches of the run."""
+    """Centres of the one-second bins of the run, s."""
     end = (run.starts[-1] - run.starts[0]) / 1e9 + run.phases[-1].seconds
     return np.arange(int(np.ceil(end))) + 0.5
 
@@ -139,24 +139,24 @@ def _pictures(
     image = cv2.resize(image, colors.shape[1::-1], interpolation=cv2.INTER_AREA)
     seen = Modality.RGB in run.phases[index].subset
     pictures = {
-        "camera" if seen else "camera (dead: the node did not get this)": image,
+        "camera" if seen else "camera (off: the node did not get this)": image,
         "mask": colors,
         "overlay": overlay_image(image, colors),
     }
     confidence = {image.stamp: image for image in run.recording.confidences}.get(mask.stamp)
     if confidence is not None:
         scaled = confidence.pixels.astype(np.float32) / 255.0
-        pictures["confidence (dark: unsure)"] = confidence_image(scaled)
+        pictures["confidence (dark: low)"] = confidence_image(scaled)
     return pictures
 
 
 def _moment(run: Run) -> int:
-    """The time in every phase that is pictured: ns after its start."""
+    """The pictured moment, ns after the start of a phase."""
     return int(min(phase.seconds for phase in run.phases) * 0.5e9)
 
 
 def pictured_mask(run: Run, index: int) -> RecordedImage | None:
-    """The mask of phase `index` nearest to the pictured moment, if it has one."""
+    """The mask of phase `index` nearest to the pictured moment; None without masks."""
     moment = run.starts[index] + _moment(run)
     return min(masks_of(run, index), key=lambda m: abs(m.stamp - moment), default=None)
 

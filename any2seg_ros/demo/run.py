@@ -116,7 +116,7 @@ def images(
 def picture_topics(bag: Path) -> tuple[str, str]:
     """The camera topic and the label topic; ValueError if the bag lacks one."""
     with BagReader(bag) as reader:
-        layout = find_layout(reader.topics)
+        layout = find_layout(reader.topics, counts=reader.counts)
     if layout.label is None or Modality.RGB not in layout.sensors:
         raise ValueError(f"{bag} lacks a camera topic or a label topic: the demo needs both")
     return layout.sensors[Modality.RGB], layout.label

@@ -5,22 +5,37 @@ memoryview or ndarray. Whatever cannot be used raises `InvalidMeasurement` with 
 """
 
 from any2seg_ros.messages.buffers import as_bytes, from_array, stamp_ns
-from any2seg_ros.messages.cameras import camera_from_info, info_fields, transform_matrix
-from any2seg_ros.messages.clouds import cloud_fields, decode_cloud, labelled_points, view_cloud
+from any2seg_ros.messages.cameras import (
+    camera_from_info,
+    info_fields,
+    is_rectified,
+    rectifying_rotation,
+    transform_matrix,
+)
+from any2seg_ros.messages.clouds import (
+    cloud_fields,
+    decode_cloud,
+    labelled_cloud,
+    labelled_points,
+    view_cloud,
+)
 from any2seg_ros.messages.events import EventDecoder, EventDecoderConfig
 from any2seg_ros.messages.images import (
+    BitDepth,
     confidence_fields,
     decode_compressed,
     decode_depth,
     decode_image,
     decode_labels,
     image_fields,
+    image_size,
     mask_fields,
     unpack_labels,
 )
-from any2seg_ros.messages.sizes import image_size
+from any2seg_ros.messages.video import is_video, with_header
 
 __all__ = [
+    "BitDepth",
     "EventDecoder",
     "EventDecoderConfig",
     "as_bytes",
@@ -36,10 +51,15 @@ __all__ = [
     "image_fields",
     "image_size",
     "info_fields",
+    "is_rectified",
+    "is_video",
+    "labelled_cloud",
     "labelled_points",
     "mask_fields",
+    "rectifying_rotation",
     "stamp_ns",
     "transform_matrix",
     "unpack_labels",
     "view_cloud",
+    "with_header",
 ]

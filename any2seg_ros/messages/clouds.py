@@ -1,26 +1,35 @@
-"""sensor_msgs/PointCloud2 to points, and labelled points back to PointCloud2 fields."""
+"""sensor_msgs/PointCloud2 to points, and labelled points back to PointCloud2.
+
+Where a ROS is, sensor_msgs_py says what a point is made of and makes clouds for rclpy.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
+from any2seg_ros.messages.kinds import CLOUD, HEADER, POINT_FIELD, message_class
+from any2seg_ros.messages.making import Make
+from any2seg_ros.preprocessing.intensity import IntensityScale
 from any2seg_ros.types import InvalidMeasurement
 
 # PointField.datatype
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+_COORDINATES = ("x", "y", "z")
 _LARGEST = 20_000_000
-_INTENSITIES = ("intensity", "intensities", "reflectivity", "i")
 
 
 def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
     """The fields of a PointCloud2 as a structured array (height, width) on the message's bytes.
 
-    Only the fields in `names` that the cloud has; None takes all. Fields of several elements are
-    sub-arrays. Any order of fields and bytes, any padding.
+    Only the fields in `names` that the cloud has; None takes all. A field of several elements
+    becomes name_0, name_1 and so on. Any order of fields and bytes, any padding.
     InvalidMeasurement for data that do not fit.
     """
     height, width = int(msg.height), int(msg.width)
@@ -29,9 +38,13 @@ def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
         raise InvalidMeasurement(f"cloud has an absurd size: {width}x{height}")
     if height * width == 0:
         raise InvalidMeasurement("cloud is empty")
+    data = as_bytes(msg.data)
+    # Drivers write 0, or the bytes of the whole cloud: where rows follow each other without
+    # padding, no row_step is needed.
+    if height == 1 or len(data) == point_step * width * height:
+        row_step = point_step * width
     if point_step <= 0 or row_step < point_step * width:
         raise InvalidMeasurement("cloud rows are too short for their points")
-    data = as_bytes(msg.data)
     needed = row_step * (height - 1) + point_step * width
     if len(data) < needed:
         raise InvalidMeasurement(f"cloud data are truncated: {len(data)} of {needed} bytes")
@@ -39,83 +52,111 @@ def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
     return np.ndarray((height, width), dtype, data, 0, (row_step, point_step))
 
 
+@dataclass(frozen=True)
+class _Field:
+    """What a PointField says, in Python's numbers; count is at least 1."""
+
+    name: str
+    offset: int
+    datatype: int
+    count: int
+
+
 def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype:
-    order = ">" if msg.is_bigendian else "<"
-    fields: dict[str, tuple[Any, int]] = {}
-    for field in msg.fields:
-        if names is not None and field.name not in names:
-            continue
-        if int(field.datatype) not in _TYPES:
+    fields = [
+        _Field(field.name, int(field.offset), int(field.datatype), max(1, int(field.count)))
+        for field in msg.fields
+        if names is None or field.name in names
+    ]
+    for field in fields:
+        if field.datatype not in _TYPES:
             raise InvalidMeasurement(f"cloud field '{field.name}' has an unknown type")
-        plain = np.dtype(order + _TYPES[int(field.datatype)])
-        count = max(1, int(field.count))
-        if not 0 <= int(field.offset) <= point_step - plain.itemsize * count:
+        size = int(_TYPES[field.datatype][1]) * field.count
+        if not 0 <= field.offset <= point_step - size:
             raise InvalidMeasurement(f"cloud field '{field.name}' lies outside its point")
-        fields[field.name] = (plain if count == 1 else (plain, (count,)), int(field.offset))
+        if field.count > 1 and field.name in _COORDINATES:
+            raise InvalidMeasurement(f"cloud field '{field.name}' has several elements")
+    try:
+        dtype = _dtype_from_fields()(fields, point_step)
+    except (AssertionError, ValueError) as error:
+        raise InvalidMeasurement("cloud has two fields of one name") from error
+    foreign = bool(msg.is_bigendian) != (sys.byteorder == "big")
+    return dtype.newbyteorder() if foreign else dtype
+
+
+@cache
+def _library() -> Any:
+    """sensor_msgs_py.point_cloud2; None where no ROS is."""
+    try:
+        from sensor_msgs_py import point_cloud2
+    except ImportError:
+        return None
+    return point_cloud2
+
+
+def _dtype_from_fields() -> Callable[[Iterable[Any], int], np.dtype]:
+    library = _library()
+    return _own_dtype_from_fields if library is None else library.dtype_from_fields
+
+
+def _own_dtype_from_fields(fields: Iterable[_Field], point_step: int) -> np.dtype:
+    """What sensor_msgs_py's function of that name makes, for machines without a ROS."""
+    parts = [
+        (f"{field.name}_{part}" if field.count > 1 else field.name, kind, field.offset + at)
+        for field in fields
+        for kind in [np.dtype(_TYPES[field.datatype])]
+        for part, at in enumerate(range(0, field.count * kind.itemsize, kind.itemsize))
+    ]
     return np.dtype(
         {
-            "names": list(fields),
-            "formats": [kind for kind, _ in fields.values()],
-            "offsets": [offset for _, offset in fields.values()],
+            "names": [name for name, _, _ in parts],
+            "formats": [kind for _, kind, _ in parts],
+            "offsets": [offset for _, _, offset in parts],
             "itemsize": point_step,
         }
     )
 
 
-def decode_cloud(msg: Any) -> np.ndarray:
+def decode_cloud(msg: Any, intensity: IntensityScale | None = None) -> np.ndarray:
     """The points of a PointCloud2: float32 (n, 4), x, y, z in metres and intensity in 0..1.
 
-    Points with a coordinate that is not finite are dropped. Intensity is looked for under the names
-    intensity, intensities, reflectivity and i, and is 0 where there is none. Its scale: unsigned
-    integers of 8 and 16 bits by their largest value; any other type as it is if no value in the
-    cloud is above 1, otherwise as 0..255; what lies outside 0..1 then is cut off.
+    Points with a coordinate that is not finite, and those at (0, 0, 0), are dropped: drivers write
+    both where nothing came back. `intensity` knows which field is the intensity and its scale, from
+    the clouds before; without it, this cloud alone tells. It is 0 where there is none.
     InvalidMeasurement for clouds without x, y, z and for clouds without a point.
     """
-    points = view_cloud(msg, ("x", "y", "z", *_INTENSITIES))
+    intensity = intensity or IntensityScale()
+    points = view_cloud(msg, ("x", "y", "z", *intensity.names))
     given = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(given):
         raise InvalidMeasurement("cloud lacks one of the fields x, y and z")
     cloud = np.empty((points.shape[0], points.shape[1], 4), np.float32)
     with np.errstate(all="ignore"):
         for column, name in enumerate("xyz"):
-            if points.dtype[name].shape:
-                raise InvalidMeasurement(f"cloud field '{name}' has several elements")
             cloud[..., column] = points[name]
-    intensity = next((name for name in _INTENSITIES if name in given), None)
-    if intensity is None or points.dtype[intensity].shape:
+    names = [name for name in given if name in intensity.names]
+    chosen = intensity.choose({name: points[name] for name in names})
+    if chosen is None:
         cloud[..., 3] = 0.0
     else:
-        _scale_intensity(points[intensity], cloud[..., 3])
-    return _finite(cloud.reshape(-1, 4))
+        intensity.apply(points[chosen], cloud[..., 3])
+    return _returned(cloud.reshape(-1, 4))
 
 
-def _scale_intensity(values: np.ndarray, out: np.ndarray) -> None:
-    """Writes intensities in 0..1 to `out`."""
-    kind = values.dtype
-    if kind.kind == "u" and kind.itemsize <= 2:
-        np.multiply(values, np.float32(1.0 / (256**kind.itemsize - 1)), out=out, casting="unsafe")
-        return
-    with np.errstate(all="ignore"):
-        scaled = values.astype(np.float32)
-        largest = float(np.fmax.reduce(scaled, axis=None))
-        if not np.isfinite(largest) or np.isnan(scaled.min()):
-            np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-            largest = float(scaled.max())
-        if largest > 1.0:
-            scaled *= np.float32(1.0 / 255.0)
-        np.clip(scaled, 0.0, 1.0, out=out)
-
-
-def _finite(cloud: np.ndarray) -> np.ndarray:
+def _returned(cloud: np.ndarray) -> np.ndarray:
+    """Without the points where nothing came back: not finite, or at the sensor itself."""
     with np.errstate(all="ignore"):
         total = cloud[:, 0] + cloud[:, 1]
         total += cloud[:, 2]
-        finite = np.isfinite(total)
-    if finite.all():
+        keep = np.isfinite(total)
+    nowhere = np.flatnonzero(total == 0)
+    if len(nowhere):
+        keep[nowhere] = cloud[nowhere, :3].any(axis=1)
+    if keep.all():
         return cloud
-    cloud = cloud[finite]
+    cloud = cloud[keep]
     if len(cloud) == 0:
-        raise InvalidMeasurement("cloud has no point with finite coordinates")
+        raise InvalidMeasurement("cloud has no point with finite coordinates, or all are (0, 0, 0)")
     return cloud
 
 
@@ -151,20 +192,39 @@ def labelled_points(
     return points
 
 
+def labelled_cloud(make: Make, header: Any, points: np.ndarray) -> Any:
+    """A sensor_msgs/PointCloud2 of `points` of dtype LABELLED_POINT (n,), with `header`.
+
+    make: rclpy's message classes or a bag's; for rclpy it is sensor_msgs_py's create_cloud.
+    """
+    library = _library()
+    field = partial(make, POINT_FIELD)
+    # create_cloud of some distributions cannot cast what has no points.
+    if library is None or not len(points) or not isinstance(header, message_class(HEADER)):
+        return make(CLOUD, header=header, **cloud_fields(points, field))
+    fields = _point_fields(field)
+    cloud = library.create_cloud(header, fields, points.view(library.dtype_from_fields(fields)))
+    cloud.is_dense = True
+    return cloud
+
+
+def _point_fields(field: Any) -> list[Any]:
+    return [
+        field(name=name, offset=offset, datatype=datatype, count=1)
+        for name, _, offset, datatype in _LABELLED
+    ]
+
+
 def cloud_fields(points: np.ndarray, field: Any) -> dict[str, Any]:
     """The fields of a sensor_msgs/PointCloud2 but its header, as plain Python values.
 
     `points` of dtype LABELLED_POINT (n,); `field` makes a PointField: the message class, called
     with name, offset, datatype and count.
     """
-    fields = [
-        field(name=name, offset=offset, datatype=datatype, count=1)
-        for name, _, offset, datatype in _LABELLED
-    ]
     return {
         "height": 1,
         "width": len(points),
-        "fields": fields,
+        "fields": _point_fields(field),
         "is_bigendian": sys.byteorder == "big",
         "point_step": LABELLED_POINT.itemsize,
         "row_step": LABELLED_POINT.itemsize * len(points),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, stamp_ns
+from any2seg_ros.messages.evt2 import Evt2Decoder
 from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.messages.words import EVT3, LIBCAER_CMP, WordDecoder
 from any2seg_ros.preprocessing.events import concatenate
@@ -26,6 +27,7 @@ _EVER = 1 << 62
 _LARGEST = 5_000_000
 """Pixels of a sensor at most: as many as EVT3 can name (2048 x 2048), and no sensor has more. Of a
 registered one, a table of this size is made that nothing but its packets vouches for."""
+_READ = "evt3, evt21, evt2, mono, libcaer and libcaer_cmp"
 _SECOND = 1_000_000_000
 
 
@@ -87,9 +89,9 @@ class SensorClock:
 class EventDecoder:
     """Decodes the messages of one event camera, every one of them and in their order.
 
-    EventPacket (event_camera_msgs) with the encodings evt3, mono, libcaer and libcaer_cmp, and
-    EventArray (dvs_msgs, prophesee_event_msgs). A packet without events gives Events of length 0:
-    a silent sensor looks at something that does not move.
+    EventPacket (event_camera_msgs) with the encodings evt3, evt21, evt2, mono, libcaer and
+    libcaer_cmp, and EventArray (dvs_msgs, prophesee_event_msgs). A packet without events gives
+    Events of length 0: a silent sensor looks at something that does not move.
     """
 
     def __init__(self, config: EventDecoderConfig = EventDecoderConfig()) -> None:
@@ -100,6 +102,7 @@ class EventDecoder:
         """Forget the stream, as after a jump of time or for another camera."""
         self._clock = SensorClock(self._config)
         self._words: dict[str, WordDecoder] = {}
+        self._evt2: dict[str, Evt2Decoder] = {}
 
     def decode(self, msg: Any) -> Events:
         """The events of a message, their times in ns of the host's clock.
@@ -162,7 +165,17 @@ class EventDecoder:
             return _mono(_whole(data, 8).view(order + "u8"), int(msg.time_base))
         if encoding == "libcaer":
             return _libcaer(_whole(data, 8).view(order + "u4"), int(msg.time_base))
-        raise InvalidMeasurement(f"unknown event encoding '{encoding}'")
+        if encoding in ("evt2", "evt21"):
+            size = 8 if encoding == "evt21" else 4
+            t, x, y, p = self._evt2_decoder(encoding).decode(_whole(data, size), order)
+            t *= 1000
+            return t, x, y, p
+        raise InvalidMeasurement(f"unknown event encoding '{encoding}': read are {_READ}")
+
+    def _evt2_decoder(self, encoding: str) -> Evt2Decoder:
+        if encoding not in self._evt2:
+            self._evt2[encoding] = Evt2Decoder(encoding == "evt21")
+        return self._evt2[encoding]
 
     def _decoder(self, encoding: str) -> WordDecoder:
         if encoding not in self._words:

@@ -9,7 +9,18 @@ import cv2
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
-from any2seg_ros.messages.sizes import check_area, jpeg_size, packed_image, packed_size
+from any2seg_ros.messages.mosaics import (
+    NAMES,
+    bayer_order,
+    demosaic,
+    is_yuv,
+    yuv_size,
+    yuv_to_rgb,
+)
+from any2seg_ros.messages.packed import check_packed, jpeg_size, packed_size
+from any2seg_ros.messages.rvl import rvl_size, unpack_rvl
+from any2seg_ros.messages.sizes import check_area
+from any2seg_ros.messages.video import is_video
 from any2seg_ros.types import InvalidMeasurement
 
 _VIEWS: dict[str, tuple[type[np.generic], int]] = {
@@ -22,12 +33,81 @@ _VIEWS: dict[str, tuple[type[np.generic], int]] = {
     "8uc4": (np.uint8, 4),
     "mono8": (np.uint8, 1),
     "mono16": (np.uint16, 1),
+    "rgb16": (np.uint16, 3),
+    "bgr16": (np.uint16, 3),
     "16uc1": (np.uint16, 1),
+    "16sc1": (np.int16, 1),
     "32fc1": (np.float32, 1),
+    "64fc1": (np.float64, 1),
 }
-_PICTURES = {"rgb8", "bgr8", "rgba8", "bgra8", "8uc1", "8uc3", "8uc4", "mono8", "mono16"}
-_DEPTHS = {"16uc1", "mono16", "32fc1"}
+_ALSO = {
+    "grey": "mono8",
+    "gray8": "mono8",
+    "y8": "mono8",
+    "y16": "mono16",
+    "mono10": "mono16",
+    "mono12": "mono16",
+    "mono14": "mono16",
+    "z16": "16uc1",
+}
+"""Names that drivers use beside those of sensor_msgs."""
+_DEPTHS = {"16uc1", "mono16", "32fc1", "16sc1", "64fc1"}
+_PICTURES = _VIEWS.keys() - (_DEPTHS - {"mono16"})
 _OUTGOING = {"mono8": 1, "mono16": 2, "rgb8": 3, "bgr8": 3, "32FC1": 4}
+_READ = ", ".join((*sorted(_PICTURES), *NAMES))
+_HEADER = 12
+"""Bytes of compressed_depth_image_transport's ConfigHeader before the PNG or RVL."""
+
+
+class BitDepth:
+    """How many of its 16 bits a grey camera fills: 10, 12, 14 or 16; it only grows.
+
+    Cameras of 12 bits send mono16 whose upper bits are 0. What the brightest pixel so far has
+    needed is what they fill: one dark image after a bright one is as dark as it is.
+    """
+
+    def __init__(self) -> None:
+        self.bits = 10
+
+    def upper_byte(self, pixels: np.ndarray) -> np.ndarray:
+        """uint16 pixels as uint8: of the bits that are filled, the upper eight."""
+        brightest = int(pixels.max())
+        while brightest >> self.bits:
+            self.bits += 2
+        return (pixels >> (self.bits - 8)).astype(np.uint8)
+
+
+def image_size(msg: Any) -> tuple[int, int] | None:
+    """(width, height) that an Image, CompressedImage, EventPacket or EventArray says it has.
+
+    None for a packed image that is none of JPEG, PNG and RVL, and for video without a size: it is
+    known when it is unpacked.
+    """
+    if is_video(msg):
+        width, height = int(getattr(msg, "width", 0)), int(getattr(msg, "height", 0))
+        return (width, height) if width and height else None
+    if not hasattr(msg, "width"):
+        return rvl_size(packed_image(msg)) if _is_rvl(msg) else packed_size(packed_image(msg))
+    if hasattr(msg, "step") and is_yuv(_encoding(msg)):
+        return yuv_size(msg)
+    return int(msg.width), int(msg.height)
+
+
+def packed_image(msg: Any) -> np.ndarray:
+    """The bytes of a CompressedImage, behind compressedDepth's header where there is one."""
+    data = as_bytes(msg.data)
+    return data[_HEADER:] if "compresseddepth" in str(msg.format).lower() else data
+
+
+def _is_rvl(msg: Any) -> bool:
+    name = str(msg.format).lower()
+    return "compresseddepth" in name and name.rstrip().endswith("rvl")
+
+
+def _encoding(msg: Any) -> str:
+    """The encoding of an Image as our tables have it."""
+    name = str(msg.encoding).strip().lower().removeprefix("type_")
+    return _ALSO.get(name, name)
 
 
 def view_image(msg: Any) -> np.ndarray:
@@ -37,10 +117,13 @@ def view_image(msg: Any) -> np.ndarray:
     InvalidMeasurement
     for sizes that do not fit the data and for encodings that are no plain array.
     """
-    name = str(msg.encoding).strip().lower()
+    name = _encoding(msg)
     if name not in _VIEWS:
-        raise InvalidMeasurement(f"unknown image encoding '{msg.encoding}'")
-    kind, channels = _VIEWS[name]
+        raise InvalidMeasurement(f"unknown image encoding '{msg.encoding}': read are {_READ}")
+    return _view(msg, *_VIEWS[name])
+
+
+def _view(msg: Any, kind: type[np.generic], channels: int) -> np.ndarray:
     dtype = np.dtype(kind)
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
     data = _checked_bytes(msg, channels * dtype.itemsize)
@@ -72,29 +155,37 @@ def _checked_bytes(msg: Any, pixel: int) -> np.ndarray:
     return data
 
 
-def decode_image(msg: Any) -> np.ndarray:
+def decode_image(msg: Any, depth: BitDepth | None = None) -> np.ndarray:
     """A picture: uint8 (h, w, 3) in the order R, G, B, or uint8 (h, w).
 
     Takes sensor_msgs/Image and CompressedImage. Pictures that come as BGR are views with their
-    channels turned round. 16-bit grey keeps its upper byte. Other encodings (Bayer, YUV, ...) go
-    through cv_bridge; InvalidMeasurement if that is not installed.
+    channels turned round. 16 bits of grey and Bayer keep the upper byte of what is filled of them,
+    by `depth` where a camera's is known. Encodings that are not read here go through cv_bridge;
+    InvalidMeasurement, which names what is read, where that does not know them either.
     """
+    depth = depth or BitDepth()
     if not hasattr(msg, "encoding"):
-        return decode_compressed(msg)
-    name = str(msg.encoding).strip().lower()
+        return decode_compressed(msg, depth=depth)
+    name = _encoding(msg)
     if name in _DEPTHS - _PICTURES:
         raise InvalidMeasurement(f"wrong encoding for a picture: '{msg.encoding}'")
+    if is_yuv(name):
+        return yuv_to_rgb(msg)
+    order = bayer_order(name)
+    if order:
+        mosaic = _view(msg, np.uint8 if name.endswith(order + "8") else np.uint16, 1)
+        return demosaic(depth.upper_byte(mosaic) if mosaic.dtype == np.uint16 else mosaic, order)
     if name not in _PICTURES:
         return _bridged(msg)
     pixels = view_image(msg)
     if pixels.dtype == np.uint16:
-        return (pixels >> 8).astype(np.uint8)
+        pixels = depth.upper_byte(pixels) if pixels.ndim == 2 else (pixels >> 8).astype(np.uint8)
     if pixels.ndim == 2:
         return pixels
     if pixels.shape[2] == 4:
         swap = cv2.COLOR_RGBA2RGB if name == "rgba8" else cv2.COLOR_BGRA2RGB
         return cv2.cvtColor(np.ascontiguousarray(pixels), swap)
-    return pixels if name == "rgb8" else pixels[..., ::-1]
+    return pixels if name.startswith("rgb") else pixels[..., ::-1]
 
 
 def _bridged(msg: Any) -> np.ndarray:
@@ -103,49 +194,74 @@ def _bridged(msg: Any) -> np.ndarray:
         from cv_bridge import CvBridge
     except Exception as error:
         raise InvalidMeasurement(
-            f"unknown image encoding '{msg.encoding}', and cv_bridge, which may know it, "
-            "cannot be imported"
+            f"unknown image encoding '{msg.encoding}': read are {_READ}; cv_bridge, which may "
+            "know it, cannot be imported"
         ) from error
     try:
         pixels = CvBridge().imgmsg_to_cv2(msg, desired_encoding="rgb8")
     except Exception as error:
         raise InvalidMeasurement(
-            f"unknown image encoding '{msg.encoding}', or data that do not fit it: "
-            "cv_bridge cannot convert them"
+            f"unknown image encoding '{msg.encoding}', or data that do not fit it: cv_bridge "
+            f"cannot convert them; read are {_READ}"
         ) from error
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise InvalidMeasurement(f"cv_bridge made no picture of the encoding '{msg.encoding}'")
     return pixels
 
 
-def decode_compressed(msg: Any, minimum: tuple[int, int] | None = None) -> np.ndarray:
+def decode_compressed(
+    msg: Any, minimum: tuple[int, int] | None = None, depth: BitDepth | None = None
+) -> np.ndarray:
     """A sensor_msgs/CompressedImage (JPEG, PNG, ...): uint8 (h, w, 3), R, G, B, or (h, w).
 
-    Grey where the format says mono. With a `minimum` (width, height), a JPEG may be unpacked at a
+    Grey where the format says mono; a grey file whose format says bayer_* is a mosaic and becomes
+    a picture of colours. With a `minimum` (width, height), a JPEG may be unpacked at a
     half, a quarter or an eighth of its size, but not below the minimum: the data then have fewer
     pixels than the camera_info says (`Camera.resized` makes the camera that fits).
     """
     data = as_bytes(msg.data)
     if len(data) == 0:
         raise InvalidMeasurement("compressed image is empty")
-    grey = str(msg.format).strip().lower().startswith(("mono", "8uc1", "16uc1"))
-    flags = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
-    if minimum is not None:
+    name = str(msg.format).strip().lower()
+    _check_is_picture(name)
+    order = bayer_order(name)
+    grey = name.startswith(("mono", "8uc1", "16uc1"))
+    flags = cv2.IMREAD_COLOR
+    if order:
+        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
+    elif grey:
+        flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
+    if minimum is not None and not order:
         flags = _reduced(data, minimum, grey) or flags
     pixels = _unpacked(data, flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    return pixels if pixels.ndim == 2 else pixels[..., ::-1]
+    if pixels.dtype == np.uint16:
+        pixels = (depth or BitDepth()).upper_byte(pixels)
+    if pixels.dtype != np.uint8:
+        raise InvalidMeasurement(f"wrong encoding for a picture: its pixels are {pixels.dtype}")
+    if pixels.ndim == 2:
+        return demosaic(pixels, order) if order else pixels
+    return pixels[..., ::-1]
 
 
-def _unpacked(data: np.ndarray, flags: int) -> np.ndarray:
-    size = packed_size(data)
-    if size is not None:
-        check_area("compressed image", *size)
+_VIDEO = ("h264", "h265", "hevc", "av1", "vp8", "vp9", "theora")
+
+
+def _check_is_picture(name: str) -> None:
+    if name.startswith(_VIDEO):
+        raise InvalidMeasurement(
+            f"'{name}' is video: have it published as foxglove_msgs/CompressedVideo or "
+            "ffmpeg_image_transport_msgs/FFMPEGPacket"
+        )
+
+
+def _unpacked(data: np.ndarray, flags: int, what: str = "compressed image") -> np.ndarray:
+    check_packed(data, what)
     try:
         pixels = cv2.imdecode(data, flags)
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise InvalidMeasurement("compressed image cannot be unpacked")
+        raise InvalidMeasurement(f"{what} cannot be unpacked")
     return pixels
 
 
@@ -163,29 +279,53 @@ def _reduced(data: np.ndarray, minimum: tuple[int, int], grey: bool) -> int | No
 def decode_depth(msg: Any) -> np.ndarray:
     """Depth (h, w): uint16 in millimetres or float32 in metres; 0 and NaN are holes.
 
-    Takes sensor_msgs/Image with 16UC1 (mm) or 32FC1 (m) (REP 118) and CompressedImage of
-    compressed_depth_image_transport: a header of 12 bytes {int32 format; float32 a, b}, then a
-    PNG of 16UC1, or of 32FC1 quantised as inverse depth v with depth = a / (v - b), 0 a hole.
+    Takes sensor_msgs/Image with 16UC1 (mm) or 32FC1 (m) (REP 118), and their signed and double
+    relatives; CompressedImage of compressed_depth_image_transport: a header of 12 bytes {int32
+    format; float32 a, b}, then a PNG or RVL of 16UC1, or of 32FC1 quantised as inverse depth v with
+    depth = a / (v - b), 0 a hole; and CompressedImage with a PNG of 16UC1 or a TIFF of 32FC1.
     """
     if hasattr(msg, "encoding"):
-        if str(msg.encoding).strip().lower() not in _DEPTHS:
-            raise InvalidMeasurement(f"wrong encoding for depth: '{msg.encoding}'")
-        return np.ascontiguousarray(view_image(msg))
+        name = _encoding(msg)
+        if name not in _DEPTHS:
+            raise InvalidMeasurement(
+                f"wrong encoding for depth: '{msg.encoding}'; read are 16UC1 (mm) and 32FC1 (m)"
+            )
+        return _depth_type(view_image(msg))
     name = str(msg.format).lower()
-    data = as_bytes(msg.data)
-    if "rvl" in name:
-        raise InvalidMeasurement("depth is compressed with RVL: have it published as png")
     packed = packed_image(msg)
     if len(packed) == 0:
         raise InvalidMeasurement("compressed depth is empty")
-    pixels = _unpacked(packed, cv2.IMREAD_UNCHANGED)
+    if jpeg_size(packed) is not None:
+        raise InvalidMeasurement(
+            "depth is packed as JPEG, which alters it: use its compressedDepth topic"
+        )
+    if _is_rvl(msg):
+        pixels = unpack_rvl(packed)
+    else:
+        pixels = _unpacked(packed, cv2.IMREAD_UNCHANGED, "compressed depth")
+    return _unpacked_depth(pixels, name, as_bytes(msg.data), len(packed))
+
+
+def _depth_type(depth: np.ndarray) -> np.ndarray:
+    """Depth as uint16 or float32, contiguous; what is below zero becomes a hole."""
+    if depth.dtype == np.int16:
+        return np.maximum(depth, 0).astype(np.uint16)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(depth, np.float32 if depth.dtype == np.float64 else None)
+
+
+def _unpacked_depth(pixels: np.ndarray, name: str, data: np.ndarray, packed: int) -> np.ndarray:
+    if pixels.ndim == 2 and pixels.dtype == np.float32 and name.startswith("32fc1"):
+        return pixels
     if pixels.ndim != 2 or pixels.dtype != np.uint16:
         raise InvalidMeasurement("compressed depth holds no 16 bit image")
     if not name.startswith("32fc1"):
         return pixels
-    if len(packed) == len(data):
+    if packed == len(data):
         raise InvalidMeasurement("compressed depth of 32FC1 lacks its header")
     a, b = data[4:12].view("<f4").astype(np.float64)
+    if not (a > 0 and np.isfinite((a, b)).all()):
+        raise InvalidMeasurement(f"compressed depth of 32FC1 has no quantisation: {a:g} and {b:g}")
     with np.errstate(all="ignore"):
         depth = (a / (pixels - b)).astype(np.float32)
     depth[pixels == 0] = np.nan

@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 from any2seg_ros.messages.kinds import ros_message
 from any2seg_ros.node.calibration_listener import CalibrationListener
 from any2seg_ros.node.publishers import Publishers
-from any2seg_ros.node.subscriptions import Subscriptions
+from any2seg_ros.node.subscriptions import Subscriptions, topic_of
 from any2seg_ros.node.synchronizer_filter import SynchronizerFilter
 from any2seg_ros.node.worker import Worker
 from any2seg_ros.runtime.calibration import CalibrationTracker
@@ -71,7 +71,13 @@ class SegmentationLoop:
         return Intake(
             self._pipeline,
             Synchronizer(parameters.synchronizer_config(window, simulated)),
-            CalibrationTracker(parameters, self._transforms.lookup),
+            CalibrationTracker(
+                parameters,
+                self._transforms.lookup,
+                topics={
+                    m: self._node.resolve_topic_name(topic_of(m, parameters)) for m in Modality
+                },
+            ),
             self._state.monitors,
             self._clock,
             self._on_refused,

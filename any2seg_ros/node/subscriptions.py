@@ -25,12 +25,24 @@ _TOPICS = {
     Modality.LIDAR: "lidar/points",
     Modality.EVENT: "event/packets",
 }
+_IMAGES = {
+    "raw": ("sensor_msgs", "Image"),
+    "compressed": ("sensor_msgs", "CompressedImage"),
+    "compressedDepth": ("sensor_msgs", "CompressedImage"),
+    "ffmpeg": ("ffmpeg_image_transport_msgs", "FFMPEGPacket"),
+    "foxglove": ("foxglove_msgs", "CompressedVideo"),
+}
+"""Package and type of an image transport's messages."""
+_VIDEO_QUEUE = 100
+"""A lost packet of a video costs all pictures up to the next key frame."""
 _QUEUE = {Modality.EVENT: 1000}
 _CAMERA_INFO_QUEUE = 5
 
 
 def topic_of(modality: Modality, parameters: NodeParameters) -> str:
-    """The relative topic of a sensor, without the transport's suffix."""
+    """The topic of a sensor: what its parameter says, or a relative one without the transport."""
+    if parameters.sensors[modality].topic:
+        return parameters.sensors[modality].topic
     if modality == Modality.EVENT and parameters.sensors[modality].type == "image":
         return "event/image"
     return _TOPICS[modality]
@@ -45,7 +57,7 @@ def type_of(modality: Modality, parameters: NodeParameters) -> type:
         package = _EVENT_TYPES[sensor.type]
         name = "EventPacket" if sensor.type == "packet" else "EventArray"
     else:
-        package, name = "sensor_msgs", "Image" if sensor.transport == "raw" else "CompressedImage"
+        package, name = _IMAGES[sensor.transport]
     try:
         return getattr(import_module(f"{package}.msg"), name)
     except ModuleNotFoundError as error:
@@ -88,11 +100,12 @@ class Subscriptions:
             return
         sensor = self._parameters.sensors[modality]
         topic = topic_of(modality, self._parameters)
-        if sensor.transport != "raw":
+        if sensor.transport != "raw" and not sensor.topic:
             topic = f"{self._node.resolve_topic_name(topic)}/{sensor.transport}"
         message_type = type_of(modality, self._parameters)
         made = self._subscribers[modality] = []
-        depth = _QUEUE.get(modality, 10)
+        video = sensor.transport in ("ffmpeg", "foxglove")
+        depth = _VIDEO_QUEUE if video else _QUEUE.get(modality, 10)
         made.append(self._subscriber(modality, message_type, topic, depth))
         made[0].registerCallback(self.filters[modality].signalMessage)
         if modality in (Modality.DEPTH, Modality.EVENT):
@@ -121,7 +134,8 @@ class Subscriptions:
             self._reference = None
 
     def _subscribe_camera_info(self, modality: Modality) -> Subscriber:
-        topic = f"{modality.label}/camera_info"
+        given = self._parameters.sensors[modality].camera_info
+        topic = given or f"{modality.label}/camera_info"
         subscriber = self._subscriber(modality, CameraInfo, topic, _CAMERA_INFO_QUEUE)
         subscriber.registerCallback(lambda msg: self._on_camera_info(modality, msg))
         return subscriber

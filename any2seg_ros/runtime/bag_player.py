@@ -111,6 +111,7 @@ class BagPlayer:
         if late:
             said.append(f"{late} messages arrived after their frame was released")
         said += self.intake.tracker.notes
+        said += [f"{m.label}: {why}" for m, why in self.preparation.warnings.items()]
         said += [f"{count} messages refused: {why}" for why, count in self.unusable.items()]
         return list(dict.fromkeys(said))
 
@@ -178,14 +179,24 @@ class BagPlayer:
         self, bag: BagReader, topics: Mapping[str, str] | None, parameters: NodeParameters
     ) -> BagCalibration:
         """Find the sensors, the first stamp and the clock; returns the bag's calibration."""
-        self.layout = find_layout(bag.topics, topics)
+        chosen = {**parameters.topics(), **(topics or {})}
+        self.layout = find_layout(bag.topics, chosen, bag.counts)
+        given = {m: s.camera_info for m, s in parameters.sensors.items() if s.camera_info}
+        infos = {m: topic for m, topic in given.items() if m in self.layout.sensors}
+        self.layout = replace(self.layout, infos={**self.layout.infos, **infos})
+        self._notes += self.layout.notes
         self._notes += [
             f"no topic of {m.label} in the bag" for m in Modality if m not in self.layout.sensors
         ]
         self._leave_out_silent(bag)
         poses = {m: pose for m in Modality if (pose := parameters.pose(m)) is not None}
         found = read_calibration(
-            bag, self.layout, poses, parameters.reference_camera(), parameters.reference_frame
+            bag,
+            self.layout,
+            poses,
+            parameters.reference_camera(),
+            parameters.reference_frame,
+            {m: sensor.rectified for m, sensor in parameters.sensors.items()},
         )
         self.duration = bag.duration
         if Modality.LIDAR not in found.poses:
@@ -226,7 +237,7 @@ class BagPlayer:
         return Intake(
             self.preparation,
             Synchronizer(parameters.synchronizer_config(window, True)),
-            CalibrationTracker(parameters, self._look_up, known),
+            CalibrationTracker(parameters, self._look_up, known, self.layout.sensors),
             self.monitors,
             lambda log_time: log_time if self._log_is_clock else None,
             self._on_refused,

@@ -6,13 +6,15 @@ thread that hears messages; other threads get `current`, a value that never chan
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from any2seg_ros.messages import camera_from_info
+from any2seg_ros.messages import camera_from_info, is_rectified, rectifying_rotation
+from any2seg_ros.messages.cameras import rectified_note
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.reference_file import ReferenceFile
 from any2seg_ros.types import UNCALIBRATED, Calibration, Camera, InvalidMeasurement, Modality
@@ -32,12 +34,20 @@ there is none."""
 class CalibrationTracker:
     """The calibration as of the last message, in `current`.
 
-    initial: what is known before the first message. `notes` are for the log, to be taken away.
+    initial: what is known before the first message. topics: of the sensors' images, whose names
+    tell whether they are rectified. `notes` are for the log, to be taken away.
     """
 
     def __init__(
-        self, parameters: NodeParameters, lookup: Lookup, initial: Calibration = UNCALIBRATED
+        self,
+        parameters: NodeParameters,
+        lookup: Lookup,
+        initial: Calibration = UNCALIBRATED,
+        topics: Mapping[Modality, str] = MappingProxyType({}),
     ) -> None:
+        self._topics = topics
+        self._turns: dict[Modality, np.ndarray] = {}
+        """float64 (4, 4), from a camera's frame to that of its rectified image."""
         self._parameters = parameters
         self._lookup = lookup
         self._fixed = parameters.reference_camera()
@@ -92,7 +102,7 @@ class CalibrationTracker:
         if modality != Modality.RGB and self._parameters.sensors[modality].registered:
             return
         try:
-            camera = camera_from_info(msg)
+            camera = self._camera(modality, msg)
         except InvalidMeasurement as reason:
             if modality == Modality.RGB:
                 self._refused = str(reason)
@@ -110,6 +120,29 @@ class CalibrationTracker:
         sizes = self.current.image_sizes
         if sizes.get(modality) != size:
             self.current = replace(self.current, image_sizes={**sizes, modality: size})
+
+    def _camera(self, modality: Modality, msg: Any) -> Camera:
+        """The camera of the images, raw or rectified."""
+        topic, setting = (
+            self._topics.get(modality, ""),
+            self._parameters.sensors[modality].rectified,
+        )
+        flat = is_rectified(topic, msg, setting)
+        camera = camera_from_info(msg, flat)
+        if flat and modality not in self._turns:
+            self.notes.append(rectified_note(topic or modality.label, modality.label, setting))
+        turn = rectifying_rotation(msg) if flat else np.eye(4)
+        if not np.array_equal(turn, self._turns.get(modality, np.eye(4))):
+            self._looked_up.clear()
+        self._turns[modality] = turn
+        return camera
+
+    def _turned(self, modality: Modality, pose: np.ndarray) -> np.ndarray:
+        """The pose of a sensor's images in the reference camera's, where these are rectified."""
+        reference = self._turns.get(Modality.RGB)
+        own = self._turns.get(modality)
+        pose = pose if reference is None else reference @ pose
+        return pose if own is None else pose @ own.T
 
     def locate(self, modality: Modality, frame_id: str, arrival: int) -> None:
         """Look up the sensor's pose if it is time; InvalidMeasurement if something is unknown.
@@ -166,7 +199,7 @@ class CalibrationTracker:
         poses = dict(self.current.poses)
         known = poses.get(modality)
         try:
-            pose = self._lookup(target, frame_id)
+            pose = self._turned(modality, self._lookup(target, frame_id))
         except LookupError as error:
             if frame_id == target:
                 poses.pop(modality, None)

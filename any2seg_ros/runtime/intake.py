@@ -100,6 +100,7 @@ class Intake:
         self._preparation.reset()
 
     def _receive(self, modality: Modality, msg: Any, arrival: int) -> Received:
+        msg = messages.with_header(msg)
         now = self._clock(arrival)
         stamp = messages.stamp_ns(msg.header.stamp)
         if stamp <= 0:
@@ -111,7 +112,11 @@ class Intake:
                 self.tracker.on_image_size(modality, size)
         packet = modality == Modality.EVENT and not is_picture(msg)
         # Decoders keep state: a packet is part of the stream even if it is refused below.
-        body = self._preparation.stream.add(msg) if packet else msg
+        body: Any = msg
+        if packet:
+            body = self._preparation.stream.add(msg)
+        elif messages.is_video(msg):
+            body = self._preparation.video.add(msg)
         self.tracker.locate(modality, frame_of(msg), arrival)
         return Received(stamp, arrival, msg.header, body, now)
 

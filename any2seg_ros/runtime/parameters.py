@@ -28,6 +28,7 @@ from any2seg_ros.engine import EngineConfig
 from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.preprocessing.camera_models import field_of_view, transform
+from any2seg_ros.preprocessing.intensity import IntensityConfig
 from any2seg_ros.runtime.pipeline import PipelineConfig
 from any2seg_ros.runtime.rendering import OutputConfig
 from any2seg_ros.runtime.synchronizer import SynchronizerConfig, Timing
@@ -36,7 +37,7 @@ from any2seg_ros.types import IDENTITY, Camera, InvalidMeasurement, Modality
 _RGB, _DEPTH, _LIDAR, _EVENT = Modality
 _CAMERAS = (_RGB, _DEPTH, _EVENT)
 _TRANSPORTS = {
-    _RGB: ("raw", "compressed"),
+    _RGB: ("raw", "compressed", "ffmpeg", "foxglove"),
     _DEPTH: ("raw", "compressedDepth"),
     _LIDAR: ("raw",),
     _EVENT: ("raw", "compressed"),
@@ -54,7 +55,10 @@ class SensorParameters:
 
     enabled: bool = setting(True, "use the sensor", live=True)
     transport: str = setting(
-        "raw", "image transport: raw, compressed or compressedDepth", only=_CAMERAS
+        "raw",
+        "image transport: raw, compressed, compressedDepth (depth), or video of rgb: ffmpeg "
+        "(FFMPEGPacket) or foxglove (CompressedVideo)",
+        only=_CAMERAS,
     )
     type: str = setting(
         "packet",
@@ -92,6 +96,36 @@ class SensorParameters:
     )
     health: HealthConfig = HealthConfig()
     """Its limits are parameters of the sensor's."""
+    topic: str = setting(
+        "",
+        "topic of the sensor, transport included; empty for rgb/image, depth/image, lidar/points, "
+        "event/packets or event/image, which can be remapped",
+    )
+    camera_info: str = setting(
+        "",
+        "topic of its camera_info; empty for rgb/camera_info and so on, which can be remapped",
+        only=_CAMERAS,
+    )
+    rectified: str = setting(
+        "auto",
+        "rectified images, whose geometry is P of camera_info without D; auto goes by the topic's "
+        "name, such as image_rect",
+        choices=("auto", "yes", "no"),
+        only=_CAMERAS,
+    )
+    intensity_field: str = setting(
+        IntensityConfig.field,
+        "field of the cloud that is its intensity; auto takes a calibrated reflectivity before "
+        "intensity",
+        only=(_LIDAR,),
+    )
+    intensity_scale: float = setting(
+        IntensityConfig.scale,
+        "factor that scales the intensity to 0..1; 0 estimates it from many clouds",
+        low=0,
+        high=1e6,
+        only=(_LIDAR,),
+    )
 
 
 def _sensors() -> Mapping[Modality, SensorParameters]:
@@ -296,7 +330,9 @@ class NodeParameters:
         health = {modality: sensor.health for modality, sensor in self.sensors.items()}
         offsets = {m: s.offset for m, s in self.sensors.items() if s.offset}
         size = (self.width, self.height) if self.width and self.height else None
-        return PipelineConfig(health, offsets, size)
+        lidar = self.sensors[_LIDAR]
+        intensity = IntensityConfig(lidar.intensity_field, lidar.intensity_scale)
+        return PipelineConfig(health, offsets, size, intensity)
 
     def reference_camera(self) -> Camera | None:
         """The reference camera, if parameters give it."""
@@ -337,6 +373,10 @@ class NodeParameters:
             return transform(values[:3], values[3:])
         except ValueError as error:
             raise ValueError(f"{modality.label}.extrinsics: {error}") from None
+
+    def topics(self) -> dict[str, str]:
+        """Topics that are given, by the sensor's name."""
+        return {m.label: s.topic for m, s in self.sensors.items() if s.topic and s.enabled}
 
     def check(self) -> None:
         """ValueError that names the parameter that is wrong, its value and its range."""

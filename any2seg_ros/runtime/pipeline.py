@@ -17,8 +17,10 @@ import numpy as np
 from any2seg_ros import messages
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.preprocessing import Health, HealthConfig, PreprocessingConfig, Preprocessor
+from any2seg_ros.preprocessing.intensity import IntensityConfig, IntensityScale
 from any2seg_ros.preprocessing.rgb import check_size
 from any2seg_ros.runtime.event_stream import EventStream, Packet
+from any2seg_ros.runtime.video_stream import VideoPacket, VideoStream
 from any2seg_ros.types import (
     Availability,
     Calibration,
@@ -58,6 +60,8 @@ class PipelineConfig:
     """Added to a sensor's stamps, as the synchronizer does."""
     output_size: tuple[int, int] | None = None
     """(width, height) of the masks; None for the reference camera's."""
+    intensity: IntensityConfig = IntensityConfig()
+    """Which field of a cloud is its intensity, and its scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,7 @@ class Preparation:
     """Decodes, checks and preprocesses messages; `prepare` belongs to one thread.
 
     The geometry comes with each Frame. size: (width, height) of the modality images. `stream` gets
-    event packets from the thread that hears messages.
+    event packets, and `video` those of a video, from the thread that hears messages.
     """
 
     def __init__(
@@ -109,6 +113,9 @@ class Preparation:
         self.preprocessing = preprocessing
         self.config = config
         self.stream = EventStream()
+        self.video = VideoStream()
+        self._intensity = IntensityScale(config.intensity)
+        self._bits = {modality: messages.BitDepth() for modality in Modality}
         self._health = self._new_health()
         self._reset_wanted = False
         self._preprocessor: Preprocessor | None = None
@@ -120,12 +127,15 @@ class Preparation:
 
     def configure(self, config: PipelineConfig) -> None:
         """Other checks from now on; what was usual is learned again."""
+        if config.intensity != self.config.intensity:
+            self._intensity = IntensityScale(config.intensity)
         self.config = config
         self._health = self._new_health()
 
     def reset(self) -> None:
         """Forget the past, as after a jump of time; the frame being prepared keeps it."""
         self.stream.reset()
+        self.video.reset()
         self._reset_wanted = True
 
     @property
@@ -135,6 +145,12 @@ class Preparation:
         A Frame is made of many packets and may be whole without these.
         """
         return self.stream.invalid, self.stream.reason
+
+    @property
+    def warnings(self) -> dict[Modality, str]:
+        """What is wrong with a sensor that is used nevertheless, in words for people."""
+        said = self._intensity.warning
+        return {Modality.LIDAR: said} if said else {}
 
     def warm(self, calibration: Calibration) -> None:
         """Make the tables between cameras before a frame waits for them; nothing if they are made.
@@ -213,13 +229,27 @@ class Preparation:
         if isinstance(newest.body, Packet):
             stamp = min(frame.stamp - self._offset(modality), newest.stamp)
             return Measurement(modality, stamp, self._events(frame, stamp), camera, pose)
+        if isinstance(newest.body, VideoPacket):
+            return Measurement(
+                modality, newest.stamp, self.video.picture(newest.body), camera, pose
+            )
         if modality != Modality.LIDAR:
             # Before it is decoded: what is packed may unpack to anything.
             size = messages.image_size(newest.body)
             if size is not None:
                 check_size(*size, camera)
-        data = _DECODERS[modality](newest.body)
+        data = self._decoded(modality, newest.body)
         return Measurement(modality, newest.stamp, data, camera, pose)
+
+    def _decoded(self, modality: Modality, msg: Any) -> np.ndarray:
+        if modality == Modality.LIDAR:
+            return messages.decode_cloud(msg, self._intensity)
+        if modality == Modality.DEPTH:
+            return messages.decode_depth(msg)
+        pixels = messages.decode_image(msg, self._bits[modality])
+        if modality == Modality.EVENT and pixels.ndim == 2:  # a ready event image
+            pixels = np.repeat(pixels[..., None], 3, axis=2)
+        return pixels
 
     def _events(self, frame: Frame, stamp: int) -> Events:
         """The events of the frame's packets in the window that ends at `stamp`, sensor's time."""
@@ -293,19 +323,3 @@ def _all(entry: Any) -> list[Received]:
 
 def _last(entry: Any) -> Received:
     return _all(entry)[-1]
-
-
-def _event_image(msg: Any) -> np.ndarray:
-    """A ready event image as uint8 (h, w, 3); grey becomes three equal channels."""
-    pixels = messages.decode_image(msg)
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    return pixels
-
-
-_DECODERS = {
-    Modality.RGB: messages.decode_image,
-    Modality.DEPTH: messages.decode_depth,
-    Modality.LIDAR: messages.decode_cloud,
-    Modality.EVENT: _event_image,
-}

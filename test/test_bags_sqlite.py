@@ -1,0 +1,79 @@
+"""SQLite bags whose recorder died, made by hand."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from test_bags_parts import ALL, SQLITE, file_of, read, write_bag
+
+from any2seg_ros.bags.sqlite import SalvagedDatabase
+
+
+def unmerged(folder: Path, journal: str, beside: tuple[str, ...]) -> Path:
+    """A bag whose recorder died: half of its messages lie beside its .db3 file."""
+    source = file_of(write_bag(folder / "source", SQLITE))
+    live = folder / "live.db3"
+    shutil.copy(source, live)
+    database = sqlite3.connect(live)
+    late = database.execute("SELECT * FROM messages WHERE timestamp >= 1030").fetchall()
+    database.execute("DELETE FROM messages WHERE timestamp >= 1030")
+    database.commit()
+    database.execute(f"PRAGMA journal_mode={journal}").fetchall()
+    database.execute("PRAGMA wal_autocheckpoint=0")
+    marks = ", ".join("?" * len(late[0]))
+    database.executemany(f"INSERT INTO messages VALUES ({marks})", late)
+    database.commit()
+    bag = folder / "bag"
+    bag.mkdir()
+    for suffix in ("", *beside):
+        shutil.copy(f"{live}{suffix}", bag / f"drive_0.db3{suffix}")
+    database.close()
+    return bag
+
+
+@pytest.mark.parametrize("beside", [("-wal", "-shm"), ("-wal",)])
+def test_messages_that_a_recorder_had_not_merged_are_read(tmp_path, beside):
+    bag = unmerged(tmp_path, "wal", beside)
+    before = {f.name: f.read_bytes() for f in bag.iterdir()}
+    found, notes = read(bag)
+    assert found == ALL
+    assert any("drive_0.db3-wal was left by the recorder, and was merged" in n for n in notes)
+    assert {f.name: f.read_bytes() for f in bag.iterdir()} == before
+
+
+def test_a_transaction_that_was_not_finished_is_undone(tmp_path):
+    bag = tmp_path / "bag"
+    bag.mkdir()
+    live = file_of(write_bag(tmp_path / "source", SQLITE))
+    database = sqlite3.connect(live)
+    database.execute("PRAGMA cache_size=2")
+    database.execute("PRAGMA cache_spill=1")
+    database.execute("BEGIN")
+    database.execute("DELETE FROM messages WHERE timestamp >= 1002")
+    for file in live.parent.glob("*.db3*"):
+        shutil.copy(file, bag)
+    database.close()
+    assert any(f.name.endswith("-journal") for f in bag.iterdir())
+    assert read(bag)[0] == ALL
+
+
+def test_what_lies_in_a_cut_file_is_counted_before_it_is_read(tmp_path):
+    file = file_of(write_bag(tmp_path / "bag", SQLITE))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    database = SalvagedDatabase(file)
+    assert database.topics == {"/data": "std_msgs/msg/UInt8MultiArray"}
+    assert 10 < database.counts["/data"] < 50 and database.start == 1000
+    assert "is cut off or damaged" in database.note
+    database.close()
+
+
+@pytest.mark.parametrize("size", [16, 100, 4096, 8192])
+def test_a_file_without_its_tables_is_refused_with_the_cause(tmp_path, size):
+    file = file_of(write_bag(tmp_path / "bag", SQLITE))
+    file.write_bytes(file.read_bytes()[:size])
+    with pytest.raises(ValueError, match="its topics cannot be read|not one whole message"):
+        SalvagedDatabase(file)
