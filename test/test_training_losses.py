@@ -15,6 +15,7 @@ from any2seg_ros.training.losses import (
     cross_modal,
     distillation,
     hard_pixels,
+    surprise,
     unimodal,
 )
 from any2seg_ros.training.teachers import (
@@ -38,18 +39,49 @@ def test_ohem_keeps_what_is_hard_and_at_least_its_share():
     logits[0, 0] = torch.arange(10) - 2.0
     labels = torch.zeros(1, 1, 10, dtype=torch.long)
     probability = torch.sigmoid(logits[0, 0, 0])
-    kept = hard_pixels(logits, labels, 0.1)[0, 0]
+    kept = hard_pixels(surprise(logits, labels), 0.1)[0, 0]
     assert torch.equal(kept, probability <= 0.7)
-    assert hard_pixels(logits + 5 * torch.tensor([1, 0.0]).view(1, 2, 1, 1), labels, 0.3).sum() == 3
+    easier = logits + 5 * torch.tensor([1, 0.0]).view(1, 2, 1, 1)
+    assert hard_pixels(surprise(easier, labels), 0.3).sum() == 3
 
 
 def test_rare_classes_weigh_more_within_the_limit_and_the_mean_is_one():
     labels = np.repeat(np.array([0, 1, 2, IGNORE], np.uint8), [8000, 900, 1, 500])
-    weights = class_weights(labels, 4, 0.5, 3.0)
+    weights = class_weights(labels, np.eye(4, dtype=bool), 0.5, 3.0)
     assert weights[0] < weights[1] < weights[2] and weights[2] == weights[3]
     assert weights.max() / weights.min() <= 9.001
     shares = np.array([8000, 900, 1, 0]) / 8901
     assert (weights.numpy() * shares).sum() == pytest.approx(1)
+
+
+def test_a_label_of_several_classes_is_trained_with_their_summed_probability():
+    logits = torch.randn(1, 4, 2, 3)
+    members = torch.zeros(256, 4, dtype=torch.bool)
+    members[:4] = torch.eye(4, dtype=torch.bool)
+    members[4, 1:3] = True
+    labels = torch.tensor([[[0, 4, 4], [3, IGNORE, 2]]])
+    amount, count = cross_entropy(logits, labels, None, members=members)
+    p = logits.softmax(1)[0]
+    meant = (p[0, 0, 0], p[1:3, 0, 1].sum(), p[1:3, 0, 2].sum(), p[3, 1, 0], p[2, 1, 2])
+    torch.testing.assert_close(amount, -torch.stack(meant).log().sum())
+    assert count == 5
+
+
+def test_pixels_count_as_much_as_they_are_trusted():
+    logits, labels = torch.randn(1, 4, 2, 2), torch.tensor([[[0, 1], [2, IGNORE]]])
+    trust = torch.tensor([[[1.0, 0.5], [0.0, 1.0]]])
+    amount, count = cross_entropy(logits, labels, None, trust=trust)
+    each = -logits.log_softmax(1)[0]
+    torch.testing.assert_close(amount, each[0, 0, 0] + 0.5 * each[1, 0, 1])
+    assert count == 1.5
+
+
+def test_a_label_of_several_classes_weighs_as_they_do_together():
+    members = np.eye(4, dtype=bool)
+    members = np.concatenate([members, [[True, True, False, False]]])
+    labels = np.repeat(np.array([0, 1, 2, 4], np.uint8), [100, 100, 10, 200])
+    weights = class_weights(labels, members, 0.5, 9.0)
+    assert weights[0] == weights[1] > weights[4] and weights[2] > weights[0]
 
 
 def test_distillation_is_zero_for_equals_and_sends_no_gradient_to_the_teacher():

@@ -85,7 +85,10 @@ class NetworkSource:
     @cached_property
     def network(self) -> Any2Seg:
         """The network in torch, folded for inference; it is the caller's to change."""
-        return self._load().folded()
+        from any2seg_ros.engine.torch_threads import one_thread
+
+        with one_thread():
+            return self._load().folded()
 
     def mixing(self, group: int, modalities: Sequence[Modality]) -> list[np.ndarray]:
         """The adapters' matrices float32 (M, C, C) a scale, of `modalities` in this group by

@@ -144,7 +144,8 @@ class NodeParameters:
     """All parameters of the node; times in seconds."""
 
     model: str = setting(
-        EngineConfig.model, "weights file (.safetensors); empty for the shipped weights"
+        EngineConfig.model,
+        "weights: real or streets of the package, or a file (.safetensors); empty for streets",
     )
     engine: str = setting(
         EngineConfig.engine,

@@ -191,7 +191,7 @@ def _evaluate(folder: Path, split: str) -> None:
     if report.is_file() and report.stat().st_mtime > weights.stat().st_mtime:
         return
     command = [sys.executable, "-m", "any2seg_ros.cli", "evaluate", "--model", str(weights)]
-    command += ["--data", config.data.val, "--split", split, "--robustness", "none"]
+    command += ["--data", config.data.val.path, "--split", split, "--robustness", "none"]
     # Threads that spin while they wait cost a busy machine many times what they compute.
     patient = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     subprocess.run([*command, "--out", str(out)], check=True, env=patient)

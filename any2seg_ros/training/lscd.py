@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from any2seg_ros.types import IGNORE
-
 
 def cosine(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
     """Cosine of the angle between vectors along `dim`; 0 where one of them is 0."""
@@ -59,7 +57,7 @@ def masked_average_pooling(fused: Tensor, labels: Tensor, classes: int) -> tuple
     small = F.interpolate(labels[:, None].float(), size, mode="nearest")[:, 0].long()
     flat = fused.permute(0, 2, 3, 1).reshape(-1, fused.shape[1])
     ids = small.flatten()
-    valid = ids != IGNORE
+    valid = ids < classes  # neither nothing nor several classes
     sums = flat.new_zeros(classes, flat.shape[1]).index_add(0, ids[valid], flat[valid])
     counts = torch.bincount(ids[valid], minlength=classes)
     return sums / counts.clamp(min=1)[:, None], counts > 0
