@@ -100,7 +100,8 @@ def test_a_dump_of_the_nodes_parameters_can_be_loaded_again(vehicle, arguments, 
     with ros_vehicle.NodeInProcess("--params-file", str(file), "-r", "__ns:=/car") as node:
         assert vehicle.wait(lambda: "ready after" in node.log, 60), node.log
         assert node.node.parameters == loaded and "unknown" not in node.log
-        assert vehicle.wait(lambda: dumped(node.node) == before, 30)
+        vehicle.wait(lambda: dumped(node.node) == before, 10)
+        assert dumped(node.node) == before
 
 
 def names(vehicle, name):

@@ -57,7 +57,9 @@ class _Link:
 
 
 def topic_of(modality: Modality, parameters: NodeParameters) -> str:
-    """The relative topic of a sensor, without the transport's suffix."""
+    """The topic of a sensor: what its parameter says, or a relative one without the transport."""
+    if parameters.sensors[modality].topic:
+        return parameters.sensors[modality].topic
     if modality == Modality.EVENT and parameters.sensors[modality].type == "image":
         return "event/image"
     return _TOPICS[modality]
@@ -115,7 +117,7 @@ class Subscriptions:
             return
         sensor = self._parameters.sensors[modality]
         topic = topic_of(modality, self._parameters)
-        if sensor.transport != "raw":
+        if sensor.transport != "raw" and not sensor.topic:
             topic = f"{self._node.resolve_topic_name(topic)}/{sensor.transport}"
         message_type = type_of(modality, self._parameters)
         video = sensor.transport in ("ffmpeg", "foxglove")
@@ -174,7 +176,8 @@ class Subscriptions:
         return take
 
     def _listen_to_camera_info(self, modality: Modality) -> None:
-        topic = f"{modality.label}/camera_info"
+        given = self._parameters.sensors[modality].camera_info
+        topic = given or f"{modality.label}/camera_info"
 
         def take(msg: Any) -> None:
             self._on_camera_info(modality, msg)
