@@ -91,6 +91,8 @@ def test_a_dump_of_the_nodes_parameters_can_be_loaded_again(vehicle, arguments, 
     with ros_vehicle.NodeInProcess(*arguments, *given) as node:
         assert vehicle.wait(lambda: "ready after" in node.log, 60), node.log
         assert vehicle.wait(lambda: any(names(vehicle, "/car/segmenter: rgb")), 30)
+        last = "/car/event/camera_info"
+        assert vehicle.wait(lambda: vehicle.node.count_subscribers(last), 30)
         before = dumped(node.node)
     file = tmp_path / "dump.yaml"
     file.write_text(yaml.dump({"/car/segmenter": {"ros__parameters": nested(before)}}))
@@ -100,7 +102,7 @@ def test_a_dump_of_the_nodes_parameters_can_be_loaded_again(vehicle, arguments, 
     with ros_vehicle.NodeInProcess("--params-file", str(file), "-r", "__ns:=/car") as node:
         assert vehicle.wait(lambda: "ready after" in node.log, 60), node.log
         assert node.node.parameters == loaded and "unknown" not in node.log
-        vehicle.wait(lambda: dumped(node.node) == before, 10)
+        vehicle.wait(lambda: dumped(node.node) == before, 30)
         assert dumped(node.node) == before
 
 
