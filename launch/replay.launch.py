@@ -23,8 +23,8 @@ from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
-from any2seg_ros.node.launching import frame_of_bag
 from any2seg_ros.resources import find
+from any2seg_ros.runtime.bag_player import frame_of_bag
 from launch import LaunchDescription
 
 CLOCK = "--clock-topics-all"

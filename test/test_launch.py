@@ -11,12 +11,12 @@ import yaml
 from any2seg_ros.node.launching import (
     INFOS,
     TOPICS,
-    frame_of_bag,
     remappings,
     shown,
     transport_of,
 )
 from any2seg_ros.resources import find
+from any2seg_ros.runtime.bag_player import frame_of_bag
 from any2seg_ros.types import Modality
 
 FILES = ("any2seg.launch.py", "replay.launch.py")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from any2seg_ros.bags import BagReader, find_layout, read_calibration
 from any2seg_ros.runtime.parameters import load_parameters
 from any2seg_ros.types import Modality
 
@@ -55,13 +54,3 @@ def transport_of(values: dict[str, str]) -> str:
         return load_parameters(Path(values["params_file"])).sensors[Modality.RGB].transport
     except (OSError, ValueError):  # the node says what is wrong with it
         return "raw"
-
-
-def frame_of_bag(path: Path) -> str:
-    """The frame_id of a bag's reference camera, for viewers; empty where it is not known."""
-    try:
-        with BagReader(path) as bag:
-            layout = find_layout(bag.topics, None, bag.counts)
-            return read_calibration(bag, layout).reference_frame
-    except (OSError, ValueError):
-        return ""
