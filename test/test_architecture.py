@@ -72,16 +72,11 @@ NO_TEST_MODULE = {
 }
 """Modules that need no test module of their own, and why."""
 UNTESTED = {
-    "engine/conversion.py",
-    "engine/engines.py",
     "engine/features.py",
-    "engine/graph_engine.py",
     "engine/graphs.py",
-    "engine/onnx_engine.py",
     "engine/openvino_engine.py",
     "engine/openvino_import.py",
     "engine/sources.py",
-    "engine/torch_engine.py",
     "network/modality_groups.py",
     "network/pretrained.py",
     "training/lscd.py",
