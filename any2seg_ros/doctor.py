@@ -185,6 +185,9 @@ def _engines() -> Iterator[Finding]:
         version = _version(name)
         if version:
             yield Finding(name, version)
+        elif name == "torch" and _version("openvino"):
+            text = "absent: only networks whose graphs are on disk can run"
+            yield Finding(name, text, Grade.NOTE, SET_UP)
         elif name == "torch":
             yield Finding(name, "absent: the network cannot run", Grade.FATAL, SET_UP)
         else:
@@ -218,8 +221,30 @@ def _weights() -> Iterator[Finding]:
     trouble = weights_trouble(path)
     if trouble:
         yield Finding("weights", f"{path}: {trouble}", Grade.FATAL, f"git checkout -- {WEIGHTS}")
+        return
+    yield Finding("weights", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    yield from _graphs(path)
+
+
+def _graphs(weights: Path) -> Iterator[Finding]:
+    """Whether the node starts without torch; nothing where OpenVINO is not there."""
+    try:
+        from any2seg_ros.engine.graph_cache import GraphCache
+        from any2seg_ros.engine.sources import NetworkSource
+    except ImportError:
+        return
+    try:
+        found = GraphCache(NetworkSource.of_checkpoint(weights)).on_disk()
+    except ValueError as error:
+        fix = "give the weights of this version, or any2seg_ros of the weights'"
+        yield Finding("weights", str(error), Grade.FATAL, fix)
+        return
+    if found:
+        yield Finding("graphs", f"{len(found)} in {found[0].parent}")
     else:
-        yield Finding("weights", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        fix = f"any2seg export {weights} --format graphs"
+        text = "none on disk: the first start converts the network with torch"
+        yield Finding("graphs", text, Grade.NOTE, fix)
 
 
 def weights_trouble(path: Path) -> str:

@@ -88,3 +88,29 @@ def test_it_needs_neither_ros_nor_anything_else_to_be_imported(argument):
     code = "import any2seg_ros.doctor, sys; sys.exit('rclpy' in sys.modules)"
     done = subprocess.run([sys.executable, *argument, "-c", code], cwd=ROOT, timeout=60)
     assert done.returncode == 0
+
+
+def test_graphs_that_are_on_disk_are_found_and_others_are_asked_for(tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    from any2seg_ros.engine.graph_cache import GraphCache
+    from any2seg_ros.engine.sources import NetworkSource
+
+    monkeypatch.setenv("ANY2SEG_CACHE", str(tmp_path))
+    weights = tmp_path / "net.safetensors"
+    weights.write_bytes(doctor.find(doctor.WEIGHTS).read_bytes())
+    (finding,) = doctor._graphs(weights)
+    assert finding.grade is Grade.NOTE and "--format graphs" in finding.fix
+    folder = GraphCache(NetworkSource.of_checkpoint(weights))._folders[-1]
+    folder.mkdir()
+    (folder / "encoder.graph").write_text("")
+    (finding,) = doctor._graphs(weights)
+    assert finding.grade is Grade.GOOD and str(folder) in finding.text
+
+
+def test_torch_is_not_needed_beside_openvino(monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: "" if name == "torch" else "1.0")
+    torch = next(finding for finding in doctor._engines() if finding.topic == "torch")
+    assert torch.grade is Grade.NOTE
+    monkeypatch.setattr(doctor, "_version", lambda name: "")
+    torch = next(finding for finding in doctor._engines() if finding.topic == "torch")
+    assert torch.grade is Grade.FATAL

@@ -109,9 +109,7 @@ def test_an_image_that_is_mostly_white_is_unusable():
 def test_a_lens_that_mists_over_is_found_by_what_is_usual():
     health = Health(Modality.RGB)
     seen = [large(2, scene=0.9) for _ in range(12)]
-    small = cv2.resize(seen[-1], None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
-    mist = cv2.resize(cv2.GaussianBlur(small, (0, 0), 25), seen[-1].shape[1::-1])
-    misted = [cv2.GaussianBlur(seen[-1], (0, 0), 8), mist]  # a sigma of 200 px, for less
+    misted = [cv2.GaussianBlur(seen[-1], (0, 0), sigma) for sigma in (8, 200)]
     assert drive(health, seen) == [None] * 12
     sharp, *reasons = drive(health, [seen[0], *misted], start=100 * SECOND)
     assert sharp is None and reasons[0] is None

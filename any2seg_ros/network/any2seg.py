@@ -13,7 +13,7 @@ from any2seg_ros.configuration import check, setting
 from any2seg_ros.network.adapters import Adapters, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
-from any2seg_ros.network.fusion import FUSIONS, modality_weights
+from any2seg_ros.network.fusion import FUSIONS, HUB, modality_weights
 from any2seg_ros.network.mit import MIT_CONFIGS, MiT
 from any2seg_ros.network.modality_groups import by_group, group_of
 from any2seg_ros.types import Modality
@@ -30,7 +30,7 @@ class NetworkConfig:
     encoder: str = setting("efficientnet_lite0", "encoder of the images", choices=ENCODERS)
     classes: int = setting(25, "number of classes; the data's if left out", low=1)
     width: int = setting(128, "channels of the decoder", low=1)
-    fusion: str = setting("mff", "mff, or mean for the baseline")
+    fusion: str = setting("mff", "mff; for baselines mean, or hub (asymmetric)")
     dropout: float = setting(0.1, "dropout before the classifier", low=0, high=1)
     refine: int = setting(0, "residual blocks in the decoder; 0 is the published decoder", low=0)
     shared_encoder: bool = setting(
@@ -47,9 +47,12 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.fusion not in FUSIONS:
+        if self.fusion == HUB and (self.adapters or not self.shared_encoder):
+            raise ValueError("fusion hub has one encoder, RGB's, and no adapters")
+        if self.fusion not in (*FUSIONS, HUB):
+            known = ", ".join((*FUSIONS, HUB))
             raise ValueError(
-                f"unknown fusion '{self.fusion}': use one of {', '.join(FUSIONS)}, or add yours to "
+                f"unknown fusion '{self.fusion}': use one of {known}, or add yours to "
                 "FUSIONS in any2seg_ros/network/fusion.py (docs/network.md)"
             )
 
@@ -202,7 +205,7 @@ class Any2Seg(nn.Module):
 
     def folded(self) -> Any2Seg:
         """The same network for inference: in evaluation mode, with a folded decoder."""
-        network = Any2Seg(self.config)
+        network = type(self)(self.config)
         network.load_state_dict(self.state_dict())
         network.eval()
         if isinstance(network.decoder, AllMLP):
