@@ -6,7 +6,7 @@ import numpy as np
 import published_reference as reference
 import pytest
 import torch
-from published_files import ORDER, assert_close, images, opened, saved
+from published_checkpoints import ORDER, assert_close, images, opened, saved
 
 from any2seg_ros.engine.whole_engine import WholeEngine
 from any2seg_ros.evaluation.evaluator import EvaluationConfig, Evaluator

@@ -1,11 +1,11 @@
-"""CMNeXt whole: the logits of its definition, to 1e-5."""
+"""CMNeXt from its checkpoint: the logits of its definition, to 1e-5."""
 
 from __future__ import annotations
 
 import published_reference as reference
 import pytest
 import torch
-from published_files import ORDER, assert_close, images, opened, saved
+from published_checkpoints import ORDER, assert_close, images, opened, saved
 
 from any2seg_ros.types import Modality
 

@@ -1,4 +1,4 @@
-"""AnySeg and RobustSeg: the logits of their definition, to 1e-5, and what is refused."""
+"""AnySeg and RobustSeg from their checkpoints: the logits of their definition, to 1e-5."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import published_reference as reference
 import pytest
 import torch
-from published_files import SIZE, assert_close, images, opened, saved
+from published_checkpoints import SIZE, assert_close, images, opened, saved
 
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.network.published.mean_networks import mean_network
@@ -33,6 +33,7 @@ def test_anyseg_and_robustseg_give_the_mean_s_logits_for_every_subset(tmp_path, 
 
 
 @torch.no_grad()
+@pytest.mark.timeout(600)
 def test_a_mean_network_runs_on_the_vehicle_s_engine(tmp_path):
     pytest.importorskip("openvino")
     weights = reference.layout_mean(64)

@@ -149,3 +149,10 @@ def test_ready_event_images_have_a_topic_of_their_own():
     assert topic_of(EVENT, from_values({"event.type": "image"})) == "event/image"
     assert topic_of(EVENT, from_values({})) == "event/packets"
     assert topic_of(RGB, from_values({"rgb.transport": "compressed"})) == "rgb/image"
+
+
+def test_a_topic_of_a_parameter_is_taken_as_it_is():
+    parameters = from_values({"rgb.topic": "/cam/image_rect/compressed"})
+    assert topic_of(RGB, parameters) == "/cam/image_rect/compressed"
+    assert topic_of(LIDAR, parameters) == "lidar/points"
+    assert topic_of(EVENT, from_values({"event.type": "image"})) == "event/image"

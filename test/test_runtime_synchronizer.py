@@ -800,3 +800,18 @@ def test_nothing_is_due_while_no_frame_waits():
 def test_a_configuration_that_cannot_work_is_refused(wrong):
     with pytest.raises(ValueError, match="must"):
         SynchronizerConfig(**wrong)
+
+
+@pytest.mark.parametrize("run", [drive, recorded])
+def test_slow_sensors_whose_intervals_vary_are_waited_for(run) -> None:
+    """Key frames of a recording: 2 Hz, 0.4 to 0.6 s apart, the LiDAR 40 ms behind the camera."""
+    chance, at, rows = random.Random(3), 0, []
+    for _ in range(60):
+        stamp = START + at * MS
+        rows.append((stamp + 2 * MS, RGB, stamp))
+        rows.append((stamp + 42 * MS, LIDAR, stamp + 40 * MS))
+        at += chance.choice((400, 450, 500, 500, 500, 550, 600))
+    timing = {**SynchronizerConfig().timing, LIDAR: Timing(window=0.06)}
+    frames = run(SynchronizerConfig(timing=timing), sorted(rows))
+    assert len(frames) == 60
+    assert sum(frame.availability[LIDAR] == OK for _, frame in frames) >= 57

@@ -77,6 +77,9 @@ class WholeFile:
             if form != MessageDefinitionFormat.NONE:
                 encoding = "ros2idl" if form == MessageDefinitionFormat.IDL else "ros2msg"
                 self.definitions.append((connection.msgtype, connection.msgdef.data, encoding))
+        if sum(self.counts.values()) < reader.message_count:
+            # Not all writers count by topic.
+            self.counts.update(topic for topic, *_ in self.messages(None))
         self.start = reader.start_time if reader.message_count else 0
         self.end = reader.end_time if reader.message_count else 0
         encodings = {getattr(c.ext, "serialization_format", "cdr") for c in reader.connections}

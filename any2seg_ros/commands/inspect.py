@@ -23,6 +23,9 @@ class InspectOptions:
         Path | None,
         typer.Option(help="Write the parameters for this vehicle, for the node and replay."),
     ] = None
+    page: Annotated[
+        Path | None, typer.Option(help="Write a page too, with LiDAR over the camera's image.")
+    ] = None
     topic: Topic = None
 
 
@@ -33,13 +36,16 @@ def inspect(options: InspectOptions) -> None:
     """
     from any2seg_ros.datasets import parse_topics
     from any2seg_ros.files import write_atomically
-    from any2seg_ros.inspection import inspect_bag, parameter_file
+    from any2seg_ros.inspection import inspect_bag, inspection_page, parameter_file
 
     found = inspect_bag(options.bag, parse_topics(options.topic or ()))
     show(found)
     if options.write_params is not None:
         write_atomically(options.write_params, parameter_file(found))
         print(f"wrote {options.write_params}")
+    if options.page is not None:
+        write_atomically(options.page, inspection_page(found))
+        print(f"wrote {options.page}")
 
 
 def show(found: BagInspection) -> None:

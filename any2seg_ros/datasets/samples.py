@@ -73,7 +73,7 @@ class Target:
 class Sample:
     """A preprocessed frame with its ground truth.
 
-    images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w), values
+    images: float32 (3, H, W) by modality, the input of the network. label: uint8 (h, w), values
     of the source's groups. weight: how much a label is to be trusted, uint8 (h, w) of the label's
     size, 255 for wholly; None for wholly everywhere. cloud and reference: the LiDAR's measurement
     and the camera of the label, where images of other views of them can be made. picture:

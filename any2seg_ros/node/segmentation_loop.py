@@ -28,7 +28,7 @@ from any2seg_ros.runtime.status import (
     status_of,
 )
 from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import Frame, Modality
+from any2seg_ros.types import Frame, Modality, unmeasured
 
 LOG_EVERY_S = 1.0
 
@@ -61,6 +61,7 @@ class SegmentationLoop:
             self._subscriptions.filters, node=node, failed=self._on_failure, matcher=self._intake
         )
         self.synchronizer.registerCallback(self.worker.submit)
+        self._warned: dict[Modality, str] = {}
         self._timer: Any = None
         self._jumps: Any = None
 
@@ -165,6 +166,10 @@ class SegmentationLoop:
         notes = self._intake.tracker.notes
         while notes:
             self._node.get_logger().warning(notes.pop(0))
+        for modality, text in self._pipeline.warnings.items():
+            if self._warned.get(modality) != unmeasured(text):
+                self._warned[modality] = unmeasured(text)
+                self._node.get_logger().warning(f"{modality.label}: {text}")
 
     def _tick(self) -> None:
         """Several times a second on the steady clock: rates, and a status where none came."""

@@ -19,6 +19,8 @@ from any2seg_ros.types import Availability, Frame, Modality
 
 _SAME_JUMP = 5_000_000_000
 """ns that two steps back may differ by, in stamp and in arrival, to be one jump of time."""
+_UNKNOWN = 1_000_000_000
+"""ns after a sensor's only message for which another is waited for."""
 _STEADY = 1_000_000_000
 """ns that a better anchor is heard, behind the last Frame, until time begins anew with it."""
 _OK, _HELD = Availability.OK, Availability.HELD
@@ -319,8 +321,11 @@ class Synchronizer:
         if stream.sliced:
             return True
         since = reference - stream.last
+        if not stream.interval:  # one message so far: nobody knows when the next comes
+            return since <= _UNKNOWN
         until_next = stream.interval - since
-        if until_next > stream.window or until_next >= since:
+        # Intervals vary: key frames of a slow recording by a fifth and more.
+        if until_next > stream.window + stream.interval // 4 or until_next >= since:
             return False
         return since <= self._silence or since <= (self.config.dead_after + 1) * stream.interval
 

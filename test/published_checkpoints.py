@@ -1,4 +1,4 @@
-"""Checkpoints of published networks as files, opened as their users open them."""
+"""What tests of published networks share: checkpoints with random weights, at a small size."""
 
 from __future__ import annotations
 
