@@ -22,8 +22,10 @@ def find(relative: str) -> Path:
     raise FileNotFoundError(f"{relative} is in none of {places}: install any2seg_ros again")
 
 
-SHIPPED_WEIGHTS = ("real", "streets")
-"""Names of the weights that come with the package, the ones that nodes run by default first."""
+SHIPPED_WEIGHTS = ("streets", "real")
+"""Names of the weights that come with the package."""
+DEFAULT_WEIGHTS = "streets"
+"""Those that run where none are named."""
 
 
 def weights_path(name: str) -> Path:

@@ -12,7 +12,6 @@ from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.engine.gate import Gate, statistics
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.checkpoints import Metadata
-from any2seg_ros.training.gate_fitting import Observation, fit
 from any2seg_ros.types import Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
@@ -67,19 +66,6 @@ def test_statistics_are_the_mean_and_spread_of_every_channel():
     assert len(found) == 2 * (3 + 4 + 5 + 6)
     np.testing.assert_allclose(found[:3], maps[0].mean((1, 2)), rtol=1e-5)
     np.testing.assert_allclose(found[3:6], maps[0].std((1, 2)), rtol=1e-5)
-
-
-def test_the_fit_tells_broken_from_whole():
-    generator = np.random.default_rng(0)
-    observations = []
-    for frame in range(300):
-        broken = generator.random() < 0.5
-        seen = generator.normal(2.0 if broken else 0.0, 1, 6).astype(np.float32)
-        worth = (-0.3 if broken else 0.1) + generator.normal(0, 0.05)
-        observations.append(Observation(LIDAR, seen, 2, worth, frame))
-    fitted = fit(observations)
-    assert fitted.worth(LIDAR, np.zeros(6), 2) > 0 > fitted.worth(LIDAR, np.full(6, 2.0), 2)
-    assert fitted.worth(RGB, np.zeros(6), 2) == 0
 
 
 @pytest.fixture(scope="module")

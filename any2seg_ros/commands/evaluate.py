@@ -150,15 +150,14 @@ def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
     """The report; None in all processes but the first."""
     from any2seg_ros.datasets import Target, open_source
     from any2seg_ros.engine import EngineConfig, Segmenter
-    from any2seg_ros.engine.segmenter import DEFAULT_MODEL
     from any2seg_ros.evaluation.evaluator import EvaluationConfig
     from any2seg_ros.evaluation.run import Share
     from any2seg_ros.evaluation.run import evaluate as run
     from any2seg_ros.progress import ProgressBar
-    from any2seg_ros.resources import weights_path
+    from any2seg_ros.resources import DEFAULT_WEIGHTS, weights_path
     from any2seg_ros.types import Modality, parse_subset
 
-    model = weights_path(str(options.model or DEFAULT_MODEL))
+    model = weights_path(str(options.model or DEFAULT_WEIGHTS))
     engine, device = options.engine or "auto", options.device or "auto"
     width, height = options.image_size
     segmenter = Segmenter.open(

@@ -18,15 +18,12 @@ from any2seg_ros.engine.features import Features
 from any2seg_ros.engine.gate import Gate, statistics
 from any2seg_ros.engine.sources import NetworkSource
 from any2seg_ros.network.checkpoints import Metadata, read_header
-from any2seg_ros.resources import weights_path
+from any2seg_ros.resources import DEFAULT_WEIGHTS, weights_path
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import Modality, Segmentation, Subset, subset_name
 
 if TYPE_CHECKING:
     from any2seg_ros.network.whole import WholeNetwork
-
-DEFAULT_MODEL = "streets"
-"""Of the weights that come with the package, those that run where none are named."""
 
 PUBLISHED = (".pth", ".pt", ".bin")
 """Endings of files that published weights come in; ours are safetensors."""
@@ -79,7 +76,8 @@ def _sized(metadata: Metadata, config: EngineConfig) -> Metadata:
 
 def _description(path: Path, backbone: str, metadata: Metadata, engine: engines.Engine) -> str:
     width, height = metadata.size
-    return f"{path.name}: {backbone} at {width}x{height}, {engine.description}"
+    terms = f"; {metadata.terms}" if metadata.terms else ""
+    return f"{path.name}: {backbone} at {width}x{height}, {engine.description}{terms}"
 
 
 class Segmenter:
@@ -112,7 +110,7 @@ class Segmenter:
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
         """Load the weights; FileNotFoundError or ValueError say what is wrong and the fix."""
-        path = weights_path(config.model or DEFAULT_MODEL)
+        path = weights_path(config.model or DEFAULT_WEIGHTS)
         if path.suffix in PUBLISHED:
             return cls._open_published(path, config)
         source = NetworkSource.of_checkpoint(path)

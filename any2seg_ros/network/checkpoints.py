@@ -46,6 +46,11 @@ class Metadata:
     gate: Mapping[str, Any] = field(default_factory=dict)
     """Which sensors are to be believed, see `engine.gate`; {}: all are."""
 
+    @property
+    def terms(self) -> str:
+        """What the weights may be used for, as far as their recipe says."""
+        return str(self.training.get("config", {}).get("terms", ""))
+
 
 def save(path: Path, network: Any2Seg, metadata: Metadata, half: bool = False) -> None:
     """Write a checkpoint, whole or not at all; `half` stores weights in 16 bits.

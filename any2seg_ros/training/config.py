@@ -303,6 +303,9 @@ class TrainingConfig:
     num_workers: int = setting(
         0, "processes that load batches; 0 for a thread, enough for a CPU; a GPU wants some", low=0
     )
+    terms: str = setting(
+        "", "terms that the weights may be used on; node, doctor and reports say them"
+    )
     gate_frames: int = setting(
         0,
         "frames, of which sensors are broken, that the gate is fitted on at the end: it leaves out "
