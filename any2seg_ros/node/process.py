@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -12,6 +13,8 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from any2seg_ros.node.segmenter_node import SegmenterNode
 
+_PLACE = re.compile(r", at \S+:\d+")
+"""Where in its own sources rcl found an error."""
 GIL_SWITCH_S = 0.0005
 """How long a thread that wants Python waits for one that holds it. OpenCV and the engines let go
 of Python dozens of times a frame; at the default of 5 ms the executor doubles the latency."""
@@ -20,7 +23,10 @@ of Python dozens of times a frame; at the default of 5 ms the executor doubles t
 def run(arguments: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself."""
     sys.setswitchinterval(GIL_SWITCH_S)
-    rclpy.init(args=arguments)
+    wrong = begin(arguments)
+    if wrong:
+        print(f"segmenter: {wrong}; see segmenter --help", file=sys.stderr)
+        return 1
     try:
         node = SegmenterNode()
     except ParameterException as error:
@@ -45,6 +51,17 @@ def run(arguments: list[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def begin(arguments: list[str] | None) -> str:
+    """Start rclpy; returns what is wrong with its arguments in a line, empty if nothing is."""
+    try:
+        rclpy.init(args=arguments)
+    except Exception as error:  # of several types, by distribution
+        text = _PLACE.sub("", str(error)).replace("failed to initialize rcl: ", "")
+        unknown = type(error).__name__ == "UnknownROSArgsError"
+        return " ".join(f"{'unknown arguments: ' if unknown else ''}{text}".split())
+    return ""
 
 
 def make_executor(node: SegmenterNode) -> Any:
