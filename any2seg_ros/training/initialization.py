@@ -39,13 +39,12 @@ def build(
 ) -> Any2Seg:
     """The network of a run, with its initial weights; the same for the same seed."""
     torch.manual_seed(config.seed)
-    network = make_network(replace(config.network, classes=classes))
     init_from = str(weights_path(config.init_from)) if config.init_from else ""
     ours = init_from.endswith(".safetensors") and _is_ours(Path(init_from))
     if config.blend and not ours:
         raise ValueError("blend needs an Any2Seg checkpoint as init_from to be averaged with")
     loaded = checkpoints.load(Path(init_from))[0] if ours else None
-    network = Any2Seg(replace(_shape(config, loaded), classes=classes))
+    network = make_network(replace(_shape(config, loaded), classes=classes))
     if loaded is not None:
         _check_alike(loaded, network, init_from)
         # Refine blocks are residual: new ones start as the identity, and any may be left out.
