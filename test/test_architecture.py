@@ -95,7 +95,6 @@ UNTESTED = {
     "node/launching.py",
     "node/segmenter_node.py",
     "node/subscriptions.py",
-    "runtime/event_stream.py",
     "runtime/outputs.py",
     "training/lscd.py",
     "training/teachers.py",

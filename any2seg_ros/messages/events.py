@@ -104,6 +104,11 @@ class EventDecoder:
         self._words: dict[str, WordDecoder] = {}
         self._evt2: dict[str, Evt2Decoder] = {}
 
+    def resume(self) -> None:
+        """Go on behind packets that are missing: times of before them stay what they are."""
+        self._words = {}
+        self._evt2 = {}
+
     def decode(self, msg: Any) -> Events:
         """The events of a message, their times in ns of the host's clock.
 

@@ -114,7 +114,7 @@ class Intake:
         # Decoders keep state: a packet is part of the stream even if it is refused below.
         body: Any = msg
         if packet:
-            body = self._preparation.stream.add(msg)
+            body = self._preparation.stream.add(msg, arrival)
         elif messages.is_video(msg):
             body = self._preparation.video.add(msg)
         self.tracker.locate(modality, frame_of(msg), arrival)

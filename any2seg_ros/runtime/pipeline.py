@@ -19,7 +19,7 @@ from any2seg_ros.engine import Segmenter
 from any2seg_ros.preprocessing import Health, HealthConfig, PreprocessingConfig, Preprocessor
 from any2seg_ros.preprocessing.intensity import IntensityConfig, IntensityScale
 from any2seg_ros.preprocessing.rgb import check_size
-from any2seg_ros.runtime.event_stream import EventStream, Packet
+from any2seg_ros.runtime.event_stream import EventLimits, EventStream, Packet
 from any2seg_ros.runtime.video_stream import VideoPacket, VideoStream
 from any2seg_ros.types import (
     Availability,
@@ -62,6 +62,8 @@ class PipelineConfig:
     """(width, height) of the masks; None for the reference camera's."""
     intensity: IntensityConfig = IntensityConfig()
     """Which field of a cloud is its intensity, and its scale."""
+    events: EventLimits = EventLimits()
+    """What is taken of an event camera."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,7 @@ class Preparation:
         self.size = size
         self.preprocessing = preprocessing
         self.config = config
-        self.stream = EventStream()
+        self.stream = EventStream(config.events)
         self.video = VideoStream()
         self._intensity = IntensityScale(config.intensity)
         self._bits = {modality: messages.BitDepth() for modality in Modality}
