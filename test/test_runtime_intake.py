@@ -183,3 +183,77 @@ def test_a_lidar_s_intensity_has_the_scale_of_its_parameter(scale, largest, warn
         for found in (p.measurements[LIDAR] for p in prepared if LIDAR in p.measurements):
             assert found.data[:, 3].max() == pytest.approx(largest, rel=0.05)
     assert ("is saturated" in bench.preparation.warnings.get(LIDAR, "")) is warned
+
+
+NASTY = "\x1b]0;owned\x07\n[ERROR] all is lost\u202e" + "x" * 1_000_000
+
+
+def named(message, **fields):
+    for name, text in fields.items():
+        setattr(message.header if name == "frame_id" else message, name, text)
+    return message
+
+
+def field_named(message, name: str, offset: int = 0):
+    message.fields[0] = SimpleNamespace(name=name, offset=offset, datatype=77, count=1)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("modality", "message"),
+    [
+        (RGB, named(rgb(STAMP), encoding=NASTY)),
+        (RGB, named(rgb(STAMP), frame_id=NASTY)),
+        (RGB, SimpleNamespace(header=rgb(STAMP).header, format=NASTY, data=b"none")),
+        (RGB, SimpleNamespace(header=rgb(STAMP).header, format=NASTY + ".h264", data=b"none")),
+        (LIDAR, named(cloud(STAMP), frame_id=NASTY)),
+        (LIDAR, field_named(cloud(STAMP), NASTY)),
+        (EVENT, named(packet(STAMP), encoding=NASTY)),
+        (EVENT, named(packet(STAMP), frame_id=NASTY)),
+    ],
+)
+def test_no_reason_holds_control_characters_or_more_than_a_line_of_a_message(
+    modality, message
+) -> None:
+    bench = Bench(**{"event.registered": True})
+    frames = bench.feed(modality, message)
+    bench.now = STAMP + 100 * MS
+    frames += bench.feed(DEPTH if modality == RGB else RGB, rgb(bench.now), 100 * MS)
+    frames += bench.intake.flush()
+    prepared = [bench.preparation.prepare(frame).frame for frame in frames]
+    said = [reason for _, reason in bench.refused]
+    said += [reason for frame in prepared for reason in frame.reasons.values()]
+    said += [bench.preparation.broken_packets[1]]
+    assert any(said) and all(reason.isprintable() and len(reason) < 410 for reason in said)
+
+
+def test_a_camera_info_of_a_strange_frame_is_refused() -> None:
+    bench = Bench()
+    bench.intake.on_camera_info(RGB, camera_info(NASTY, width=128, height=96), 0)
+    assert "frame_id '?]0;owned" in bench.reason
+    assert bench.intake.tracker.current.reference_frame == "camera"
+
+
+@pytest.mark.parametrize("ahead", [37.0, -37.0])
+def test_a_sensor_whose_clock_differs_is_told_by_how_much(ahead) -> None:
+    bench = Bench()
+    frames = []
+    for k in range(5):
+        at = STAMP + 100 * k * MS
+        bench.now = None
+        frames += bench.feed(LIDAR, cloud(at + round(ahead * 1e9)), 100 * k * MS + MS)
+        frames += bench.feed(RGB, rgb(at), 100 * k * MS + 2 * MS)
+    frames += bench.intake.flush()
+    lacking, other = (RGB, "lidar") if ahead > 0 else (LIDAR, "rgb")
+    assert frames[-1].reasons[lacking] == f"clock differs by 37.0 s from {other}'s"
+
+
+def test_a_sensor_that_died_or_is_slow_has_no_other_clock() -> None:
+    bench = Bench()
+    bench.feed(LIDAR, cloud(STAMP), 0)
+    frames = []
+    for k in range(1, 100):
+        bench.now = STAMP + 100 * k * MS
+        frames += bench.feed(RGB, rgb(bench.now), 100 * k * MS)
+    frames += bench.intake.flush()
+    assert {frame.reasons.get(LIDAR, "") for frame in frames[5:]} == {"no measurement in the window"}

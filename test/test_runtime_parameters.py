@@ -154,6 +154,7 @@ def test_stamps_alone_decide_in_replay(replay, simulated, live):
 
 
 ELSEWHERE = {
+    "watchdog",
     "autostart", "executor", "status_period", "silent_after", "diagnostics_period",
     "reference_file", "reference_frame", "reference_width", "reference_height", "reference_k",
     "reference_d", "reference_model", "replay",

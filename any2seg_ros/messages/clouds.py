@@ -9,7 +9,7 @@ import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
 from any2seg_ros.preprocessing.intensity import IntensityScale
-from any2seg_ros.types import InvalidMeasurement
+from any2seg_ros.types import InvalidMeasurement, plain
 
 # PointField.datatype
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -50,11 +50,11 @@ def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype
         if names is not None and field.name not in names:
             continue
         if int(field.datatype) not in _TYPES:
-            raise InvalidMeasurement(f"cloud field '{field.name}' has an unknown type")
+            raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has an unknown type")
         plain = np.dtype(order + _TYPES[int(field.datatype)])
         count = max(1, int(field.count))
         if not 0 <= int(field.offset) <= point_step - plain.itemsize * count:
-            raise InvalidMeasurement(f"cloud field '{field.name}' lies outside its point")
+            raise InvalidMeasurement(f"cloud field '{plain(field.name)}' lies outside its point")
         fields[field.name] = (plain if count == 1 else (plain, (count,)), int(field.offset))
     return np.dtype(
         {
@@ -83,7 +83,7 @@ def decode_cloud(msg: Any, intensity: IntensityScale | None = None) -> np.ndarra
     with np.errstate(all="ignore"):
         for column, name in enumerate("xyz"):
             if points.dtype[name].shape:
-                raise InvalidMeasurement(f"cloud field '{name}' has several elements")
+                raise InvalidMeasurement(f"cloud field '{plain(name)}' has several elements")
             cloud[..., column] = points[name]
     names = [name for name in given if name not in "xyz" and not points.dtype[name].shape]
     chosen = intensity.choose({name: points[name] for name in names})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from typing import Any
 
 import rclpy
@@ -10,15 +12,21 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
-from any2seg_ros.node.segmenter_node import SegmenterNode
+from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
 
 GIL_SWITCH_S = 0.0005
 """How long a thread that wants Python waits for one that holds it. OpenCV and the engines let go
 of Python dozens of times a frame; at the default of 5 ms the executor doubles the latency."""
 
+WATCHDOG_CODE = 70
+"""Exit code after WatchdogExpired; sysexits.h calls it an internal software error."""
+
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself."""
+    """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself.
+
+    Ends the process with WATCHDOG_CODE where the parameter `watchdog` says so.
+    """
     sys.setswitchinterval(GIL_SWITCH_S)
     rclpy.init(args=arguments)
     try:
@@ -36,6 +44,8 @@ def run(arguments: list[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except WatchdogExpired as reason:
+        _give_up(node, str(reason))
     except Exception:
         # A signal takes the context away from whatever is being made at that moment.
         if rclpy.ok():
@@ -45,6 +55,20 @@ def run(arguments: list[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _give_up(node: SegmenterNode, reason: str) -> None:
+    """End the process, with whatever thread in it hangs: threads cannot be ended one by one."""
+    hanging = threading.Timer(5.0, os._exit, [WATCHDOG_CODE])
+    hanging.daemon = True
+    hanging.start()
+    node.get_logger().fatal(f"{reason}; ending with {WATCHDOG_CODE}")
+    node.close(patience=1.0)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(WATCHDOG_CODE)
 
 
 def make_executor(node: SegmenterNode) -> Any:

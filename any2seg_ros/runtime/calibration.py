@@ -17,7 +17,7 @@ from any2seg_ros.messages import camera_from_info, is_rectified, rectifying_rota
 from any2seg_ros.messages.cameras import rectified_note
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.reference_file import ReferenceFile
-from any2seg_ros.types import UNCALIBRATED, Calibration, Camera, InvalidMeasurement, Modality
+from any2seg_ros.types import UNCALIBRATED, Calibration, Camera, InvalidMeasurement, Modality, plain
 
 LOOK_AGAIN = 1_000_000_000
 """ns after which the pose of a sensor is looked up again."""
@@ -25,6 +25,8 @@ AGREEING = 3
 """CameraInfos in a row that change the reference camera without an image of their size."""
 STILL = 1e-3
 """rad and m by which a pose may move and count as the same: tables are made for every other one."""
+
+_LONGEST_FRAME = 200
 
 Lookup = Callable[[str, str], np.ndarray]
 """(target frame, source frame) -> float64 (4, 4) that maps source to target; LookupError says why
@@ -218,5 +220,14 @@ class CalibrationTracker:
 
 
 def frame_of(msg: Any) -> str:
-    """A message's frame_id without the slash in front that ROS 1 allowed."""
-    return str(msg.header.frame_id).lstrip("/")
+    """A message's frame_id without the slash in front that ROS 1 allowed.
+
+    InvalidMeasurement for one that nobody could mean: masks carry it on to whoever listens.
+    """
+    frame = str(msg.header.frame_id)
+    if len(frame) > _LONGEST_FRAME or not frame.isprintable():
+        raise InvalidMeasurement(
+            f"frame_id '{plain(frame)}' is none: at most {_LONGEST_FRAME} characters that can be "
+            "printed"
+        )
+    return frame.lstrip("/")

@@ -259,6 +259,15 @@ class NodeParameters:
         0.3, "time without messages after which a sensor is silent", "s", low=0.05, high=10
     )
     diagnostics_period: float = setting(1.0, "period of the diagnostics", "s", low=0.1, high=60)
+    watchdog: float = setting(
+        0.0,
+        "time without masks while sensors are received, after which the process ends with exit "
+        "code 70 so that it is respawned; 0 for never",
+        "s",
+        low=0,
+        high=3600,
+        live=True,
+    )
     reference_file: str = setting(
         "", "file that keeps the reference camera across restarts; empty for none"
     )

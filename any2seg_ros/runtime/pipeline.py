@@ -22,6 +22,7 @@ from any2seg_ros.preprocessing.rgb import check_size
 from any2seg_ros.runtime.event_stream import EventLimits, EventStream, Packet
 from any2seg_ros.runtime.video_stream import VideoPacket, VideoStream
 from any2seg_ros.types import (
+    LONGEST_REASON,
     Availability,
     Calibration,
     Camera,
@@ -31,6 +32,7 @@ from any2seg_ros.types import (
     Measurement,
     Modality,
     Segmentation,
+    plain,
 )
 
 
@@ -215,7 +217,8 @@ class Preparation:
                 reasons[modality] = str(reason)
             except Exception as error:  # one sensor's must not cost the others theirs
                 availability[modality] = Availability.INVALID
-                reasons[modality] = f"cannot be used: {type(error).__name__}: {error}"
+                text = f"cannot be used: {type(error).__name__}: {error}"
+                reasons[modality] = plain(text, LONGEST_REASON)
         return replace(frame, measurements=measurements, availability=availability, reasons=reasons)
 
     def _present(self, modality: Modality, received: Received) -> int | None:

@@ -16,6 +16,8 @@ from typing import Any
 
 from any2seg_ros.types import Availability, Frame, Modality
 
+NOT_IN_WINDOW = "no measurement in the window"
+"""Why a Frame lacks a sensor that is heard."""
 _NEVER, _FOREVER = -(1 << 62), 1 << 62
 _MODALITIES = tuple(Modality)
 _EVENT = Modality.EVENT
@@ -583,7 +585,7 @@ def _absence(stream: _Stream) -> tuple[Availability, str]:
         return Availability.INVALID, stream.refused
     if stream.last == _NEVER:
         return Availability.MISSING, "nothing heard yet"
-    return Availability.MISSING, "no measurement in the window"
+    return Availability.MISSING, NOT_IN_WINDOW
 
 
 _OK, _HELD = Availability.OK, Availability.HELD
