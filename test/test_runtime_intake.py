@@ -58,8 +58,9 @@ class Bench:
 def test_a_frame_takes_the_calibration_along_that_it_was_made_with() -> None:
     bench = Bench()
     (first,) = bench.feed(RGB, rgb(STAMP))
-    for _ in range(3):
-        bench.intake.on_camera_info(RGB, camera_info("other", focal=80.0, width=128, height=96), 0)
+    for k in range(3):
+        other = camera_info("other", focal=80.0, width=128, height=96)
+        bench.intake.on_camera_info(RGB, other, k * 1000 * MS)
     bench.now = STAMP + 100 * MS
     (second,) = bench.feed(RGB, rgb(STAMP + 100 * MS))
     assert (first.calibration.reference.fx, first.calibration.reference_frame) == (40.0, "camera")
@@ -159,7 +160,8 @@ def test_video_is_decoded_up_to_the_packet_of_the_frame() -> None:
     from test_messages_video import encoded, foxglove, scene
 
     bench = Bench()
-    bench.intake.on_camera_info(RGB, camera_info("cam", width=192, height=144), 0)
+    for k in range(3):
+        bench.intake.on_camera_info(RGB, camera_info("cam", width=192, height=144), k * 1000 * MS)
     bench.intake.tracker.on_image_size(RGB, (192, 144))
     frames = []
     for index, data in enumerate(encoded("h264")[:9]):

@@ -84,7 +84,7 @@ class Intake:
     def on_camera_info(self, modality: Modality, msg: Any, arrival: int) -> None:
         """Take a CameraInfo; one that is not calibrated counts as a refused message."""
         try:
-            self.tracker.on_camera_info(modality, msg)
+            self.tracker.on_camera_info(modality, msg, arrival)
         except InvalidMeasurement as reason:
             self._on_refused(modality, str(reason), arrival)
         except Exception as error:
@@ -151,16 +151,24 @@ class Intake:
             for frame in frames
         ]
 
+    def _doubts(self, frame: Frame) -> dict[Modality, str]:
+        """What is wrong with the calibration of sensors that are used nevertheless."""
+        if frame.anchor not in self._last:
+            return {}
+        said = self.tracker.warnings(self._last[frame.anchor][1])
+        return {m: text for m, text in said.items() if m in frame.measurements}
+
     def _offset(self, modality: Modality) -> int:
         return round(self._preparation.config.offset_s.get(modality, 0.0) * 1e9)
 
     def _explained(self, frame: Frame) -> Mapping[Modality, str]:
         """The reasons of a frame, and of clocks that differ where that is why a sensor lacks."""
         lacking = [m for m, reason in frame.reasons.items() if reason == NOT_IN_WINDOW]
-        if not lacking or frame.anchor not in self._last:
+        doubts = self._doubts(frame)
+        if not (lacking or doubts) or frame.anchor not in self._last:
             return frame.reasons
         stamp, arrival = self._last[frame.anchor]
-        reasons = dict(frame.reasons)
+        reasons = {**doubts, **frame.reasons}
         for modality in lacking:
             own, came = self._last.get(modality, (0, -_RECENT))
             apart = (own - stamp) - (came - arrival)

@@ -271,6 +271,11 @@ class NodeParameters:
     reference_file: str = setting(
         "", "file that keeps the reference camera across restarts; empty for none"
     )
+    reference_pinned: bool = setting(
+        False,
+        "keep the reference camera of reference_file, or the first one that is stored there, "
+        "whatever rgb/camera_info says",
+    )
     reference_frame: str = setting(
         "", "TF frame of the reference camera; empty for the frame_id of its camera_info"
     )
