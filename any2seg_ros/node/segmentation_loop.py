@@ -163,9 +163,9 @@ class SegmentationLoop:
         self._transforms.forget()
 
     def _log_notes(self) -> None:
-        notes = self._intake.tracker.notes
-        while notes:
-            self._node.get_logger().warning(notes.pop(0))
+        for notes in (self._intake.tracker.notes, self._transforms.notes):
+            while notes:
+                self._node.get_logger().warning(notes.pop(0))
 
     def _tick(self) -> None:
         """Several times a second on the steady clock: rates, and a status where none came."""
