@@ -63,7 +63,7 @@ def test_lidar_alone_is_segmented_by_a_node_that_was_killed_and_never_hears_the_
 def test_a_file_that_holds_no_camera_is_said_and_replaced(vehicle, arguments, tmp_path) -> None:
     path = tmp_path / "kept" / "camera.json"
     path.parent.mkdir()
-    path.write_text('{"frame": "rgb_camera_optical", "camera": {"width": 64')
+    path.write_text('{\n  "any2seg": "reference camera",\n  "camera": {"width": 64')
     vehicle.alive = {RGB, LIDAR}
     with ros_vehicle.NodeInProcess(*arguments) as node:
         assert vehicle.wait(lambda: vehicle.heard["mask"], 90), node.log

@@ -83,6 +83,19 @@ def test_a_node_that_sees_nothing_of_living_sensors_ends_with_the_watchdog_s_cod
         vehicle.spoil.clear()
 
 
+@pytest.mark.parametrize("home", [None, "/nowhere/at/all"])
+def test_a_node_without_a_home_folder_runs(vehicle, arguments, tmp_path, monkeypatch, home):
+    for name in ("ROS_LOG_DIR", "ROS_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if home:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
+        assert vehicle.wait(lambda: "ready after" in node.log.read_text() or not node.lives, 90)
+        assert node.end(signal.SIGINT) == 0, node.log.read_text()
+    assert list(tmp_path.glob("any2seg-log-*"))
+
+
 def unstamped(message) -> None:
     message.header.stamp.sec = message.header.stamp.nanosec = 0
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -28,6 +30,7 @@ def run(arguments: list[str] | None = None) -> int:
     Ends the process with WATCHDOG_CODE where the parameter `watchdog` says so.
     """
     sys.setswitchinterval(GIL_SWITCH_S)
+    _have_a_log_folder()
     rclpy.init(args=arguments)
     try:
         node = SegmenterNode()
@@ -55,6 +58,17 @@ def run(arguments: list[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _have_a_log_folder() -> None:
+    """rclpy ends where it cannot make one under the home folder: containers may have none."""
+    if os.environ.get("ROS_LOG_DIR") or os.environ.get("ROS_HOME"):
+        return
+    home = os.environ.get("HOME")
+    folders = [Path(home, ".ros", "log"), Path(home, ".ros"), Path(home)] if home else []
+    there = next((folder for folder in folders if folder.exists()), None)
+    if there is None or not os.access(there, os.W_OK):
+        os.environ["ROS_LOG_DIR"] = tempfile.mkdtemp(prefix="any2seg-log-")
 
 
 def _give_up(node: SegmenterNode, reason: str) -> None:
