@@ -253,4 +253,6 @@ def test_depth_that_is_noise_is_found_and_a_scene_with_edges_holes_or_few_pixels
     for bad in (noise, snow, noise.astype(np.float32)):
         with pytest.raises(InvalidMeasurement, match="depth is noise"):
             Health(Modality.DEPTH).check(Measurement(Modality.DEPTH, SECOND, bad))
-    Health(Modality.DEPTH, HealthConfig(maximum_noise=0)).check(Measurement(Modality.DEPTH, SECOND, noise))
+    Health(Modality.DEPTH, HealthConfig(maximum_noise=0)).check(
+        Measurement(Modality.DEPTH, SECOND, noise)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -88,10 +89,8 @@ def tell(tracker: CalibrationTracker, seconds: float, *infos, start: float = 0.0
     """CameraInfos of RGB at 10 Hz for so long, one after another and again."""
     for k in range(round(seconds * 10)):
         arrival = round((start + k * 0.1) * SECOND) + 1
-        try:
+        with suppress(InvalidMeasurement):
             tracker.on_camera_info(RGB, infos[k % len(infos)], arrival)
-        except InvalidMeasurement:
-            pass
 
 
 def test_a_change_of_the_reference_camera_waits_for_others_that_agree(tmp_path) -> None:

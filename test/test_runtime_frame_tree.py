@@ -1,4 +1,4 @@
-"""Transforms that would take the poses of others: loops, floods of frames, numbers that are none."""
+"""Transforms that would take the poses of others: loops, floods, numbers that are none."""
 
 from __future__ import annotations
 

@@ -197,7 +197,8 @@ def named(message, **fields):
 
 
 def field_named(message, name: str, offset: int = 0):
-    message.fields[0] = SimpleNamespace(name=name, offset=offset, datatype=77, count=1)
+    kind = 7 if offset else 77
+    message.fields[0] = SimpleNamespace(name=name, offset=offset, datatype=kind, count=1)
     return message
 
 
@@ -210,6 +211,7 @@ def field_named(message, name: str, offset: int = 0):
         (RGB, SimpleNamespace(header=rgb(STAMP).header, format=NASTY + ".h264", data=b"none")),
         (LIDAR, named(cloud(STAMP), frame_id=NASTY)),
         (LIDAR, field_named(cloud(STAMP), NASTY)),
+        (LIDAR, field_named(cloud(STAMP), NASTY, offset=1000)),
         (EVENT, named(packet(STAMP), encoding=NASTY)),
         (EVENT, named(packet(STAMP), frame_id=NASTY)),
     ],
@@ -233,6 +235,10 @@ def test_a_camera_info_of_a_strange_frame_is_refused() -> None:
     bench = Bench()
     bench.intake.on_camera_info(RGB, camera_info(NASTY, width=128, height=96), 0)
     assert "frame_id '?]0;owned" in bench.reason
+    lens = camera_info("camera", width=128, height=96)
+    lens.d, lens.distortion_model = [0.1] * 5, NASTY
+    bench.intake.on_camera_info(RGB, lens, 0)
+    assert "unknown distortion model '?]0;owned" in bench.reason and len(bench.reason) < 410
     assert bench.intake.tracker.current.reference_frame == "camera"
 
 
@@ -258,4 +264,6 @@ def test_a_sensor_that_died_or_is_slow_has_no_other_clock() -> None:
         bench.now = STAMP + 100 * k * MS
         frames += bench.feed(RGB, rgb(bench.now), 100 * k * MS)
     frames += bench.intake.flush()
-    assert {frame.reasons.get(LIDAR, "") for frame in frames[5:]} == {"no measurement in the window"}
+    assert {frame.reasons.get(LIDAR, "") for frame in frames[5:]} == {
+        "no measurement in the window"
+    }

@@ -156,8 +156,8 @@ def test_stamps_alone_decide_in_replay(replay, simulated, live):
 ELSEWHERE = {
     "watchdog",
     "autostart", "executor", "status_period", "silent_after", "diagnostics_period",
-    "reference_file", "reference_pinned", "reference_frame", "reference_width", "reference_height", "reference_k",
-    "reference_d", "reference_model", "replay",
+    "reference_file", "reference_pinned", "reference_frame", "reference_width",
+    "reference_height", "reference_k", "reference_d", "reference_model", "replay",
     *(f"{m.label}.{name}" for m in Modality for name in ("transport", "type", "reliable")),
     *(f"{m.label}.{name}" for m in Modality for name in ("registered", "extrinsics", "rectified")),
 }  # fmt: skip

@@ -143,8 +143,8 @@ def _region(msg: Any) -> tuple[int, int, int, int]:
 def _distortion(name: str, d: tuple[float, ...]) -> tuple[str, tuple[float, ...]]:
     if not all(np.isfinite(d)):
         raise InvalidMeasurement("camera_info has a distortion that is not finite")
-    plain = name.strip().lower()
-    model = _ALIKE.get(plain, plain)
+    lower = name.strip().lower()
+    model = _ALIKE.get(lower, lower)
     known = model in _COEFFICIENTS
     if not any(d) and (not known or model != "equidistant"):
         return "plumb_bob", ()

@@ -51,11 +51,11 @@ def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype
             continue
         if int(field.datatype) not in _TYPES:
             raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has an unknown type")
-        plain = np.dtype(order + _TYPES[int(field.datatype)])
+        scalar = np.dtype(order + _TYPES[int(field.datatype)])
         count = max(1, int(field.count))
-        if not 0 <= int(field.offset) <= point_step - plain.itemsize * count:
+        if not 0 <= int(field.offset) <= point_step - scalar.itemsize * count:
             raise InvalidMeasurement(f"cloud field '{plain(field.name)}' lies outside its point")
-        fields[field.name] = (plain if count == 1 else (plain, (count,)), int(field.offset))
+        fields[field.name] = (scalar if count == 1 else (scalar, (count,)), int(field.offset))
     return np.dtype(
         {
             "names": list(fields),

@@ -119,7 +119,9 @@ def view_image(msg: Any) -> np.ndarray:
     """
     name = _encoding(msg)
     if name not in _VIEWS:
-        raise InvalidMeasurement(f"unknown image encoding '{plain(msg.encoding)}': read are {_READ}")
+        raise InvalidMeasurement(
+            f"unknown image encoding '{plain(msg.encoding)}': read are {_READ}"
+        )
     return _view(msg, *_VIEWS[name])
 
 
@@ -194,18 +196,20 @@ def _bridged(msg: Any) -> np.ndarray:
         from cv_bridge import CvBridge
     except Exception as error:
         raise InvalidMeasurement(
-            f"unknown image encoding '{plain(msg.encoding)}': read are {_READ}; cv_bridge, which may "
-            "know it, cannot be imported"
+            f"unknown image encoding '{plain(msg.encoding)}': read are {_READ}; cv_bridge, which "
+            "may know it, cannot be imported"
         ) from error
     try:
         pixels = CvBridge().imgmsg_to_cv2(msg, desired_encoding="rgb8")
     except Exception as error:
         raise InvalidMeasurement(
-            f"unknown image encoding '{plain(msg.encoding)}', or data that do not fit it: cv_bridge "
-            f"cannot convert them; read are {_READ}"
+            f"unknown image encoding '{plain(msg.encoding)}', or data that do not fit it: "
+            f"cv_bridge cannot convert them; read are {_READ}"
         ) from error
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise InvalidMeasurement(f"cv_bridge made no picture of the encoding '{plain(msg.encoding)}'")
+        raise InvalidMeasurement(
+            f"cv_bridge made no picture of the encoding '{plain(msg.encoding)}'"
+        )
     return pixels
 
 
@@ -288,7 +292,8 @@ def decode_depth(msg: Any) -> np.ndarray:
         name = _encoding(msg)
         if name not in _DEPTHS:
             raise InvalidMeasurement(
-                f"wrong encoding for depth: '{plain(msg.encoding)}'; read are 16UC1 (mm) and 32FC1 (m)"
+                f"wrong encoding for depth: '{plain(msg.encoding)}'; read are 16UC1 (mm) "
+                "and 32FC1 (m)"
             )
         return _depth_type(view_image(msg))
     name = str(msg.format).lower()

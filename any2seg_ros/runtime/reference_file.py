@@ -11,7 +11,6 @@ from any2seg_ros.files import write_atomically
 from any2seg_ros.messages import camera_from_info, info_fields
 from any2seg_ros.types import Camera, plain
 
-
 _KIND = "reference camera"
 _FIRST = '{\n  "any2seg": "reference camera"'
 """How every file begins that is written here, whatever becomes of the rest."""
