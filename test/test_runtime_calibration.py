@@ -193,6 +193,23 @@ def test_a_sensor_whose_messages_alternate_between_frames_keeps_its_first(modali
             assert k < 62
 
 
+@pytest.mark.parametrize("strange", ["", "moon"])
+def test_a_frame_without_a_transform_never_takes_a_sensor_s_place(strange) -> None:
+    def lookup(target: str, source: str) -> np.ndarray:
+        if source != "event_camera":
+            raise LookupError("no such frame")
+        return IDENTITY
+
+    tracker = open_tracker(lookup)
+    for one in (RGB, EVENT):
+        tracker.on_camera_info(one, camera_info("camera"), 1)
+    tracker.locate(EVENT, "event_camera", 1)
+    for k in range(100):
+        with pytest.raises(InvalidMeasurement, match="has no transform, but was event_camera"):
+            tracker.locate(EVENT, strange, k * SECOND // 10)
+    tracker.locate(EVENT, "event_camera", 11 * SECOND)
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [

@@ -221,6 +221,16 @@ class CalibrationTracker:
             self._update_pose(modality, frame_id, arrival)
         self._looked_up[modality] = (frame_id, arrival)
 
+    def _has_pose(self, modality: Modality, frame_id: str) -> bool:
+        sensor, target = self._parameters.sensors[modality], self.current.reference_frame
+        if not frame_id or sensor.extrinsics != "tf" or sensor.registered or not target:
+            return bool(frame_id)
+        try:
+            self._lookup(target, frame_id)
+        except LookupError:
+            return frame_id == target
+        return True
+
     def _set_camera(self, modality: Modality, camera: Camera) -> None:
         cameras = self.current.cameras
         if cameras.get(modality) != camera:
@@ -281,7 +291,13 @@ class CalibrationTracker:
         Clouds may be of several LiDARs: nothing is made anew for each of them.
         """
         frames = self._frames[modality]
-        if modality == Modality.LIDAR or frames.offer(frame_id, arrival):
+        if modality == Modality.LIDAR:
+            return
+        if frames.known not in (None, frame_id) and not self._has_pose(modality, frame_id):
+            raise InvalidMeasurement(
+                f"frame_id is '{frame_id}', which has no transform, but was {frames.known}"
+            )
+        if frames.offer(frame_id, arrival):
             return
         raise InvalidMeasurement(
             f"frame_id is {frame_id}, but was {frames.known}: another one has to prove itself for "
