@@ -12,7 +12,7 @@ TEST_ENV = ROS_PYTHON_CHECK_FIELDS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
 	ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-$$(( $$$$ % 90 + 10 ))} PYTHONUNBUFFERED=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test weights lint format clean
+.PHONY: help setup demo test weights weights-real lint format clean
 
 help:  ## this text
 	@echo "any2seg_ros: semantic segmentation from any subset of RGB, depth, LiDAR and events"
@@ -21,6 +21,7 @@ help:  ## this text
 	@echo "  make test     set up, run the tests               (PYTEST_ARGS='-k synchronizer -x')"
 	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or from PyPI)"
 	@echo "  make weights  render the data and train the shipped weights (minutes with a GPU, else three hours; resumes)"
+	@echo "  make weights-real  train the weights of real data again; needs data/camvid, data/idd_lite and two drives (docs/training.md)"
 	@echo "  make lint     ruff and mypy"
 	@echo "  make format   let ruff fix what it can"
 	@echo "  make clean    remove .venv and build output; keep models, runs and data"
@@ -47,6 +48,16 @@ weights:
 	$(BIN)/any2seg train config/training/full_set_further.yaml
 	$(BIN)/any2seg train config/training/any2seg_adapters.yaml
 	cp runs/any2seg_adapters/weights.safetensors models/any2seg_streets.safetensors
+
+weights-real:
+	@$(SET_UP) --tests
+	$(BIN)/any2seg simulate --out data/benchmark --recipe config/simulation_benchmark.yaml
+	$(BIN)/any2seg simulate --out data/rigs --recipe config/simulation_rigs.yaml
+	$(BIN)/any2seg train config/training/real_trunk.yaml
+	$(BIN)/any2seg train config/training/real.yaml
+	$(BIN)/any2seg train config/training/real_without_kitti.yaml
+	$(BIN)/any2seg train config/training/real_without_nuscenes.yaml
+	cp runs/real/weights.safetensors models/any2seg_real.safetensors
 
 lint:
 	@$(SET_UP) --tests

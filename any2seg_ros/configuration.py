@@ -1,7 +1,8 @@
 """Configurations: fields that describe themselves, and the one reader of YAML for all of them.
 
 A configuration is a frozen dataclass whose fields are made by `setting`. `load` reads one from a
-YAML file, `build` from a mapping; `RENAMED` of the class maps the keys it had before to today's.
+YAML file, `build` from a mapping; `RENAMED` of the class maps the keys it had before to today's,
+`SHORT` names the key that a text alone stands for.
 """
 
 from __future__ import annotations
@@ -202,7 +203,8 @@ def convert(hint: Any, value: Any, key: str, ros: bool = False) -> Any:
     `ros`: as ROS parameters are typed, where a number with a point is not one without.
     """
     if is_dataclass(hint) and isinstance(hint, type):
-        return build(hint, value, f"{key}.")
+        short = getattr(hint, "SHORT", "")
+        return build(hint, {short: value} if short and isinstance(value, str) else value, f"{key}.")
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return _tuple(arguments, value, key, ros)
@@ -359,4 +361,19 @@ def _yaml(value: Any) -> str:
         return f'"{value}"'
     if isinstance(value, tuple):
         return f"[{', '.join(v if isinstance(v, str) else _yaml(v) for v in value)}]"
+    if is_dataclass(value):
+        return _inline(value)
     return repr(value)
+
+
+def _inline(config: Any) -> str:
+    """A configuration on one line: what is not as by default, the text alone where it may be."""
+    short = getattr(config, "SHORT", "")
+    told = {
+        item.name: getattr(config, item.name)
+        for item in fields(config)
+        if item.name == short or getattr(config, item.name) != item.default
+    }
+    if list(told) == [short]:
+        return str(told[short])
+    return f"{{{', '.join(f'{name}: {_yaml(value)}' for name, value in told.items())}}}"

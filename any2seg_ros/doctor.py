@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -13,10 +14,10 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from any2seg_ros.resources import find
+from any2seg_ros.resources import DEFAULT_WEIGHTS, SHIPPED_WEIGHTS, find
 
 SET_UP = "make setup"
-WEIGHTS = "models/any2seg_streets.safetensors"
+WEIGHTS = {name: f"models/any2seg_{name}.safetensors" for name in SHIPPED_WEIGHTS}
 OWN_MESSAGES = "any2seg_ros"
 MESSAGES = ("sensor_msgs", "diagnostic_msgs", "lifecycle_msgs", "tf2_msgs", "vision_msgs")
 EVENT_MESSAGES = ("event_camera_msgs", "dvs_msgs", "prophesee_event_msgs")
@@ -185,6 +186,9 @@ def _engines() -> Iterator[Finding]:
         version = _version(name)
         if version:
             yield Finding(name, version)
+        elif name == "torch" and _version("openvino"):
+            text = "absent: only networks whose graphs are on disk can run"
+            yield Finding(name, text, Grade.NOTE, SET_UP)
         elif name == "torch":
             yield Finding(name, "absent: the network cannot run", Grade.FATAL, SET_UP)
         else:
@@ -209,17 +213,54 @@ def _accelerator() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
+    for name, file in WEIGHTS.items():
+        default = name == DEFAULT_WEIGHTS
+        try:
+            path = find(file)
+        except FileNotFoundError:
+            if default:
+                fix = f"git checkout -- {file}, or give the node model:=/a/file.safetensors"
+                yield Finding("weights", f"{file} is missing", Grade.FATAL, fix)
+            continue
+        trouble = weights_trouble(path)
+        if trouble:
+            yield Finding("weights", f"{path}: {trouble}", Grade.FATAL, f"git checkout -- {file}")
+            continue
+        size, terms = path.stat().st_size / 1e6, weights_terms(path)
+        runs = ", runs by default" if default else f", runs with model:={name}"
+        yield Finding("weights", f"{path} ({size:.1f} MB{runs}){f': {terms}' if terms else ''}")
+        if default:
+            yield from _graphs(path)
+
+
+def weights_terms(path: Path) -> str:
+    """What a readable weights file says that it may be used for; empty if nothing."""
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as tensors:
+        training = json.loads((tensors.metadata() or {}).get("training", "{}"))
+    return str(training.get("config", {}).get("terms", ""))
+
+
+def _graphs(weights: Path) -> Iterator[Finding]:
+    """Whether the node starts without torch; nothing where OpenVINO is not there."""
     try:
-        path = find(WEIGHTS)
-    except FileNotFoundError:
-        fix = f"git checkout -- {WEIGHTS}, or give the node model:=/path/to/weights.safetensors"
-        yield Finding("weights", f"{WEIGHTS} is missing", Grade.FATAL, fix)
+        from any2seg_ros.engine.graph_cache import GraphCache
+        from any2seg_ros.engine.sources import NetworkSource
+    except ImportError:
         return
-    trouble = weights_trouble(path)
-    if trouble:
-        yield Finding("weights", f"{path}: {trouble}", Grade.FATAL, f"git checkout -- {WEIGHTS}")
+    try:
+        found = GraphCache(NetworkSource.of_checkpoint(weights)).on_disk()
+    except ValueError as error:
+        fix = "give the weights of this version, or any2seg_ros of the weights'"
+        yield Finding("graphs", str(error), Grade.FATAL, fix)
+        return
+    if found:
+        yield Finding("graphs", f"{len(found)} in {found[0].parent}")
     else:
-        yield Finding("weights", f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+        fix = f"any2seg export {weights} --format graphs"
+        text = "none on disk: the first start converts the network with torch"
+        yield Finding("graphs", text, Grade.NOTE, fix)
 
 
 def weights_trouble(path: Path) -> str:

@@ -22,6 +22,17 @@ def find(relative: str) -> Path:
     raise FileNotFoundError(f"{relative} is in none of {places}: install any2seg_ros again")
 
 
+SHIPPED_WEIGHTS = ("streets", "real")
+"""Names of the weights that come with the package."""
+DEFAULT_WEIGHTS = "streets"
+"""Those that run where none are named."""
+
+
+def weights_path(name: str) -> Path:
+    """The file of the weights called so that come with the package; any other name is a path."""
+    return find(f"models/any2seg_{name}.safetensors") if name in SHIPPED_WEIGHTS else Path(name)
+
+
 def _roots() -> Iterator[Path]:
     source = Path(__file__).resolve().parents[1]
     if (source / "package.xml").exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +131,14 @@ def test_what_is_no_bag_is_one_clear_error(tmp_path):
     (tmp_path / "words.db3").write_bytes(b"SQLite format 3\0" + b"no database" * 100)
     with pytest.raises(ValueError, match="cannot read the bag.*its topics cannot be read"):
         BagReader(tmp_path / "words.db3").__enter__()
+
+
+def test_messages_are_counted_where_the_index_does_not_count_them_by_topic(tmp_path):
+    file = mcap_of(write_bag(tmp_path / "bag"))
+    data = file.read_bytes()
+    at = data.rindex(b"\x0b" + struct.pack("<Q", 46 + 20))  # Statistics, of two channels
+    record = b"\x0b" + struct.pack("<Q", 46) + data[at + 9 : at + 9 + 42] + struct.pack("<I", 0)
+    file.write_bytes(data[:at] + record + data[at + 9 + 66 :])
+    with BagReader(file) as bag:
+        assert bag.counts == {"/events": COUNT, "/words": COUNT}
+        assert bag.message_count == 2 * COUNT

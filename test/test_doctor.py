@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_every_missing_thing_has_a_fix(tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from any2seg_ros import doctor\n"
-        "doctor.WEIGHTS = 'models/nothing.safetensors'\n"
+        "doctor.WEIGHTS = {'streets': 'models/nothing.safetensors'}\n"
         "for f in doctor.examine():\n"
         "    if f.grade is not doctor.Grade.GOOD:\n"
         "        print(f.topic, bool(f.fix), f.grade.name, sep=',')"
@@ -88,3 +89,42 @@ def test_it_needs_neither_ros_nor_anything_else_to_be_imported(argument):
     code = "import any2seg_ros.doctor, sys; sys.exit('rclpy' in sys.modules)"
     done = subprocess.run([sys.executable, *argument, "-c", code], cwd=ROOT, timeout=60)
     assert done.returncode == 0
+
+
+def test_graphs_that_are_on_disk_are_found_and_others_are_asked_for(tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    from any2seg_ros.engine.graph_cache import GraphCache
+    from any2seg_ros.engine.sources import NetworkSource
+
+    monkeypatch.setenv("ANY2SEG_CACHE", str(tmp_path))
+    weights = tmp_path / "net.safetensors"
+    weights.write_bytes(doctor.find(doctor.WEIGHTS[doctor.DEFAULT_WEIGHTS]).read_bytes())
+    (finding,) = doctor._graphs(weights)
+    assert finding.grade is Grade.NOTE and "--format graphs" in finding.fix
+    folder = GraphCache(NetworkSource.of_checkpoint(weights))._folders[-1]
+    folder.mkdir()
+    (folder / "encoder.graph").write_text("")
+    (finding,) = doctor._graphs(weights)
+    assert finding.grade is Grade.GOOD and str(folder) in finding.text
+
+
+def test_torch_is_not_needed_beside_openvino(monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: "" if name == "torch" else "1.0")
+    torch = next(finding for finding in doctor._engines() if finding.topic == "torch")
+    assert torch.grade is Grade.NOTE
+    monkeypatch.setattr(doctor, "_version", lambda name: "")
+    torch = next(finding for finding in doctor._engines() if finding.topic == "torch")
+    assert torch.grade is Grade.FATAL
+
+
+def test_weights_say_on_what_terms_they_may_be_used(tmp_path, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    tensor = {"a": np.zeros(1, np.float32)}
+    save_file(tensor, path, {"training": json.dumps({"config": {"terms": "research only"}})})
+    assert doctor.weights_terms(path) == "research only"
+    monkeypatch.setattr(doctor, "find", lambda _: path)
+    said = [finding.text for finding in doctor.examine() if finding.topic == "weights"]
+    assert all("research only" in text for text in said) and len(said) == 2
+    assert "runs by default" in said[0] and "model:=real" in said[1]
+    save_file(tensor, path, {})
+    assert doctor.weights_terms(path) == ""

@@ -95,3 +95,14 @@ def test_a_dot_in_the_models_name_does_not_cost_the_subsets(model, tmp_path):
 def test_an_unknown_format_names_those_that_exist(model, tmp_path):
     with pytest.raises(ValueError, match="onnx, openvino, graphs"):
         export(model, tmp_path, "tflite", SUBSET)
+
+
+def test_a_network_that_cannot_be_cut_in_two_has_no_graphs(tmp_path):
+    pytest.importorskip("openvino")
+    from any2seg_ros.engine.export import export_graphs
+    from any2seg_ros.network.asymmetric import make_network
+
+    path = tmp_path / "hub.safetensors"
+    save(path, make_network(NetworkConfig(width=8, fusion="hub")), Metadata(size=(64, 32)))
+    with pytest.raises(ValueError, match="there are no graphs"):
+        export_graphs(path, tmp_path)

@@ -252,16 +252,18 @@ def test_weights_that_are_not_finite_are_refused(broken, name):
 def test_a_network_that_gives_nan_is_found_before_the_first_frame(segmenter, monkeypatch):
     fresh = Segmenter(segmenter._engine, segmenter.metadata)
     real = segmenter._engine.segment
-    monkeypatch.setattr(
-        segmenter._engine, "segment", lambda *a: (real(*a)[0] * np.nan, real(*a)[1])
-    )
+
+    def overflown(*arguments):
+        logits, weights = real(*arguments)
+        return [one * np.nan for one in logits], weights
+
+    monkeypatch.setattr(segmenter._engine, "segment", overflown)
     with pytest.raises(NonFiniteOutput, match="precision f32"):
         fresh.prepare()
 
 
-def test_nan_is_found_while_it_runs_and_told_until_it_is_over(segmenter, images, monkeypatch):
+def test_nan_is_found_while_it_runs_and_told_until_it_is_over(segmenter, images):
     fresh = Segmenter(segmenter._engine, segmenter.metadata)
-    real = segmenter._engine.segment
     bad = {m: np.full_like(image, np.nan) for m, image in images.items()}
     fresh.segment(images)
     assert fresh.output_fault == ""
@@ -271,6 +273,5 @@ def test_nan_is_found_while_it_runs_and_told_until_it_is_over(segmenter, images,
     assert "rgb+depth+lidar+event" in fresh.output_fault
     with pytest.raises(NonFiniteOutput):  # each one, as long as it lasts
         fresh.segment(bad)
-    monkeypatch.setattr(segmenter._engine, "segment", real)
     fresh.segment(images)
     assert fresh.output_fault == ""

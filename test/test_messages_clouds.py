@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from any2seg_ros.messages import cloud_fields, decode_cloud, labelled_points, view_cloud
+from any2seg_ros.messages import (
+    cloud_fields,
+    clouds,
+    decode_cloud,
+    kinds,
+    labelled_cloud,
+    labelled_points,
+    view_cloud,
+)
 from any2seg_ros.preprocessing.intensity import IntensityScale
 from any2seg_ros.types import InvalidMeasurement
 
@@ -231,3 +239,91 @@ def test_reflectivity_is_preferred_and_its_scale_is_that_of_the_clouds_before():
         full = [dict(p, intensity=9e4, reflectivity=level + i) for i, p in enumerate(POINTS)]
         points = decode_cloud(cloud(full, fields, 18), scale)
     np.testing.assert_allclose(points[:, 3], (1 + np.arange(6)) / 255, rtol=1e-6)
+
+
+def random_fields(order, gaps, datatypes, counts):
+    fields, offset = [], 0
+    for name, gap, datatype, count in zip(order, gaps, datatypes, counts, strict=True):
+        fields.append(clouds._Field(name, offset + gap, datatype, count))
+        offset += gap + count * struct.calcsize("=" + LETTERS[datatype])
+    return fields, offset + 3
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    order=st.permutations(["x", "y", "z", "normals"]),
+    gaps=st.lists(st.integers(0, 5), min_size=4, max_size=4),
+    datatypes=st.lists(st.sampled_from(sorted(LETTERS)), min_size=4, max_size=4),
+    counts=st.lists(st.integers(1, 3), min_size=4, max_size=4),
+)
+def test_without_a_ros_points_are_made_of_the_same(order, gaps, datatypes, counts):
+    point_cloud2 = pytest.importorskip("sensor_msgs_py.point_cloud2")
+    fields, step = random_fields(order, gaps, datatypes, counts)
+    theirs = point_cloud2.dtype_from_fields(fields, step)
+    assert clouds._own_dtype_from_fields(fields, step) == theirs
+
+
+@pytest.fixture(params=["with sensor_msgs_py", "without a ROS"])
+def library(request, monkeypatch):
+    """sensor_msgs_py's point_cloud2; None where it is taken away."""
+    if request.param == "without a ROS":
+        monkeypatch.setattr(clouds, "_library", lambda: None)
+        return None
+    return pytest.importorskip("sensor_msgs_py.point_cloud2")
+
+
+def test_fields_of_several_elements_are_numbered(library):
+    fields = [*XYZ, field("normal", 12, 7, 3)]
+    msg = cloud(POINTS, XYZ, 24)
+    msg.fields = fields
+    assert view_cloud(msg).dtype.names == ("x", "y", "z", "normal_0", "normal_1", "normal_2")
+    np.testing.assert_array_equal(decode_cloud(msg)[:, :3], EXPECTED)
+
+
+def test_a_field_that_says_it_has_no_element_has_one(library):
+    msg = cloud(POINTS, [field(f.name, f.offset, f.datatype, 0) for f in XYZ], 12)
+    np.testing.assert_array_equal(decode_cloud(msg)[:, :3], EXPECTED)
+
+
+def test_two_fields_of_one_name_are_refused(library):
+    with pytest.raises(InvalidMeasurement, match="two fields of one name"):
+        decode_cloud(cloud(POINTS, [*XYZ, field("x", 0, 7)], 12))
+
+
+def test_a_count_beyond_all_bounds_costs_nothing(library):
+    msg = cloud(POINTS, [*XYZ[:2], field("z", 8, 7, 4_000_000_000)], 12)
+    with pytest.raises(InvalidMeasurement, match="outside its point"):
+        decode_cloud(msg)
+
+
+def test_big_endian_data_are_read_again_and_again(library):
+    msg = cloud(POINTS, XYZ, 12, big=True)
+    for _ in range(2):
+        np.testing.assert_array_equal(decode_cloud(msg)[:, :3], EXPECTED)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_labelled_points_become_a_message_of_rclpy(library, count):
+    msgs = pytest.importorskip("sensor_msgs.msg")
+    std_msgs = pytest.importorskip("std_msgs.msg")
+    xyz = np.arange(3.0 * count, dtype=np.float32).reshape(-1, 3) + 1
+    colors = np.full((count, 3), 7, np.uint8)
+    points = labelled_points(xyz, colors, np.arange(count), np.ones(count))
+    header = std_msgs.Header(frame_id="camera")
+    msg = labelled_cloud(kinds.ros_message, header, points)
+    wanted = msgs.PointCloud2(header=header, **cloud_fields(points, msgs.PointField))
+    assert isinstance(msg.data, array) and msg == wanted
+
+
+def test_labelled_points_become_a_message_of_a_bag():
+    rosbags = pytest.importorskip("rosbags.typesys")
+    types = rosbags.get_typestore(rosbags.Stores.ROS2_JAZZY).types
+
+    def make(kind, **fields):
+        return types[kind](**fields)
+
+    header = make(kinds.HEADER, stamp=make(kinds.TIME, sec=1, nanosec=2), frame_id="camera")
+    points = labelled_points(EXPECTED, np.zeros((6, 3), np.uint8), np.zeros(6), np.ones(6))
+    msg = labelled_cloud(make, header, points)
+    assert type(msg) is types[kinds.CLOUD] and msg.header is header
+    np.testing.assert_array_equal(decode_cloud(msg)[:, :3], EXPECTED)

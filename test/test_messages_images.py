@@ -455,5 +455,7 @@ def test_an_unknown_encoding_is_named_together_with_what_is_read(monkeypatch):
 
 @pytest.mark.parametrize("name", ["h264", "h265; something", "av1"])
 def test_video_in_a_compressed_image_is_called_so(name):
-    with pytest.raises(InvalidMeasurement, match="is video: have it published as foxglove_msgs"):
+    with pytest.raises(
+        InvalidMeasurement, match="is video: have it published as H.264 or H.265, in fox"
+    ):
         decode_image(SimpleNamespace(format=name, data=b"\0\0\0\1\x67" + bytes(90)))

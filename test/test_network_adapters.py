@@ -25,7 +25,7 @@ def network():
 def test_a_modality_alone_is_mixed_otherwise_than_with_others(network):
     """With MFF alone, the maps of a modality that is fused with itself are its own, doubled."""
     image = torch.randn(1, 3, 32, 64)
-    maps = [f[None] for f in network.maps(image, [Modality.RGB])]
+    maps = [f[None] for f in network.features(image, [Modality.RGB])]
     twice = [f.repeat(1, 2, 1, 1, 1) for f in maps]
     alone, _ = network.fuse(maps, None, [Modality.RGB])
     together, _ = network.fuse(twice, None, [Modality.RGB, Modality.RGB])

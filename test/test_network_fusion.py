@@ -180,5 +180,7 @@ def test_a_fusion_of_ones_own_runs_with_every_engine(peak, engine, tmp_path, mon
 
 
 def test_an_unknown_fusion_says_where_one_is_added():
-    with pytest.raises(ValueError, match="'max': use one of mff, mean, or add yours to FUSIONS in"):
+    with pytest.raises(
+        ValueError, match="'max': use one of mff, mean, hub, or add yours to FUSIONS in"
+    ):
         NetworkConfig(fusion="max")

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
-from any2seg_ros.node.subscriptions import type_of
+from any2seg_ros.node.subscriptions import topic_of, type_of
 from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.types import Modality
 
@@ -38,3 +38,10 @@ def test_a_transport_has_its_message_or_the_package_that_is_missing_is_named(
 def test_video_is_rgb_s_alone():
     with pytest.raises(ValueError, match=r"depth.transport"):
         from_values({"depth.transport": "ffmpeg"})
+
+
+def test_a_topic_of_a_parameter_is_taken_as_it_is():
+    parameters = from_values({"rgb.topic": "/cam/image_rect/compressed"})
+    assert topic_of(Modality.RGB, parameters) == "/cam/image_rect/compressed"
+    assert topic_of(Modality.LIDAR, parameters) == "lidar/points"
+    assert topic_of(Modality.EVENT, from_values({"event.type": "image"})) == "event/image"

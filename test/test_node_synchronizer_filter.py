@@ -165,3 +165,21 @@ def test_the_timer_sleeps_until_the_next_deadline_and_while_nothing_waits(inputs
     joined.stop()
     node.destroy_node()
     rclpy.try_shutdown()
+
+
+def test_a_cache_fits_before_and_behind(inputs):
+    msgs = pytest.importorskip("sensor_msgs.msg", reason="ROS 2 is not here")
+    caches = {m: message_filters.Cache(one, cache_size=5) for m, one in inputs.items()}
+    joined = SynchronizerFilter(caches)
+    # A Frame has no header.
+    behind = message_filters.Cache(joined, cache_size=2, allow_headerless=True)
+    frames: list[Frame] = []
+    behind.registerCallback(frames.append)
+    for second in (1, 2, 3):
+        for modality in (DEPTH, RGB):
+            image = msgs.Image()
+            image.header.stamp.sec = second
+            inputs[modality].signalMessage(image)
+    assert [frame.stamp for frame in frames] == [10**9, 2 * 10**9, 3 * 10**9]
+    kept = caches[DEPTH].getElemBeforeTime(caches[RGB].getOldestTime())
+    assert kept.header.stamp.sec == 1

@@ -103,8 +103,8 @@ def test_points_of_the_vehicle_itself_are_dropped():
         (np.full((9, 4), np.nan, np.float32), "no point in view"),
         (np.array([[-10, 0, 0, 1]], np.float32), "no point in view"),
         (np.array([[0.5, 0, 0, 1]], np.float32), "no point in view"),
-        (np.ones((5, 3), np.float32), "four columns"),
-        (None, "four columns"),
+        (np.ones((5, 3), np.float32), "the columns x, y, z"),
+        (None, "the columns x, y, z"),
     ],
 )
 def test_a_cloud_that_shows_nothing_is_unusable(cloud, reason):

@@ -39,3 +39,10 @@ def test_an_installed_package_finds_them_below_a_ros_prefix(tmp_path: Path) -> N
 def test_a_missing_file_names_where_it_was_looked_for() -> None:
     with pytest.raises(FileNotFoundError, match=r"absent.yaml is in none of .*/absent.yaml"):
         resources.find("absent.yaml")
+
+
+def test_weights_of_the_package_have_names_and_all_others_are_paths() -> None:
+    assert resources.weights_path("streets") == ROOT / "models" / "any2seg_streets.safetensors"
+    assert resources.weights_path("runs/mine/weights.safetensors") == Path(
+        "runs/mine/weights.safetensors"
+    )

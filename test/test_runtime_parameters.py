@@ -160,6 +160,7 @@ ELSEWHERE = {
     "reference_height", "reference_k", "reference_d", "reference_model", "replay",
     *(f"{m.label}.{name}" for m in Modality for name in ("transport", "type", "reliable")),
     *(f"{m.label}.{name}" for m in Modality for name in ("registered", "extrinsics", "rectified")),
+    *(f"{m.label}.{name}" for m in Modality for name in ("topic", "camera_info")),
 }  # fmt: skip
 """What the node itself reads: its tests are those of the node, inputs, geometry and replay."""
 

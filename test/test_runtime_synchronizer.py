@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from any2seg_ros.runtime.synchronizer import Synchronizer, SynchronizerConfig, Timing, replay
+from any2seg_ros.runtime.synchronizer import Synchronizer, SynchronizerConfig, Timing
 from any2seg_ros.types import Availability, Frame, Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
@@ -20,7 +20,10 @@ OK, HELD, MISSING = Availability.OK, Availability.HELD, Availability.MISSING
 
 @dataclass(frozen=True)
 class Sensor:
-    """A sensor on a simulated clock; times in ms, alive from `begin` to `end`."""
+    """A sensor on a simulated clock; times in ms, alive from `begin` to `end`.
+
+    ahead: of the others' clocks. drift: of its own clock, as a share.
+    """
 
     modality: Modality
     interval: float = 100.0
@@ -32,12 +35,13 @@ class Sensor:
     burst: float = 0.0
     begin: float = 0.0
     end: float = 3000.0
+    ahead: float = 0.0
 
     def messages(self, chance: random.Random) -> list[tuple[int, Modality, int]]:
         """(arrival, modality, stamp) in ns; a burst keeps messages back and gives them at once."""
         rows, at, held_until = [], self.begin + self.phase, 0.0
         while at < self.end:
-            stamp = START + int(at * (1 + self.drift) * MS)
+            stamp = START + int((at * (1 + self.drift) + self.ahead) * MS)
             arrival = at + self.latency + chance.uniform(0, self.jitter)
             if chance.random() < self.burst:
                 held_until = arrival + 2.5 * self.interval
@@ -67,6 +71,19 @@ def drive(
     while (due := synchronizer.next_deadline) is not None:
         frames += [(due, frame) for frame in synchronizer.poll(due)]
     return frames
+
+
+def recorded(
+    config: SynchronizerConfig, rows: list[tuple[int, Modality, int]]
+) -> list[tuple[int, Frame]]:
+    """(arrival of what let it go, Frame) in replay, which does not look at arrivals."""
+    synchronizer = Synchronizer(replace(config, live=False))
+    frames = []
+    for now, modality, stamp in rows:
+        frames += [
+            (now, frame) for frame in synchronizer.add(modality, stamp, (modality, stamp), 0)
+        ]
+    return [*frames, *((rows[-1][0], frame) for frame in synchronizer.flush())]
 
 
 def four(end: dict[Modality, float] | None = None, **kwargs: float) -> list[Sensor]:
@@ -328,6 +345,24 @@ def test_a_sensor_that_is_always_too_late_is_not_waited_for_and_its_last_is_held
     assert {frame.availability[LIDAR] for _, frame in frames[6:]} == {HELD}
 
 
+def test_a_sensor_that_misses_every_deadline_is_not_waited_for_either():
+    frames = drive(SynchronizerConfig(), arrivals([Sensor(RGB), Sensor(LIDAR, latency=70.0)]))
+    assert {left - frame.stamp for left, frame in frames[8:]} == {5 * MS}
+
+
+def test_a_slow_sensor_is_not_waited_for_when_its_next_measurement_is_out_of_the_window():
+    frames = drive(SynchronizerConfig(), arrivals([Sensor(RGB), Sensor(LIDAR, interval=200.0)]))
+    assert {left - frame.stamp for left, frame in frames[4:]} == {5 * MS}
+
+
+def test_a_frame_has_its_trigger_even_if_the_buffer_has_let_go_of_it():
+    config = without_window(SynchronizerConfig(), capacity=1)
+    sensors = [Sensor(RGB, interval=20.0), Sensor(LIDAR, interval=20.0, latency=45.0)]
+    frames = drive(config, arrivals(sensors))
+    assert all(frame.measurements[RGB] == (RGB, frame.stamp) for _, frame in frames)
+    assert len(frames) == 150
+
+
 def test_a_disabled_modality_is_neither_used_nor_waited_for():
     synchronizer = Synchronizer(SynchronizerConfig())
     for now, modality, stamp in arrivals(four(end=dict.fromkeys(Modality, 500.0))):
@@ -341,6 +376,15 @@ def test_a_disabled_modality_is_neither_used_nor_waited_for():
     (frame,) = synchronizer.add(RGB, stamp, None, stamp)
     assert frame.availability[LIDAR] is Availability.DISABLED
     assert frame.subset == (RGB, DEPTH, EVENT)
+
+
+def test_the_place_of_a_disabled_anchor_is_taken_without_patience():
+    synchronizer = Synchronizer(SynchronizerConfig())
+    for modality, ms in ((RGB, 0), (DEPTH, 30), (RGB, 100)):
+        synchronizer.add(modality, START + ms * MS, None, START + ms * MS)
+    synchronizer.enable(RGB, False)
+    frames = synchronizer.add(DEPTH, START + 160 * MS, None, START + 160 * MS)
+    assert [frame.anchor for frame in frames] == [RGB, DEPTH]
 
 
 def test_disabling_the_anchor_lets_the_next_one_open_the_next_frame():
@@ -377,25 +421,27 @@ def test_a_refused_message_is_invalid_with_its_reason_until_a_good_one_comes():
 @given(sensor_worlds, seeds)
 def test_replay_does_not_look_at_the_steady_clock(world, seed):
     rows = arrivals(world, seed)
-    config = SynchronizerConfig(live=False)
-    recorded = list(replay(((m, s, (m, s)) for _, m, s in rows), config))
-    synchronizer, chance, frames = Synchronizer(config), random.Random(seed), []
+    synchronizer, chance = Synchronizer(SynchronizerConfig(live=False)), random.Random(seed)
+    frames: list[Frame] = []
     for _, modality, stamp in rows:
         now = chance.randrange(1 << 60)
         frames += synchronizer.poll(now)
         frames += synchronizer.add(modality, stamp, (modality, stamp), now)
     frames += synchronizer.flush()
-    assert [(f.stamp, f.anchor, f.measurements, f.availability, f.reasons) for f in frames] == [
-        (f.stamp, f.anchor, f.measurements, f.availability, f.reasons) for f in recorded
-    ]
+
+    def content(frame: Frame) -> tuple:
+        return frame.stamp, frame.anchor, frame.measurements, frame.availability, frame.reasons
+
+    wanted = [content(frame) for _, frame in recorded(SynchronizerConfig(), rows)]
+    assert [content(frame) for frame in frames] == wanted
     assert synchronizer.next_deadline is None
 
 
 def test_in_replay_a_later_stamp_ends_the_wait():
     sensors = [Sensor(RGB), Sensor(LIDAR, end=1000.0), Sensor(EVENT, 5.0, latency=1.0)]
     rows = arrivals(sensors)
-    frames = list(replay(((m, s, None) for _, m, s in rows), SynchronizerConfig(live=False)))
-    assert [f.stamp for f in frames] == [START + 100 * k * MS for k in range(30)]
+    frames = recorded(SynchronizerConfig(), rows)
+    assert stamps_of(frames) == [START + 100 * k * MS for k in range(30)]
 
 
 def test_live_the_steady_clock_ends_the_wait_where_no_stamp_comes():
@@ -458,6 +504,14 @@ def test_one_stamp_that_slips_back_resets_nothing_and_no_frame_goes_back():
     assert stamps == sorted(stamps) and len(stamps) >= 29
 
 
+def test_a_sensor_that_slips_now_and_then_resets_nothing():
+    synchronizer = Synchronizer(SynchronizerConfig())
+    for k in range(20):
+        stamp = START + (k * 100 - (800 if k % 3 == 2 else 0)) * MS
+        synchronizer.add(LIDAR, stamp, None, k * 100 * MS)
+    assert synchronizer.counters.resets == 0 and synchronizer.counters.late == 6
+
+
 @pytest.mark.parametrize(("apart", "resets"), [(1, 1), (3600, 0)])
 def test_slips_of_two_sensors_agree_only_when_they_are_near_each_other(apart, resets):
     synchronizer = Synchronizer(SynchronizerConfig())
@@ -493,16 +547,16 @@ def test_a_single_sensor_that_begins_anew_loses_no_message():
     rows = [(k, START + k * 100 * MS) for k in range(10)]
     frames = [f for k, s in rows for f in synchronizer.add(LIDAR, s, k, k * 100 * MS)]
     again = [f for k, s in rows for f in synchronizer.add(LIDAR, s, k, (k + 10) * 100 * MS)]
-    assert synchronizer.counters.resets == 1
+    assert synchronizer.counters.resets == 1 and synchronizer.counters.late == 0
     assert [f.stamp for f in again] == [f.stamp for f in frames]
 
 
 def test_pictures_of_events_are_matched_like_any_picture():
     timing = dict(SynchronizerConfig().timing) | {EVENT: Timing()}
     rows = [(EVENT, -40), (EVENT, 60), (RGB, 0)]
-    messages = [(modality, START + ms * MS, ms) for modality, ms in rows]
-    (frame,) = replay(messages, SynchronizerConfig(anchors=(RGB,), timing=timing))
-    assert frame.measurements[EVENT] == -40
+    messages = [(0, modality, START + ms * MS) for modality, ms in rows]
+    ((_, frame),) = recorded(SynchronizerConfig(anchors=(RGB,), timing=timing), messages)
+    assert frame.measurements[EVENT] == (EVENT, START - 40 * MS)
 
 
 def test_a_pause_and_a_jump_forward_cost_no_frame():
@@ -522,6 +576,213 @@ def test_reset_forgets_what_was_pending():
     assert synchronizer.flush() == []
 
 
+# Clocks that differ: a sensor is heard as long as it arrives and its own stamps advance.
+
+ways = pytest.mark.parametrize("way", [drive, recorded])
+offs = pytest.mark.parametrize(
+    "ahead", [160, 199, 300, 1000, 5000, 37000, -160, -300, -1000, -5000]
+)
+
+
+def rig(**changes: dict[str, float]) -> list[Sensor]:
+    """Camera, depth and LiDAR at 10 Hz that measure at the same time, with `changes` by name."""
+    latencies = {RGB: 8.0, DEPTH: 12.0, LIDAR: 18.0}
+    sensors = [Sensor(m, latency=latency, jitter=3.0) for m, latency in latencies.items()]
+    return [replace(one, **changes.get(one.modality.label, {})) for one in sensors]
+
+
+def anchors_of(frames: list[tuple[int, Frame]]) -> list[Modality | None]:
+    return [frame.anchor for _, frame in frames]
+
+
+@ways
+@offs
+@pytest.mark.parametrize("who", [DEPTH, LIDAR])
+def test_a_sensor_whose_clock_is_off_takes_no_frame_from_the_others(way, who, ahead):
+    frames = way(SynchronizerConfig(), arrivals(rig(**{who.label: {"ahead": ahead}})))
+    other = LIDAR if who is DEPTH else DEPTH
+    assert anchors_of(frames) == [RGB] * 30
+    assert all(frame.availability[other] is OK for _, frame in frames[1:])
+
+
+@ways
+@offs
+def test_a_camera_whose_clock_is_off_stays_the_anchor(way, ahead):
+    frames = way(SynchronizerConfig(), arrivals(rig(rgb={"ahead": ahead})))
+    assert anchors_of(frames) == [RGB] * 30
+
+
+@ways
+@pytest.mark.parametrize("interval", [33.0, 200.0])
+@pytest.mark.parametrize("ahead", [120, 199, 1000])
+def test_rates_may_differ_as_well_as_clocks(way, interval, ahead):
+    sensors = rig(lidar={"ahead": ahead, "interval": interval}, rgb={"interval": 50.0})
+    anchors = anchors_of(way(SynchronizerConfig(), arrivals(sensors)))
+    # Of one message nobody can tell whether its clock is ahead or the others are silent.
+    assert anchors[2:] == [RGB] * (len(anchors) - 2) and len(anchors) >= 58
+
+
+@ways
+@pytest.mark.parametrize("drift", [0.2, 0.02, -0.02, -0.2])
+@pytest.mark.parametrize("who", ["rgb", "depth", "lidar"])
+def test_a_clock_that_drifts_away_takes_no_frame_from_the_others(way, who, drift):
+    sensors = [replace(one, end=20_000.0) for one in rig(**{who: {"drift": drift}})]
+    frames = way(SynchronizerConfig(), arrivals(sensors))
+    assert anchors_of(frames) == [RGB] * 200
+
+
+@ways
+@pytest.mark.parametrize("ahead", [400, 5000])
+def test_a_clock_that_jumps_ahead_takes_no_frame_from_the_others(way, ahead):
+    sensors = [
+        *rig(lidar={"end": 1500.0}),
+        Sensor(LIDAR, latency=18.0, jitter=3.0, begin=1500.0, ahead=ahead),
+    ]
+    frames = way(SynchronizerConfig(), arrivals(sensors))
+    assert anchors_of(frames) == [RGB] * 30
+    assert all(frame.availability[DEPTH] is OK for _, frame in frames[1:])
+
+
+@ways
+@pytest.mark.parametrize(
+    ("ahead", "gap"), [(160, 320), (5000, 320), (-160, 550), (-400, 750), (-5000, 1500)]
+)
+def test_a_sensor_whose_clock_is_off_takes_over_when_the_others_die(way, ahead, gap):
+    sensors = rig(rgb={"end": 1000.0}, depth={"end": 1000.0}, lidar={"ahead": ahead, "end": 6000.0})
+    frames = way(SynchronizerConfig(), arrivals(sensors))
+    anchors = anchors_of(frames)
+    assert anchors == [RGB] * 10 + [LIDAR] * (len(anchors) - 10)
+    left = [now for now, _ in frames]
+    assert max(b - a for a, b in zip(left, left[1:], strict=False)) <= gap * MS
+    assert len(frames) >= 60 - gap / 100
+
+
+@ways
+@pytest.mark.parametrize(("ahead", "resets"), [(160, 0), (400, 0), (1000, 1), (5000, 1)])
+@pytest.mark.parametrize("begin", [0.0, 1000.0])
+def test_the_camera_is_the_anchor_again_although_the_lidar_s_clock_runs_ahead(
+    way, ahead, resets, begin
+):
+    sensors = [
+        *rig(rgb={"end": begin}, depth={"begin": 1.0 + begin}, lidar={"ahead": ahead}),
+        Sensor(RGB, begin=begin + 700.0, end=5000.0, latency=8.0),
+    ]
+    sensors = [replace(one, end=5000.0) if one.modality is LIDAR else one for one in sensors]
+    sensors = [one for one in sensors if one.modality is not DEPTH]
+    frames = way(SynchronizerConfig(), arrivals(sensors))
+    last = next(i for i in reversed(range(len(frames))) if frames[i][1].anchor is LIDAR)
+    assert frames[last][0] <= START + (begin + 700 + 1300) * MS
+    assert len(frames) - last >= 50 - (begin + 700 + 1300) / 100
+    left = [now for now, _ in frames]
+    assert max(b - a for a, b in zip(left, left[1:], strict=False)) <= 600 * MS
+    back = sum(b < a for a, b in zip(stamps_of(frames), stamps_of(frames)[1:], strict=False))
+    assert back == resets
+
+
+@ways
+@pytest.mark.parametrize("who", [DEPTH, LIDAR])
+@pytest.mark.parametrize("ahead_s", [1, 86400, -86400])
+@pytest.mark.parametrize("off", [range(10, 11), range(10, 20)])
+def test_a_clock_that_is_set_forth_and_back_is_its_sensors_own_affair(way, who, ahead_s, off):
+    rows, seen = [], 0
+    for now, modality, stamp in arrivals(rig()):
+        seen += modality is who
+        wrong = modality is who and seen in off
+        rows.append((now, modality, stamp + ahead_s * 10**9 if wrong else stamp))
+    frames = way(SynchronizerConfig(), rows)
+    other = LIDAR if who is DEPTH else DEPTH
+    assert anchors_of(frames) == [RGB] * 30
+    assert all(frame.availability[other] is OK for _, frame in frames[1:])
+    # The LiDAR comes last: nobody waits for the first message of a sensor that began anew.
+    assert all(frame.availability[who] is OK for _, frame in frames[20 if who is DEPTH else 21 :])
+
+
+@ways
+def test_a_camera_that_is_heard_now_and_then_begins_no_new_time(way):
+    sensors = [Sensor(LIDAR, end=9000.0, ahead=5000.0)]
+    sensors += [Sensor(RGB, begin=at, end=at + 250.0) for at in (1000.0, 3000.0, 5000.0, 7000.0)]
+    assert anchors_of(way(SynchronizerConfig(), arrivals(sensors))) == [LIDAR] * 90
+
+
+@ways
+def test_a_message_that_is_lost_while_the_anchor_dies_delays_nothing(way):
+    rows = arrivals([Sensor(RGB, end=950.0), Sensor(DEPTH, phase=60.0)])
+    rows = [row for row in rows if row[1:] != (DEPTH, START + 960 * MS)]
+    frames = way(SynchronizerConfig(), rows)
+    assert [frame.stamp for _, frame in frames if frame.anchor is DEPTH][0] == START + 1060 * MS
+
+
+@ways
+@pytest.mark.parametrize("ahead", [160, 300, 5000])
+def test_stamps_that_run_ahead_cut_no_wait_short(way, ahead):
+    sensors = rig(depth={"latency": 40.0, "jitter": 0.0}, lidar={"ahead": ahead, "latency": 20.0})
+    frames = way(SynchronizerConfig(), arrivals(sensors))
+    assert all(frame.availability[DEPTH] is OK for _, frame in frames[1:])
+
+
+@ways
+def test_a_sensor_whose_stamps_stand_still_is_not_heard(way):
+    rows = arrivals(rig())
+    stuck = [(now, m, min(s, START + 1000 * MS) if m is RGB else s) for now, m, s in rows]
+    anchors = anchors_of(way(SynchronizerConfig(), stuck))
+    assert anchors[:11] == [RGB] * 11 and anchors[11:] == [DEPTH] * (len(anchors) - 11)
+    assert len(anchors) >= 28
+
+
+@ways
+def test_messages_that_were_held_up_for_seconds_begin_no_new_time(way):
+    held = [
+        (max(now, START + 2050 * MS) if m is LIDAR and now > START + 300 * MS else now, m, s)
+        for now, m, s in arrivals(rig())
+    ]
+    frames = way(SynchronizerConfig(), sorted(held))
+    assert anchors_of(frames) == [RGB] * 30
+    assert stamps_of(frames) == sorted(stamps_of(frames))
+
+
+def test_what_an_executor_did_not_take_for_a_while_changes_no_anchor():
+    rows = arrivals(rig())
+    stalled = [
+        (START + 1700 * MS if START + 1250 * MS < now < START + 1700 * MS else now, m, s)
+        for now, m, s in rows
+    ]
+    stalled.sort(key=lambda row: (row[0], row[2], -row[1]))  # the LiDAR's is taken first
+    frames = drive(SynchronizerConfig(), stalled)
+    assert anchors_of(frames) == [RGB] * 30
+
+
+# The timer of a node: armed for the next deadline, and for nothing else.
+
+
+@few
+@given(sensor_worlds, seeds)
+def test_a_one_shot_timer_at_the_next_deadline_is_all_that_a_node_needs(world, seed):
+    rows = arrivals(world, seed)
+    synchronizer, left, fired, timer = Synchronizer(SynchronizerConfig()), 0, 0, None
+    for now, modality, stamp in [*rows, (rows[-1][0] + 10**9, RGB, 0)] if rows else []:
+        while timer is not None and timer <= now:
+            fired += 1
+            frames = synchronizer.poll(timer)
+            assert frames  # it never fires in vain
+            left += len(frames)
+            timer = synchronizer.next_deadline
+        if stamp:
+            left += len(synchronizer.add(modality, stamp, None, now))
+            timer = synchronizer.next_deadline
+    assert timer is None and synchronizer.flush() == []
+    assert left == synchronizer.counters.opened and fired <= left
+
+
+def test_nothing_is_due_while_no_frame_waits():
+    synchronizer = Synchronizer(SynchronizerConfig())
+    assert synchronizer.next_deadline is None
+    for now, modality, stamp in arrivals(rig(lidar={"end": 250.0}))[:-1]:
+        synchronizer.poll(now)
+        synchronizer.add(modality, stamp, None, now)
+        if not synchronizer.next_deadline:
+            assert synchronizer.poll(now + 10**12) == []
+
+
 # Arguments.
 
 
@@ -539,3 +800,18 @@ def test_reset_forgets_what_was_pending():
 def test_a_configuration_that_cannot_work_is_refused(wrong):
     with pytest.raises(ValueError, match="must"):
         SynchronizerConfig(**wrong)
+
+
+@pytest.mark.parametrize("run", [drive, recorded])
+def test_slow_sensors_whose_intervals_vary_are_waited_for(run) -> None:
+    """Key frames of a recording: 2 Hz, 0.4 to 0.6 s apart, the LiDAR 40 ms behind the camera."""
+    chance, at, rows = random.Random(3), 0, []
+    for _ in range(60):
+        stamp = START + at * MS
+        rows.append((stamp + 2 * MS, RGB, stamp))
+        rows.append((stamp + 42 * MS, LIDAR, stamp + 40 * MS))
+        at += chance.choice((400, 450, 500, 500, 500, 550, 600))
+    timing = {**SynchronizerConfig().timing, LIDAR: Timing(window=0.06)}
+    frames = run(SynchronizerConfig(timing=timing), sorted(rows))
+    assert len(frames) == 60
+    assert sum(frame.availability[LIDAR] == OK for _, frame in frames) >= 57

@@ -9,6 +9,7 @@ import os
 import struct
 import time
 from array import array
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from builtin_interfaces.msg import Time as TimeMsg  # noqa: E402
 from cv_bridge import CvBridge, CvBridgeError  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import TransformStamped  # noqa: E402
+from rclpy.clock import ClockType  # noqa: E402
 from rclpy.duration import Duration  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
@@ -89,6 +91,116 @@ def test_a_subscriber_passes_on_what_its_topic_brings(node, executor):
     publisher.publish(Header(frame_id="here"))
     assert spin_until(executor, lambda: heard)
     assert heard[0].frame_id == "here" and subscriber.getTopic() == "contract/filter"
+
+
+class EverySecond(message_filters.SimpleFilter):
+    """A filter of one's own: passes on every second message of another."""
+
+    def __init__(self, source=None):
+        super().__init__()
+        self._count = 0
+        if source is not None:
+            source.registerCallback(self.add)
+
+    def add(self, msg):
+        self._count += 1
+        if self._count % 2 == 0:
+            self.signalMessage(msg)
+
+
+def moment(seconds: float) -> Time:
+    return Time(nanoseconds=round(seconds * 1e9), clock_type=ClockType.ROS_TIME)
+
+
+def test_a_callback_may_end_the_chain_of_filters_or_be_a_filter_itself():
+    """SimpleFilter: subclasses call SimpleFilter.__init__, take messages and signal some."""
+    source, heard = message_filters.SimpleFilter(), []
+    EverySecond(EverySecond(source)).registerCallback(heard.append)
+    for number in range(1, 9):
+        source.signalMessage(number)
+    assert heard == [4, 8]
+
+
+def test_an_exception_of_a_callback_reaches_whoever_signalled():
+    """SimpleFilter.signalMessage: nothing is caught, and callbacks behind are not called."""
+    source, heard = message_filters.SimpleFilter(), []
+    source.registerCallback(lambda msg: 1 / 0)
+    source.registerCallback(heard.append)
+    with pytest.raises(ZeroDivisionError):
+        source.signalMessage("a")
+    assert heard == []
+
+
+def test_a_cache_passes_messages_on_and_keeps_the_last_of_them():
+    """Cache(filter, cache_size): a filter; the message that came first makes room."""
+    source, heard = message_filters.SimpleFilter(), []
+    cache = message_filters.Cache(source, cache_size=3)
+    cache.registerCallback(heard.append)
+    assert cache.getOldestTime() is None and cache.getElemAfterTime(moment(0)) is None
+    messages = [stamped(seconds) for seconds in (1, 2, 3, 4)]
+    for msg in messages:
+        source.signalMessage(msg)
+    assert heard == messages
+    assert cache.getOldestTime() == moment(2)
+    assert cache.getInterval(moment(0), moment(9)) == messages[1:]
+
+
+def test_a_cache_finds_messages_by_their_stamps():
+    """Cache: getInterval, getElemBeforeTime and getElemAfterTime include the stamp itself."""
+    source = message_filters.SimpleFilter()
+    cache = message_filters.Cache(source, cache_size=10)
+    messages = [stamped(seconds) for seconds in (1, 2, 3)]
+    for msg in messages:
+        source.signalMessage(msg)
+    assert cache.getInterval(moment(1), moment(2)) == messages[:2]
+    assert cache.getElemAfterTime(moment(2)) is messages[1]
+    assert cache.getElemAfterTime(moment(2.5)) is messages[2]
+    assert cache.getElemBeforeTime(moment(2)) is messages[1]
+    assert cache.getElemBeforeTime(moment(0.5)) is None
+
+
+def test_a_cache_takes_what_has_no_header_only_if_that_is_allowed():
+    """Cache(allow_headerless): otherwise such a message is neither kept nor passed on."""
+    source, strict, lax = message_filters.SimpleFilter(), [], []
+    message_filters.Cache(source).registerCallback(strict.append)
+    message_filters.Cache(source, allow_headerless=True).registerCallback(lax.append)
+    source.signalMessage("a frame")
+    assert strict == [] and lax == ["a frame"]
+
+
+def test_a_cache_and_a_filter_of_one_s_own_stand_between_a_topic_and_a_synchronizer(node, executor):
+    """Subscriber -> Cache -> filter -> ApproximateTimeSynchronizer: each connects to the former."""
+    subscriber = message_filters.Subscriber(node, Image, "contract/chain", qos_profile=10)
+    cache = message_filters.Cache(subscriber, cache_size=5)
+    other, pairs = message_filters.SimpleFilter(), []
+    both = message_filters.ApproximateTimeSynchronizer(
+        [EverySecond(cache), other], queue_size=5, slop=0.1
+    )
+    both.registerCallback(lambda left, right: pairs.append((left, right)))
+    publisher = node.create_publisher(Image, "contract/chain", 10)
+    assert spin_until(executor, lambda: publisher.get_subscription_count() == 1)
+    for seconds in (1, 2):
+        publisher.publish(stamped(seconds))
+    assert spin_until(executor, lambda: len(cache.getInterval(moment(0), moment(9))) == 2)
+    for seconds in (1, 2):
+        other.signalMessage(stamped(seconds))
+    assert [left.header.stamp.sec for left, _ in pairs] == [2]
+
+
+@pytest.mark.skipif(not hasattr(message_filters, "Chain"), reason="this distribution has no Chain")
+def test_a_chain_is_filters_one_behind_the_other():
+    """Chain: add(message) goes to the first filter, the last one's output is the chain's."""
+    chain, heard = message_filters.Chain(), []
+    chain.registerCallback(heard.append)
+    chain.add(1)
+    chain.addFilter(EverySecond())
+    chain.addFilter(EverySecond())
+    for number in range(1, 9):
+        chain.add(number)
+    assert heard == [1, 4, 8]
+    assert isinstance(chain.getFilter(1), EverySecond)
+    with pytest.raises(KeyError):
+        chain.getFilter(2)
 
 
 def synchronized(slop):
@@ -183,6 +295,53 @@ def test_points_of_one_type_come_as_a_plain_array():
     cloud = packed_cloud([(1, 2, 3), (4, 5, 6)], [PointField.FLOAT32] * 3)
     points = point_cloud2.read_points_numpy(cloud, field_names=["f0", "f2"])
     assert points.tolist() == [[1, 3], [4, 6]]
+
+
+def point_field(name, offset, datatype, count=1):
+    return PointField(name=name, offset=offset, datatype=datatype, count=count)
+
+
+def test_the_type_of_a_point_comes_from_its_fields():
+    """dtype_from_fields(fields, point_step): native byte order, offsets kept, name_0 for counts."""
+    fields = [
+        point_field("z", 2, PointField.FLOAT32),
+        point_field("covariance", 8, PointField.FLOAT64, 2),
+        point_field("", 24, PointField.UINT16),
+    ]
+    dtype = point_cloud2.dtype_from_fields(fields, 32)
+    assert dtype.names == ("z", "covariance_0", "covariance_1", "unnamed_field_2")
+    assert [dtype.fields[name][1] for name in dtype.names] == [2, 8, 16, 24]
+    assert dtype["z"] == np.float32 and dtype.itemsize == 32
+    assert point_cloud2.dtype_from_fields(fields[:1]).itemsize == 6
+
+
+def test_fields_of_one_name_make_no_point():
+    """dtype_from_fields: an AssertionError for two fields of one name."""
+    fields = [point_field("x", 0, PointField.FLOAT32), point_field("x", 4, PointField.FLOAT32)]
+    with pytest.raises(AssertionError):
+        point_cloud2.dtype_from_fields(fields)
+
+
+def test_fields_are_known_by_their_attributes():
+    """dtype_from_fields: reads name, offset, datatype and count; any class will do."""
+    fields = [SimpleNamespace(name="x", offset=4, datatype=7, count=1)]
+    assert point_cloud2.dtype_from_fields(fields, 8)["x"] == np.float32
+
+
+def test_a_cloud_is_created_of_an_array_with_padding_in_its_points():
+    """create_cloud: a structured array whose dtype is that of the fields, gaps included."""
+    fields = [
+        point_field("class_id", 0, PointField.UINT16),
+        point_field("p", 4, PointField.FLOAT32),
+    ]
+    points = np.zeros(3, point_cloud2.dtype_from_fields(fields))
+    points["p"] = (0.25, 0.5, 1.0)
+    cloud = point_cloud2.create_cloud(Header(), fields, points)
+    assert (cloud.point_step, cloud.row_step, cloud.width) == (8, 24, 3)
+    assert isinstance(cloud.data, array)
+    assert bytes(cloud.data) == points.tobytes()
+    with pytest.raises(AssertionError):
+        point_cloud2.create_cloud(Header(), fields[::-1], points)
 
 
 def test_a_field_that_is_not_there_is_refused():

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import training_data
 import yaml
 
-from any2seg_ros.training.ablation import main, merged, write_configs
+from any2seg_ros.training.ablation import (
+    COST,
+    main,
+    merged,
+    spreads,
+    stages_before,
+    write_configs,
+)
 from any2seg_ros.training.config import load_config
 
 SOURCE = Path(__file__).resolve().parents[1]
@@ -89,7 +97,7 @@ def test_a_plan_that_is_none_says_what_is_wrong(text, words, tmp_path, capsys):
     [
         (
             "recipe: recipe.yaml\noutput: OUT\nrows: {1: MFF}",
-            "rows.1 is 'MFF', but must be a mapping",
+            "row '1': is 'MFF', but must be a mapping",
         ),
         (
             "recipe: recipe.yaml\noutput: OUT\nchanges: [1]\nrows: {a: {}}",
@@ -122,3 +130,70 @@ def test_rows_are_trained_evaluated_and_kept(tmp_path):
     before = report.stat().st_mtime_ns
     assert main([str(path)]) == 0
     assert report.stat().st_mtime_ns == before
+
+
+def seconds(rows: dict, folder: Path, **more) -> Path:
+    path = plan(folder, rows)
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**content, **more}, sort_keys=False))
+    return path
+
+
+def test_stages_share_the_processor_seconds_and_hand_weights_on(tmp_path):
+    teacher = {"share": 1, "losses": {"variants": ["full"], "distillation": 0}}
+    student = {"share": 3, "losses": {"variants": ["random"], "teacher": "{previous}"}}
+    path = seconds({"taught": [teacher, student]}, tmp_path, processor_seconds=80, seeds=[4, 5])
+    rows = write_configs(path)
+    assert list(rows) == ["taught, seed 4", "taught, seed 5"]
+    for seed, folder in zip((4, 5), rows.values(), strict=True):
+        first = folder / "stage_1"
+        assert stages_before(folder) == [first]
+        config = load_config(folder / "config.yaml")
+        assert config.losses.teacher == str(first / "run/weights.safetensors")
+        assert config.seed == load_config(first / "config.yaml").seed == seed
+        given = [json.loads((f / COST).read_text())["seconds"] for f in (first, folder)]
+        assert given == [20, 60]
+
+
+@pytest.mark.timeout(900)
+def test_a_row_is_trained_with_what_its_processor_seconds_pay_for(tmp_path):
+    training_data.write(tmp_path / "data", "train", 4)
+    training_data.write(tmp_path / "data", "val", 2)
+    losses = {"variants": ["full"], "distillation": 0}
+    row = {"network": {"fusion": "hub"}, "losses": losses}
+    path = seconds({"hub": row}, tmp_path, processor_seconds=1.5)
+    assert main([str(path)]) == 0
+    assert "| hub | " in (tmp_path / "out/val.md").read_text()
+    cost = json.loads((tmp_path / "out/hub" / COST).read_text())
+    steps = load_config(tmp_path / "out/hub/config.yaml").steps
+    assert cost["seconds"] == 1.5 and cost["spent"] > 0 and steps >= 1
+    assert write_configs(path)
+    assert load_config(tmp_path / "out/hub/config.yaml").steps == steps
+
+
+def test_seeds_have_their_mean_and_spread(tmp_path):
+    rows = {}
+    for seed, miou in ((1, 40.0), (2, 44.0)):
+        name = f"hub, seed {seed}"
+        rows[name] = tmp_path / f"hub_{seed}"
+        (rows[name] / "val").mkdir(parents=True)
+        both = {"rgb": {"miou": 10.0}, "rgb+lidar": {"miou": miou}}
+        report = {"mean": 30.0, "worst": {"miou": 10.0}, "subsets": both}
+        (rows[name] / "val/report.json").write_text(json.dumps(report))
+    *_, last = spreads(rows, "val")
+    assert last == "| hub | 2 | 30.00 ± 0.00 | 42.00 ± 2.83 | 10.00 ± 0.00 |"
+    assert spreads({"hub": tmp_path}, "val") == []
+
+
+def test_the_fair_plan_is_of_configurations(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = write_configs(SOURCE / "config/ablation_fair.yaml")
+    configs = {name: load_config(folder / "config.yaml") for name, folder in rows.items()}
+    assert {c.network.fusion for c in configs.values()} == {"hub", "mean", "mff"}
+    assert {c.seed for c in configs.values()} == {1, 2, 3}
+    assert len({(c.batch_size, c.data, c.image_size) for c in configs.values()}) == 1
+    total = set()
+    for folder in rows.values():
+        stages = (*stages_before(folder), folder)
+        total.add(round(sum(json.loads((f / COST).read_text())["seconds"] for f in stages)))
+    assert len(total) == 1

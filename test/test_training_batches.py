@@ -14,10 +14,12 @@ import training_data
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.network.modality_groups import ALL, ONE, SEVERAL
 from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.augmentation import AugmentationConfig
 from any2seg_ros.training.batches import Batches, draw, trained_groups
 from any2seg_ros.training.cached_dataset import open_cached
 from any2seg_ros.training.config import LossConfig
+from any2seg_ros.training.mixture import Mixture
 
 SIZE = (48, 32)
 TARGET = Target(SIZE, PreprocessingConfig())
@@ -32,6 +34,10 @@ def root(tmp_path_factory):
     return root
 
 
+def mixture(cached):
+    return Mixture([cached], len(DELIVER))
+
+
 def cached_of(root, cache):
     return open_cached(open_source(root / "ready", TARGET, "train"), "ready", TARGET, cache)
 
@@ -41,7 +47,8 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
 
     def batches(seed=0, rank=0, processes=1):
         losses = LossConfig(variants=("full", "random", "single"))
-        return Batches([cached], AugmentationConfig(), losses, 4, SIZE, seed, rank, processes)
+        sets, augmentation = mixture(cached), AugmentationConfig()
+        return Batches(sets, augmentation, losses, 4, SIZE, seed, rank, processes)
 
     first, again = batches().at(3), batches().at(3)
     assert torch.equal(first.images, again.images) and torch.equal(first.subsets, again.subsets)
@@ -60,18 +67,18 @@ def test_a_batch_is_a_function_of_seed_and_step(root, tmp_path):
 
 def test_subsets_are_trained_from_a_step_on(root, tmp_path):
     losses = LossConfig(variants=("full", "random", "single"), subsets_from=2)
-    batches = Batches([cached_of(root, tmp_path)], CALM, losses, 4, SIZE, 0)
+    batches = Batches(mixture(cached_of(root, tmp_path)), CALM, losses, 4, SIZE, 0)
     before, after = batches.at(1), batches.at(2)
     assert before.variants == ("full",) and before.subsets.shape[0] == 1
     assert after.variants == losses.variants and after.subsets.shape[0] == 3
-    full_only = Batches([cached_of(root, tmp_path)], CALM, LossConfig(("full",)), 4, SIZE, 0)
+    full_only = Batches(mixture(cached_of(root, tmp_path)), CALM, LossConfig(("full",)), 4, SIZE, 0)
     assert torch.equal(before.images, full_only.at(1).images)
     with pytest.raises(ValueError, match="subsets_from"):
         LossConfig(variants=("random",), subsets_from=2)
 
 
 def test_an_epoch_sees_every_frame_once(root, tmp_path):
-    batches = Batches([cached_of(root, tmp_path)], CALM, LossConfig(variants=("full",)), 1, SIZE, 0)
+    batches = Batches(mixture(cached_of(root, tmp_path)), CALM, LossConfig(("full",)), 1, SIZE, 0)
     names = [batches.at(step).names[0] for step in range(5)]
     assert len(set(names)) == 5
 
@@ -101,17 +108,17 @@ def test_groups_that_variants_train() -> None:
 def test_frames_without_any_usable_sensor_are_not_drawn(root, tmp_path):
     cached = cached_of(root, tmp_path)
     cached.present[1:] = False
-    batches = Batches([cached], CALM, LossConfig(variants=("full", "single")), 1, SIZE, 0)
+    batches = Batches(mixture(cached), CALM, LossConfig(variants=("full", "single")), 1, SIZE, 0)
     assert batches.frames == 1 and {batches.at(step).names for step in range(3)} == {
         (cached.names[0],)
     }
     cached.present[:] = False
     with pytest.raises(ValueError, match="no training frame has a usable"):
-        Batches([cached], CALM, LossConfig(), 1, SIZE, 0)
+        Batches(mixture(cached), CALM, LossConfig(), 1, SIZE, 0)
 
 
 def test_what_a_worker_cannot_read_is_told_without_its_traceback(root, tmp_path, monkeypatch):
-    batches = Batches([cached_of(root, tmp_path)], CALM, LossConfig(("full",)), 1, SIZE, 0)
+    batches = Batches(mixture(cached_of(root, tmp_path)), CALM, LossConfig(("full",)), 1, SIZE, 0)
     monkeypatch.setattr(batches, "_sample", lambda *_: (_ for _ in ()).throw(OSError("no disk")))
     with pytest.raises(OSError, match="^no disk$"):
         list(batches.ahead(0, 2, 1))
@@ -120,9 +127,10 @@ def test_what_a_worker_cannot_read_is_told_without_its_traceback(root, tmp_path,
 def test_workers_whose_batches_do_not_fit_into_shared_memory_are_refused(
     root, tmp_path, monkeypatch
 ):
-    batches = Batches([cached_of(root, tmp_path)], CALM, LossConfig(("full",)), 2, SIZE, 0)
+    batches = Batches(mixture(cached_of(root, tmp_path)), CALM, LossConfig(("full",)), 2, SIZE, 0)
     batch = batches.at(0)
-    needed = 5 * (batch.images.nbytes + batch.labels.nbytes)  # two ahead a worker, and one in use
+    # Two ahead a worker, and one in use; weights are as large as labels.
+    needed = 5 * (batch.images.nbytes + 2 * batch.labels.nbytes)
     for free, fits in ((needed, True), (needed - 1, False)):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
         if fits:

@@ -12,7 +12,7 @@ from training_run import write_data, written
 from any2seg_ros.files import checksum
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.training.config import TrainingConfig, load_config
-from any2seg_ros.training.initialization import frozen_parts, train_mode
+from any2seg_ros.training.initialization import build, frozen_parts, train_mode
 from any2seg_ros.training.optimizer import make_optimizer
 from any2seg_ros.training.trainer import Trainer
 
@@ -123,3 +123,18 @@ def test_what_is_frozen_is_not_optimized_and_keeps_its_statistics(network):
     assert frozen_parts(network, TrainingConfig(frozen_stages=0, network=network.config)) == []
     mit = Any2Seg(NetworkConfig("mit_b0", width=8))
     assert frozen_parts(mit, TrainingConfig(frozen_stages=2, network=mit.config)) == []
+
+
+def test_a_recipe_that_says_nothing_of_the_network_goes_on_with_that_of_the_weights(place):
+    shape = NetworkConfig(classes=25, width=24, refine=1, shared_encoder=False, adapters=True)
+    path = place / "shaped.safetensors"
+    checkpoints.save(path, Any2Seg(shape), checkpoints.Metadata())
+    network = build(TrainingConfig(init_from=str(path)), 25)
+    assert network.config == shape
+    with pytest.raises(ValueError, match="network.width"):
+        build(TrainingConfig(init_from=str(path), network=NetworkConfig(width=32)), 25)
+
+
+def test_weights_of_the_package_are_named(place):
+    network = build(TrainingConfig(init_from="streets"), 25)
+    assert network.config.adapters and network.config.width == 128

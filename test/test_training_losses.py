@@ -9,18 +9,20 @@ from torch.nn import functional as F
 
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training import lscd
-from any2seg_ros.training.batches import Batch
-from any2seg_ros.training.losses import class_weights, cross_entropy, distillation, hard_pixels
-from any2seg_ros.training.teachers import (
-    Clip,
-    MiniLM,
-    Scenes,
-    describe,
-    name_correlation,
-    open_image_teacher,
-    spoken,
+from any2seg_ros.training.losses import (
+    class_weights,
+    cross_entropy,
+    cross_modal,
+    distillation,
+    hard_pixels,
+    surprise,
+    unimodal,
 )
-from any2seg_ros.types import IGNORE, Modality
+from any2seg_ros.training.teachers import (
+    MiniLM,
+    name_correlation,
+)
+from any2seg_ros.types import IGNORE
 
 
 def test_cross_entropy_is_torchs_and_ignores_255():
@@ -37,18 +39,49 @@ def test_ohem_keeps_what_is_hard_and_at_least_its_share():
     logits[0, 0] = torch.arange(10) - 2.0
     labels = torch.zeros(1, 1, 10, dtype=torch.long)
     probability = torch.sigmoid(logits[0, 0, 0])
-    kept = hard_pixels(logits, labels, 0.1)[0, 0]
+    kept = hard_pixels(surprise(logits, labels), 0.1)[0, 0]
     assert torch.equal(kept, probability <= 0.7)
-    assert hard_pixels(logits + 5 * torch.tensor([1, 0.0]).view(1, 2, 1, 1), labels, 0.3).sum() == 3
+    easier = logits + 5 * torch.tensor([1, 0.0]).view(1, 2, 1, 1)
+    assert hard_pixels(surprise(easier, labels), 0.3).sum() == 3
 
 
 def test_rare_classes_weigh_more_within_the_limit_and_the_mean_is_one():
     labels = np.repeat(np.array([0, 1, 2, IGNORE], np.uint8), [8000, 900, 1, 500])
-    weights = class_weights(labels, 4, 0.5, 3.0)
+    weights = class_weights(labels, np.eye(4, dtype=bool), 0.5, 3.0)
     assert weights[0] < weights[1] < weights[2] and weights[2] == weights[3]
     assert weights.max() / weights.min() <= 9.001
     shares = np.array([8000, 900, 1, 0]) / 8901
     assert (weights.numpy() * shares).sum() == pytest.approx(1)
+
+
+def test_a_label_of_several_classes_is_trained_with_their_summed_probability():
+    logits = torch.randn(1, 4, 2, 3)
+    members = torch.zeros(256, 4, dtype=torch.bool)
+    members[:4] = torch.eye(4, dtype=torch.bool)
+    members[4, 1:3] = True
+    labels = torch.tensor([[[0, 4, 4], [3, IGNORE, 2]]])
+    amount, count = cross_entropy(logits, labels, None, members=members)
+    p = logits.softmax(1)[0]
+    meant = (p[0, 0, 0], p[1:3, 0, 1].sum(), p[1:3, 0, 2].sum(), p[3, 1, 0], p[2, 1, 2])
+    torch.testing.assert_close(amount, -torch.stack(meant).log().sum())
+    assert count == 5
+
+
+def test_pixels_count_as_much_as_they_are_trusted():
+    logits, labels = torch.randn(1, 4, 2, 2), torch.tensor([[[0, 1], [2, IGNORE]]])
+    trust = torch.tensor([[[1.0, 0.5], [0.0, 1.0]]])
+    amount, count = cross_entropy(logits, labels, None, trust=trust)
+    each = -logits.log_softmax(1)[0]
+    torch.testing.assert_close(amount, each[0, 0, 0] + 0.5 * each[1, 0, 1])
+    assert count == 1.5
+
+
+def test_a_label_of_several_classes_weighs_as_they_do_together():
+    members = np.eye(4, dtype=bool)
+    members = np.concatenate([members, [[True, True, False, False]]])
+    labels = np.repeat(np.array([0, 1, 2, 4], np.uint8), [100, 100, 10, 200])
+    weights = class_weights(labels, members, 0.5, 9.0)
+    assert weights[0] == weights[1] > weights[4] and weights[2] > weights[0]
 
 
 def test_distillation_is_zero_for_equals_and_sends_no_gradient_to_the_teacher():
@@ -97,6 +130,41 @@ def test_inter_modal_is_zero_when_the_student_correlates_as_the_teacher():
     assert lscd.inter_modal(maps, fused, student.flip(1))[0].item() > 0.01
 
 
+def features() -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+    """Maps of a student and a teacher, and the subsets of two samples."""
+    shapes = ((2, 4, 3, 4, 6), (2, 4, 5, 2, 3))
+    student, teacher = ([torch.randn(s) for s in shapes] for _ in range(2))
+    return student, teacher, torch.tensor([[1, 0, 1, 1], [0, 1, 0, 0]], dtype=torch.bool)
+
+
+def test_unimodal_is_the_divergence_of_each_modality_of_the_subset():
+    student, teacher, subset = features()
+    amount, count = unimodal(student, teacher, subset)
+    expected = []
+    for b, m in subset.nonzero().tolist():
+        for mine, theirs in zip(student, teacher, strict=True):
+            p, q = theirs[b, m].softmax(0), mine[b, m].softmax(0)
+            expected.append((p * (p / q).log()).sum(0).mean())
+    assert count == 4
+    torch.testing.assert_close(amount / count, torch.stack(expected).mean())
+    assert float(unimodal(teacher, teacher, subset)[0]) == pytest.approx(0, abs=1e-6)
+
+
+def test_cross_modal_compares_the_cosines_between_modalities_of_the_subset():
+    student, teacher, subset = features()
+    amount, count = cross_modal(student, teacher, subset)
+    expected = []
+    for a, b in ((0, 2), (0, 3), (2, 3)):
+        for mine, theirs in zip(student, teacher, strict=True):
+            cosines = [
+                F.cosine_similarity(maps[0, a].flatten(), maps[0, b].flatten(), dim=0)
+                for maps in (mine, theirs)
+            ]
+            expected.append((cosines[0] - cosines[1]) ** 2)
+    assert count == 6  # both orders of three pairs; one modality alone has none
+    torch.testing.assert_close(amount / count, torch.stack(expected).mean())
+
+
 def test_inter_modal_leaves_absent_modalities_out():
     maps = torch.randn(1, 3, 4, 2, 2, requires_grad=True)
     teacher = torch.tensor([[0.3, -torch.inf, 0.1]])
@@ -112,6 +180,8 @@ def test_the_text_teacher_knows_what_is_alike():
     torch.testing.assert_close(matrix.diagonal(), torch.ones(25), atol=1e-4, rtol=0)
     bus, truck, sky = (DELIVER.id(name) for name in ("Bus", "Truck", "Sky"))
     assert matrix[bus, truck] > matrix[bus, sky]
+    photos = name_correlation("minilm", DELIVER, "a photo of a {}")
+    assert (photos - matrix).abs().max() > 0.01
 
 
 def test_minilm_gives_unit_vectors_that_padding_does_not_change():
@@ -120,64 +190,3 @@ def test_minilm_gives_unit_vectors_that_padding_does_not_change():
     padded = teacher.texts(["road", "a much longer text about roads and rails"])
     torch.testing.assert_close(alone[0], padded[0], atol=1e-5, rtol=1e-4)
     assert alone.norm().item() == pytest.approx(1, abs=1e-5)
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    """The real classes with a tiny random configuration."""
-    from transformers import AutoTokenizer, CLIPConfig, CLIPModel
-
-    from any2seg_ros.training.teachers import _minilm_folder
-
-    folder = tmp_path_factory.mktemp("clip")
-    small = {
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-    }
-    torch.manual_seed(0)
-    config = CLIPConfig(
-        text_config={**small, "vocab_size": 31000, "eos_token_id": 102},
-        vision_config={**small, "image_size": 32, "patch_size": 16},
-        projection_dim=8,
-    )
-    CLIPModel(config).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(_minilm_folder()).save_pretrained(folder)
-    return folder
-
-
-def test_clip_embeds_texts_and_modality_images_in_one_space(clip):
-    teacher = open_image_teacher(str(clip))
-    assert isinstance(teacher, Clip)
-    assert teacher.texts(["a road", "a sky"]).shape == (2, 8)
-    vectors = teacher.images(Modality.LIDAR, torch.rand(3, 3, 20, 30))
-    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
-
-
-def test_scenes_correlate_every_modality_with_the_description(clip):
-    batch = Batch(
-        torch.rand(2, 4, 3, 16, 16),
-        torch.zeros(2, 8, 8, dtype=torch.uint8),
-        torch.ones(2, 4, dtype=torch.bool),
-        torch.ones(1, 2, 4, dtype=torch.bool),
-        ("full",),
-        ("a", "b"),
-        (("night",), ()),
-    )
-    correlation = Scenes(str(clip), "", DELIVER)(batch)
-    assert correlation.shape == (2, 4) and correlation.abs().max() <= 1
-    loss, _ = lscd.inter_modal(torch.randn(2, 4, 5, 3, 3), torch.randn(2, 5, 3, 3), correlation)
-    assert torch.isfinite(loss)
-
-
-def test_a_teacher_that_is_not_there_names_the_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no teacher at .*none"):
-        open_image_teacher(str(tmp_path / "none"))
-
-
-def test_a_description_names_the_weather_and_the_commonest_first():
-    label = np.array([[6, 6, 6, 17], [9, 9, IGNORE, IGNORE]], np.uint8)
-    text = describe(label, ("night", "motionblur"), DELIVER)
-    assert text == "a street scene at night with motionblur with road, cars and traffic light"
-    assert spoken("traffic_sign") == "traffic sign"

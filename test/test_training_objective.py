@@ -116,7 +116,7 @@ def test_scenes_are_distilled_as_much_as_they_are_told_to(network, batch) -> Non
     assert seen == [batch] and amount > 0
     torch.testing.assert_close(told(2.0)["inter_modal"], (2 * amount, count))
     maps = network.encode(batch.images, batch.present)
-    whole = network.fuse(maps, batch.subsets[0])[0][lscd.SCALE]
-    expected = lscd.inter_modal(maps[lscd.SCALE], whole, scenes(batch))
+    whole = network.fuse(maps, batch.subsets[0])[0][LossConfig.lscd_scale]
+    expected = lscd.inter_modal(maps[LossConfig.lscd_scale], whole, scenes(batch))
     torch.testing.assert_close((amount, count), expected)
     assert "inter_modal" not in losses(network, batch)

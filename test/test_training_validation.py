@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.validation import (
     calibration_error,
@@ -30,6 +31,9 @@ class Preprocessed:
 
     def __len__(self) -> int:
         return 4
+
+    def class_groups(self, taxonomy):
+        return ClassGroups.of_classes(taxonomy)
 
 
 class Fake:
@@ -74,9 +78,9 @@ def test_a_sensor_that_a_frame_lacks_costs_its_subset_that_frame():
 def test_a_subset_without_a_labelled_pixel_has_no_temperature():
     placed = Preprocessed((RGB, EVENT))
     placed.present[1:, EVENT] = False
-    assert set(fit_temperatures(Fake(), placed)) == {"rgb", "event", "rgb+event"}
+    assert set(fit_temperatures(Fake(), [placed])) == {"rgb", "event", "rgb+event"}
     placed.labels[0] = IGNORE
-    assert set(fit_temperatures(Fake(), placed)) == {"rgb"}
+    assert set(fit_temperatures(Fake(), [placed])) == {"rgb"}
 
 
 def test_the_temperature_that_made_logits_too_sure_is_found():
@@ -84,7 +88,7 @@ def test_the_temperature_that_made_logits_too_sure_is_found():
     honest = generator.standard_normal((20000, 4)) * 2
     chances = np.exp(honest) / np.exp(honest).sum(1, keepdims=True)
     truth = (chances.cumsum(1) > generator.random((20000, 1))).argmax(1)
-    assert temperature(honest * 2.5, truth) == pytest.approx(2.5, rel=0.1)
+    assert temperature(honest * 2.5, np.eye(4, dtype=bool)[truth]) == pytest.approx(2.5, rel=0.1)
 
 
 def test_calibration_error_of_a_liar_is_how_much_it_lies():

@@ -26,8 +26,11 @@ def main(folders: list[str]) -> int:
 
 def subsets(reports: dict[str, dict]) -> list[str]:
     """mIoU and calibration error of every subset, a pair of columns a report."""
-    names = [f"{NAMES.get(name, name)} ({head(report)})" for name, report in reports.items()]
-    titles = "".join(f" {name} mIoU | ECE |" for name in names)
+    names = [
+        head(report) if name == report["split"] else f"{NAMES.get(name, name)}, {head(report)}"
+        for name, report in reports.items()
+    ]
+    titles = "".join(f" {name}: mIoU | ECE |" for name in names)
     lines = [f"| subset |{titles}", "|---|" + "---|---|" * len(names)]
     for subset in next(iter(reports.values()))["subsets"]:
         rows = [report["subsets"][subset] for report in reports.values()]

@@ -45,6 +45,8 @@ FOR_TESTS = (
 
 WEIGHTS = ("models/any2seg_streets.safetensors",)
 """Whose graphs are made."""
+SIZES = ("0x0", "224x128")
+"""Of the images that graphs are made for: that of the training, and that of config/demo.yaml."""
 
 
 class Failed(Exception):
@@ -147,6 +149,7 @@ def steps(tests: bool) -> list[Step]:
             make_graphs,
             tuple(ROOT / "any2seg_ros" / name for name in ("engine", "network", "preprocessing"))
             + tuple(ROOT / name for name in WEIGHTS),
+            SIZES,
         )
     )
     if tests:
@@ -272,7 +275,9 @@ def make_graphs(place: Place) -> None:
     export = [place.python, "-m", "any2seg_ros.cli", "export", "--format", "graphs"]
     try:
         for weights in WEIGHTS:
-            run([*export, ROOT / weights], place, "graphs")
+            for width, height in (size.split("x") for size in SIZES):
+                size = ["--width", width, "--height", height]
+                run([*export, *size, ROOT / weights], place, "graphs")
         with tempfile.TemporaryDirectory() as folder:
             replay = [place.python, "-m", "any2seg_ros.cli", "replay", "--out", folder]
             run([*replay, "--bag", ROOT / "demo_data" / "streets"], place, "loops")

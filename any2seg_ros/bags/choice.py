@@ -83,15 +83,14 @@ def base_of(topic: str) -> str:
 def info_of(
     topic: str, topics: Mapping[str, str], counts: Mapping[str, int] | None = None
 ) -> str | None:
-    """The CameraInfo topic of an image's own camera, one with messages if it has one."""
+    """The CameraInfo topic of an image's own camera; None where it has none with messages."""
     base = base_of(topic)
     plain = _IMAGE_NAME.sub("", base)
     names = dict.fromkeys(
         (f"{base}/camera_info", f"{plain}/camera_info", f"{_parent(base)}/camera_info")
     )
     found = [name for name in names if topics.get(name) == CAMERA_INFO]
-    filled = [name for name in found if counts is None or counts.get(name)]
-    return next(iter((*filled, *found)), None)
+    return next((name for name in found if counts is None or counts.get(name)), None)
 
 
 def _parent(topic: str) -> str:

@@ -77,6 +77,9 @@ class WholeFile:
             if form != MessageDefinitionFormat.NONE:
                 encoding = "ros2idl" if form == MessageDefinitionFormat.IDL else "ros2msg"
                 self.definitions.append((connection.msgtype, connection.msgdef.data, encoding))
+        if sum(self.counts.values()) < reader.message_count:
+            # Not all writers count by topic.
+            self.counts.update(topic for topic, *_ in self.messages(None))
         self.start = reader.start_time if reader.message_count else 0
         self.end = reader.end_time if reader.message_count else 0
         encodings = {getattr(c.ext, "serialization_format", "cdr") for c in reader.connections}
@@ -170,13 +173,19 @@ class BagReader:
             return f": the type {kind} is not known, and the bag does not define it"
         return f": {error}" if "zstd" in str(error) else ""
 
-    def header_stamps(self, topics: Collection[str]) -> Iterator[tuple[int, int]]:
-        """(log time, header.stamp) in ns of messages that begin with a Header; none is decoded."""
-        for _, _, log_time, data in self._raw(topics):
+    def serialized(
+        self, topics: Collection[str] | None = None
+    ) -> Iterator[tuple[str, str, int, bytes]]:
+        """(topic, type, log time in ns, message as DDS carries it); what is damaged is left out."""
+        for topic, kind, log_time, data in self._raw(topics):
             try:
-                data = _plain(data)
+                yield topic, kind, log_time, _plain(data)
             except ValueError:
                 continue
+
+    def header_stamps(self, topics: Collection[str]) -> Iterator[tuple[int, int]]:
+        """(log time, header.stamp) in ns of messages that begin with a Header; none is decoded."""
+        for _, _, log_time, data in self.serialized(topics):
             if len(data) >= STAMP_OFFSET + 8:
                 yield log_time, header_stamp(data)
 

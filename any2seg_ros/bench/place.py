@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 
 from any2seg_ros import messages
+from any2seg_ros.messages import kinds
+from any2seg_ros.messages.clouds import LABELLED_POINT
 from any2seg_ros.preprocessing import Preprocessor, concatenate
 from any2seg_ros.preprocessing.camera_models import transform
 from any2seg_ros.types import Camera, Events, Measurement, Modality
@@ -126,6 +128,26 @@ def _steps() -> dict[str, tuple[Callable[[], object], np.ndarray]]:
             lambda: placer.preprocess_one(placed["registered"]),
             raw["depth"],
         ),
+        **_clouds_for_rclpy(),
+    }
+
+
+def _clouds_for_rclpy() -> dict[str, tuple[Callable[[], object], np.ndarray]]:
+    """What ~/points costs to make of 114 000 points, by sensor_msgs_py and without it."""
+    try:
+        header = kinds.ros_message(kinds.HEADER)
+        from sensor_msgs_py import point_cloud2  # noqa: F401
+    except ImportError:
+        return {}
+    make, field = kinds.ros_message, kinds.message_class(kinds.POINT_FIELD)
+    points = np.zeros(114_000, LABELLED_POINT)
+
+    def by_hand() -> object:
+        return make(kinds.CLOUD, header=header, **messages.cloud_fields(points, field))
+
+    return {
+        "beside: make points": (lambda: messages.labelled_cloud(make, header, points), points),
+        "beside: make points, without sensor_msgs_py": (by_hand, points),
     }
 
 

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from any2seg_ros.commands.options import (
+    BAGS,
     ENGINE,
     Device,
     Engine,
-    Labels,
     Threads,
     Topic,
     words,
 )
 
 if TYPE_CHECKING:
+    from any2seg_ros.datasets import Labelling
     from any2seg_ros.evaluation.comparison import Row
 
 
@@ -29,12 +30,20 @@ class EvaluateOptions:
 
     data: Annotated[
         Path | None,
-        typer.Option(help="DELIVER, Streets, MUSES, a bag, or a folder of bags."),
+        typer.Option(
+            help="DELIVER, Streets, MUSES, a folder of labelled images, a bag, or a folder of bags."
+        ),
     ] = None
     out: Annotated[Path, typer.Option(help="Folder for report.json and report.html.")] = Path(
         "evaluation"
     )
-    split: Annotated[str, typer.Option(help="train, val or test; bags have none.")] = "val"
+    split: Annotated[
+        str,
+        typer.Option(
+            help="train, val or test; bags have none; of a folder of images, val/6 is every sixth "
+            "sequence."
+        ),
+    ] = "val"
     limit: Annotated[int, typer.Option(min=0, help="Maximum number of frames; 0: all.")] = 0
     protocol: Annotated[
         str,
@@ -58,7 +67,28 @@ class EvaluateOptions:
         tuple[Path, Path] | None,
         typer.Option(help="Compare two report.json (or their folders) instead of evaluating."),
     ] = None
-    labels: Labels = None
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of label images named <stamp in ns>.png; a further one narrows the first.",
+            rich_help_panel=BAGS,
+        ),
+    ] = None
+    label_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What label ids mean, for each --labels or a folder of images: a YAML file, or a "
+            "name: camvid, cityscapes, ..."
+        ),
+    ] = None
+    confidence: Annotated[
+        Path | None,
+        typer.Option(help="Folder of how sure the labels are, 255 for 1.", rich_help_panel=BAGS),
+    ] = None
+    sure: Annotated[
+        float,
+        typer.Option(help="Labels of less confidence are not scored.", rich_help_panel=BAGS),
+    ] = 0.8
     topic: Topic = None
     model: Annotated[
         Path | None,
@@ -105,19 +135,29 @@ def evaluate(options: EvaluateOptions) -> None:
         raise typer.Exit(130)
 
 
+def _labelling(options: EvaluateOptions) -> Labelling:
+    from any2seg_ros.datasets import Labelling
+
+    return Labelling(
+        tuple(options.labels or ()),
+        tuple(options.label_map or ()),
+        options.confidence,
+        options.sure if options.confidence else 0.0,
+    )
+
+
 def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
     """The report; None in all processes but the first."""
     from any2seg_ros.datasets import Target, open_source
     from any2seg_ros.engine import EngineConfig, Segmenter
-    from any2seg_ros.engine.segmenter import DEFAULT_MODEL
     from any2seg_ros.evaluation.evaluator import EvaluationConfig
     from any2seg_ros.evaluation.run import Share
     from any2seg_ros.evaluation.run import evaluate as run
     from any2seg_ros.progress import ProgressBar
-    from any2seg_ros.resources import find
+    from any2seg_ros.resources import DEFAULT_WEIGHTS, weights_path
     from any2seg_ros.types import Modality, parse_subset
 
-    model = options.model or find(DEFAULT_MODEL)
+    model = weights_path(str(options.model or DEFAULT_WEIGHTS))
     engine, device = options.engine or "auto", options.device or "auto"
     width, height = options.image_size
     segmenter = Segmenter.open(
@@ -130,7 +170,7 @@ def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
         Target.of(segmenter),
         options.split,
         options.limit,
-        options.labels,
+        _labelling(options),
         options.topic or (),
         wanted,
         leave_out=True,

@@ -71,12 +71,11 @@ def replay(options: ReplayOptions) -> None:
     """
     from any2seg_ros.datasets import parse_topics
     from any2seg_ros.engine import Segmenter
-    from any2seg_ros.engine.segmenter import DEFAULT_MODEL
     from any2seg_ros.progress import ProgressBar
     from any2seg_ros.replay.config import ReplayConfig
     from any2seg_ros.replay.fault_schedule import parse_corruptions, parse_drops
     from any2seg_ros.replay.run import Replay
-    from any2seg_ros.resources import find
+    from any2seg_ros.resources import DEFAULT_WEIGHTS, weights_path
     from any2seg_ros.runtime.outputs import TOPICS
 
     drops, corruptions = ",".join(options.drop or ()), ",".join(options.corrupt or ())
@@ -91,7 +90,9 @@ def replay(options: ReplayOptions) -> None:
     engine = replace(config.parameters.engine_config(), **_engine_options(options))
     work = Replay(options.bag, Segmenter.open(engine), config)
     with ProgressBar("replaying", unit="s of the bag", digits=1) as bar:
-        report = work.run(options.out, engine.model or str(find(DEFAULT_MODEL)), bar.update)
+        report = work.run(
+            options.out, str(weights_path(engine.model or DEFAULT_WEIGHTS)), bar.update
+        )
     show(report, options.out)
     if report["partial"]:
         raise typer.Exit(130)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from any2seg_ros.datasets.ground_truth import open_ground_truth
+from any2seg_ros.datasets.ground_truth import UNMAPPED, GroundTruth, Labelling, open_ground_truth
 from any2seg_ros.datasets.samples import LeftOut, Sample, Target
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.runtime.bag_player import BagPlayer
 from any2seg_ros.runtime.pipeline import Preparation, Prepared
 from any2seg_ros.taxonomy import DELIVER
@@ -35,19 +36,20 @@ class BagSource:
         bags: list[Path],
         target: Target,
         limit: int = 0,
-        labels: Path | None = None,
+        labelling: Labelling = UNMAPPED,
         topics: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.notes: list[str] = []
         self.taxonomy = target.taxonomy or DELIVER
         self._bags, self._target, self._limit = bags, target, limit
-        self._labels, self._topics = labels, topics
+        self._labelling, self._topics = labelling, topics
         self._length = 0
+        self.groups = ClassGroups.of_classes(self.taxonomy)
         self.modalities: tuple[Modality, ...] = tuple(Modality)
         for bag in bags:
             self._look_into(bag)
-        self.fingerprint = _fingerprint(bags)
+        self.fingerprint = _fingerprint([*bags, *labelling.paths()], repr(labelling))
 
     independent = False
 
@@ -70,8 +72,7 @@ class BagSource:
     ) -> Iterator[Sample | LeftOut | None]:
         """The frames of a bag; None for those that are another process's."""
         walk = self._open_walk(bag)
-        truth = open_ground_truth(bag, walk.layout.label, self._labels)
-        assert truth is not None
+        truth = self._open_truth(bag, walk)
         try:
             for played in walk.frames():
                 if played.frame is None:
@@ -84,13 +85,21 @@ class BagSource:
                     continue
                 label = truth.label(played.frame.stamp, played.log_time)
                 yield (
-                    LeftOut(truth.lacking) if label is None else self._sample(bag, prepared, label)
+                    LeftOut(truth.lacking)
+                    if label is None
+                    else self._sample(bag, prepared, label, truth.weight)
                 )
         finally:
             prefix = f"{bag.name}: " if len(self._bags) > 1 else ""
             self.notes += [prefix + note for note in (*walk.notes, *truth.notes)]
 
-    def _sample(self, bag: Path, prepared: Prepared, label: np.ndarray) -> Sample:
+    def _sample(
+        self,
+        bag: Path,
+        prepared: Prepared,
+        label: np.ndarray,
+        weight: np.ndarray | None,
+    ) -> Sample:
         rgb = prepared.frame.measurements.get(Modality.RGB)
         conditions = (bag.name,) if len(self._bags) > 1 else ()
         return Sample(
@@ -100,21 +109,29 @@ class BagSource:
             conditions,
             picture_of(rgb.data) if rgb else None,
             prepared.frame.reasons,
+            weight,
+            prepared.frame.measurements.get(Modality.LIDAR),
+            prepared.calibration.reference,
         )
 
     def _look_into(self, bag: Path) -> None:
         """How long the bag is, which sensors it has, and whether it has ground truth."""
         walk = self._open_walk(bag)
         self._length += round(walk.duration / PERIOD)
-        if walk.layout.label is None and self._labels is None:
+        self.groups = self._open_truth(bag, walk).groups
+        self.modalities = tuple(m for m in self.modalities if m in walk.layout.sensors)
+        if not self.modalities:
+            raise ValueError(f"the bags of {self.name} have no sensor in common")
+
+    def _open_truth(self, bag: Path, walk: BagPlayer) -> GroundTruth:
+        truth = open_ground_truth(bag, walk.layout.label, self._labelling, self.taxonomy)
+        if truth is None:
             raise ValueError(
                 f"{bag} has no ground truth: give a folder of labels (--labels) or name their "
                 "topic (--topic label=/...). Without any, `any2seg replay` shows each sensor's "
                 "masks, confidence and agreement"
             )
-        self.modalities = tuple(m for m in self.modalities if m in walk.layout.sensors)
-        if not self.modalities:
-            raise ValueError(f"the bags of {self.name} have no sensor in common")
+        return truth
 
     def _open_walk(self, bag: Path) -> BagPlayer:
         return BagPlayer(
@@ -122,11 +139,11 @@ class BagSource:
         )
 
 
-def _fingerprint(bags: list[Path]) -> str:
-    """Of names, sizes and times of the files."""
+def _fingerprint(bags: list[Path], labelling: str) -> str:
+    """Of names, sizes and times of the files, and of how labels are read."""
     files = [f for bag in bags for f in ([bag] if bag.is_file() else sorted(bag.iterdir()))]
     stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()
+    return hashlib.sha256(repr((stats, labelling)).encode()).hexdigest()
 
 
 def picture_of(data: np.ndarray) -> np.ndarray:

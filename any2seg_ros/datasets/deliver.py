@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from any2seg_ros.datasets.files import other_splits, read_array, read_image, read_label, read_rgb
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import IGNORE, Camera, Events, Frame, Measurement, Modality, Subset
 
@@ -37,6 +38,7 @@ class DeliverData:
     """
 
     taxonomy = DELIVER
+    groups = ClassGroups.of_classes(DELIVER)
 
     def __init__(self, root: Path, split: str, wanted: Subset = ()) -> None:
         self.modalities: tuple[Modality, ...] = wanted or tuple(Modality)

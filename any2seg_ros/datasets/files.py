@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +56,47 @@ def read_array(path: Path) -> Any:
         return dict(loaded) if path.suffix == ".npz" else loaded
     except Exception as error:
         raise ValueError(f"{path} cannot be read ({error}): make it again") from None
+
+
+_PALETTE, _GREY = 3, 0
+"""Colour types of a PNG."""
+
+
+def read_label_ids(path: Path) -> np.ndarray:
+    """The ids of a label PNG, uint8 or uint16 (h, w): grey values, or numbers of palette entries.
+
+    NoLabel where it is missing; ValueError names a file that is no PNG of ids.
+    """
+    if not path.is_file():
+        raise NoLabel(f"{path} is missing: the image has no label")
+    packed, scale = _as_grey(path.read_bytes())
+    ids = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_UNCHANGED)
+    if ids is None:
+        raise ValueError(f"{path} is no readable PNG: make it again")
+    if ids.ndim == 3:
+        if any((ids[..., i] != ids[..., 0]).any() for i in (1, 2)):
+            raise ValueError(f"{path} has colours: labels are ids, grey or numbers in a palette")
+        ids = ids[..., 0]
+    return ids // scale if scale > 1 else ids
+
+
+def _as_grey(packed: bytes) -> tuple[bytes, int]:
+    """A PNG with a palette as a grey one, so that its numbers are read and not its colours.
+
+    And what grey values are to be divided by: fewer than 8 bits are spread when they are read.
+    """
+    if packed[:8] != b"\x89PNG\r\n\x1a\n" or packed[12:16] != b"IHDR":
+        return packed, 1
+    bits, kind = packed[24], packed[25]
+    scale = 255 // (2**bits - 1) if bits < 8 and kind in (_PALETTE, _GREY) else 1
+    if kind != _PALETTE:
+        return packed, scale
+    header = packed[12:25] + bytes([_GREY]) + packed[26:29]
+    parts = [packed[:12], header, zlib.crc32(header).to_bytes(4, "big")]
+    at = 33
+    while at + 12 <= len(packed):
+        end = at + 12 + int.from_bytes(packed[at : at + 4], "big")
+        if packed[at + 4 : at + 8] not in (b"PLTE", b"tRNS"):
+            parts.append(packed[at:end])
+        at = end
+    return b"".join(parts), scale

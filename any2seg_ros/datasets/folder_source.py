@@ -40,6 +40,7 @@ class FolderSource:
         self.notes = list(data.notes)
         self.modalities = data.modalities
         self.taxonomy = data.taxonomy
+        self.groups = data.groups
         self._data = data
         self._target = target
         self._leave_out = leave_out
@@ -71,7 +72,8 @@ class FolderSource:
     def _sample(self, index: int) -> Sample:
         frame = self._data[index]
         assert frame.label is not None
-        processed = self._preprocessor(self._data.reference(index)).preprocess(frame)
+        reference = self._data.reference(index)
+        processed = self._preprocessor(reference).preprocess(frame)
         rgb = frame.measurements.get(Modality.RGB)
         return Sample(
             self._data.name(index),
@@ -80,6 +82,8 @@ class FolderSource:
             self._data.conditions(index),
             rgb.data if rgb else None,
             processed.reasons,
+            cloud=frame.measurements.get(Modality.LIDAR),
+            reference=reference,
         )
 
     def _preprocessor(self, reference: Camera) -> Preprocessor:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from any2seg_ros.datasets.files import existing, other_splits, read_image, read_label, read_rgb
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.taxonomy import CITYSCAPES
 from any2seg_ros.types import (
     Camera,
@@ -46,6 +47,7 @@ class MusesData:
     """
 
     taxonomy = CITYSCAPES
+    groups = ClassGroups.of_classes(CITYSCAPES)
 
     def __init__(self, root: Path, split: str, wanted: Subset = ()) -> None:
         self.modalities: tuple[Modality, ...] = (Modality.RGB, Modality.LIDAR)

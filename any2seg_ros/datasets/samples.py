@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.types import Camera, Frame, Modality
+from any2seg_ros.types import Camera, Frame, Measurement, Modality
 
 if TYPE_CHECKING:
     from any2seg_ros.engine import Segmenter
@@ -21,10 +22,11 @@ class DataSet(Protocol):
     """Frames with labels, by index; all of a split.
 
     modalities: the sensors that the data have, or those of them that are wanted. notes: what a
-    reader of results must know of them.
+    reader of results must know of them. groups: what the values of labels stand for.
     """
 
     taxonomy: Taxonomy
+    groups: ClassGroups
     modalities: tuple[Modality, ...]
     notes: list[str]
 
@@ -71,7 +73,10 @@ class Target:
 class Sample:
     """A preprocessed frame with its ground truth.
 
-    images: float32 (3, H, W) by modality, as the network eats them. label: uint8 (h, w). picture:
+    images: float32 (3, H, W) by modality, the input of the network. label: uint8 (h, w), values
+    of the source's groups. weight: how much a label is to be trusted, uint8 (h, w) of the label's
+    size, 255 for wholly; None for wholly everywhere. cloud and reference: the LiDAR's measurement
+    and the camera of the label, where images of other views of them can be made. picture:
     what the camera saw, uint8 (h, w, 3), where there is one. name: unique within the data; the
     noise laid over a frame depends on it.
     """
@@ -82,6 +87,18 @@ class Sample:
     conditions: Sequence[str] = ()
     picture: np.ndarray | None = None
     reasons: Mapping[Modality, str] = field(default_factory=dict)
+    weight: np.ndarray | None = None
+    cloud: Measurement | None = None
+    reference: Camera | None = None
+
+    @property
+    def aligned_picture(self) -> np.ndarray | None:
+        """The picture, where it shows what the label shows."""
+        if self.picture is None or self.reference is None or Modality.RGB not in self.images:
+            return None
+        rows, columns = self.picture.shape[:2]
+        fits = (columns, rows) == (self.reference.width, self.reference.height)
+        return self.picture if fits else None
 
 
 @dataclass(frozen=True)
@@ -95,8 +112,9 @@ class LeftOut:
 class Source(Protocol):
     """Samples in order. `notes` may grow while they are read.
 
-    modalities: the sensors that the data have. fingerprint: changes when the frames do.
-    independent: frames do not depend on each other, so that several processes are faster.
+    modalities: the sensors that the data have. groups: what the values of labels stand for.
+    fingerprint: changes when the frames do. independent: frames do not depend on each other, so
+    that several processes are faster.
     """
 
     name: str
@@ -104,6 +122,7 @@ class Source(Protocol):
     notes: list[str]
     modalities: tuple[Modality, ...]
     taxonomy: Taxonomy
+    groups: ClassGroups
     fingerprint: str
     independent: bool
 

@@ -10,8 +10,11 @@ from any2seg_ros.bags.layout import LABEL
 from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.datasets.deliver import DeliverData
 from any2seg_ros.datasets.folder_source import FolderSource
+from any2seg_ros.datasets.ground_truth import UNMAPPED, Labelling
+from any2seg_ros.datasets.labelled_folder import IMAGES, LABELS, LabelledFolder
 from any2seg_ros.datasets.muses import MusesData
 from any2seg_ros.datasets.samples import DataSet, Source, Target
+from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import Modality, Subset
 
 BAG_FILES = (".mcap", ".db3")
@@ -22,25 +25,34 @@ def open_source(
     target: Target,
     split: str = "val",
     limit: int = 0,
-    labels: Path | None = None,
+    labelling: Labelling = UNMAPPED,
     topics: Sequence[str] = (),
     wanted: Subset = (),
     leave_out: bool = False,
 ) -> Source:
     """Open what is at `path`; FileNotFoundError or ValueError say what is wrong.
 
-    `labels` and `topics` (`rgb=/camera/image_raw`) are for bags, the others for data sets: `split`,
-    the sensors that are `wanted` (all that there are by default), and `leave_out`, see
-    `FolderSource`.
+    `labelling` is for bags, and its label map for folders of images; `topics`
+    (`rgb=/camera/image_raw`) are for bags. For data sets are `split`, the sensors that are `wanted`
+    (all that there are by default), and `leave_out`, see `FolderSource`.
     """
     if not path.exists():
         raise FileNotFoundError(f"no data at {path}: make some with `any2seg simulate`")
     bags = find_bags(path)
     if bags:
-        return BagSource(str(path), bags, target, limit, labels, parse_topics(topics))
-    if labels or topics:
+        return BagSource(str(path), bags, target, limit, labelling, parse_topics(topics))
+    if labelling.folders or topics:
         raise ValueError(f"{path} is no bag: --labels and --topic are for bags")
-    data = open_data(path, split, wanted)
+    data: DataSet
+    if (path / IMAGES).is_dir() and (path / LABELS).is_dir():
+        taxonomy = target.taxonomy or DELIVER
+        data = LabelledFolder(path, split, taxonomy, wanted, *labelling.label_maps)
+    elif labelling.label_maps:
+        raise ValueError(
+            f"{path} has its own classes: --label-map is for bags and folders of images"
+        )
+    else:
+        data = open_data(path, split, wanted)
     return FolderSource(data, target, str(path), split, limit, leave_out)
 
 
@@ -58,8 +70,9 @@ def open_data(root: Path, split: str, wanted: Subset = ()) -> DataSet:
             return kind(root, split, wanted)
     above = next((p.parent for p in (root, *root.parents) if p.name in known), None)
     raise ValueError(
-        f"{root} is no data set that is known: it has neither img/ (DELIVER, Streets) nor "
-        f"frame_camera/ (MUSES), and no bag{f'; give {above}' if above else ''}"
+        f"{root} is no data set that is known: it has neither img/ (DELIVER, Streets), nor "
+        f"frame_camera/ (MUSES), nor {IMAGES}/ and {LABELS}/ (labelled images), and no bag"
+        f"{f'; give {above}' if above else ''}"
     )
 
 

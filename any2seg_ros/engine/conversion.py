@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from any2seg_ros.engine.openvino_import import ov, without_telemetry
+from any2seg_ros.engine.torch_threads import one_thread
 
 
 def convert(module: nn.Module, shapes: Sequence[tuple[int, ...]], chosen: int = 0) -> ov.Model:
@@ -17,7 +18,7 @@ def convert(module: nn.Module, shapes: Sequence[tuple[int, ...]], chosen: int = 
     examples = tuple(torch.rand(shape) for shape in shapes)
     if chosen:
         examples += (torch.ones(1, chosen, dtype=torch.bool),)
-    with warnings.catch_warnings(), torch.no_grad(), without_telemetry():
+    with warnings.catch_warnings(), torch.no_grad(), without_telemetry(), one_thread():
         warnings.simplefilter("ignore")
         # The converter would trace as well, and then run everything twice more to check itself.
         traced = torch.jit.trace(module, examples, check_trace=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from any2seg_ros.types import Modality, Subset
 
 if TYPE_CHECKING:
     from any2seg_ros.network import Any2Seg
+    from any2seg_ros.network.asymmetric import Asymmetric
 
 PRECISIONS = {
     "torch": ("auto", "f32", "bf16", "f16"),
@@ -92,6 +93,10 @@ def make(
             f"engine {name} has no precision '{precision}': use one of {', '.join(known)}"
         )
     source = network if isinstance(network, NetworkSource) else NetworkSource.of_network(network)
+    if source.whole:
+        from any2seg_ros.engine.whole_engine import WholeEngine
+
+        return WholeEngine(cast("Asymmetric", source.network), device, threads)
     if name == "torch":
         from any2seg_ros.engine.torch_engine import TorchEngine
 

@@ -81,6 +81,8 @@ def export_graphs(model: Path, out: Path, size: tuple[int, int] = (0, 0)) -> Pat
     from any2seg_ros.engine.openvino_engine import OpenVinoEngine
 
     source = NetworkSource.of_checkpoint(model)
+    if source.whole:
+        raise ValueError(f"{model} cannot be cut in two: torch runs it, and there are no graphs")
     metadata = checkpoints.read_header(model).metadata
     width, height = size[0] or metadata.size[0], size[1] or metadata.size[1]
     folder = out / f"{model.stem}.graphs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -71,6 +72,10 @@ class GraphCache:
             for name in self._names
         )
 
+    def on_disk(self) -> list[Path]:
+        """The files of all graphs of this network."""
+        return [path for folder in self._folders for path in sorted(folder.glob("*.graph"))]
+
     def remove_others(self) -> None:
         """Remove the graphs of other weights and of other code beside these."""
         for folder in self._folders:
@@ -86,6 +91,8 @@ class GraphCache:
         self._models.clear()
         for file in self._files:
             file.release()
+        with suppress(OSError, AttributeError):  # glibc's malloc keeps what compiling has freed
+            ctypes.CDLL(None).malloc_trim(0)
 
     def _read(self, name: str) -> ov.Model | None:
         for folder in self._folders:

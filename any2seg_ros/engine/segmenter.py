@@ -15,16 +15,15 @@ import numpy as np
 from any2seg_ros import taxonomy
 from any2seg_ros.engine import engines
 from any2seg_ros.engine.features import Features
+from any2seg_ros.engine.gate import Gate, statistics
 from any2seg_ros.engine.sources import NetworkSource
 from any2seg_ros.network.checkpoints import Metadata, read_header
-from any2seg_ros.resources import find
+from any2seg_ros.resources import DEFAULT_WEIGHTS, weights_path
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import Modality, Segmentation, Subset, subset_name
 
 if TYPE_CHECKING:
     from any2seg_ros.network.whole import WholeNetwork
-
-DEFAULT_MODEL = "models/any2seg_streets.safetensors"
 
 PUBLISHED = (".pth", ".pt", ".bin")
 """Endings of files that published weights come in; ours are safetensors."""
@@ -42,8 +41,8 @@ class NonFiniteOutput(RuntimeError):
 class EngineConfig:
     """What runs the network, and where.
 
-    model: a checkpoint; empty for the weights that come with the package. engine: auto, torch,
-    openvino or onnxruntime. device: auto, cpu, cuda, or a device of OpenVINO's. threads: CPU
+    model: a checkpoint, or streets or real of the package; empty for streets. engine: auto,
+    torch, openvino or onnxruntime. device: auto, cpu, cuda, or a device of OpenVINO's. threads: CPU
     threads; 0 leaves it to the engine. precision: auto, f32, bf16, f16; auto is f16 mixed precision
     with torch on CUDA, what the CPU has natively with OpenVINO, else f32.
     """
@@ -77,7 +76,8 @@ def _sized(metadata: Metadata, config: EngineConfig) -> Metadata:
 
 def _description(path: Path, backbone: str, metadata: Metadata, engine: engines.Engine) -> str:
     width, height = metadata.size
-    return f"{path.name}: {backbone} at {width}x{height}, {engine.description}"
+    terms = f"; {metadata.terms}" if metadata.terms else ""
+    return f"{path.name}: {backbone} at {width}x{height}, {engine.description}{terms}"
 
 
 class Segmenter:
@@ -96,6 +96,7 @@ class Segmenter:
         self.size = metadata.size
         """(width, height) that modality images must have."""
         self.description = description or engine.description
+        self._gate = Gate.from_metadata(metadata.gate)
         self.backbone = backbone
         """What encodes the images, as tables name it."""
         self.modalities: Subset = tuple(Modality)
@@ -109,7 +110,7 @@ class Segmenter:
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
         """Load the weights; FileNotFoundError or ValueError say what is wrong and the fix."""
-        path = Path(config.model) if config.model else find(DEFAULT_MODEL)
+        path = weights_path(config.model or DEFAULT_WEIGHTS)
         if path.suffix in PUBLISHED:
             return cls._open_published(path, config)
         source = NetworkSource.of_checkpoint(path)
@@ -177,8 +178,7 @@ class Segmenter:
         self, features: Mapping[Modality, Features], size: tuple[int, int] | None = None
     ) -> Segmentation:
         """Segment from the features of any non-empty subset: encode once, fuse every subset."""
-        subset, logits, weights = next(self._logits([features]))
-        return self._segmentation(subset, logits, weights, size)
+        return self._segmentation(*next(self._logits([features])), size)
 
     def fuse_all(
         self, given: Sequence[Mapping[Modality, Features]], size: tuple[int, int] | None = None
@@ -190,22 +190,29 @@ class Segmenter:
         if not given:
             return []
         pending = [
-            self._beside.submit(self._segmentation, subset, logits, weights, size)
-            for subset, logits, weights in self._logits(given)
+            self._beside.submit(self._segmentation, *fused, size) for fused in self._logits(given)
         ]
         return [coming.result() for coming in pending]
 
     def logits(self, features: Mapping[Modality, Features]) -> tuple[np.ndarray, np.ndarray]:
         """Logits float32 (K, H/4, W/4) and weights float32 (M,) in vocabulary order."""
-        _, logits, weights = next(self._logits([features]))
-        return self._engine.array(logits), weights
+        subset, _, logits, weights = next(self._logits([features]))
+        shares = dict(zip(subset, weights, strict=True))
+        return self._engine.array(logits), np.array([shares.get(m, 0) for m in sorted(features)])
+
+    def array(self, features: Any) -> np.ndarray:
+        """What the engine keeps of an image, as an array."""
+        return self._engine.array(features)
 
     def _logits(
         self, given: Sequence[Mapping[Modality, Features]]
-    ) -> Iterator[tuple[Subset, Any, np.ndarray]]:
-        """Subset, logits (K, H/4, W/4) as the engine keeps them, weights (M,) of each mapping."""
+    ) -> Iterator[tuple[Subset, Subset, Any, np.ndarray]]:
+        """What was fused of each mapping, and what the gate left out; logits (K, H/4, W/4) as the
+        engine keeps them, and weights (M,) of what was fused."""
         if not all(given):
             raise ValueError("no features: a frame needs at least one modality")
+        asked = [tuple(sorted(features)) for features in given]
+        given = self._believed(given)
         # By modality, for the fusion prefers the first in order where two are equal.
         distinct = {id(one[m]): (m, one[m]) for m in Modality for one in given if m in one}
         number = {key: index for index, key in enumerate(distinct)}
@@ -217,12 +224,33 @@ class Segmenter:
         )
         own = [features for _, features in distinct.values()]
         logits, weights = self._engine.segment(own, modalities, choices)
-        for subset, chosen, one, row in zip(subsets, choices, logits, weights, strict=True):
-            yield subset, one, row[list(chosen)]
+        for all_, subset, chosen, one, row in zip(
+            asked, subsets, choices, logits, weights, strict=True
+        ):
+            doubted = tuple(m for m in all_ if m not in subset)
+            yield subset, doubted, one, row[list(chosen)]
+
+    def _believed(
+        self, given: Sequence[Mapping[Modality, Features]]
+    ) -> Sequence[Mapping[Modality, Features]]:
+        """Each mapping without the sensors that the gate does not believe."""
+        if not self._gate.weights:
+            return given
+        distinct = {id(one[m]): one[m] for one in given for m in one}
+        seen = {
+            key: statistics([self._engine.array(scale) for scale in features])
+            for key, features in distinct.items()
+        }
+        believed = []
+        for one in given:
+            kept = self._gate.believed({m: seen[id(one[m])] for m in one})
+            believed.append({m: one[m] for m in kept})
+        return believed
 
     def _segmentation(
         self,
         subset: Subset,
+        doubted: Subset,
         logits: Any,
         weights: np.ndarray,
         size: tuple[int, int] | None,
@@ -230,7 +258,8 @@ class Segmenter:
         self._check(subset, logits, weights)
         temperature = self.metadata.temperatures.get(subset_name(subset), 1.0)
         labels, confidence = self._engine.masks(logits, size or self.size, temperature)
-        shares = {m: float(w) for m, w in zip(subset, weights, strict=True)}
+        shares = dict.fromkeys(doubted, 0.0)
+        shares |= {m: float(w) for m, w in zip(subset, weights, strict=True)}
         return Segmentation(labels, confidence, shares)
 
     def _check(self, subset: Subset, logits: Any, weights: np.ndarray) -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from any2seg_ros.network import Any2Seg
 
+HUB = "hub"
+"""What `fusion` is called there; see `network.fusion`, which needs torch."""
 _ADAPTERS = "adapters.matrices."
 """What the adapters' tensors are called, before the number of their scale."""
 
@@ -39,6 +41,8 @@ class NetworkSource:
     ) -> None:
         self.encoder = str(config.get("encoder", ""))
         self.shared_encoder = bool(config.get("shared_encoder", True))
+        self.whole = config.get("fusion") == HUB
+        """Whether it cannot be cut in two, and no graphs can be made of it."""
         self.folder = folder
         self._adapters = [adapters[name] for name in sorted(adapters)]
         self._load = load
@@ -81,7 +85,10 @@ class NetworkSource:
     @cached_property
     def network(self) -> Any2Seg:
         """The network in torch, folded for inference; it is the caller's to change."""
-        return self._load().folded()
+        from any2seg_ros.engine.torch_threads import one_thread
+
+        with one_thread():
+            return self._load().folded()
 
     def mixing(self, group: int, modalities: Sequence[Modality]) -> list[np.ndarray]:
         """The adapters' matrices float32 (M, C, C) a scale, of `modalities` in this group by

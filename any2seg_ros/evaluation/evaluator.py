@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import cv2
@@ -20,6 +20,7 @@ from any2seg_ros.evaluation.noise import clipped_noise, nm, rmm, torch_generator
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.html.gallery import ShownFrame
 from any2seg_ros.html.pictures import confidence_image, overlay_image, shrunk
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.metrics import no_class
 from any2seg_ros.types import (
     Modality,
@@ -69,7 +70,12 @@ class EvaluationConfig:
 class Evaluator:
     """Scores frames into a `Tally`: all subsets under one protocol, and the robustness tables."""
 
-    def __init__(self, segmenter: Segmenter, config: EvaluationConfig = EvaluationConfig()) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        config: EvaluationConfig = EvaluationConfig(),
+        groups: ClassGroups | None = None,
+    ) -> None:
         if config.protocol == "drop" and not segmenter.leaves_out:
             raise ValueError(
                 f"{segmenter.backbone} of {segmenter.description} cannot leave a sensor out: use "
@@ -77,6 +83,7 @@ class Evaluator:
             )
         self.segmenter = segmenter
         self.config = config
+        self.groups = groups or ClassGroups.of_classes(segmenter.taxonomy)
         self.tally = self._new_tally()
         self.stopwatch = Stopwatch()
         self._subsets = all_subsets(config.modalities)
@@ -93,7 +100,7 @@ class Evaluator:
         if lacking:
             self.tally.leave_out(_incomplete(sample, lacking))
             return None
-        wrong = no_class(sample.label, len(self.segmenter.taxonomy))
+        wrong = no_class(sample.label, len(self.groups))
         if wrong is not None:
             self.tally.leave_out(f"label {wrong} is no class of {self.segmenter.taxonomy.name}")
             return None
@@ -104,7 +111,8 @@ class Evaluator:
         maps = self.segmenter.encode(images)
         found = self._fuse_all({s: self._given(maps, s) for s in self._subsets}, size)
         frame = self._new_tally()
-        miou = frame.add(sample.label, found, sample.conditions)
+        told = {s: self._grouped(sample, one) for s, one in found.items()}
+        miou = frame.add(sample.label, told, sample.conditions)
         if "rmm" in self.config.robustness:
             self._add_rmm(frame, sample, images, maps, size)
         if "nm" in self.config.robustness:
@@ -121,7 +129,11 @@ class Evaluator:
         return miou
 
     def _new_tally(self) -> Tally:
-        return Tally(len(self.segmenter.taxonomy), self.config.modalities)
+        return Tally(len(self.groups), self.config.modalities)
+
+    def _grouped(self, sample: Sample, found: Segmentation) -> Segmentation:
+        """A segmentation whose labels are the groups that the sample's labels are of."""
+        return replace(found, labels=self.groups.seen(sample.label, found.labels))
 
     def _given(
         self, maps: Mapping[Modality, Features], subset: Subset
@@ -162,7 +174,9 @@ class Evaluator:
                 subset: {m: maps[m] if m in subset else worn[m] for m in images}
                 for subset in self._subsets[:-1]
             }
-            tally.add_rmm(sample.label, fraction, self._fuse_all(given, size))
+            found = self._fuse_all(given, size)
+            told = {s: self._grouped(sample, one) for s, one in found.items()}
+            tally.add_rmm(sample.label, fraction, told)
 
     def _add_nm(
         self,
@@ -174,7 +188,8 @@ class Evaluator:
         for index, level in enumerate(NOISE_LEVELS):
             spoiled = nm(_of_all(images), level, torch_generator(*self._key(sample, 2, index)))
             worse = {m: spoiled[m] for m in images}
-            tally.add_nm(sample.label, level, self.segmenter.segment(worse, size))
+            found = self.segmenter.segment(worse, size)
+            tally.add_nm(sample.label, level, self._grouped(sample, found))
 
     def _add_noise(
         self,
@@ -189,7 +204,8 @@ class Evaluator:
                 m: clipped_noise(image, m, level, rng) for m, image in _of_all(images).items()
             }
             worse = {m: spoiled[m] for m in images}
-            tally.add_noise(sample.label, level, self.segmenter.segment(worse, size))
+            found = self.segmenter.segment(worse, size)
+            tally.add_noise(sample.label, level, self._grouped(sample, found))
 
     def _key(self, sample: Sample, *key: int) -> tuple[int, ...]:
         """What a frame's noise depends on."""
@@ -219,9 +235,9 @@ class Evaluator:
         self._fuse_all({s: self._given(maps, s) for s in self._subsets}, size)
 
     def _pictures(self, sample: Sample, full: Segmentation) -> dict[str, np.ndarray]:
-        taxonomy = self.segmenter.taxonomy
-        colors = taxonomy.colorize(full.labels)
-        pictures = {"truth": taxonomy.colorize(sample.label), "prediction": colors}
+        colors = self.segmenter.taxonomy.colorize(full.labels)
+        truth = self.groups.as_taxonomy.colorize(sample.label)
+        pictures = {"truth": truth, "prediction": colors}
         if sample.picture is not None:
             height, width = sample.label.shape
             camera = cv2.resize(sample.picture, (width, height), interpolation=cv2.INTER_AREA)

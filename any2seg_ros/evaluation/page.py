@@ -39,7 +39,9 @@ def evaluation_page(report: Mapping[str, Any], gallery: BestAndWorst | None = No
         condition_range=_range(by_condition),
         alone_and_all=alone_and_all,
         class_bars=bar_chart(
-            {name: one["iou"] for name, one in report["classes"].items()}, taxonomy.css_colors
+            {name: one["iou"] for name, one in report["classes"].items()},
+            # A group of classes is named by all of them and has the colour of the first.
+            {n: taxonomy.css_colors[n.split("+")[0]] for n in report["classes"]},
         ),
         labelled_pixels=sum(one["pixels"] for one in report["classes"].values()) or 1,
         reliability={

@@ -55,7 +55,7 @@ def evaluate(
     covers the frames scored so far and is marked partial; KeyboardInterrupt if there are none.
     While the report is written, Ctrl-C is ignored. ValueError if no frame could be scored.
     """
-    evaluator = Evaluator(segmenter, config)
+    evaluator = Evaluator(segmenter, config, source.groups)
     if share.rank == 0:
         _check_folder(out)
     partial = _score(evaluator, source, share, progress)
@@ -88,7 +88,7 @@ def _context(
         data=source.name,
         split=source.split,
         protocol=evaluator.config.protocol,
-        taxonomy=segmenter.taxonomy,
+        taxonomy=evaluator.groups.as_taxonomy,
         engine=segmenter.description,
         backbone=segmenter.backbone,
         image_size=segmenter.size,

@@ -12,7 +12,13 @@ from any2seg_ros.messages.cameras import (
     rectifying_rotation,
     transform_matrix,
 )
-from any2seg_ros.messages.clouds import cloud_fields, decode_cloud, labelled_points, view_cloud
+from any2seg_ros.messages.clouds import (
+    cloud_fields,
+    decode_cloud,
+    labelled_cloud,
+    labelled_points,
+    view_cloud,
+)
 from any2seg_ros.messages.events import EventDecoder, EventDecoderConfig
 from any2seg_ros.messages.images import (
     BitDepth,
@@ -47,6 +53,7 @@ __all__ = [
     "info_fields",
     "is_rectified",
     "is_video",
+    "labelled_cloud",
     "labelled_points",
     "mask_fields",
     "rectifying_rotation",

@@ -1,26 +1,35 @@
-"""sensor_msgs/PointCloud2 to points, and labelled points back to PointCloud2 fields."""
+"""sensor_msgs/PointCloud2 to points, and labelled points back to PointCloud2.
+
+Where a ROS is, sensor_msgs_py says what a point is made of and makes clouds for rclpy.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
+from any2seg_ros.messages.kinds import CLOUD, HEADER, POINT_FIELD, message_class
+from any2seg_ros.messages.making import Make
 from any2seg_ros.preprocessing.intensity import IntensityScale
 from any2seg_ros.types import InvalidMeasurement, plain
 
 # PointField.datatype
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+_COORDINATES = ("x", "y", "z")
 _LARGEST = 20_000_000
 
 
 def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
     """The fields of a PointCloud2 as a structured array (height, width) on the message's bytes.
 
-    Only the fields in `names` that the cloud has; None takes all. Fields of several elements are
-    sub-arrays. Any order of fields and bytes, any padding.
+    Only the fields in `names` that the cloud has; None takes all. A field of several elements
+    becomes name_0, name_1 and so on. Any order of fields and bytes, any padding.
     InvalidMeasurement for data that do not fit.
     """
     height, width = int(msg.height), int(msg.width)
@@ -43,24 +52,66 @@ def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
     return np.ndarray((height, width), dtype, data, 0, (row_step, point_step))
 
 
+@dataclass(frozen=True)
+class _Field:
+    """What a PointField says, in Python's numbers; count is at least 1."""
+
+    name: str
+    offset: int
+    datatype: int
+    count: int
+
+
 def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype:
-    order = ">" if msg.is_bigendian else "<"
-    fields: dict[str, tuple[Any, int]] = {}
-    for field in msg.fields:
-        if names is not None and field.name not in names:
-            continue
-        if int(field.datatype) not in _TYPES:
+    fields = [
+        _Field(field.name, int(field.offset), int(field.datatype), max(1, int(field.count)))
+        for field in msg.fields
+        if names is None or field.name in names
+    ]
+    for field in fields:
+        if field.datatype not in _TYPES:
             raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has an unknown type")
-        scalar = np.dtype(order + _TYPES[int(field.datatype)])
-        count = max(1, int(field.count))
-        if not 0 <= int(field.offset) <= point_step - scalar.itemsize * count:
+        size = int(_TYPES[field.datatype][1]) * field.count
+        if not 0 <= field.offset <= point_step - size:
             raise InvalidMeasurement(f"cloud field '{plain(field.name)}' lies outside its point")
-        fields[field.name] = (scalar if count == 1 else (scalar, (count,)), int(field.offset))
+        if field.count > 1 and field.name in _COORDINATES:
+            raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has several elements")
+    try:
+        dtype = _dtype_from_fields()(fields, point_step)
+    except (AssertionError, ValueError) as error:
+        raise InvalidMeasurement("cloud has two fields of one name") from error
+    foreign = bool(msg.is_bigendian) != (sys.byteorder == "big")
+    return dtype.newbyteorder() if foreign else dtype
+
+
+@cache
+def _library() -> Any:
+    """sensor_msgs_py.point_cloud2; None where no ROS is."""
+    try:
+        from sensor_msgs_py import point_cloud2
+    except ImportError:
+        return None
+    return point_cloud2
+
+
+def _dtype_from_fields() -> Callable[[Iterable[Any], int], np.dtype]:
+    library = _library()
+    return _own_dtype_from_fields if library is None else library.dtype_from_fields
+
+
+def _own_dtype_from_fields(fields: Iterable[_Field], point_step: int) -> np.dtype:
+    """What sensor_msgs_py's function of that name makes, for machines without a ROS."""
+    parts = [
+        (f"{field.name}_{part}" if field.count > 1 else field.name, kind, field.offset + at)
+        for field in fields
+        for kind in [np.dtype(_TYPES[field.datatype])]
+        for part, at in enumerate(range(0, field.count * kind.itemsize, kind.itemsize))
+    ]
     return np.dtype(
         {
-            "names": list(fields),
-            "formats": [kind for kind, _ in fields.values()],
-            "offsets": [offset for _, offset in fields.values()],
+            "names": [name for name, _, _ in parts],
+            "formats": [kind for _, kind, _ in parts],
+            "offsets": [offset for _, _, offset in parts],
             "itemsize": point_step,
         }
     )
@@ -82,10 +133,8 @@ def decode_cloud(msg: Any, intensity: IntensityScale | None = None) -> np.ndarra
     cloud = np.empty((points.shape[0], points.shape[1], 4), np.float32)
     with np.errstate(all="ignore"):
         for column, name in enumerate("xyz"):
-            if points.dtype[name].shape:
-                raise InvalidMeasurement(f"cloud field '{plain(name)}' has several elements")
             cloud[..., column] = points[name]
-    names = [name for name in given if name not in "xyz" and not points.dtype[name].shape]
+    names = [name for name in given if name in intensity.names]
     chosen = intensity.choose({name: points[name] for name in names})
     if chosen is None:
         cloud[..., 3] = 0.0
@@ -143,20 +192,39 @@ def labelled_points(
     return points
 
 
+def labelled_cloud(make: Make, header: Any, points: np.ndarray) -> Any:
+    """A sensor_msgs/PointCloud2 of `points` of dtype LABELLED_POINT (n,), with `header`.
+
+    make: rclpy's message classes or a bag's; for rclpy it is sensor_msgs_py's create_cloud.
+    """
+    library = _library()
+    field = partial(make, POINT_FIELD)
+    # create_cloud of some distributions cannot cast what has no points.
+    if library is None or not len(points) or not isinstance(header, message_class(HEADER)):
+        return make(CLOUD, header=header, **cloud_fields(points, field))
+    fields = _point_fields(field)
+    cloud = library.create_cloud(header, fields, points.view(library.dtype_from_fields(fields)))
+    cloud.is_dense = True
+    return cloud
+
+
+def _point_fields(field: Any) -> list[Any]:
+    return [
+        field(name=name, offset=offset, datatype=datatype, count=1)
+        for name, _, offset, datatype in _LABELLED
+    ]
+
+
 def cloud_fields(points: np.ndarray, field: Any) -> dict[str, Any]:
     """The fields of a sensor_msgs/PointCloud2 but its header, as plain Python values.
 
     `points` of dtype LABELLED_POINT (n,); `field` makes a PointField: the message class, called
     with name, offset, datatype and count.
     """
-    fields = [
-        field(name=name, offset=offset, datatype=datatype, count=1)
-        for name, _, offset, datatype in _LABELLED
-    ]
     return {
         "height": 1,
         "width": len(points),
-        "fields": fields,
+        "fields": _point_fields(field),
         "is_bigendian": sys.byteorder == "big",
         "point_step": LABELLED_POINT.itemsize,
         "row_step": LABELLED_POINT.itemsize * len(points),

@@ -253,8 +253,8 @@ _VIDEO = ("h264", "h265", "hevc", "av1", "vp8", "vp9", "theora")
 def _check_is_picture(name: str) -> None:
     if name.startswith(_VIDEO):
         raise InvalidMeasurement(
-            f"'{plain(name)}' is video: have it published as foxglove_msgs/CompressedVideo or "
-            "ffmpeg_image_transport_msgs/FFMPEGPacket"
+            f"'{plain(name)}' is video: have it published as H.264 or H.265, in "
+            "foxglove_msgs/CompressedVideo or ffmpeg_image_transport_msgs/FFMPEGPacket"
         )
 
 

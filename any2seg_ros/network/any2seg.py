@@ -13,7 +13,7 @@ from any2seg_ros.configuration import check, setting
 from any2seg_ros.network.adapters import Adapters, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
 from any2seg_ros.network.efficientnet import EfficientNetLite0
-from any2seg_ros.network.fusion import FUSIONS, modality_weights
+from any2seg_ros.network.fusion import FUSIONS, HUB, modality_weights
 from any2seg_ros.network.mit import MIT_CONFIGS, MiT
 from any2seg_ros.network.modality_groups import by_group, group_of
 from any2seg_ros.types import Modality
@@ -30,7 +30,7 @@ class NetworkConfig:
     encoder: str = setting("efficientnet_lite0", "encoder of the images", choices=ENCODERS)
     classes: int = setting(25, "number of classes; the data's if left out", low=1)
     width: int = setting(128, "channels of the decoder", low=1)
-    fusion: str = setting("mff", "mff, or mean for the baseline")
+    fusion: str = setting("mff", "mff; for baselines mean, or hub (asymmetric)")
     dropout: float = setting(0.1, "dropout before the classifier", low=0, high=1)
     refine: int = setting(0, "residual blocks in the decoder; 0 is the published decoder", low=0)
     shared_encoder: bool = setting(
@@ -47,9 +47,12 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.fusion not in FUSIONS:
+        if self.fusion == HUB and (self.adapters or not self.shared_encoder):
+            raise ValueError("fusion hub has one encoder, RGB's, and no adapters")
+        if self.fusion not in (*FUSIONS, HUB):
+            known = ", ".join((*FUSIONS, HUB))
             raise ValueError(
-                f"unknown fusion '{self.fusion}': use one of {', '.join(FUSIONS)}, or add yours to "
+                f"unknown fusion '{self.fusion}': use one of {known}, or add yours to "
                 "FUSIONS in any2seg_ros/network/fusion.py (docs/network.md)"
             )
 
@@ -91,22 +94,22 @@ class Any2Seg(nn.Module):
         self, images: Tensor, modalities: Sequence[Modality] = tuple(Modality)
     ) -> tuple[Tensor, Tensor]:
         """One frame: images (M, 3, H, W) of `modalities` -> logits (K, H/4, W/4), weights (M,)."""
-        maps = [f[None] for f in self.maps(images, modalities)]
-        logits, weights = self.segment(maps, modalities=modalities)
+        features = [f[None] for f in self.features(images, modalities)]
+        logits, weights = self.segment(features, modalities=modalities)
         return logits[0], weights[0]
 
-    def maps(self, images: Tensor, modalities: Sequence[Modality]) -> list[Tensor]:
-        """images (M, 3, H, W), each of one of `modalities` -> four maps (M, C, H/s, W/s)."""
+    def features(self, images: Tensor, modalities: Sequence[Modality]) -> list[Tensor]:
+        """images (M, 3, H, W) of `modalities` -> features (M, C, H/s, W/s) at four scales."""
         if self.config.shared_encoder:
             return self.encoders[0](images)
         each = [self.encoder_of(m)(images[i : i + 1]) for i, m in enumerate(modalities)]
         return [torch.cat(scale) for scale in zip(*each, strict=True)]
 
     def encode(self, images: Tensor, present: Tensor | None = None) -> list[Tensor]:
-        """images (B, M, 3, H, W) -> four maps (B, M, C, H/s, W/s); one pass for each encoder.
+        """images (B, M, 3, H, W) -> features (B, M, C, H/s, W/s); one pass per encoder.
 
         M is all modalities in vocabulary order where each has its own encoder. Images that are not
-        `present`, bool (B, M), are not computed: their maps are zero. On the CPU it is known at
+        `present`, bool (B, M), are not computed: their features are zero. On the CPU it is known at
         once: a GPU is not waited for.
         """
         encoders = self.encoders
@@ -118,43 +121,43 @@ class Any2Seg(nn.Module):
         return [torch.cat(scale, 1) for scale in zip(*parts, strict=True)]
 
     def _encode_with(self, encoder: Encoder, images: Tensor, present: Tensor) -> list[Tensor]:
-        """images (B, M, 3, H, W) -> four maps (B, M, C, H/s, W/s), zero where not `present`."""
+        """images (B, M, 3, H, W) -> features (B, M, C, H/s, W/s), zero where not `present`."""
         shape = images.shape[:2]
         if bool(present.all()):
-            return [features.unflatten(0, shape) for features in encoder(images.flatten(0, 1))]
+            return [scale.unflatten(0, shape) for scale in encoder(images.flatten(0, 1))]
         height, width = images.shape[-2:]
-        maps = [
+        features = [
             images.new_zeros(*shape, channels, -(-height // stride), -(-width // stride))
             for channels, stride in zip(encoder.channels, encoder.strides, strict=True)
         ]
         if not (self.encode_nothing or bool(present.any())):
-            return maps
+            return features
         where = present.to(images.device)[:, :, None, None, None]
         return [
-            zeros.to(features.dtype).masked_scatter(where, features)
-            for zeros, features in zip(maps, encoder(images[present]), strict=True)
+            zeros.to(scale.dtype).masked_scatter(where, scale)
+            for zeros, scale in zip(features, encoder(images[present]), strict=True)
         ]
 
     def fuse(
         self,
-        maps: Sequence[Tensor],
+        features: Sequence[Tensor],
         present: Tensor | None = None,
         modalities: Sequence[Modality] = tuple(Modality),
     ) -> tuple[list[Tensor], Tensor]:
-        """Four maps (B, M, C, H, W) -> four fused maps (B, C, H, W), weights (B, M).
+        """Features (B, M, C, H, W) at four scales -> fused (B, C, H, W), weights (B, M).
 
         `present` bool (S, M), best on the CPU, gives every sample its own subset, or one sample
-        (B = 1) many: there are S fused maps then. `modalities` tells whose maps the M are.
+        (B = 1) many: S are fused then. `modalities` names those of the M.
         """
         if self.adapters is None:
-            return self._fuse(maps, present)
+            return self._fuse(features, present)
         if present is None:
-            mixing = self.adapters.mixing(group_of(maps[0].shape[1]), modalities)
-            return self._fuse(mixed(maps, mixing), None)
+            mixing = self.adapters.mixing(group_of(features[0].shape[1]), modalities)
+            return self._fuse(mixed(features, mixing), None)
         order: list[int] = []
         parts = []
         for group, rows in by_group(present.sum(1).tolist()).items():
-            own = maps if len(maps[0]) == 1 else _rows(maps, rows)
+            own = features if len(features[0]) == 1 else _rows(features, rows)
             mixing = self.adapters.mixing(group, modalities)
             fused, weights = self._fuse(mixed(own, mixing), present[rows])
             parts.append((*fused, weights))
@@ -162,47 +165,49 @@ class Any2Seg(nn.Module):
         *whole, weights = _in_order(parts, order)
         return whole, weights
 
-    def adapted(self, maps: Sequence[Tensor], present: Tensor) -> list[Tensor]:
-        """Four maps (B, M, C, H, W) of all modalities, as the fusion of `present` sees them."""
+    def adapted(self, features: Sequence[Tensor], present: Tensor) -> list[Tensor]:
+        """Features (B, M, C, H, W) of all modalities as adapted for the subsets `present`."""
         if self.adapters is None:
-            return list(maps)
+            return list(features)
         order: list[int] = []
         parts = []
         for group, rows in by_group(present.sum(1).tolist()).items():
-            parts.append(mixed(_rows(maps, rows), self.adapters.mixing(group)))
+            parts.append(mixed(_rows(features, rows), self.adapters.mixing(group)))
             order += rows
         return _in_order(parts, order)
 
-    def _fuse(self, maps: Sequence[Tensor], present: Tensor | None) -> tuple[list[Tensor], Tensor]:
+    def _fuse(
+        self, features: Sequence[Tensor], present: Tensor | None
+    ) -> tuple[list[Tensor], Tensor]:
         fusion = FUSIONS[self.config.fusion]
         if present is not None:
-            present = present.to(maps[0].device, non_blocking=True)
-        fused, cosines = zip(*(fusion(f, present) for f in maps), strict=True)
+            present = present.to(features[0].device, non_blocking=True)
+        fused, cosines = zip(*(fusion(f, present) for f in features), strict=True)
         return list(fused), modality_weights(cosines, present)
 
     def segment(
         self,
-        maps: Sequence[Tensor],
+        features: Sequence[Tensor],
         present: Tensor | None = None,
         modalities: Sequence[Modality] = tuple(Modality),
     ) -> tuple[Tensor, Tensor]:
-        """Four maps (B, M, C, H, W) -> logits (B, K, H/4, W/4), weights (B, M); see `fuse`."""
-        fused, weights = self.fuse(maps, present, modalities)
+        """Features (B, M, C, H, W) -> logits (B, K, H/4, W/4), weights (B, M); see `fuse`."""
+        fused, weights = self.fuse(features, present, modalities)
         return self.decoder(fused), weights
 
     def segment_alike(
         self,
-        maps: Sequence[Tensor],
+        features: Sequence[Tensor],
         present: Tensor | None = None,
         mixing: Sequence[Tensor] = (),
     ) -> tuple[Tensor, Tensor]:
         """`segment` of subsets of one group, with its adapters' matrices if there are any."""
-        fused, weights = self._fuse(mixed(maps, mixing) if mixing else maps, present)
+        fused, weights = self._fuse(mixed(features, mixing) if mixing else features, present)
         return self.decoder(fused), weights
 
     def folded(self) -> Any2Seg:
         """The same network for inference: in evaluation mode, with a folded decoder."""
-        network = Any2Seg(self.config)
+        network = type(self)(self.config)
         network.load_state_dict(self.state_dict())
         network.eval()
         if isinstance(network.decoder, AllMLP):

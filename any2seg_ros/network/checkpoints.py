@@ -43,6 +43,13 @@ class Metadata:
     temperatures: Mapping[str, float] = field(default_factory=dict)
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    """Which sensors are to be believed, see `engine.gate`; {}: all are."""
+
+    @property
+    def terms(self) -> str:
+        """What the weights may be used for, as far as their recipe says."""
+        return str(self.training.get("config", {}).get("terms", ""))
 
 
 def save(path: Path, network: Any2Seg, metadata: Metadata, half: bool = False) -> None:
@@ -72,12 +79,13 @@ def load(path: Path) -> tuple[Any2Seg, Metadata]:
     FileNotFoundError where there is no file, ValueError where it is truncated, another program's
     or holds a number that is not finite; they name the file and the fix.
     """
-    from any2seg_ros.network.any2seg import Any2Seg, NetworkConfig
+    from any2seg_ros.network.any2seg import NetworkConfig
+    from any2seg_ros.network.asymmetric import make_network
 
     path = Path(path)
     header = read_header(path)
     try:
-        network = Any2Seg(NetworkConfig(**header.network))
+        network = make_network(NetworkConfig(**header.network))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _of_another_version(path, error) from None
     _fill(network, _read(path), path)
@@ -175,10 +183,11 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _metadata(words: Mapping[str, str]) -> Metadata:
     names = Metadata.__dataclass_fields__
-    values = {name: json.loads(words[_ON_DISK.get(name, name)]) for name in names}
+    values = {name: json.loads(words[_ON_DISK.get(name, name)]) for name in names if name != "gate"}
+    values["gate"] = json.loads(words.get("gate", "{}"))  # files from before have none
     width, height = values.pop("size")
     taxonomy.get(values["taxonomy"])
-    for name in ("temperatures", "preprocessing", "training"):
+    for name in ("temperatures", "preprocessing", "training", "gate"):
         if not isinstance(values[name], dict):
             raise ValueError(f"its {name} are {values[name]!r}, no mapping")
     for subset, value in values["temperatures"].items():

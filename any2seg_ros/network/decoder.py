@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 
 class AllMLP(nn.Module):
-    """Four maps -> logits (B, K, H/4, W/4): a linear layer a scale, upsampled, fused, classified.
+    """Features -> logits (B, K, H/4, W/4): a linear layer per scale, upsampled, fused, classified.
 
     The published function, so that heads of `transformers` and the original code load. `refine`
-    adds as many residual blocks before the classifier: the first map of a convolutional encoder
+    adds as many residual blocks before the classifier: the first scale of a convolutional encoder
     has seen little of the image, other than MiT's, and what is beside a pixel helps.
     """
 
@@ -33,19 +33,19 @@ class AllMLP(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(width, classes, 1)
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Logits at the size of the first map."""
-        return self.classifier(self.dropout(self.embed(maps)))
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits at the size of the first scale."""
+        return self.classifier(self.dropout(self.embed(features)))
 
-    def embed(self, maps: Sequence[Tensor]) -> Tensor:
-        """What the classifier sees: (B, width, H/4, W/4).
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """The input of the classifier: (B, width, H/4, W/4).
 
         The fusing convolution is linear, as is bilinear upsampling: each scale goes through its
         share of it before it is upsampled, which costs a fraction and is the same function.
         """
         terms = [
-            F.conv2d(features, matrix[:, :, None, None], bias)
-            for features, (matrix, bias) in zip(maps, self.products(), strict=True)
+            F.conv2d(scale, matrix[:, :, None, None], bias)
+            for scale, (matrix, bias) in zip(features, self.products(), strict=True)
         ]
         return self.refine(F.relu(self.norm(_sum(terms))))
 
@@ -64,7 +64,7 @@ class AllMLP(nn.Module):
 
 
 class Refine(nn.Module):
-    """A depthwise 3 x 3 and a 1 x 1 convolution, added to what came in; begins as nothing."""
+    """A residual block: depthwise 3 x 3 and 1 x 1 convolution; initially the identity."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Refine(nn.Module):
 
 
 class Folded(nn.Module):
-    """An `AllMLP` in evaluation: one convolution a scale, ReLU, one convolution."""
+    """An `AllMLP` in evaluation: one convolution per scale, ReLU, one convolution."""
 
     def __init__(self, head: AllMLP) -> None:
         super().__init__()
@@ -98,14 +98,14 @@ class Folded(nn.Module):
         self.refine = head.refine
         self.classifier = head.classifier
 
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Logits (B, K, H/4, W/4)."""
-        terms = [convolution(f) for convolution, f in zip(self.scales, maps, strict=True)]
+        terms = [convolution(f) for convolution, f in zip(self.scales, features, strict=True)]
         return self.classifier(self.refine(F.relu(_sum(terms))))
 
 
 def _sum(terms: Sequence[Tensor]) -> Tensor:
-    """The sum of maps, upsampled to the size of the first."""
+    """The sum of tensors, upsampled to the size of the first."""
     total = terms[0]
     size = [int(length) for length in total.shape[-2:]]
     for term in terms[1:]:

@@ -14,11 +14,11 @@ STAGES = (
     (192, 4, 2, 5, 6),
 )
 TAPS = (1, 2, 4, 5)
-"""The stages whose outputs are the four maps; the last one, for classification, is left out."""
+"""The stages whose outputs are the features; the last one, for classification, is left out."""
 
 
 class EfficientNetLite0(nn.Module):
-    """(N, 3, H, W) -> four maps (N, C, H/s, W/s) at strides s = 4, 8, 16, 32.
+    """(N, 3, H, W) -> features (N, C, H/s, W/s) at strides s = 4, 8, 16, 32.
 
     Convolutions pad alike on both sides, unlike TensorFlow's at even sizes: the same features,
     moved by half a pixel a stride.
@@ -42,13 +42,13 @@ class EfficientNetLite0(nn.Module):
             self.stages.append(stage)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        maps = []
+        features = []
         images = self.stem(images)
         for i, stage in enumerate(self.stages):
             images = stage(images)
             if i in TAPS:
-                maps.append(images)
-        return maps
+                features.append(images)
+        return features
 
 
 class InvertedResidual(nn.Module):

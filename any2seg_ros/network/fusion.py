@@ -119,5 +119,8 @@ def _select(features: Tensor, nearness: Tensor) -> Tensor:
     return chosen
 
 
+HUB = "hub"
+"""The one word for `fusion` that is no function here: the network `Asymmetric`."""
+
 FUSIONS = {"mff": mff, "mean": mean}
 """The fusions that a configuration can name; docs/network.md says how to add one."""

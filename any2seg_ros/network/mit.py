@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class MiTConfig:
-    """Size of a Mix Transformer; one number a stage."""
+    """Size of a Mix Transformer; one number per stage."""
 
     channels: tuple[int, ...] = (64, 128, 320, 512)
     depths: tuple[int, ...] = (2, 2, 2, 2)
@@ -35,7 +35,7 @@ MIT_CONFIGS = {
 
 
 class MiT(nn.Module):
-    """(N, 3, H, W) -> four maps (N, C, H/s, W/s) at strides s = 4, 8, 16, 32.
+    """(N, 3, H, W) -> features (N, C, H/s, W/s) at strides s = 4, 8, 16, 32.
 
     The same function as `transformers.SegformerModel` with the same weights.
     """
@@ -67,11 +67,11 @@ class MiT(nn.Module):
                 norm.eps = config.norm_eps
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        maps = []
+        features = []
         for stage in self.stages:
             images = stage(images)
-            maps.append(images)
-        return maps
+            features.append(images)
+        return features
 
 
 class Stage(nn.Module):

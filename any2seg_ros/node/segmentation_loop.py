@@ -29,7 +29,7 @@ from any2seg_ros.runtime.status import (
     status_of,
 )
 from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import LONGEST_REASON, Frame, Modality, plain
+from any2seg_ros.types import LONGEST_REASON, Frame, Modality, plain, unmeasured
 
 
 class SegmentationLoop:
@@ -61,6 +61,7 @@ class SegmentationLoop:
             self._subscriptions.filters, node=node, failed=self._on_failure, matcher=self._intake
         )
         self.synchronizer.registerCallback(self.worker.submit)
+        self._warned: dict[Modality, str] = {}
         self._timer: Any = None
         self._jumps: Any = None
 
@@ -166,6 +167,10 @@ class SegmentationLoop:
         for notes in (self._intake.tracker.notes, self._transforms.notes):
             while notes:
                 self._node.get_logger().warning(notes.pop(0))
+        for modality, text in self._pipeline.warnings.items():
+            if self._warned.get(modality) != unmeasured(text):
+                self._warned[modality] = unmeasured(text)
+                self._node.get_logger().warning(f"{modality.label}: {text}")
 
     def _tick(self) -> None:
         """Several times a second on the steady clock: rates, and a status where none came."""

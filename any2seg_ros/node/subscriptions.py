@@ -41,7 +41,9 @@ _CAMERA_INFO_QUEUE = 5
 
 
 def topic_of(modality: Modality, parameters: NodeParameters) -> str:
-    """The relative topic of a sensor, without the transport's suffix."""
+    """The topic of a sensor: what its parameter says, or a relative one without the transport."""
+    if parameters.sensors[modality].topic:
+        return parameters.sensors[modality].topic
     if modality == Modality.EVENT and parameters.sensors[modality].type == "image":
         return "event/image"
     return _TOPICS[modality]
@@ -99,7 +101,7 @@ class Subscriptions:
             return
         sensor = self._parameters.sensors[modality]
         topic = topic_of(modality, self._parameters)
-        if sensor.transport != "raw":
+        if sensor.transport != "raw" and not sensor.topic:
             topic = f"{self._node.resolve_topic_name(topic)}/{sensor.transport}"
         message_type = type_of(modality, self._parameters)
         made = self._subscribers[modality] = []
@@ -133,7 +135,8 @@ class Subscriptions:
             self._reference = None
 
     def _subscribe_camera_info(self, modality: Modality) -> Subscriber:
-        topic = f"{modality.label}/camera_info"
+        given = self._parameters.sensors[modality].camera_info
+        topic = given or f"{modality.label}/camera_info"
         subscriber = self._subscriber(modality, CameraInfo, topic, _CAMERA_INFO_QUEUE)
         subscriber.registerCallback(lambda msg: self._on_camera_info(modality, msg))
         return subscriber

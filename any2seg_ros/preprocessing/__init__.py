@@ -1,4 +1,4 @@
-"""From measurements to the images that the network eats, with NumPy and OpenCV."""
+"""From measurements to the input images of the network, with NumPy and OpenCV."""
 
 from any2seg_ros.preprocessing.events import concatenate
 from any2seg_ros.preprocessing.health import Health, HealthConfig

@@ -37,7 +37,7 @@ def depth_in_view(measurement: Measurement, view: Camera) -> np.ndarray:
     """Depth on the view's raster: float32 (h, w) in metres, inf in holes."""
     data = measurement.data
     if not isinstance(data, np.ndarray) or data.ndim != 2 or data.size == 0:
-        raise InvalidMeasurement("depth image has not one channel")
+        raise InvalidMeasurement("depth image must have one channel")
     if data.dtype != np.uint16 and data.dtype != np.float32:
         raise InvalidMeasurement("depth is neither uint16 millimetres nor float32 metres")
     camera = measurement.camera

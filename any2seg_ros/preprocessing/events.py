@@ -64,7 +64,7 @@ def preprocess_events(
     """
     events = measurement.data
     if not isinstance(events, Events):
-        raise InvalidMeasurement("events are neither events nor a picture of events")
+        raise InvalidMeasurement("event data are neither events nor an event image")
     camera = measurement.camera
     if camera is None:
         camera = view.resized(events.width, events.height)

@@ -268,7 +268,7 @@ class Health:
         seconds = max(_BURST_S, float(events.t[-1] - events.t[0]) * 1e-9)
         rate = len(events) / seconds
         if rate > config.storm_rate * events.width * events.height:
-            raise InvalidMeasurement(f"event storm: {rate * 1e-6:.1f} million a second")
+            raise InvalidMeasurement(f"event storm: {rate * 1e-6:.1f} million events/s")
 
 
 def _sample(image: np.ndarray) -> np.ndarray:

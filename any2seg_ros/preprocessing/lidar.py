@@ -25,7 +25,7 @@ def preprocess_lidar(
     """
     cloud = measurement.data
     if not isinstance(cloud, np.ndarray) or cloud.ndim != 2 or cloud.shape[1] != 4:
-        raise InvalidMeasurement("cloud has not the four columns x, y, z and intensity")
+        raise InvalidMeasurement("cloud must have the columns x, y, z and intensity")
     if len(cloud) == 0:
         raise InvalidMeasurement("cloud is empty")
     cloud = np.asarray(cloud, np.float32)

@@ -1,4 +1,4 @@
-"""The Preprocessor: from the measurements of a Frame to the images that the network eats."""
+"""The Preprocessor: from the measurements of a Frame to the input images of the network."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PreprocessingConfig:
 
 @dataclass
 class Preprocessed:
-    """What the network eats, and what became of every modality.
+    """The input images of the network, and the availability of every modality.
 
     images float32 (3, H, W), normalised, for every modality whose availability is usable.
     """

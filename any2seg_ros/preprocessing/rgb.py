@@ -32,7 +32,7 @@ def preprocess_ready_image(measurement: Measurement, view: Camera) -> np.ndarray
 def check_picture(data: object, camera: Camera | None) -> np.ndarray:
     """`data` if it is a picture of the camera's size; else InvalidMeasurement says why."""
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.size == 0:
-        raise InvalidMeasurement("image is not made of uint8 pixels")
+        raise InvalidMeasurement("image pixels are not uint8")
     if data.ndim != 2 and not (data.ndim == 3 and data.shape[2] in (1, 3)):
         raise InvalidMeasurement("image has neither one nor three channels")
     check_size(data.shape[1], data.shape[0], camera)

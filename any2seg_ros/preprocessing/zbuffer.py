@@ -20,7 +20,7 @@ def nearest(
 
     pixel intp (n,) are flat pixels, distance float32 (n,) > 0 in metres. With a `dilation` of k, a
     point covers k x k pixels, its own the upper left one for k = 2; with `only_gaps` it
-    does so only where no point is at home.
+    does so only on pixels without a point of their own.
     """
     # A positive float32 sorts like its bits, so that one minimum finds the distance and the point.
     keys = distance.astype(np.float32, copy=False).view(np.int32).astype(np.int64)

@@ -15,7 +15,7 @@ import numpy as np
 
 from any2seg_ros.bags import OutputBag, check_folder
 from any2seg_ros.bags.output_bag import NAME
-from any2seg_ros.datasets.ground_truth import open_ground_truth
+from any2seg_ros.datasets.ground_truth import Labelling, open_ground_truth
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.files import write_atomically
@@ -44,7 +44,12 @@ class Replay:
         self.pipeline = Pipeline(segmenter, config.parameters.pipeline_config())
         self.player = BagPlayer(bag, self.pipeline, config.topics, config.parameters)
         self.injector = FaultInjector(config.faults, self.player.start, config.seed)
-        self.truth = open_ground_truth(bag, self.player.layout.label, config.labels)
+        self.truth = open_ground_truth(
+            bag,
+            self.player.layout.label,
+            Labelling((config.labels,) if config.labels else ()),
+            segmenter.taxonomy,
+        )
         self.tally = ReplayTally(segmenter.taxonomy, config.faults)
         self.gallery = ReplayGallery(segmenter, self.truth is not None)
         self.seconds = {"decode": 0.0, "infer": 0.0, "write": 0.0}

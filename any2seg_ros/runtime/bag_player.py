@@ -179,7 +179,11 @@ class BagPlayer:
         self, bag: BagReader, topics: Mapping[str, str] | None, parameters: NodeParameters
     ) -> BagCalibration:
         """Find the sensors, the first stamp and the clock; returns the bag's calibration."""
-        self.layout = find_layout(bag.topics, topics, bag.counts)
+        chosen = {**parameters.topics(), **(topics or {})}
+        self.layout = find_layout(bag.topics, chosen, bag.counts)
+        given = {m: s.camera_info for m, s in parameters.sensors.items() if s.camera_info}
+        infos = {m: topic for m, topic in given.items() if m in self.layout.sensors}
+        self.layout = replace(self.layout, infos={**self.layout.infos, **infos})
         self._notes += self.layout.notes
         self._notes += [
             f"no topic of {m.label} in the bag" for m in Modality if m not in self.layout.sensors

@@ -15,7 +15,8 @@ from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.runtime.calibration import CalibrationTracker, frame_of
 from any2seg_ros.runtime.monitor import Monitor
 from any2seg_ros.runtime.pipeline import Preparation, Received, is_picture
-from any2seg_ros.runtime.synchronizer import NOT_IN_WINDOW, Synchronizer
+from any2seg_ros.runtime.sensor_buffer import NOT_IN_WINDOW
+from any2seg_ros.runtime.synchronizer import Synchronizer
 from any2seg_ros.types import LONGEST_REASON, Frame, InvalidMeasurement, Modality, plain
 
 _RECENT = 2_000_000_000

@@ -7,9 +7,9 @@ from functools import cache, partial
 from typing import Any
 
 from any2seg_ros.messages import (
-    cloud_fields,
     confidence_fields,
     image_fields,
+    labelled_cloud,
     mask_fields,
 )
 from any2seg_ros.messages.kinds import (
@@ -17,7 +17,6 @@ from any2seg_ros.messages.kinds import (
     CLOUD,
     IMAGE,
     LABEL_INFO,
-    POINT_FIELD,
     STATUS,
     VISION_CLASS,
 )
@@ -83,7 +82,7 @@ def outputs(
 
     def points() -> Any:
         found = semantic_points(result, labels, taxonomy)
-        return make(CLOUD, header=in_reference, **cloud_fields(found, partial(make, POINT_FIELD)))
+        return labelled_cloud(make, in_reference, found)
 
     def blended() -> Any:
         return overlay(result, color(), config.overlay_opacity)

@@ -115,6 +115,16 @@ class SensorParameters:
     )
     health: HealthConfig = HealthConfig()
     """Its limits are parameters of the sensor's."""
+    topic: str = setting(
+        "",
+        "topic of the sensor, transport included; empty for rgb/image, depth/image, lidar/points, "
+        "event/packets or event/image, which can be remapped",
+    )
+    camera_info: str = setting(
+        "",
+        "topic of its camera_info; empty for rgb/camera_info and so on, which can be remapped",
+        only=_CAMERAS,
+    )
     rectified: str = setting(
         "auto",
         "rectified images, whose geometry is P of camera_info without D; auto goes by the topic's "
@@ -153,7 +163,8 @@ class NodeParameters:
     """All parameters of the node; times in seconds."""
 
     model: str = setting(
-        EngineConfig.model, "weights file (.safetensors); empty for the shipped weights"
+        EngineConfig.model,
+        "weights: real or streets of the package, or a file (.safetensors); empty for streets",
     )
     engine: str = setting(
         EngineConfig.engine,
@@ -398,6 +409,10 @@ class NodeParameters:
             return transform(values[:3], values[3:])
         except ValueError as error:
             raise ValueError(f"{modality.label}.extrinsics: {error}") from None
+
+    def topics(self) -> dict[str, str]:
+        """Topics that are given, by the sensor's name."""
+        return {m.label: s.topic for m, s in self.sensors.items() if s.topic and s.enabled}
 
     def check(self) -> None:
         """ValueError that names the parameter that is wrong, its value and its range."""

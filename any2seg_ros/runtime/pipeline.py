@@ -119,6 +119,8 @@ class Preparation:
         self.stream = EventStream(config.events)
         self.video = VideoStream()
         self._intensity = IntensityScale(config.intensity)
+        self.warnings: dict[Modality, str] = {}
+        """What is wrong with a sensor that is used nevertheless, in words for people."""
         self._bits = {modality: messages.BitDepth() for modality in Modality}
         self._health = self._new_health()
         self._reset_wanted = False
@@ -149,12 +151,6 @@ class Preparation:
         A Frame is made of many packets and may be whole without these.
         """
         return self.stream.invalid, self.stream.reason
-
-    @property
-    def warnings(self) -> dict[Modality, str]:
-        """What is wrong with a sensor that is used nevertheless, in words for people."""
-        said = self._intensity.warning
-        return {Modality.LIDAR: said} if said else {}
 
     def warm(self, calibration: Calibration) -> None:
         """Make the tables between cameras before a frame waits for them; nothing if they are made.
@@ -248,7 +244,10 @@ class Preparation:
 
     def _decoded(self, modality: Modality, msg: Any) -> np.ndarray:
         if modality == Modality.LIDAR:
-            return messages.decode_cloud(msg, self._intensity)
+            points = messages.decode_cloud(msg, self._intensity)
+            said = self._intensity.warning
+            self.warnings = {Modality.LIDAR: said} if said else {}
+            return points
         if modality == Modality.DEPTH:
             return messages.decode_depth(msg)
         pixels = messages.decode_image(msg, self._bits[modality])

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +49,8 @@ class Plan:
     rate: float = 2.0
     seed: int = 0
     size: tuple[int, int] = (512, 288)
+    rigs: int = 0
+    """So many rigs drawn at random take turns, see `rigs`; 0 for the one of the settings."""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -61,6 +63,8 @@ class Plan:
             raise ValueError("a scene is longer than 60 s: lower --frames or raise --rate")
         if self.seed < 0:
             raise ValueError("--seed must be 0 or more")
+        if self.rigs < 0:
+            raise ValueError("--rigs must be 0 or more")
         for known, chosen in ((CONDITIONS, self.conditions), (FAILURES, self.failures)):
             for word in chosen:
                 if word not in known:
@@ -82,7 +86,8 @@ class Plan:
         failure = ""
         if self.failures and lap % 3 == 2:
             failure = self.failures[(lap // 3 + place) % len(self.failures)]
-        return SceneSpec(
+        rig = (lap % self.rigs,) if self.rigs else ()
+        spec = SceneSpec(
             self.split,
             index,
             self.conditions[place],
@@ -91,7 +96,9 @@ class Plan:
             self.rate,
             self.seed,
             self.size,
+            *rig,
         )
+        return replace(spec, size=spec.drawn_rig.size) if spec.drawn_rig else spec
 
 
 def write_plans(
@@ -235,7 +242,10 @@ def _manifest(root: Path, plans: Sequence[Plan], settings: SensorSettings) -> di
 
 
 def _as_json(plan: Plan) -> dict:
-    return json.loads(json.dumps(asdict(plan)))
+    described = json.loads(json.dumps(asdict(plan)))
+    if not plan.rigs:  # as manifests had it before there were any
+        del described["rigs"]
+    return described
 
 
 def _missing(root: Path, spec: SceneSpec) -> list[int]:

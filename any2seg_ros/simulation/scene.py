@@ -11,6 +11,7 @@ from any2seg_ros.preprocessing.events import concatenate
 from any2seg_ros.simulation import sensors
 from any2seg_ros.simulation.drive import Drive, Rig
 from any2seg_ros.simulation.events import EventSensor
+from any2seg_ros.simulation.rigs import DrawnRig, draw_rig
 from any2seg_ros.simulation.sensors import Sweep
 from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.shading import Lights
@@ -49,6 +50,15 @@ class SceneSpec:
     seed: int = 0
     size: tuple[int, int] = (512, 288)
     """Width and height of the RGB image, pixels."""
+    rig: int | None = None
+    """Number of the rig that is drawn for it; None for the rig of the settings."""
+
+    @property
+    def drawn_rig(self) -> DrawnRig | None:
+        """The rig of its number, another one in each split and for each seed."""
+        if self.rig is None:
+            return None
+        return draw_rig(self.seed, SPLITS.index(self.split), self.rig)
 
     @property
     def name(self) -> str:
@@ -91,7 +101,9 @@ class Scene:
     def __init__(
         self, spec: SceneSpec, settings: SensorSettings = DEFAULTS, like: Scene | None = None
     ) -> None:
-        self.spec, self.settings = spec, settings
+        drawn = spec.drawn_rig
+        self.spec, self.settings = spec, drawn.settings if drawn else settings
+        self._infrared = drawn.infrared if drawn else None
         if like is None:
             towns = TEST_SETTINGS if spec.split == "test" else TownSettings()
             town = build_town(spec.sequence(_TOWN), towns, spec.seconds(spec.frames))
@@ -103,7 +115,7 @@ class Scene:
         self.drive = Drive(self.town, spec.sequence(_DRIVE))
         self.weather = make_weather(spec.condition, spec.sequence(_WEATHER))
         low = spec.failure == "eventlowres"
-        self.rig = Rig.of(settings, spec.size, self.town.camera_height, low)
+        self.rig = Rig.of(self.settings, spec.size, self.town.camera_height, low)
 
     def capture(self, number: int) -> Capture:
         """Frame `number` of the drive, with the events of `event.window` seconds before it."""
@@ -256,5 +268,5 @@ class Scene:
         ]
         return sensors.measure_lidar(
             snapshot, (poses[0], poses[1], poses[2]), self.weather, settings, rng,
-            self.spec.failure == "lidarjitter",
+            self.spec.failure == "lidarjitter", self._infrared,
         )  # fmt: skip

@@ -280,11 +280,13 @@ def measure_lidar(
     settings: LidarSettings,
     rng: np.random.Generator,
     jitter: bool = False,
+    infrared: np.ndarray | None = None,
 ) -> Sweep:
     """One sweep. `world_from_lidar`: poses at the start, middle and end of the sector.
 
     Each column is fired from the pose at its own time; points are motion-compensated to the middle
-    of the sector, which is the stamp.
+    of the sector, which is the stamp. infrared: factors on the
+    reflectance of each material.
     """
     beams, columns = settings.beams, settings.columns
     fraction = np.linspace(-0.5, 0.5, columns)
@@ -302,7 +304,9 @@ def measure_lidar(
     origins, directions, back = _fire(world_from_lidar, fraction, shaken)
     hits = snapshot.trace(origins, directions)
     seen = surfaces(snapshot, origins, directions, hits, 0.003)
-    power, reflect = _power(seen.material, seen.glass, seen.facing, seen.distance, weather)
+    power, reflect = _power(
+        seen.material, seen.glass, seen.facing, seen.distance, weather, infrared
+    )
     keep = (seen.distance < settings.far) & (seen.distance > settings.near)
     chance = power / (power + np.float32(settings.sensitivity))
     keep &= rng.random(len(seen.ray), np.float32) < chance
@@ -377,10 +381,14 @@ def _power(
     facing: np.ndarray,
     distance: np.ndarray,
     weather: Weather,
+    factors: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return power, and the reflectance that the sensor reports as intensity."""
     table = atlas()
-    reflect = table.infrared[material] * (1 - np.float32(0.9) * glass)
+    infrared = table.infrared
+    if factors is not None:
+        infrared = np.clip(infrared * factors[: len(infrared)], 0.01, 1).astype(np.float32)
+    reflect = infrared[material] * (1 - np.float32(0.9) * glass)
     if weather.rain:
         reflect = reflect * np.where(
             table.wets[material], np.float32(1 - 0.55 * weather.rain), np.float32(1.0)

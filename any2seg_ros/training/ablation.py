@@ -4,6 +4,10 @@ python -m any2seg_ros.training.ablation config/ablation.yaml --processes 2
 
 Finished rows are kept, an interrupted one is resumed. Every row has a folder with its
 configuration, weights and report.
+
+With `processor_seconds` every row is trained with as many steps as these pay for, which is measured
+beforehand; with `seeds` once for each. A row that is a list is trained in stages, each with its
+`share` of the seconds; `{previous}` stands for the weights of the stage before.
 """
 
 from __future__ import annotations
@@ -11,18 +15,25 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import yaml
 
 from any2seg_ros.configuration import build, load, read_yaml
+from any2seg_ros.training.budget import fit_steps, processor_seconds
 from any2seg_ros.training.config import TrainingConfig, load_config
+
+PREVIOUS = "{previous}"
+SEED = ", seed "
+COST, SHARE = "processor_seconds.json", "share"
 
 
 @dataclass(frozen=True)
@@ -30,13 +41,18 @@ class AblationConfig:
     """A recipe, and what each row changes in it.
 
     recipe: path of the training configuration, relative to this file. output: folder of the rows'
-    folders. changes: keys that all rows change. rows: keys that a row changes besides, by its name.
+    folders. changes: keys that all rows change. rows: keys that a row changes besides, by its name,
+    or a list of them, of stages one after the other. processor_seconds: what each row may cost to
+    train; 0 takes the recipe's steps. seeds: each row is trained with each; without any, the
+    recipe's.
     """
 
     recipe: str
     output: str
-    rows: dict[str, dict[str, Any]]
+    rows: dict[str, Any]
     changes: dict[str, Any] = field(default_factory=dict)
+    processor_seconds: float = 0.0
+    seeds: tuple[int, ...] = ()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,7 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
         rows = write_configs(chosen.plan)
         for name, folder in rows.items():
             print(f"{name}: {folder}", flush=True)
-            _train(folder, chosen.processes)
+            for stage in (*stages_before(folder), folder):
+                _train(stage, chosen.processes)
             _evaluate(folder, chosen.split)
             table = markdown(rows, chosen.split)
             (folder.parent / f"{chosen.split}.md").write_text(table)
@@ -74,19 +91,71 @@ def write_configs(plan: Path) -> dict[str, Path]:
         raise ValueError(f"{plan}: rows is empty: name at least one row")
     recipe = merged(read_yaml(plan.parent / given.recipe), given.changes)
     folders: dict[str, Path] = {}
-    for name, changes in given.rows.items():
-        folder = Path(given.output) / re.sub(r"\W+", "_", name).strip("_")
-        if folder in folders.values():
-            raise ValueError(f"{plan}: two rows have the folder {folder}: rename '{name}'")
-        row = merged(recipe, {**changes, "output": str(folder / "run")})
-        try:
-            build(TrainingConfig, row)
-        except ValueError as error:
-            raise ValueError(f"{plan}: row '{name}': {error}") from None
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(row, sort_keys=False))
-        folders[name] = folder
+    for name, row in given.rows.items():
+        for seed in given.seeds or (None,):
+            told = name if seed is None else f"{name}{SEED}{seed}"
+            folder = Path(given.output) / re.sub(r"\W+", "_", told).strip("_")
+            if folder in folders.values():
+                raise ValueError(f"{plan}: two rows have the folder {folder}: rename '{name}'")
+            seeded = recipe if seed is None else {**recipe, "seed": seed}
+            try:
+                _write_row(row, seeded, folder, given.processor_seconds)
+            except ValueError as error:
+                raise ValueError(f"{plan}: row '{name}': {error}") from None
+            folders[told] = folder
     return folders
+
+
+def _write_row(row: Any, recipe: Mapping[str, Any], folder: Path, seconds: float) -> None:
+    """The configurations of a row's stages; the last one's is the row's own."""
+    stages = row if isinstance(row, list) and row else [row]
+    if not all(isinstance(stage or {}, Mapping) for stage in stages):
+        raise ValueError(f"is {row!r}, but must be a mapping, or a list of mappings")
+    shares = [float((stage or {}).get(SHARE, 1.0)) for stage in stages]
+    for number, (stage, share) in enumerate(zip(stages, shares, strict=True), start=1):
+        path = folder if number == len(stages) else folder / f"stage_{number}"
+        before = folder / f"stage_{number - 1}" / "run" / "weights.safetensors"
+        changes = {key: value for key, value in (stage or {}).items() if key != SHARE}
+        config = merged(recipe, {**_filled(changes, str(before)), "output": str(path / "run")})
+        build(TrainingConfig, config)
+        path.mkdir(parents=True, exist_ok=True)
+        cost = {"seconds": seconds * share / sum(shares)} if seconds else {}
+        if cost and (path / COST).is_file():  # what was measured stays, so that runs go on
+            kept = yaml.safe_load((path / "config.yaml").read_text())
+            config |= {key: kept[key] for key in ("steps", "validate_every") if key in kept}
+            cost |= json.loads((path / COST).read_text())
+        (path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        if cost:
+            (path / COST).write_text(json.dumps(cost))
+
+
+def _filled(value: Any, previous: str) -> Any:
+    """A copy in which `{previous}` is the path of the weights of the stage before."""
+    if isinstance(value, Mapping):
+        return {key: _filled(part, previous) for key, part in value.items()}
+    return previous if value == PREVIOUS else value
+
+
+def stages_before(folder: Path) -> list[Path]:
+    """The folders of a row's earlier stages, in order."""
+    return sorted(folder.glob("stage_*"))
+
+
+def _mapping(content: Any, what: str) -> dict[str, Any]:
+    """What is said in a plan of `what`; nothing where it is empty."""
+    if not isinstance(content or {}, dict):
+        raise ValueError(f"{what} must be a mapping of keys to values, not {content!r}")
+    return content or {}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must be a mapping of keys to values")
+    return content
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,9 +168,19 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def _train(folder: Path, processes: int) -> None:
+    cost = json.loads((folder / COST).read_text()) if (folder / COST).is_file() else {}
+    if cost and "spent" not in cost:
+        path = folder / "config.yaml"
+        fitted = fit_steps(yaml.safe_load(path.read_text()), cost["seconds"])
+        path.write_text(yaml.safe_dump(fitted, sort_keys=False))
+        cost["spent"] = 0.0
+        (folder / COST).write_text(json.dumps(cost))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     command += ["-m", "any2seg_ros.training", str(folder / "config.yaml")]
-    subprocess.run(command, check=True)
+    spent = processor_seconds(command)
+    if cost:
+        cost["spent"] += round(spent, 1)
+        (folder / COST).write_text(json.dumps(cost))
 
 
 def _evaluate(folder: Path, split: str) -> None:
@@ -112,8 +191,10 @@ def _evaluate(folder: Path, split: str) -> None:
     if report.is_file() and report.stat().st_mtime > weights.stat().st_mtime:
         return
     command = [sys.executable, "-m", "any2seg_ros.cli", "evaluate", "--model", str(weights)]
-    command += ["--data", config.data.val, "--split", split, "--robustness", "none"]
-    subprocess.run([*command, "--out", str(out)], check=True)
+    command += ["--data", config.data.val.path, "--split", split, "--robustness", "none"]
+    # Threads that spin while they wait cost a busy machine many times what they compute.
+    patient = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    subprocess.run([*command, "--out", str(out)], check=True, env=patient)
 
 
 def markdown(rows: Mapping[str, Path], split: str) -> str:
@@ -126,18 +207,46 @@ def markdown(rows: Mapping[str, Path], split: str) -> str:
         path = folder / split / "report.json"
         if path.is_file():
             lines.append(_line(name, json.loads(path.read_text()), folder))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *spreads(rows, split)]) + "\n"
+
+
+def spreads(rows: Mapping[str, Path], split: str) -> list[str]:
+    """A second table where rows were trained with several seeds: means and standard deviations."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for name, folder in rows.items():
+        path = folder / split / "report.json"
+        if SEED in name and path.is_file():
+            groups.setdefault(name.rpartition(SEED)[0], []).append(json.loads(path.read_text()))
+    if not groups:
+        return []
+    figures = (
+        lambda report: report["mean"],
+        lambda report: _full(report)["miou"],
+        lambda report: report["worst"]["miou"],
+    )
+    lines = ["", "| row | seeds | mean of subsets | all | worst |", "|---|---:|---:|---:|---:|"]
+    for name, reports in groups.items():
+        cells = [_spread([figure(report) for report in reports]) for figure in figures]
+        lines.append(f"| {name} | {len(reports)} | {' | '.join(cells)} |")
+    return lines
+
+
+def _spread(values: list[float]) -> str:
+    return f"{mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
+
+
+def _full(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of the subset with all sensors."""
+    return report["subsets"][max(report["subsets"], key=lambda subset: subset.count("+"))]
 
 
 def _line(name: str, report: dict[str, Any], folder: Path) -> str:
     config = load_config(folder / "config.yaml")
     log = (Path(config.output) / "metrics.jsonl").read_text().splitlines()
     minutes = sum(json.loads(line).get("seconds", 0.0) for line in log) / 60
-    subsets = report["subsets"]
-    full = max(subsets, key=lambda subset: subset.count("+"))
-    ece = max(score["ece"] for score in subsets.values())
+    ece = max(score["ece"] for score in report["subsets"].values())
     return (
-        f"| {name} | {report['mean']:.2f} | {subsets[full]['miou']:.2f} | "
+        f"| {name} | {report['mean']:.2f} | {_full(report)['miou']:.2f} | "
         f"{report['worst']['miou']:.2f} ({report['worst']['subset']}) | {ece:.3f} | "
         f"{config.steps} | {minutes:.1f} | {config.seed} | any2seg train {folder}/config.yaml |"
     )

@@ -1,4 +1,4 @@
-"""Joint augmentation of modality images and label, and the ways in which sensors get worse."""
+"""Joint augmentation of images and label, and the ways in which sensors differ and fail."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import cv2
 import numpy as np
 
 from any2seg_ros.configuration import check, setting
+from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.training import foreign
+from any2seg_ros.training.cached_dataset import CachedFrame
+from any2seg_ros.training.window import Window
 from any2seg_ros.types import Modality
 
 MEAN = np.array((0.485, 0.456, 0.406), np.float32)[:, None, None]
 STD = np.array((0.229, 0.224, 0.225), np.float32)[:, None, None]
+DEFAULTS = PreprocessingConfig()
 _SPARSE = (Modality.LIDAR, Modality.EVENT)
 
 
@@ -48,6 +53,19 @@ class AugmentationConfig:
     event_corruption: float = setting(
         0.2, "probability of other event rates, noise or a coarser event sensor", low=0, high=1
     )
+    stretch: float = setting(
+        1.0,
+        "largest ratio between a crop's vertical and horizontal magnification, for cameras of "
+        "other proportions; 1 for none",
+        low=1,
+    )
+    foreign: float = setting(
+        0.0,
+        "how often sensors measure as other makes do: another law of intensity, fewer beams, "
+        "another height, other colours, JPEG; 1 for mostly",
+        low=0,
+        high=1,
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -57,71 +75,98 @@ class AugmentationConfig:
         return (self.crop[0] or size[0], self.crop[1] or size[1])
 
 
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """A view of a frame: images float32 (M, 3, h, w), present bool (M,), label and, where there is
+    one, weight uint8, both at the label's resolution relative to the images."""
+
+    images: np.ndarray
+    present: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray | None
+
+
 def augment(
-    images: np.ndarray,
-    label: np.ndarray,
+    frame: CachedFrame,
     config: AugmentationConfig,
     generator: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """images (M, 3, H, W) normalised, label uint8 (h, w) -> the same, cropped; images float32.
+    preprocessing: PreprocessingConfig = DEFAULTS,
+) -> Augmented:
+    """A random view of a frame.
 
-    The label keeps its resolution relative to the images.
-    Flip and crop move everything together; jitter and corruptions change one modality each.
+    Flip and crop move everything together; all else changes one modality each.
     """
-    size = config.size((images.shape[-1], images.shape[-2]))
-    images, label = _crop(images, label, size, config.zoom, generator)
-    if generator.random() < config.flip:
+    shape = frame.images.shape[-2:]
+    size = config.size((shape[1], shape[0]))
+    window = Window.drawn(shape, size, config.zoom, config.stretch, generator)
+    flipped = generator.random() < config.flip
+    images, present = _images(frame, window, config, generator, preprocessing)
+    label, weight = window.nearest(frame.label), None
+    if frame.weight is not None:
+        weight = window.nearest(frame.weight)
+    if flipped:
         images, label = images[..., ::-1], label[:, ::-1]
+        weight = None if weight is None else np.ascontiguousarray(weight[:, ::-1])
     images = np.ascontiguousarray(images)
-    rgb = images[Modality.RGB] * STD + MEAN
-    rgb = _jittered(rgb, config.jitter, generator)
-    if generator.random() < config.rgb_corruption:
-        rgb = _worse_rgb(rgb, generator)
-    images[Modality.RGB] = (rgb - MEAN) / STD
+    _worsen(images, present, config, generator)
+    return Augmented(images, present, np.ascontiguousarray(label), weight)
+
+
+def _images(
+    frame: CachedFrame,
+    window: Window,
+    config: AugmentationConfig,
+    generator: np.random.Generator,
+    preprocessing: PreprocessingConfig,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each sensor shows of the window, and which has something to show."""
+    width, height = window.size
+    images = np.zeros((len(frame.images), 3, height, width), np.float32)
+    present = frame.present.copy()
+    for modality in [m for m in Modality if present[m]]:
+        if modality == Modality.RGB and frame.picture is not None:
+            images[modality] = _picture(window.area(frame.picture))
+        elif modality == Modality.LIDAR and frame.cloud is not None:
+            image = foreign.lidar(frame.cloud, window, config.foreign, generator, preprocessing)
+            present[modality] = image is not None
+            images[modality] = 0 if image is None else image
+        else:
+            kind = cv2.INTER_NEAREST if modality in _SPARSE else cv2.INTER_LINEAR
+            images[modality] = window.planes(frame.images[modality], kind)
+    return images, present
+
+
+def _picture(pixels: np.ndarray) -> np.ndarray:
+    """A picture uint8 (h, w, 3) as the network eats it."""
+    rgb = pixels.transpose(2, 0, 1).astype(np.float32) * np.float32(1 / 255)
+    return (rgb - MEAN) / STD
+
+
+def _worsen(
+    images: np.ndarray,
+    present: np.ndarray,
+    config: AugmentationConfig,
+    generator: np.random.Generator,
+) -> None:
+    """Jitter, foreign sensors and failures, in place, each modality on its own."""
+    if present[Modality.RGB]:
+        rgb = images[Modality.RGB] * STD + MEAN
+        rgb = foreign.picture(rgb, config.foreign, generator)
+        rgb = _jittered(rgb, config.jitter, generator)
+        if generator.random() < config.rgb_corruption:
+            rgb = _worse_rgb(rgb, generator)
+        images[Modality.RGB] = (rgb - MEAN) / STD
     for modality, probability, worse in (
         (Modality.DEPTH, config.depth_corruption, _worse_depth),
         (Modality.LIDAR, config.lidar_corruption, _worse_lidar),
         (Modality.EVENT, config.event_corruption, _worse_event),
     ):
+        if not present[modality]:
+            continue
+        if modality != Modality.LIDAR:
+            images[modality] = foreign.planes(modality, images[modality], config.foreign, generator)
         if generator.random() < probability:
             images[modality] = worse(images[modality], generator)
-    return images, np.ascontiguousarray(label)
-
-
-def _crop(
-    images: np.ndarray,
-    label: np.ndarray,
-    size: tuple[int, int],
-    zoom: float,
-    generator: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    height, width = images.shape[-2:]
-    smallest = max(size[0] / width, size[1] / height)
-    scale = generator.uniform(smallest, max(zoom, smallest))
-    shares = size[1] / scale / height, size[0] / scale / width
-    position = generator.random(2)
-    rows, columns = _window((height, width), shares, position)
-    cropped = np.empty((*images.shape[:2], size[1], size[0]), np.float32)
-    for m, image in enumerate(images):
-        kind = cv2.INTER_NEAREST if m in _SPARSE else cv2.INTER_LINEAR
-        for channel, plane in enumerate(image):
-            part = plane[rows, columns].astype(np.float32)
-            cv2.resize(part, size, cropped[m, channel], interpolation=kind)
-    fine = label.shape[0] * size[1] // height, label.shape[1] * size[0] // width
-    part = np.ascontiguousarray(label[_window(label.shape, shares, position)])
-    return cropped, cv2.resize(part, fine[::-1], interpolation=cv2.INTER_NEAREST)
-
-
-def _window(
-    shape: tuple[int, ...], shares: tuple[float, float], position: np.ndarray
-) -> tuple[slice, slice]:
-    """Rows and columns of a window of these shares of the image; `position` 0..1 says where."""
-    slices = []
-    for length, share, where in zip(shape, shares, position, strict=True):
-        extent = min(length, round(length * share))
-        start = round(where * (length - extent))
-        slices.append(slice(start, start + extent))
-    return slices[0], slices[1]
 
 
 def _jittered(rgb: np.ndarray, jitter: float, generator: np.random.Generator) -> np.ndarray:

@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from any2seg_ros.network.modality_groups import group_of
 from any2seg_ros.training.augmentation import AugmentationConfig, augment
-from any2seg_ros.training.cached_dataset import CachedDataset, raising_errors
+from any2seg_ros.training.cached_dataset import raising_errors
 from any2seg_ros.training.config import LossConfig
+from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.types import Modality
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -34,6 +35,8 @@ class Batch:
     """images float32 (B, M, 3, H, W), labels uint8 (B, h, w), present bool (B, M).
 
     subsets bool (V, B, M): the subset of each sample in each of `variants`. names by sample.
+    weights uint8 (B, h, w): how much labels are to be trusted, 255 for wholly; None for wholly
+    everywhere. taught bool (B,): which samples a frozen teacher knows; None for all.
     present and subsets stay on the CPU, which decides from them what is computed.
     """
 
@@ -44,6 +47,8 @@ class Batch:
     variants: tuple[str, ...]
     names: tuple[str, ...]
     conditions: tuple[tuple[str, ...], ...]
+    weights: Tensor | None = None
+    taught: Tensor | None = None
 
     def pin_memory(self) -> Batch:
         """The same in pinned memory; called by a DataLoader."""
@@ -54,15 +59,21 @@ class Batch:
         return self._with(lambda tensor: tensor.to(device, non_blocking=True))
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return replace(self, images=change(self.images), labels=change(self.labels))
+        weights = None if self.weights is None else change(self.weights)
+        return replace(
+            self, images=change(self.images), labels=change(self.labels), weights=weights
+        )
 
 
 class Batches(Dataset):
-    """Batches by step from cached data sets: this process's share of each, loaded ahead."""
+    """Batches by step from cached data sets: this process's share of each, loaded ahead.
+
+    Every batch has samples of the sets by their shares, as exactly as whole samples can.
+    """
 
     def __init__(
         self,
-        sets: Sequence[CachedDataset],
+        mixture: Mixture,
         augmentation: AugmentationConfig,
         losses: LossConfig,
         batch_size: int,
@@ -73,23 +84,23 @@ class Batches(Dataset):
     ) -> None:
         if batch_size % processes:
             raise ValueError(f"batch_size {batch_size} is no multiple of {processes} processes")
-        self._sets = sets
+        self._mixture = mixture
         self._augmentation = augmentation
+        self._augmentations = [
+            replace(augmentation, foreign=augmentation.foreign * share) for share in mixture.foreign
+        ]
         self._losses = losses
         self._batch_size = batch_size
         self._label_size = label_size
         self._seed = seed
         share = batch_size // processes
         self._mine = range(rank * share, (rank + 1) * share)
-        self._frames = [(s, i) for s in sets for i in np.flatnonzero(s.present.any(1))]
-        self._count = len(self._frames)
-        if not self._count:
-            raise ValueError("no training frame has a usable measurement")
+        self._places = mixture.places(batch_size)
 
     @property
     def frames(self) -> int:
         """Frames of an epoch."""
-        return self._count
+        return sum(len(frames) for frames in self._mixture.frames)
 
     def ahead(
         self, first: int, last: int, workers: int = 0, pinned: bool = False
@@ -126,10 +137,10 @@ class Batches(Dataset):
         """ValueError where the batches in flight do not fit: workers would wait for ever."""
         if not SHARED_MEMORY.is_dir():
             return
-        height, width = self._frames[0][0].images.shape[-2:]
+        height, width = self._mixture.sets[0].images.shape[-2:]
         width, height = self._augmentation.size((width, height))
         floats = len(Modality) * 3 * height * width
-        sample = 4 * floats + self._label_size[0] * self._label_size[1]
+        sample = 4 * floats + 2 * self._label_size[0] * self._label_size[1]
         needed = (workers * PREFETCHED + 1) * len(self._mine) * sample
         free = shutil.disk_usage(SHARED_MEMORY).free
         if needed > free:
@@ -149,8 +160,10 @@ class Batches(Dataset):
     def at(self, step: int) -> Batch:
         """The batch of a step."""
         variants = self._losses.variants_at(step)
-        samples = [self._sample(step * self._batch_size + i, variants) for i in self._mine]
-        images, labels, present, subsets, names, conditions = zip(*samples, strict=True)
+        samples = [self._sample(step, place, variants) for place in self._mine]
+        images, labels, present, subsets, names, conditions, weights, taught = zip(
+            *samples, strict=True
+        )
         return Batch(
             torch.from_numpy(np.stack(images)),
             torch.from_numpy(np.stack(labels)),
@@ -159,30 +172,38 @@ class Batches(Dataset):
             variants,
             names,
             conditions,
+            torch.from_numpy(np.stack(weights)),
+            torch.tensor(taught),
         )
 
-    def _sample(self, position: int, variants: Sequence[str]) -> tuple:
-        """The sample at a position in the endless sequence of shuffled epochs."""
-        epoch, rank = divmod(position, self._count)
-        order = np.random.default_rng([self._seed, 0, epoch]).permutation(self._count)
-        cached, index = self._frames[order[rank]]
-        generator = np.random.default_rng([self._seed, 1, position])
-        images, label = augment(
-            cached.images[index], np.asarray(cached.labels[index]), self._augmentation, generator
+    def _sample(self, step: int, place: int, variants: Sequence[str]) -> tuple:
+        """The sample at a place of a step's batch: the next of its set's shuffled epochs."""
+        number, nth, of = self._places[place]
+        cached, frames = self._mixture.sets[number], self._mixture.frames[number]
+        epoch, position = divmod(step * of + nth, len(frames))
+        order = np.random.default_rng([self._seed, 0, epoch, number]).permutation(len(frames))
+        index = frames[order[position]]
+        generator = np.random.default_rng([self._seed, 1, step, place])
+        view = augment(
+            cached.frame(index), self._augmentations[number], generator, self._mixture.preprocessing
         )
-        present = cached.present[index]
+        present = view.present if view.present.any() else cached.present[index]
         shares = self._losses.single_shares
         subsets = np.stack([draw(v, present, generator, shares) for v in variants])
-        rows = _spread(label.shape[0], self._label_size[1])
-        columns = _spread(label.shape[1], self._label_size[0])
-        label = np.ascontiguousarray(label[np.ix_(rows, columns)])
+        rows = _spread(view.label.shape[0], self._label_size[1])
+        columns = _spread(view.label.shape[1], self._label_size[0])
+        pixels = np.ix_(rows, columns)
+        label = self._mixture.values[number][view.label[pixels]]
+        weight = np.full_like(label, 255) if view.weight is None else view.weight[pixels]
         return (
-            images,
+            view.images,
             label,
             present,
             subsets,
             cached.names[index],
             tuple(cached.conditions[index]),
+            np.ascontiguousarray(weight),
+            self._mixture.taught[number],
         )
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from any2seg_ros.datasets import LeftOut, Sample, Source, Target
 from any2seg_ros.files import clear_parts, part_of
-from any2seg_ros.types import Modality
+from any2seg_ros.label_maps import ClassGroups
+from any2seg_ros.preprocessing.rgb import shrink
+from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.types import Camera, Modality
 
 LABEL_SIZE = 2
 """Labels are kept at this many times the size of the modality images."""
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Raise it when preprocessing or the files' layout changes: frames are then preprocessed anew. The
 golden images in test/test_training_cached_dataset.py fail where that was forgotten."""
 
@@ -31,17 +35,47 @@ FRAMES_PER_PROCESS = 20
 """Frames for which starting a further process pays off."""
 
 INDEX, IMAGES, LABELS = "index.json", "images.f16", "labels.u8"
+PICTURES, WEIGHTS, POINTS = "pictures.u8", "weights.u8", "points.f32"
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """A LiDAR's points float32 (n, 4), x, y, z, intensity, in its own frame, the pose of that in
+    the reference camera's, float64 (4, 4), and the camera, on the raster of the modality images."""
+
+    points: np.ndarray
+    pose: np.ndarray
+    view: Camera
+
+
+@dataclass(frozen=True, eq=False)
+class CachedFrame:
+    """What is kept of a frame, to make views of.
+
+    images float (M, 3, H, W), zero where a modality is not `present`, bool (M,); label uint8
+    (2H, 2W). Where there are any: picture, the camera's as uint8 (2H, 2W, 3); weight uint8
+    (2H, 2W), 255 where the label is to be trusted wholly; cloud.
+    """
+
+    images: np.ndarray
+    present: np.ndarray
+    label: np.ndarray
+    picture: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    cloud: Cloud | None = None
 
 
 class CachedDataset:
     """The modality images of a split, in memory-mapped files.
 
     images float16 (N, M, 3, H, W) in vocabulary order, zero for a missing modality; present bool
-    (N, M); labels uint8 (N, 2H, 2W), nearest neighbour; names and conditions by frame; reasons:
-    counts of why measurements were invalid and frames left out.
+    (N, M); labels uint8 (N, 2H, 2W), nearest neighbour, values of `groups`, the class ids of each;
+    names and conditions by frame; reasons: counts of why measurements were invalid and frames left
+    out. `frame` has more of each: see `CachedFrame`.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         try:
             self._open(folder)
         except (ValueError, KeyError, TypeError, OSError) as error:
@@ -61,6 +95,37 @@ class CachedDataset:
         self.images = np.memmap(folder / IMAGES, np.float16, "r", shape=shape)
         raster = (count, LABEL_SIZE * height, LABEL_SIZE * width)
         self.labels = np.memmap(folder / LABELS, np.uint8, "r", shape=raster)
+        self.groups: list[list[int]] = index["groups"]
+        self._pictures = np.memmap(folder / PICTURES, np.uint8, "r", shape=(*raster, 3))
+        self._weights = np.memmap(folder / WEIGHTS, np.uint8, "r", shape=raster)
+        self._has = np.array(index["has"], bool)
+        self._clouds = index["clouds"]
+        points = sum(cloud["points"] for cloud in self._clouds if cloud)
+        self._points = np.fromfile(folder / POINTS, np.float32).reshape(points, 4)
+
+    def class_groups(self, taxonomy: Taxonomy) -> ClassGroups:
+        """What the values of the labels stand for."""
+        return ClassGroups(taxonomy, tuple(frozenset(group) for group in self.groups))
+
+    def frame(self, index: int) -> CachedFrame:
+        """All that is kept of a frame."""
+        picture, weight = self._has[index]
+        return CachedFrame(
+            self.images[index],
+            self.present[index],
+            np.asarray(self.labels[index]),
+            np.asarray(self._pictures[index]) if picture else None,
+            np.asarray(self._weights[index]) if weight else None,
+            self._cloud(index),
+        )
+
+    def _cloud(self, index: int) -> Cloud | None:
+        kept = self._clouds[index]
+        if kept is None:
+            return None
+        points = self._points[kept["first"] : kept["first"] + kept["points"]]
+        view = Camera(**{**kept["view"], "distortion": tuple(kept["view"]["distortion"])})
+        return Cloud(points, np.array(kept["pose"]), view)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -96,7 +161,7 @@ def open_cached(
 def _check_space(folder: Path, frames: int, size: tuple[int, int]) -> None:
     """ValueError where the cached data set does not fit on the disk."""
     pixels = size[0] * size[1]
-    needed = frames * pixels * (len(Modality) * 3 * 2 + LABEL_SIZE**2)
+    needed = frames * pixels * (len(Modality) * 3 * 2 + 5 * LABEL_SIZE**2)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
@@ -115,6 +180,10 @@ class _Stored:
     label: np.ndarray
     present: list[bool]
     reasons: list[str]
+    picture: np.ndarray
+    weight: np.ndarray
+    has: tuple[bool, bool]
+    cloud: Cloud | None
 
 
 class _Samples(IterableDataset):
@@ -141,6 +210,11 @@ def _stored(sample: Sample, size: tuple[int, int]) -> _Stored:
         images[modality] = image
     raster = (LABEL_SIZE * width, LABEL_SIZE * height)
     label = cv2.resize(sample.label, raster, interpolation=cv2.INTER_NEAREST)
+    weight, picture = np.zeros(raster[::-1], np.uint8), np.zeros((*raster[::-1], 3), np.uint8)
+    if sample.weight is not None:
+        weight = cv2.resize(sample.weight, raster, interpolation=cv2.INTER_NEAREST)
+    if sample.aligned_picture is not None:
+        picture = shrink(sample.aligned_picture, *raster)
     return _Stored(
         sample.name,
         list(sample.conditions),
@@ -148,7 +222,26 @@ def _stored(sample: Sample, size: tuple[int, int]) -> _Stored:
         np.ascontiguousarray(label),
         [m in sample.images for m in Modality],
         [f"{m.label}: {reason}" for m, reason in sample.reasons.items()],
+        np.ascontiguousarray(picture),
+        np.ascontiguousarray(weight),
+        (sample.aligned_picture is not None, sample.weight is not None),
+        _cloud(sample, size),
     )
+
+
+def _cloud(sample: Sample, size: tuple[int, int]) -> Cloud | None:
+    """The sample's cloud, if it is one of points and seen by the camera."""
+    measured, reference = sample.cloud, sample.reference
+    if measured is None or reference is None or Modality.LIDAR not in sample.images:
+        return None
+    points = measured.data
+    if not isinstance(points, np.ndarray) or points.ndim != 2:
+        return None
+    ahead = (
+        points[:, :3] @ measured.reference_from_sensor[2, :3] + measured.reference_from_sensor[2, 3]
+    )
+    kept = points[(ahead > 0) & np.isfinite(points).all(1)]
+    return Cloud(kept.astype(np.float32), measured.reference_from_sensor, reference.resized(*size))
 
 
 def _samples(source: Source, size: tuple[int, int]) -> DataLoader:
@@ -182,15 +275,27 @@ def _unchanged(sample: Any) -> Any:
 def _write(
     source: Source, size: tuple[int, int], folder: Path, progress: Callable[[int, int], None]
 ) -> None:
-    names, conditions, present = [], [], []
+    names, conditions, present, has, clouds = [], [], [], [], []
     reasons: Counter[str] = Counter()
-    with (folder / IMAGES).open("wb") as images, (folder / LABELS).open("wb") as labels:
+    points = 0
+    with ExitStack() as files:
+        images, labels, pictures, weights, cloud_points = (
+            files.enter_context((folder / name).open("wb"))
+            for name in (IMAGES, LABELS, PICTURES, WEIGHTS, POINTS)
+        )
         for sample in raising_errors(_samples(source, size)):
             if isinstance(sample, LeftOut):
                 reasons[f"frame left out: {sample.reason}"] += 1
                 continue
             images.write(sample.images.data)
             labels.write(sample.label.data)
+            pictures.write(sample.picture.data)
+            weights.write(sample.weight.data)
+            has.append(sample.has)
+            clouds.append(_described(sample.cloud, points))
+            if sample.cloud is not None:
+                cloud_points.write(np.ascontiguousarray(sample.cloud.points).data)
+                points += len(sample.cloud.points)
             reasons.update(sample.reasons)
             names.append(sample.name)
             conditions.append(sample.conditions)
@@ -204,8 +309,19 @@ def _write(
         "conditions": conditions,
         "present": present,
         "reasons": reasons,
+        "groups": [sorted(group) for group in source.groups.groups],
+        "has": has,
+        "clouds": clouds,
     }
     (folder / INDEX).write_text(json.dumps(index))
+
+
+def _described(cloud: Cloud | None, first: int) -> dict[str, Any] | None:
+    """What the index says of a cloud whose points follow `first` others."""
+    if cloud is None:
+        return None
+    pose, view = cloud.pose.tolist(), asdict(cloud.view)
+    return {"first": first, "points": len(cloud.points), "pose": pose, "view": view}
 
 
 def _move(partial: Path, folder: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from any2seg_ros.configuration import as_yaml, check, load, setting
+from any2seg_ros.datasets import Labelling
 from any2seg_ros.network import NetworkConfig
 from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.resources import weights_path
 from any2seg_ros.training.augmentation import AugmentationConfig
 from any2seg_ros.types import Modality
 
@@ -20,13 +22,60 @@ _WEIGHTS_THAT_INSTALL = ("", "imagenet", "minilm")
 
 
 @dataclass(frozen=True)
+class DataSetConfig:
+    """One data set; a path alone stands for all the defaults."""
+
+    SHORT: ClassVar[str] = "path"
+
+    path: str = setting("", "root of a data set, a folder of labelled images, or a bag")
+    share: float = setting(
+        0.0, "share of every batch relative to the others'; 0 for its number of frames", low=0
+    )
+    split: str = setting("", "its split, where it is not train_split or val_split")
+    labels: tuple[str, ...] = setting(
+        (), "of a bag: folders of label images, <stamp in ns>.png; further ones narrow the first"
+    )
+    label_map: tuple[str, ...] = setting(
+        (), "what label ids mean, for each of labels or for a folder of images: a file or a name"
+    )
+    confidence: str = setting(
+        "", "of a bag: folder of how sure the labels are, 255 for 1; pixels count as much"
+    )
+    sure: float = setting(0.5, "labels of less confidence are not trained on", low=0, high=1)
+    topics: tuple[str, ...] = setting((), "of a bag: what a topic is, as rgb=/camera/image_raw")
+    foreign: float = setting(
+        1.0, "augmentation.foreign of its frames, as a multiple of that of all", low=0, high=1
+    )
+    calibrates: bool = setting(
+        False, "whether temperatures are fitted on its frames, as on those of val"
+    )
+    taught: bool = setting(True, "whether losses.teacher knows such data")
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not self.path:
+            raise ValueError("a data set has no path")
+
+    def labelling(self) -> Labelling:
+        """The labels beside the data."""
+        folders = tuple(Path(folder) for folder in self.labels)
+        confidence = Path(self.confidence) if self.confidence else None
+        sure = self.sure if confidence else 0.0
+        return Labelling(folders, self.label_map, confidence, sure)
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Where frames come from."""
 
-    train: tuple[str, ...] = setting(
-        ("data/benchmark",), "roots of the data sets to train on, taken together"
+    train: tuple[DataSetConfig, ...] = setting(
+        (DataSetConfig("data/benchmark"),),
+        "the data sets to train on together: paths, or mappings with path, share, ...",
     )
-    val: str = setting("data/benchmark", "root of the data set to validate on")
+    val: DataSetConfig = setting(
+        DataSetConfig("data/benchmark"),
+        "the data set to validate on, and to fit temperatures on: a path or a mapping",
+    )
     train_split: str = setting("train", "split of the training roots; a bag has none")
     val_split: str = setting("val", "split of the validation root")
     val_frames: int = setting(0, "frames to validate on, evenly spread; 0 for all", low=0)
@@ -107,6 +156,12 @@ class LossConfig:
     distillation_temperature: float = setting(
         1.0, "softmax temperature of the distillation loss", above=0
     )
+    unimodal: float = setting(
+        0.0, "weight of the teacher's features of each modality in the last variant", low=0
+    )
+    cross_modal: float = setting(
+        0.0, "weight of the cosines between the teacher's features of two modalities", low=0
+    )
     intra_modal: float = setting(0.0, "weight of L_se (LSCD)", low=0)
     inter_modal: float = setting(0.0, "weight of L_cr (LSCD); needs image_teacher", low=0)
     text_teacher: str = setting(
@@ -117,6 +172,23 @@ class LossConfig:
     )
     captions: str = setting(
         "", "JSON file of scene captions by frame name; empty for captions made from the label"
+    )
+    class_prompt: str = setting(
+        "{}", "what the text teacher reads of a class; its name takes the place of {}"
+    )
+    scene_prompt: str = setting(
+        "a street scene{conditions} with {classes}", "caption of a frame that has none"
+    )
+    metric_depth: bool = setting(
+        True,
+        "the teacher's depth tower is given the metres that depth and LiDAR images hold; false for "
+        "ready pictures, such as DELIVER's HHA",
+    )
+    lscd_temperature: float = setting(
+        0.1, "softmax temperature of both correlations of L_cr", above=0
+    )
+    lscd_scale: int = setting(
+        2, "which fused feature map LSCD pools, from 0 (stride 4) to 3 (stride 32)", low=0, high=3
     )
     stride: int = setting(
         2, "losses are taken on every stride-th pixel of the modality images", low=1
@@ -142,6 +214,10 @@ class LossConfig:
             raise ValueError("losses.teacher teaches nothing while losses.distillation is 0")
         if self.teacher and self.variants == ("full",):
             raise ValueError("losses.teacher teaches nothing while full is the only variant")
+        if (self.unimodal or self.cross_modal) and not self.teacher:
+            raise ValueError("losses.unimodal and losses.cross_modal need losses.teacher")
+        if (self.unimodal or self.cross_modal) and not self.teacher:
+            raise ValueError("losses.unimodal and losses.cross_modal need losses.teacher")
         if (self.intra_modal or self.inter_modal) and self.variants[0] != "full":
             raise ValueError("LSCD compares all modalities: name full first in losses.variants")
         if self.subsets_from and "full" not in self.variants:
@@ -150,8 +226,24 @@ class LossConfig:
             raise ValueError("losses.variant_shares must be a number above 0 for each variant")
         if len(self.single_shares) != len(Modality):
             raise ValueError("losses.single_shares must be four numbers above 0")
+        check_prompts(self)
+        check_prompts(self)
         if self.inter_modal and not self.image_teacher:
             raise ValueError("losses.inter_modal needs losses.image_teacher, a folder of weights")
+
+
+def check_prompts(config: LossConfig) -> None:
+    """ValueError for a prompt that has places which nothing fills, or none that is filled."""
+    try:
+        class_text = config.class_prompt.format("road")
+        scene_text = config.scene_prompt.format(conditions=" at night", classes="road")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"losses.class_prompt may have {{}}, losses.scene_prompt {{conditions}} and {{classes}}"
+            f", nothing else in braces ({error!r})"
+        ) from None
+    if "road" not in class_text or "road" not in scene_text:
+        raise ValueError("losses.class_prompt needs {} and losses.scene_prompt {classes}")
 
 
 @dataclass(frozen=True)
@@ -180,8 +272,8 @@ class TrainingConfig:
     )
     init_from: str = setting(
         "imagenet",
-        "initial weights: imagenet, an encoder's file or folder, an Any2Seg checkpoint, or empty "
-        "for random ones",
+        "initial weights: imagenet, an encoder's file or folder, an Any2Seg checkpoint, real or "
+        "streets for those of the package, or empty for random ones",
     )
     blend: str = setting(
         "",
@@ -211,6 +303,15 @@ class TrainingConfig:
     num_workers: int = setting(
         0, "processes that load batches; 0 for a thread, enough for a CPU; a GPU wants some", low=0
     )
+    terms: str = setting(
+        "", "terms that the weights may be used on; node, doctor and reports say them"
+    )
+    gate_frames: int = setting(
+        0,
+        "frames, of which sensors are broken, that the gate is fitted on at the end: it leaves out "
+        "sensors that would do harm; 0 for no gate",
+        low=0,
+    )
     cuda_graphs: bool = setting(
         True,
         "record the encoders as CUDA graphs: faster for small networks, costs GPU memory; "
@@ -239,7 +340,9 @@ class TrainingConfig:
             "losses.image_teacher": losses.image_teacher,
             "losses.captions": losses.captions,
         }
-        return {k: Path(name) for k, name in named.items() if name not in _WEIGHTS_THAT_INSTALL}
+        return {
+            k: weights_path(name) for k, name in named.items() if name not in _WEIGHTS_THAT_INSTALL
+        }
 
     def __post_init__(self) -> None:
         check(self)
@@ -248,6 +351,14 @@ class TrainingConfig:
             raise ValueError(
                 f"losses.stride is {self.losses.stride}, but must be {shorter} or less, the "
                 "shorter side of what is trained on"
+            )
+        losses = self.losses
+        if self.network.fusion == "hub" and (
+            losses.inter_modal or losses.unimodal or losses.cross_modal
+        ):
+            raise ValueError(
+                "fusion hub has no maps of single modalities: leave losses.inter_modal, "
+                "losses.unimodal and losses.cross_modal at 0"
             )
         if self.trainable == "adapters" and not self.network.adapters:
             raise ValueError("trainable: adapters needs network.adapters: true")

@@ -10,10 +10,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
+from any2seg_ros.network.asymmetric import make_network
 from any2seg_ros.network.efficientnet import EfficientNetLite0
 from any2seg_ros.network.mit import MiT
 from any2seg_ros.network.pretrained import load_encoder, load_head
+from any2seg_ros.resources import weights_path
 from any2seg_ros.training.config import TrainingConfig
 
 
@@ -37,18 +39,19 @@ def build(
 ) -> Any2Seg:
     """The network of a run, with its initial weights; the same for the same seed."""
     torch.manual_seed(config.seed)
-    network = Any2Seg(replace(config.network, classes=classes))
-    init_from = config.init_from
+    network = make_network(replace(config.network, classes=classes))
+    init_from = str(weights_path(config.init_from)) if config.init_from else ""
     ours = init_from.endswith(".safetensors") and _is_ours(Path(init_from))
     if config.blend and not ours:
         raise ValueError("blend needs an Any2Seg checkpoint as init_from to be averaged with")
-    if ours:
-        loaded, _ = checkpoints.load(Path(init_from))
+    loaded = checkpoints.load(Path(init_from))[0] if ours else None
+    network = Any2Seg(replace(_shape(config, loaded), classes=classes))
+    if loaded is not None:
         _check_alike(loaded, network, init_from)
         # Refine blocks are residual: new ones start as the identity, and any may be left out.
         given = loaded.state_dict()
         if config.blend:
-            given = _blended(given, Path(config.blend), config.blend_share)
+            given = _blended(given, weights_path(config.blend), config.blend_share)
         network.load_state_dict({n: given.get(n, t) for n, t in network.state_dict().items()})
     elif init_from:
         load_encoder(network, init_from)
@@ -61,6 +64,12 @@ def build(
     for part in frozen_parts(network, config):
         part.requires_grad_(False)
     return network
+
+
+def _shape(config: TrainingConfig, loaded: Any2Seg | None) -> NetworkConfig:
+    """The network to train: that of the weights, unless the configuration describes another."""
+    untold = config.network == NetworkConfig()
+    return loaded.config if untold and loaded is not None else config.network
 
 
 def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:

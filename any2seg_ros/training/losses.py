@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,48 +11,112 @@ from torch.nn import functional as F
 
 from any2seg_ros.types import IGNORE
 
+Pair = tuple[Tensor, Tensor]
+"""A loss as sum and count."""
 
-def class_weights(labels: np.ndarray, classes: int, power: float, limit: float) -> Tensor:
-    """Weights (K,) of the cross-entropy: frequency to the -power, within a factor `limit` of 1.
 
-    The mean weight of a labelled pixel is 1. labels: uint8 of any shape. A class that never occurs
-    weighs as much as the rarest allowed.
+def class_weights(labels: np.ndarray, members: np.ndarray, power: float, limit: float) -> Tensor:
+    """Weights (G,) of the cross-entropy by label: frequency to the -power, within a factor `limit`
+    of 1.
+
+    The mean weight of a labelled pixel is 1. labels: uint8 of any shape. members bool (G, K): the
+    classes that a label stands for: it is as frequent as they are together, a pixel of several
+    classes being a part of each. A class that never occurs weighs as much as the rarest allowed.
     """
-    counts = np.bincount(labels.reshape(-1), minlength=256)[:classes].astype(np.float64)
-    shares = np.maximum(counts / max(counts.sum(), 1), 1e-9)
-    weights = (shares / np.median(shares[counts > 0])) ** -power if counts.any() else shares * 0 + 1
+    seen = np.bincount(labels.reshape(-1), minlength=256)[: len(members)].astype(np.float64)
+    seen[~members.any(1)] = 0
+    counts = (seen[:, None] * members / np.maximum(members.sum(1, keepdims=True), 1)).sum(0)
+    common = np.median(counts[counts > 0]) if counts.any() else 1.0
+    counts = np.maximum(members @ counts, 1e-9 * max(seen.sum(), 1.0))
+    weights = (counts / common) ** -power if seen.any() else counts * 0 + 1
+    shares = seen / max(seen.sum(), 1.0)
     weights = np.clip(weights, 1 / limit, limit)
-    weights /= (weights * shares).sum()
+    weights /= (weights * shares).sum() if seen.any() else 1.0
     return torch.tensor(weights, dtype=torch.float32)
 
 
 def cross_entropy(
-    logits: Tensor, labels: Tensor, weights: Tensor | None, keep: float = 1.0
+    logits: Tensor,
+    labels: Tensor,
+    weights: Tensor | None,
+    keep: float = 1.0,
+    members: Tensor | None = None,
+    trust: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sum and weight of the cross-entropy of logits (B, K, H, W) against labels (B, H, W).
 
+    members bool (256, K): the classes that a label stands for, which share its probability; without
+    it labels are classes. weights: by label. trust (B, H, W), 0..1: how much each pixel counts.
     `keep` below 1 is online hard example mining: of each sample, the pixels whose true class has
     a probability below 0.7, but at least this share of the hardest.
     """
     labels = labels.long()
-    losses = F.cross_entropy(logits, labels, weights, ignore_index=IGNORE, reduction="none")
-    valid = labels != IGNORE
-    shares = (
-        valid.float() if weights is None else weights[labels.clamp(max=len(weights) - 1)] * valid
-    )
+    plain = surprise(logits, labels, members)
+    shares = (labels != IGNORE).float()
+    if weights is not None:
+        shares = weights[labels.clamp(max=len(weights) - 1)] * shares
+    if trust is not None:
+        shares = shares * trust
+    losses = plain * shares
     if keep < 1:
-        kept = hard_pixels(logits.detach(), labels, keep)
+        kept = hard_pixels(plain.detach(), keep)
         losses, shares = losses * kept, shares * kept
     return losses.sum(), shares.sum()
 
 
-def hard_pixels(logits: Tensor, labels: Tensor, keep: float) -> Tensor:
-    """bool (B, H, W): the pixels that OHEM (threshold 0.7, at least a share `keep`) trains on."""
-    plain = F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
+def surprise(logits: Tensor, labels: Tensor, members: Tensor | None = None) -> Tensor:
+    """-log of the probability of what each label stands for, (B, H, W); 0 where it is 255."""
+    if members is None:
+        return F.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="none")
+    logits = logits.float()
+    meant = members[labels].movedim(-1, 1)
+    inside = logits.masked_fill(~meant, -1e4).logsumexp(1)
+    return (logits.logsumexp(1) - inside) * (labels != IGNORE)
+
+
+def hard_pixels(plain: Tensor, keep: float) -> Tensor:
+    """bool (B, H, W): the pixels that OHEM (threshold 0.7, at least a share `keep`) trains on, by
+    their unweighted losses."""
     count = max(1, int(keep * plain[0].numel()))
     easiest_kept = plain.flatten(1).topk(count).values[:, -1]
     threshold = easiest_kept.clamp(max=-float(np.log(0.7)))
     return plain >= threshold[:, None, None]
+
+
+def unimodal(student: Sequence[Tensor], teacher: Sequence[Tensor], subset: Tensor) -> Pair:
+    """Sum and count of KL(teacher || student) over the modalities of `subset`, bool (B, M).
+
+    Of the softmax over the channels of each modality's own maps (B, M, C, H, W), the mean over
+    pixels and scales.
+    """
+    total = subset.new_zeros((), dtype=torch.float32, device=student[0].device)
+    mask = subset.to(student[0].device)
+    for mine, theirs in zip(student, teacher, strict=True):
+        guess, target = F.log_softmax(mine, 2), F.log_softmax(theirs.detach(), 2)
+        divergence = F.kl_div(guess, target, reduction="none", log_target=True).sum(2)
+        total = total + (divergence.mean((2, 3)) * mask).sum() / len(student)
+    return total, mask.sum().to(total.dtype)
+
+
+def cross_modal(student: Sequence[Tensor], teacher: Sequence[Tensor], subset: Tensor) -> Pair:
+    """Sum and count of how far the cosines between two modalities' maps are from the teacher's.
+
+    Squares, over the pairs of `subset`, bool (B, M), of maps (B, M, C, H, W), mean over scales.
+    """
+    mask = subset.to(student[0].device)
+    pairs = mask[:, :, None] & mask[:, None]
+    pairs = pairs & ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    total = student[0].new_zeros(())
+    for mine, theirs in zip(student, teacher, strict=True):
+        squares = (_cosines(mine) - _cosines(theirs.detach())).square()
+        total = total + (squares * pairs).sum() / len(student)
+    return total, pairs.sum().to(total.dtype)
+
+
+def _cosines(maps: Tensor) -> Tensor:
+    """(B, M, M) of maps (B, M, C, H, W), each taken as one vector."""
+    unit = F.normalize(maps.flatten(2).float(), dim=2)
+    return unit @ unit.transpose(1, 2)
 
 
 def distillation(

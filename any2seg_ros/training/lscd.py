@@ -1,8 +1,8 @@
 """LSCD: language-guided semantic correlation distillation (Any2Seg, Eqs. 1, 2 and 5).
 
 What the paper does not publish is decided here: softmax with a temperature and KL divergence for
-L_cr; smooth L1 on the off-diagonal for L_se, over the categories present in the label; the third
-of the four scales (stride 16) is pooled.
+L_cr; smooth L1 on the off-diagonal for L_se, over the categories present in the label. Which of the
+four scales is pooled is configuration, as are the temperature and the prompts.
 """
 
 from __future__ import annotations
@@ -10,11 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from any2seg_ros.types import IGNORE
-
-SCALE = 2
-"""Which of the four fused maps is pooled."""
 
 
 def cosine(a: Tensor, b: Tensor, dim: int = -1) -> Tensor:
@@ -62,7 +57,7 @@ def masked_average_pooling(fused: Tensor, labels: Tensor, classes: int) -> tuple
     small = F.interpolate(labels[:, None].float(), size, mode="nearest")[:, 0].long()
     flat = fused.permute(0, 2, 3, 1).reshape(-1, fused.shape[1])
     ids = small.flatten()
-    valid = ids != IGNORE
+    valid = ids < classes  # neither nothing nor several classes
     sums = flat.new_zeros(classes, flat.shape[1]).index_add(0, ids[valid], flat[valid])
     counts = torch.bincount(ids[valid], minlength=classes)
     return sums / counts.clamp(min=1)[:, None], counts > 0

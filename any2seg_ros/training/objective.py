@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -12,10 +12,19 @@ from any2seg_ros.network import Any2Seg
 from any2seg_ros.training import lscd
 from any2seg_ros.training.batches import Batch
 from any2seg_ros.training.config import LossConfig
-from any2seg_ros.training.losses import cross_entropy, distillation
+from any2seg_ros.training.losses import (
+    Pair,
+    cross_entropy,
+    cross_modal,
+    distillation,
+    unimodal,
+)
 
-Pair = tuple[Tensor, Tensor]
-"""A loss as sum and count."""
+Lessons = tuple[list[int], list[Tensor]]
+"""The samples that a frozen teacher teaches, and its feature maps of them."""
+
+Taught = tuple[str, Tensor, list[int]]
+"""A variant, the logits of its samples that are taught, and which rows of the target teach them."""
 
 
 class Objective:
@@ -24,6 +33,8 @@ class Objective:
     `pixels` is (width, height) of the raster the losses are taken on; `names` the K x K cosines of
     the category names (L_se); `scenes` gives cos(E_m, E_s) (B, M) of a batch (L_cr); `teacher` is
     a frozen network whose prediction with all modalities is what every variant is taught.
+    `members` says which classes a label stands for, see `cross_entropy`. A sample of one sensor is
+    in the first variant alone: all would show the network the same.
     """
 
     def __init__(
@@ -34,6 +45,7 @@ class Objective:
         names: Tensor | None = None,
         scenes: Callable[[Batch], Tensor] | None = None,
         teacher: Any2Seg | None = None,
+        members: Tensor | None = None,
     ) -> None:
         self.config = config
         self.pixels = pixels
@@ -41,51 +53,117 @@ class Objective:
         self.names = names
         self.scenes = scenes
         self.teacher = teacher
+        self.members = members
 
     def losses(self, network: Any2Seg, batch: Batch) -> dict[str, Pair]:
         """The weighted losses by name, as sums and counts over this process's samples."""
         variants = batch.variants
         count = len(variants)
         maps = network.encode(batch.images, batch.present)
-        repeated = [m.repeat(count, 1, 1, 1, 1) for m in maps]
-        fused, _ = network.fuse(repeated, batch.subsets.flatten(0, 1))
-        logits = network.decoder(fused)
-        size = (self.pixels[1], self.pixels[0])
-        predictions = F.interpolate(logits, size, mode="bilinear", align_corners=False).chunk(count)
+        rows = _rows(batch)
+        every = [sample for samples in rows for sample in samples]
+        chosen = torch.tensor(every).to(batch.images.device, non_blocking=True)
+        subsets = torch.cat([batch.subsets[i, samples] for i, samples in enumerate(rows)])
+        fused, _ = network.fuse([m[chosen] for m in maps], subsets)
+        logits = network.decoder(fused).split([len(samples) for samples in rows])
         losses: dict[str, Pair] = {}
         shares = self.config.shares_of(variants)
-        for i, (variant, prediction) in enumerate(zip(variants, predictions, strict=True)):
-            pair = cross_entropy(prediction, batch.labels, self.class_weights, self.config.ohem)
-            losses[f"{i}_{variant}"] = weighted(pair, shares[i])
-        self._distil(losses, batch, logits.chunk(count))
+        for i in range(count):
+            pair = self._entropy(logits[i], batch, rows[i])
+            losses[f"{i}_{variants[i]}"] = weighted(pair, shares[i])
+        lessons = self._lessons(batch)
+        self._distil(losses, batch, logits, rows, lessons)
+        self._distil_features(losses, maps, batch, lessons)
         self._correlate(losses, network, maps, fused, batch)
         return losses
 
-    def _distil(self, losses: dict[str, Pair], batch: Batch, logits: tuple[Tensor, ...]) -> None:
+    def _lessons(self, batch: Batch) -> Lessons | None:
+        """What the frozen teacher makes of the samples that it teaches; None where there is none,
+        or the full set learns alone."""
+        if self.teacher is None or batch.variants == ("full",):
+            return None
+        everyone = range(len(batch.images))
+        known = [i for i in everyone if batch.taught is None or bool(batch.taught[i])]
+        if not known:
+            return None
+        with torch.no_grad():
+            return known, self.teacher.encode(batch.images[known], batch.present[known])
+
+    def _distil_features(
+        self, losses: dict[str, Pair], maps: list[Tensor], batch: Batch, lessons: Lessons | None
+    ) -> None:
+        """What AnySeg teaches besides the prediction: the features of the last variant's subset."""
+        if lessons is None:
+            return
+        known, taught = lessons
+        subset = batch.subsets[-1][known]
+        for name, loss in (("unimodal", unimodal), ("cross_modal", cross_modal)):
+            weight = getattr(self.config, name)
+            if weight:
+                own = [m[known] for m in maps]
+                losses[name] = weighted(loss(own, taught, subset), weight)
+
+    def _entropy(self, logits: Tensor, batch: Batch, samples: list[int]) -> Pair:
+        """The cross-entropy of these samples' logits against their labels."""
+        if not samples:
+            return logits.new_zeros(()), logits.new_zeros(())
+        size = (self.pixels[1], self.pixels[0])
+        prediction = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        trust = None if batch.weights is None else batch.weights[samples].float() / 255
+        members = self.members
+        labels = batch.labels[samples]
+        return cross_entropy(
+            prediction, labels, self.class_weights, self.config.ohem, members, trust
+        )
+
+    def _distil(
+        self,
+        losses: dict[str, Pair],
+        batch: Batch,
+        logits: Sequence[Tensor],
+        rows: Sequence[list[int]],
+        lessons: Lessons | None,
+    ) -> None:
         config = self.config
-        taught, target = self._taught(batch, logits)
+        taught, target = self._taught(batch, logits, rows, lessons)
         if not config.distillation or not taught:
             return
         amount, count = target.new_zeros(()), target.new_zeros(())
-        for student, share in zip(taught.values(), config.shares_of(tuple(taught)), strict=True):
-            divergence, count = distillation(student, target, config.distillation_temperature)
-            amount = amount + share * divergence
+        names = tuple(variant for variant, _, _ in taught)
+        for (_, student, known), share in zip(taught, config.shares_of(names), strict=True):
+            temperature = config.distillation_temperature
+            divergence, seen = distillation(student, target[known], temperature)
+            amount, count = amount + share * divergence, torch.maximum(count, seen)
         losses["distillation"] = weighted((amount, count), config.distillation)
 
-    def _taught(self, batch: Batch, logits: tuple[Tensor, ...]) -> tuple[dict[str, Tensor], Tensor]:
-        """The logits of the variants that learn from a teacher, and the teacher's.
-
-        The teacher is the frozen one or the variant `full`; alone, `full` has none.
-        """
-        students = dict(zip(batch.variants, logits, strict=True))
-        if self.teacher is not None and batch.variants != ("full",):
+    def _taught(
+        self,
+        batch: Batch,
+        logits: Sequence[Tensor],
+        rows: Sequence[list[int]],
+        lessons: Lessons | None,
+    ) -> tuple[list[Taught], Tensor]:
+        """The variants that are taught, and the logits that teach: of the frozen teacher, or the
+        variant `full`'s own. The full set alone learns from labels alone."""
+        variants = batch.variants
+        if lessons is not None and self.teacher is not None:
+            known, maps = lessons
             with torch.no_grad():
-                maps = self.teacher.encode(batch.images, batch.present)
-                return students, self.teacher.segment(maps, batch.present)[0]
-        if "full" not in students:
-            return {}, logits[0]
-        target = students.pop("full")
-        return students, target
+                target = self.teacher.segment(maps, batch.present[known])[0]
+            pupils = list(range(len(variants)))
+        elif self.teacher is None and "full" in variants:
+            full = variants.index("full")
+            known, target = rows[full], logits[full]
+            pupils = [i for i in range(len(variants)) if i != full]
+        else:
+            return [], logits[0]
+        taught = []
+        for i in pupils:
+            mine = [(n, known.index(s)) for n, s in enumerate(rows[i]) if s in known]
+            if mine:
+                students, teachers = zip(*mine, strict=True)
+                taught.append((variants[i], logits[i][list(students)], list(teachers)))
+        return taught, target
 
     def _correlate(
         self,
@@ -96,16 +174,25 @@ class Objective:
         batch: Batch,
     ) -> None:
         samples = len(batch.images)
-        whole = fused[lscd.SCALE][:samples]
+        scale = self.config.lscd_scale
+        whole = fused[scale][:samples]
         if self.names is not None and self.config.intra_modal:
             pair = lscd.intra_modal(whole, batch.labels, self.names)
             losses["intra_modal"] = weighted(pair, self.config.intra_modal)
         if self.scenes is not None and self.config.inter_modal:
             teacher = self.scenes(batch)
             teacher = teacher.masked_fill(~batch.subsets[0].to(teacher.device), -torch.inf)
-            own = network.adapted(maps, batch.subsets[0])[lscd.SCALE]
-            pair = lscd.inter_modal(own, whole, teacher)
+            own = network.adapted(maps, batch.subsets[0])[scale]
+            pair = lscd.inter_modal(own, whole, teacher, self.config.lscd_temperature)
             losses["inter_modal"] = weighted(pair, self.config.inter_modal)
+
+
+def _rows(batch: Batch) -> list[list[int]]:
+    """The samples of each variant: those of one sensor are in the first alone."""
+    several = (batch.present.sum(1) > 1).tolist()
+    everyone = list(range(len(several)))
+    further = [i for i in everyone if several[i]]
+    return [everyone, *([further] * (len(batch.variants) - 1))]
 
 
 def weighted(pair: Pair, weight: float) -> Pair:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from any2seg_ros.network import Any2Seg
+from any2seg_ros.network.asymmetric import Asymmetric
 from any2seg_ros.training.config import OptimizerConfig
 
 
@@ -16,6 +17,8 @@ def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.Ada
     """AdamW with four groups: before and after the fusion, with and without weight decay."""
     groups = []
     decoder = list(network.decoder.parameters())
+    if isinstance(network, Asymmetric):  # the hub begins with random weights, too
+        decoder += network.hub.parameters()
     after = {id(p) for p in decoder}
     before = [p for p in network.parameters() if id(p) not in after]
     for part, factor in ((before, config.encoder_lr_mult), (decoder, 1.0)):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from any2seg_ros.files import checksum
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.training.augmentation import MEAN, STD
-from any2seg_ros.training.batches import Batch
-from any2seg_ros.types import IGNORE, Modality
+from any2seg_ros.training.languagebind import MAX_DEPTH, read_tower, shown_depth, side
+from any2seg_ros.types import Modality
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -31,8 +30,12 @@ class TextTeacher(Protocol):
 class ImageTeacher(TextTeacher, Protocol):
     """Embeds texts and modality images into one space."""
 
-    def images(self, modality: Modality, images: Tensor) -> Tensor:
-        """Unit vectors (n, D) of images (n, 3, H, W) in 0..1."""
+    def images(self, modality: Modality, images: Tensor, metres: Tensor | None = None) -> Tensor:
+        """Unit vectors (n, D) of images (n, 3, H, W) in 0..1.
+
+        metres: distances (n, H, W) that depth and LiDAR images show, 0 where there is none; None
+        where that is not known.
+        """
 
 
 class MiniLM:
@@ -60,12 +63,15 @@ class Clip:
     """CLIP from a local folder (transformers); depth, LiDAR and events are given as images."""
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
-        from transformers import AutoTokenizer, CLIPModel
+        from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model = CLIPModel.from_pretrained(folder, local_files_only=True).eval().to(device)
-        self._size = self._model.config.vision_config.image_size
+        config = CLIPConfig.from_pretrained(folder, local_files_only=True)
+        vision: Any = config.vision_config
+        self._size = vision.image_size = side(vision.image_size)  # transformers takes no list
+        model = CLIPModel.from_pretrained(folder, config=config, local_files_only=True)
+        self._model = torch.nn.Module.to(model.eval(), device)
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Tensor:
@@ -77,16 +83,15 @@ class Clip:
         return _unit(self._model.get_text_features(**kept))
 
     @torch.inference_mode()
-    def images(self, modality: Modality, images: Tensor) -> Tensor:
+    def images(self, modality: Modality, images: Tensor, metres: Tensor | None = None) -> Tensor:
         seen = _seen(images.to(self._device), self._size)
         return _unit(self._model.get_image_features(seen))
 
 
 class LanguageBindTeacher:
-    """LanguageBind from a local folder that has the model folders `image` and `depth`.
+    """LanguageBind from a local folder that has its towers of images and depth as folders.
 
-    Through the `languagebind` package, whose processors normalise both as CLIP's does. LiDAR is
-    given to the depth tower, events to the image tower: LanguageBind has neither.
+    LiDAR is given to the depth tower, events to the image tower: LanguageBind has neither.
     """
 
     _TOWERS = {
@@ -97,36 +102,50 @@ class LanguageBindTeacher:
     }
 
     def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
-        try:
-            import languagebind
-        except ImportError:
-            raise ValueError(
-                f"{folder} holds LanguageBind, whose package is not installed: "
-                "install languagebind from its repository, or give a folder of CLIP"
-            ) from None
-        classes = {
-            "image": languagebind.LanguageBindImage,
-            "depth": languagebind.LanguageBindDepth,
-        }
-        self._models = {
-            name: kind.from_pretrained(folder / name).eval().to(device)
-            for name, kind in classes.items()
-        }
+        from transformers import CLIPTokenizer
+
+        folders = languagebind_folders(folder)
+        towers = {name: read_tower(path) for name, path in folders.items()}
         self._device = device
-        self._tokenizer = languagebind.LanguageBindImageTokenizer.from_pretrained(folder / "image")
-        self._size = self._models["image"].config.vision_config.image_size
+        self._models = {name: model for name, (model, _) in towers.items()}
+        for model in self._models.values():
+            torch.nn.Module.to(model, device)
+        self._sizes = {name: side(vision["image_size"]) for name, (_, vision) in towers.items()}
+        self._length = towers["image"][0].text_model.embeddings.position_embedding.num_embeddings
+        self._max_depth = float(towers["depth"][1].get("max_depth") or MAX_DEPTH)
+        self._tokenizer = CLIPTokenizer.from_pretrained(folders["image"], local_files_only=True)
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Tensor:
+        model, length = self._models["image"], self._length
         tokens = self._tokenizer(
-            list(texts), padding="max_length", max_length=77, truncation=True, return_tensors="pt"
+            list(texts),
+            padding="max_length",
+            max_length=length,
+            truncation=True,
+            return_tensors="pt",
         )
-        return _unit(self._models["image"].get_text_features(**tokens.to(self._device)))
+        kept = {name: tokens[name].to(self._device) for name in ("input_ids", "attention_mask")}
+        return _unit(model.get_text_features(**kept))
 
     @torch.inference_mode()
-    def images(self, modality: Modality, images: Tensor) -> Tensor:
-        tower = self._models[self._TOWERS[modality]]
-        return _unit(tower.get_image_features(_seen(images.to(self._device), self._size)))
+    def images(self, modality: Modality, images: Tensor, metres: Tensor | None = None) -> Tensor:
+        tower = self._TOWERS[modality]
+        if metres is not None and tower == "depth":
+            images = shown_depth(metres, self._max_depth)
+        seen = _seen(images.to(self._device), self._sizes[tower])
+        return _unit(self._models[tower].get_image_features(seen))
+
+
+def languagebind_folders(folder: Path) -> dict[str, Path]:
+    """The folders of the two towers, `image` and `depth`, or as they are called where they are
+    published (`LanguageBind_Image`, `LanguageBind_Depth`); empty where there are none."""
+    found = {}
+    for name in ("image", "depth"):
+        for path in (folder / name, folder / f"LanguageBind_{name.capitalize()}"):
+            if path.is_dir():
+                found[name] = path
+    return found if len(found) == 2 else {}
 
 
 def open_text_teacher(name: str) -> TextTeacher:
@@ -135,80 +154,30 @@ def open_text_teacher(name: str) -> TextTeacher:
 
 
 def open_image_teacher(name: str, device: torch.device | str = "cpu") -> ImageTeacher:
-    """The teacher in a local folder: CLIP's (config.json) or LanguageBind's (image/, depth/)."""
+    """The teacher in a local folder: CLIP's (config.json) or LanguageBind's two towers."""
     folder = Path(name)
     if not folder.is_dir():
         raise FileNotFoundError(
             f"no teacher at {folder}: give a local folder of CLIP's or LanguageBind's weights"
         )
-    kind = LanguageBindTeacher if (folder / "depth").is_dir() else Clip
+    kind = LanguageBindTeacher if languagebind_folders(folder) else Clip
     return kind(folder, device)
 
 
-def name_correlation(teacher: str, taxonomy: Taxonomy) -> Tensor:
-    """The K x K cosines of the category names' embeddings, float32."""
-    vectors = open_text_teacher(teacher).texts([spoken(name) for name in taxonomy.classes])
+def fingerprint(name: str) -> str:
+    """Of the weights and configurations in a teacher's folder."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(name).rglob("*")):
+        if path.suffix in (".safetensors", ".bin", ".json", ".txt"):
+            digest.update(f"{path.relative_to(name)} {checksum(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def name_correlation(teacher: str, taxonomy: Taxonomy, prompt: str = "{}") -> Tensor:
+    """The K x K cosines of the embeddings of the category names in a prompt, float32."""
+    texts = [prompt.format(spoken(name)) for name in taxonomy.classes]
+    vectors = open_text_teacher(teacher).texts(texts)
     return (vectors @ vectors.T).float()
-
-
-def _read_captions(path: Path) -> dict[str, str]:
-    try:
-        captions = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}): it must map frame names to texts") from None
-    if not isinstance(captions, dict):
-        raise ValueError(f"{path} must map frame names to texts")
-    return captions
-
-
-class Scenes:
-    """cos(E_m, E_s) of a batch: how near each modality image is to the scene's description.
-
-    Descriptions come from a JSON file by frame name, or from a template over the categories in
-    the label and the condition.
-    """
-
-    def __init__(
-        self,
-        teacher: str,
-        captions: str,
-        taxonomy: Taxonomy,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self._teacher = open_image_teacher(teacher, device)
-        self._captions = _read_captions(Path(captions)) if captions else {}
-        self._taxonomy = taxonomy
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """The teacher's correlations float32 (B, M)."""
-        labels = batch.labels.cpu().numpy()
-        texts = [
-            self._captions.get(name) or describe(label, conditions, self._taxonomy)
-            for name, label, conditions in zip(batch.names, labels, batch.conditions, strict=True)
-        ]
-        scene = self._teacher.texts(texts)
-        columns = []
-        for modality in Modality:
-            images = batch.images[:, modality].float()
-            if modality == Modality.RGB:
-                std, mean = (torch.from_numpy(v).to(images.device) for v in (STD, MEAN))
-                images = images * std + mean
-            vectors = self._teacher.images(modality, images.clamp(0, 1))
-            columns.append((vectors * scene).sum(1))
-        return torch.stack(columns, 1).float().to(batch.images.device)
-
-
-def describe(label: np.ndarray, conditions: Sequence[str], taxonomy: Taxonomy) -> str:
-    """`a street scene at night with road, cars and sky`, the commonest categories first."""
-    counts = np.bincount(label.reshape(-1), minlength=IGNORE + 1)[: len(taxonomy)]
-    order = [i for i in np.argsort(-counts, kind="stable") if counts[i] > 0]
-    names = [spoken(taxonomy.classes[i]) for i in order]
-    weather = {"night": " at night", "sun": " in sunshine", "cloud": " under clouds"}
-    where = "".join(weather.get(c, f" with {c}") for c in conditions)
-    listed = (
-        ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + (names or ["nothing"])[-1]
-    )
-    return f"a street scene{where} with {listed}"
 
 
 def spoken(name: str) -> str:

@@ -21,23 +21,26 @@ import torch
 from torch import nn
 
 from any2seg_ros.datasets import Source, Target, open_source
-from any2seg_ros.engine import Segmenter
-from any2seg_ros.engine.torch_engine import TorchEngine
+from any2seg_ros.engine import Segmenter, engines
 from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
+from any2seg_ros.network.asymmetric import Asymmetric
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.modality_groups import GROUPS, ONE, group_of
-from any2seg_ros.training import distributed, teachers
+from any2seg_ros.resources import weights_path
+from any2seg_ros.training import distributed, gate_fitting, teachers
 from any2seg_ros.training.batches import Batch, Batches, trained_groups
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
-from any2seg_ros.training.config import TrainingConfig
+from any2seg_ros.training.config import DataSetConfig, TrainingConfig
 from any2seg_ros.training.cuda_graphs import record
 from any2seg_ros.training.initialization import build, check_files, train_mode
 from any2seg_ros.training.losses import class_weights
+from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.training.objective import Objective
 from any2seg_ros.training.optimizer import MovingAverage, make_optimizer, set_rate
 from any2seg_ros.training.run_folder import RunFolder
-from any2seg_ros.training.validation import evenly_spread, fit_temperatures, validate
+from any2seg_ros.training.scenes import Scenes
+from any2seg_ros.training.validation import fit_temperatures, validate
 from any2seg_ros.types import Modality
 
 
@@ -125,7 +128,7 @@ class Trainer:
 
     def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
         """The averaged network, ready to run."""
-        engine = TorchEngine(self.average.folded(), str(self.device), 0, "f32")
+        engine = engines.make("torch", self.average, str(self.device), 0, "f32")
         return Segmenter(engine, self._metadata(temperatures or {}))
 
     def _train(self, batch: Batch) -> dict[str, Any]:
@@ -181,7 +184,7 @@ class Trainer:
     def _open_data(self) -> None:
         config, data = self.config, self.config.data
         target = Target(config.image_size, config.preprocessing)
-        train = [open_source(Path(root), target, data.train_split) for root in data.train]
+        train = [_open(one, target, data.train_split) for one in data.train]
         names = {source.taxonomy.name for source in train}
         if len(names) > 1:
             raise ValueError(f"the train sets have different classes: {', '.join(sorted(names))}")
@@ -192,7 +195,7 @@ class Trainer:
                 f"{len(self.taxonomy)} classes ({self.taxonomy.name}): leave it out"
             )
         target = replace(target, taxonomy=self.taxonomy)
-        val = open_source(Path(data.val), target, data.val_split)
+        val = _open(data.val, target, data.val_split)
         sources = (*train, val)
         self.folder.check_data(
             {f"{s.name} {s.split or ''}".strip(): s.fingerprint for s in sources}
@@ -203,8 +206,17 @@ class Trainer:
         self.val = self._cached(val, target)
         if not self.rank:
             distributed.wait()
-        self.batches = Batches(
+        given = [one.share for one in data.train]
+        self.mixture = Mixture(
             sets,
+            len(self.taxonomy),
+            [share or float(len(s)) for share, s in zip(given, sets, strict=True)],
+            [one.taught for one in data.train],
+            [one.foreign for one in data.train],
+            config.preprocessing,
+        )
+        self.batches = Batches(
+            self.mixture,
             config.augmentation,
             config.losses,
             config.batch_size,
@@ -227,20 +239,33 @@ class Trainer:
         losses = self.config.losses
         weights = None
         if losses.class_power:
-            sample = [s.labels[i, ::4, ::4] for s in self._sets for i in evenly_spread(len(s), 400)]
-            counts = torch.cat([torch.from_numpy(a.reshape(-1).copy()) for a in sample]).numpy()
+            labels = self.mixture.sample_of_labels()
             weights = class_weights(
-                counts, len(self.taxonomy), losses.class_power, losses.class_limit
+                labels, self.mixture.members, losses.class_power, losses.class_limit
             ).to(self.device)
         names = scenes = None
         if losses.intra_modal:
-            names = teachers.name_correlation(losses.text_teacher, self.taxonomy).to(self.device)
+            names = teachers.name_correlation(
+                losses.text_teacher, self.taxonomy, losses.class_prompt
+            ).to(self.device)
         if losses.inter_modal:
-            scenes = teachers.Scenes(
-                losses.image_teacher, losses.captions, self.taxonomy, self.device
-            )
-        teacher = self._teacher(Path(losses.teacher)) if losses.teacher else None
-        return Objective(losses, self._pixels(), weights, names, scenes, teacher)
+            scenes = self._scenes()
+        teacher = self._teacher(weights_path(losses.teacher)) if losses.teacher else None
+        members = None
+        if self.mixture.grouped:
+            members = torch.from_numpy(self.mixture.members).to(self.device)
+        return Objective(losses, self._pixels(), weights, names, scenes, teacher, members)
+
+    def _scenes(self) -> Scenes:
+        if self.rank:  # the first process embeds the frames
+            distributed.wait()
+        config = self.config
+        scenes = Scenes(
+            config.losses, self._sets, self.taxonomy, config.preprocessing, self.device, self.report
+        )
+        if not self.rank:
+            distributed.wait()
+        return scenes
 
     def _teacher(self, path: Path) -> Any2Seg:
         network, metadata = checkpoints.load(path)
@@ -263,7 +288,8 @@ class Trainer:
         """Record the encoders as CUDA graphs, unless something else launches their kernels."""
         config = self.config
         alone = self.processes == 1 and config.amp == "none"
-        if not (config.cuda_graphs and alone and self.device.type == "cuda"):
+        in_parts = isinstance(self.network, Asymmetric)
+        if in_parts or not (config.cuda_graphs and alone and self.device.type == "cuda"):
             return
         width, height = config.augmentation.size(config.image_size)
         batch = torch.Size((config.batch_size, len(Modality), 3, height, width))
@@ -283,12 +309,28 @@ class Trainer:
         segmenter = self.segmenter()
         frames = self.config.data.val_frames
         miou = validate(segmenter, self.val, frames)
-        temperatures = fit_temperatures(segmenter, self.val, frames) if final else {}
+        temperatures = fit_temperatures(segmenter, self._calibrating(), frames) if final else {}
+        gate = self._gate(segmenter) if final else {}
         extra = {"temperatures": temperatures} if final else {}
         self.folder.log({"step": self.step, "miou": miou} | extra)
         self.report(f"step {self.step}: mIoU " + ", ".join(f"{k} {v}" for k, v in miou.items()))
-        metadata = self._metadata(temperatures, miou)
+        metadata = replace(self._metadata(temperatures, miou), gate=gate)
         checkpoints.save(self.folder.weights, self.average, metadata, half=True)
+
+    def _calibrating(self) -> list[CachedDataset]:
+        """What temperatures are fitted on: the validation set, and whatever else calibrates."""
+        more = zip(self.mixture.sets, self.config.data.train, strict=True)
+        return [self.val, *(cached for cached, one in more if one.calibrates)]
+
+    def _gate(self, segmenter: Segmenter) -> dict[str, Any]:
+        """Which sensors are to be believed, as metadata."""
+        frames = self.config.gate_frames
+        if not frames:
+            return {}
+        self.report(f"fitting the gate on {frames} frames")
+        return gate_fitting.fit(
+            gate_fitting.observe(segmenter, self.mixture, frames, self.config.seed)
+        ).metadata()
 
     def _metadata(
         self, temperatures: dict[str, float], miou: dict[str, float] | None = None
@@ -332,6 +374,12 @@ class Trainer:
                 f"{self.folder.state_file} is of another version ({_first_line(error)}): resume "
                 f"with the any2seg_ros that wrote it, or delete {self.folder.path} to start over"
             ) from None
+
+
+def _open(data: DataSetConfig, target: Target, split: str) -> Source:
+    """The frames of a data set, of its own split or of this one."""
+    path, labelling = Path(data.path), data.labelling()
+    return open_source(path, target, data.split or split, 0, labelling, data.topics)
 
 
 def _first_line(error: Exception) -> str:

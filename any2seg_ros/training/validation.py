@@ -23,7 +23,8 @@ def validate(
 
     Without `subsets`: all sensors of the data together, and each alone.
     """
-    confusions = {s: Confusion(segmenter.taxonomy) for s in subsets or _quick(cached)}
+    groups = cached.class_groups(segmenter.taxonomy)
+    confusions = {s: Confusion(len(groups)) for s in subsets or _quick(cached)}
     for index in evenly_spread(len(cached), frames):
         maps = encode(segmenter, cached, index)
         label = np.asarray(cached.labels[index])
@@ -31,27 +32,29 @@ def validate(
             usable = {m: maps[m] for m in subset if m in maps}
             if usable:
                 result = segmenter.fuse(usable, label.shape[::-1])
-                confusion.add(label, result.labels)
+                confusion.add(label, groups.seen(label, result.labels))
             else:
                 confusion.add(label, np.full_like(label, IGNORE))
     return {subset_name(s): round(confusion.miou(), 3) for s, confusion in confusions.items()}
 
 
 def fit_temperatures(
-    segmenter: Segmenter, cached: CachedDataset, frames: int = 0, seed: int = 0
+    segmenter: Segmenter, sets: Sequence[CachedDataset], frames: int = 0, seed: int = 0
 ) -> dict[str, float]:
-    """The temperature of least calibration error for every subset that labelled frames have."""
+    """The temperature of least calibration error for every subset that labelled frames have, of
+    `frames` evenly spread ones of each set (0 for all)."""
     logits: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
     truth: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
-    for index in evenly_spread(len(cached), frames):
-        maps = encode(segmenter, cached, index)
-        label = np.asarray(cached.labels[index])
-        pixels = _pixels(label, np.random.default_rng([seed, index]))
-        for subset in logits:
-            if all(m in maps for m in subset):
+    for cached in sets:
+        members = cached.class_groups(segmenter.taxonomy).members
+        for index in evenly_spread(len(cached), frames):
+            maps = encode(segmenter, cached, index)
+            label = np.asarray(cached.labels[index])
+            pixels = _pixels(label, np.random.default_rng([seed, index]))
+            for subset in (s for s in logits if all(m in maps for m in s)):
                 planes, _ = segmenter.logits({m: maps[m] for m in subset})
                 logits[subset].append(_interpolated(planes, pixels, label.shape))
-                truth[subset].append(label[pixels])
+                truth[subset].append(members[label[pixels]])
     return {
         subset_name(s): temperature(np.concatenate(logits[s]), np.concatenate(truth[s]))
         for s in logits
@@ -65,9 +68,10 @@ def _quick(cached: CachedDataset) -> list[Subset]:
 
 
 def temperature(logits: np.ndarray, truth: np.ndarray) -> float:
-    """The divisor of logits (n, K) that makes their confidence fit truth (n,) best."""
+    """The divisor of logits (n, K) that makes their confidence fit the truth best: bool (n, K),
+    the classes that would be right."""
     candidates = np.geomspace(0.25, 5, 61)
-    right = logits.argmax(1) == truth
+    right = truth[np.arange(len(logits)), logits.argmax(1)]
     centred = logits - logits.max(1, keepdims=True)
     errors = [calibration_error(1 / np.exp(centred / t).sum(1), right) for t in candidates]
     return round(float(candidates[int(np.argmin(errors))]), 4)

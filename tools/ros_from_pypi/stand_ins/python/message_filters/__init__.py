@@ -2,8 +2,9 @@
 Stand-in for the Python half of ROS 2's `message_filters`.
 
 Holds what works alike on every distribution: `SimpleFilter`, `Subscriber(node, Type, topic,
-qos_profile=...)`, `TimeSynchronizer` and `ApproximateTimeSynchronizer(filters, queue_size=...,
-slop=...)`. Written from the documented interface.
+qos_profile=...)`, `Cache(filter, cache_size=...)`, `TimeSynchronizer`,
+`ApproximateTimeSynchronizer(filters, queue_size=..., slop=...)`; and `Chain`, which only the newest
+have. Written from the documented interface.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-__all__ = ["ApproximateTimeSynchronizer", "SimpleFilter", "Subscriber", "TimeSynchronizer"]
+from rclpy.clock import ROSClock
+from rclpy.time import Time
+
+__all__ = [
+    "ApproximateTimeSynchronizer",
+    "Cache",
+    "Chain",
+    "SimpleFilter",
+    "Subscriber",
+    "TimeSynchronizer",
+]
 
 
 class SimpleFilter:
@@ -52,6 +63,103 @@ class Subscriber(SimpleFilter):
     def getTopic(self) -> str:
         """The topic as it was given."""
         return self.topic
+
+
+class Cache(SimpleFilter):
+    """Passes on every message of a filter and keeps the last `cache_size`; stamps are rclpy Times.
+
+    A message without a header is dropped, or with `allow_headerless` stamped with the time now.
+    """
+
+    def __init__(
+        self, f: SimpleFilter, cache_size: int = 1, allow_headerless: bool = False
+    ) -> None:
+        super().__init__()
+        self.cache_size = cache_size
+        self.allow_headerless = allow_headerless
+        self._kept: list[tuple[Time, Any]] = []
+        self.connectInput(f)
+
+    def connectInput(self, f: SimpleFilter) -> None:
+        """Listen to this filter."""
+        self.incoming_connection = f.registerCallback(self.add)
+
+    def add(self, msg: Any) -> None:
+        """Keep one message and pass it on; the one that came first makes room for it."""
+        if hasattr(getattr(msg, "header", None), "stamp"):
+            stamp = msg.header.stamp
+        elif self.allow_headerless:
+            stamp = ROSClock().now()
+        else:
+            return
+        self._kept.append((stamp if isinstance(stamp, Time) else Time.from_msg(stamp), msg))
+        del self._kept[: -self.cache_size]
+        self.signalMessage(msg)
+
+    def getInterval(self, from_stamp: Time, to_stamp: Time) -> list[Any]:
+        """The messages from one stamp to another, both included."""
+        assert from_stamp <= to_stamp
+        return [msg for at, msg in self._kept if from_stamp <= at <= to_stamp]
+
+    def getElemAfterTime(self, stamp: Time) -> Any:
+        """The first message at this stamp or later; None without one."""
+        return next((msg for at, msg in self._kept if at >= stamp), None)
+
+    def getElemBeforeTime(self, stamp: Time) -> Any:
+        """The last message at this stamp or earlier; None without one."""
+        return next((msg for at, msg in reversed(self._kept) if at <= stamp), None)
+
+    def getOldestTime(self) -> Time | None:
+        """The stamp of the message that came first; None without one."""
+        return self._kept[0][0] if self._kept else None
+
+    def getLatestTime(self) -> Time | None:
+        """The stamp of the message that came last; None without one."""
+        return self._kept[-1][0] if self._kept else None
+
+    getLastestTime = getLatestTime  # its name on some distributions
+
+
+class Chain(SimpleFilter):
+    """Filters one behind the other: what the last one signals, the chain signals."""
+
+    def __init__(self, message_filter: SimpleFilter | None = None) -> None:
+        super().__init__()
+        self.incoming_connection: int | None = None
+        self._filters: list[Any] = []
+        if message_filter is not None:
+            self.connectInput(message_filter)
+
+    def connectInput(self, message_filter: SimpleFilter) -> None:
+        """Listen to this filter; a chain has one input."""
+        if self.incoming_connection is not None:
+            raise RuntimeError("Already connected")
+        self.incoming_connection = message_filter.registerCallback(self.add)
+
+    def add(self, message: Any) -> None:
+        """Take one message: through the filters, or on at once where there is none."""
+        if self._filters:
+            self._filters[0].add(message)
+        else:
+            self.signalMessage(message)
+
+    def addFilter(self, message_filter: Any) -> None:
+        """Put a filter, which takes messages by `add`, behind the last one."""
+        place = len(self._filters)
+        self._filters.append(message_filter)
+        message_filter.registerCallback(lambda *msg: self._pass_on(place, *msg))
+
+    def getFilter(self, index: int) -> Any:
+        """The filter at this place; KeyError where none is."""
+        if not 0 <= index < len(self._filters):
+            raise KeyError(index)
+        return self._filters[index]
+
+    def _pass_on(self, place: int, *msg: Any) -> None:
+        if place + 1 < len(self._filters):
+            self._filters[place + 1].add(*msg)
+        else:
+            self.signalMessage(*msg)
 
 
 class TimeSynchronizer(SimpleFilter):

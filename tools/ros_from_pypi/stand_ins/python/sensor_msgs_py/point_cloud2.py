@@ -31,6 +31,7 @@ def dtype_from_fields(fields: Iterable[PointField], point_step: int | None = Non
     for position, field in enumerate(fields):
         base = field.name or f"unnamed_field_{position}"
         kind = _TYPES[field.datatype]
+        assert field.count > 0, "Can't process fields with count = 0."
         for part in range(field.count):
             names.append(base if field.count == 1 else f"{base}_{part}")
             formats.append(kind)

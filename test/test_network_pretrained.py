@@ -1,4 +1,4 @@
-"""Heads of other programs' checkpoints give the same logits in our decoder."""
+"""Weights of other programs: the same logits in our decoder, and nothing is executed."""
 
 from __future__ import annotations
 
@@ -80,3 +80,21 @@ def test_a_head_for_other_classes_keeps_our_last_layer(theirs, tmp_path):
 def test_a_file_without_a_fitting_head_leaves_the_decoder_alone(tmp_path):
     torch.save(Any2Seg(NetworkConfig("mit_b0")).encoder.state_dict(), tmp_path / "e.pth")
     assert not load_head(ours(), str(tmp_path / "e.pth"))
+
+
+def test_a_pickle_that_runs_code_is_not_executed(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
+    network = Any2Seg(NetworkConfig(encoder="mit_b0"))
+    with pytest.raises(ValueError, match="not executed"):
+        load_encoder(network, str(tmp_path / "evil.pth"))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_encoder_weights_of_another_size_are_refused(tmp_path):
+    torch.save(Any2Seg(NetworkConfig(encoder="mit_b1")).encoder.state_dict(), tmp_path / "b1.pth")
+    with pytest.raises(ValueError, match="another size of encoder"):
+        load_encoder(Any2Seg(NetworkConfig(encoder="mit_b0")), str(tmp_path / "b1.pth"))

@@ -1,0 +1,21 @@
+"""The report of a look at a bag: one HTML file."""
+
+from __future__ import annotations
+
+from any2seg_ros.html.templating import render
+from any2seg_ros.inspection.bag import BagInspection
+from any2seg_ros.inspection.overlay import lidar_over_image
+from any2seg_ros.inspection.parameter_file import parameter_file
+
+
+def inspection_page(found: BagInspection) -> str:
+    """The page, with LiDAR over the camera's image where both are there."""
+    return render(
+        "inspection.html.j2",
+        title=f"Inspection of {found.path.name}",
+        subtitle=f"{found.path}, {found.duration:.1f} s",
+        footer="Made by any2seg inspect.",
+        found=found,
+        overlay=lidar_over_image(found),
+        parameters=parameter_file(found),
+    )

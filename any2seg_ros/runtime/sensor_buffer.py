@@ -1,0 +1,136 @@
+"""The last messages of one sensor: which of them belongs to a stamp."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from any2seg_ros.types import Availability, Modality
+
+NEVER = -(1 << 62)
+NO_ANCHOR = len(Modality)
+NOT_IN_WINDOW = "no measurement in the window"
+"""Why a Frame lacks a sensor that is heard."""
+_OK, _HELD, _MISSING = Availability.OK, Availability.HELD, Availability.MISSING
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How one modality's measurements are matched; times in seconds.
+
+    offset: added to its stamps. window: largest distance from the Frame's stamp; if sliced, the
+    length of the slice that ends there. hold: largest age of an older measurement that stands in;
+    0 for never. capacity: messages that are kept. sliced: messages are chunks of a stream, as
+    packets of events are, and a Frame takes those of a slice.
+    """
+
+    enabled: bool = True
+    offset: float = 0.0
+    window: float = 0.05
+    hold: float = 0.25
+    capacity: int = 30
+    sliced: bool = False
+
+
+class SensorBuffer:
+    """The last messages of one sensor, in order of their stamps; times in ns.
+
+    What the synchronizer knows of the sensor stands with them.
+    """
+
+    def __init__(self, modality: Modality, timing: Timing) -> None:
+        self.modality = modality
+        self.rank = NO_ANCHOR
+        """Its place among the anchors."""
+        self.enabled = timing.enabled
+        self.sliced = timing.sliced
+        self.offset = nanoseconds(timing.offset)
+        self.window = nanoseconds(timing.window)
+        self.hold = nanoseconds(timing.hold)
+        self.messages: deque[tuple[int, Any]] = deque(maxlen=timing.capacity)
+        self.clear()
+
+    def clear(self) -> None:
+        """Nothing heard yet; so long, nobody waits."""
+        self.messages.clear()
+        self.last = NEVER
+        """Its newest stamp."""
+        self.arrived = NEVER
+        """When that came."""
+        self.interval = 0
+        """Usual distance of its stamps, as far as it is known."""
+        self.skew = 0
+        """How far its clock is ahead; in replay only."""
+        self.compared = NEVER
+        """The anchor's stamp when it was found."""
+        self.behind_since: int | None = None
+        self.misses = 0
+        self.dead = self.lacked = True
+        self.refused = ""
+
+    def insert(self, stamp: int, message: Any) -> None:
+        """A measurement that was overtaken by a later one of its own sensor."""
+        ordered = list(self.messages)
+        insort(ordered, (stamp, message), key=lambda entry: entry[0])
+        self.messages.clear()
+        self.messages.extend(ordered)  # a full one lets go of its oldest
+
+    def take(self, reference: int) -> tuple[Any, Availability]:
+        """The nearest in the window, otherwise the last one before that may be held.
+
+        Forgets what no later Frame can want: all before the last one that is not after `reference`.
+        """
+        if self.sliced:
+            return self._take_slice(reference)
+        messages = self.messages
+        if not messages:
+            return None, _MISSING
+        newest = messages[-1]
+        if 0 <= reference - newest[0] <= self.window:  # nothing can be nearer
+            messages.clear()
+            messages.append(newest)
+            return newest[1], _OK
+        while len(messages) > 1 and messages[1][0] <= reference:
+            messages.popleft()
+        stamp, message = messages[0]
+        age = reference - stamp
+        if len(messages) > 1 and age > 0:
+            following, newer = messages[1]
+            if following - reference < age and following - reference <= self.window:
+                return newer, _OK
+        if abs(age) <= self.window:
+            return message, _OK
+        return (message, _HELD) if 0 < age <= self.hold else (None, _MISSING)
+
+    def _take_slice(self, reference: int) -> tuple[Any, Availability]:
+        """The chunks that may have events in (reference - window, reference].
+
+        A chunk's stamp is not before its last event: the first chunk that is stamped after the
+        reference may begin before it.
+        """
+        begin = reference - self.window
+        while self.messages and self.messages[0][0] <= begin:
+            self.messages.popleft()
+        chunks: list[Any] = []
+        for stamp, chunk in self.messages:
+            if not chunks and stamp > reference + self.window:
+                break
+            chunks.append(chunk)
+            if stamp >= reference:
+                break
+        return (chunks, _OK) if chunks else (None, _MISSING)
+
+    def absence(self) -> tuple[Availability, str]:
+        """Why a Frame has nothing of it."""
+        if not self.enabled:
+            return Availability.DISABLED, "taken out by configuration"
+        if self.refused:
+            return Availability.INVALID, self.refused
+        heard = self.last != NEVER
+        return _MISSING, NOT_IN_WINDOW if heard else "nothing heard yet"
+
+
+def nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)

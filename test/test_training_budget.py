@@ -1,0 +1,29 @@
+"""Processor seconds and the steps that they pay for."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from any2seg_ros.training import budget
+
+
+def test_steps_are_what_the_processor_seconds_pay_for(monkeypatch):
+    monkeypatch.setattr(budget, "seconds_a_step", lambda config: 0.5)
+    assert budget.fit_steps({"steps": 7}, 60)["steps"] == 120
+    with pytest.raises(ValueError, match="pay for no step"):
+        budget.fit_steps({}, 0.1)
+    with pytest.raises(ValueError, match="make it two stages"):
+        budget.fit_steps({"losses": {"subsets_from": 3}}, 60)
+
+
+def test_a_step_s_cost_is_what_is_between_two_runs(tmp_path, monkeypatch):
+    spent = {"1": 90.0, "5": 10.0, "25": 42.0}
+    monkeypatch.setattr(budget, "processor_seconds", lambda command: spent[command[-1]])
+    assert budget.seconds_a_step({"batch": 2}) == 2.0
+
+
+def test_processor_seconds_are_those_of_the_command():
+    code = "import time; end = time.process_time() + 1.0\nwhile time.process_time() < end: pass"
+    assert 1.0 <= budget.processor_seconds([sys.executable, "-c", code]) < 60
