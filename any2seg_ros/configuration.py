@@ -323,6 +323,11 @@ class Entry:
         return self.info.high
 
     @property
+    def switch(self) -> bool:
+        """Whether yes and no are among the choices: YAML reads them as true and false."""
+        return {"yes", "no"} <= set(self.info.choices)
+
+    @property
     def live(self) -> bool:
         """Whether it may change while the node runs."""
         return self.info.live

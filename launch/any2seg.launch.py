@@ -9,7 +9,7 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from any2seg_ros.node.launching import INFOS, TOPICS, remappings, shown
+from any2seg_ros.node.launching import INFOS, TOPICS, remappings, shown, transport_of
 from any2seg_ros.resources import find
 from launch import LaunchDescription
 
@@ -23,6 +23,8 @@ OTHERS = {
     "log_level": ("info", "debug, info, warn or error"),
     "respawn": ("false", "restart the node when it exits"),
     "rviz": ("false", "also start RViz"),
+    "rviz_frame": ("", "fixed frame of RViz; empty: rgb_camera_optical"),
+    "rgb_transport": ("", "image transport of rgb, also for RViz; empty: from params_file"),
 }
 
 
@@ -55,6 +57,8 @@ def nodes(context) -> list:
     simulated = values["use_sim_time"] == "true"
     given = {"use_sim_time": simulated} if values["use_sim_time"] else {}
     given |= {name: values[name] for name in ("model", "device") if values[name]}
+    if values["rgb_transport"]:
+        given["rgb.transport"] = values["rgb_transport"]
     segmenter = Node(
         package="any2seg_ros",
         executable="segmenter",
@@ -68,11 +72,12 @@ def nodes(context) -> list:
         output="screen",
         additional_env={"PYTHONUNBUFFERED": "1"},
     )
+    frame = ["-f", values["rviz_frame"]] if values["rviz_frame"] else []
     rviz = Node(
         package="rviz2",
         executable="rviz2",
-        arguments=["-d", str(find("config/any2seg.rviz"))],
-        remappings=shown(values),
+        arguments=["-d", str(find("config/any2seg.rviz")), *frame],
+        remappings=shown(values, transport_of(values)),
         parameters=[{"use_sim_time": simulated}],
         condition=IfCondition(values["rviz"]),
     )

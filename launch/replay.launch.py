@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 from launch.actions import (
     DeclareLaunchArgument,
@@ -15,7 +17,6 @@ from launch.actions import (
     IncludeLaunchDescription,
     OpaqueFunction,
     RegisterEventHandler,
-    TimerAction,
 )
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
@@ -23,6 +24,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 from any2seg_ros.resources import find
+from any2seg_ros.runtime.bag_player import frame_of_bag
 from launch import LaunchDescription
 
 CLOCK = "--clock-topics-all"
@@ -30,9 +32,10 @@ ARGUMENTS = {
     "bag": (None, "the bag's folder"),
     "rate": ("1.0", "playback rate"),
     "loop": ("false", "play in a loop"),
-    "delay": ("20.0", "time (s) for the node to load its network before playback starts"),
+    "patience": ("300.0", "max time (s) for the node to become active; then the bag is played"),
     "params_file": (str(find("config/demo.yaml")), "parameter file (YAML)"),
     "rviz": ("true", "start RViz"),
+    "rviz_frame": ("", "fixed frame of RViz; empty: that of the bag's camera"),
 }
 
 
@@ -60,17 +63,22 @@ def actions(context) -> list:
     if values["loop"] == "true":
         command.append("--loop")
     player = ExecuteProcess(cmd=command, output="screen")
+    waiting = [sys.executable, "-m", "any2seg_ros.node.waiting", "--patience", values["patience"]]
+    waiter = ExecuteProcess(cmd=waiting, output="screen")
     segmenter = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name("any2seg.launch.py"))),
         launch_arguments={
             "use_sim_time": "true",
             "params_file": values["params_file"],
             "rviz": values["rviz"],
+            "rviz_frame": values["rviz_frame"] or frame_of_bag(Path(values["bag"])),
         }.items(),
     )
     ended = OnProcessExit(target_action=player, on_exit=[EmitEvent(event=Shutdown())])
-    return [
-        segmenter,
-        TimerAction(period=float(values["delay"]), actions=[player]),
-        RegisterEventHandler(ended),
-    ]
+
+    def play(event: Any, context: Any) -> list:
+        """Only an active node hears the beginning of the bag."""
+        return [player] if event.returncode == 0 else [EmitEvent(event=Shutdown())]
+
+    active = OnProcessExit(target_action=waiter, on_exit=play)
+    return [RegisterEventHandler(active), RegisterEventHandler(ended), segmenter, waiter]

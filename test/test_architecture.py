@@ -15,7 +15,7 @@ TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 FOR_ALL = set(
     re.findall(r"`(\w+)\.py`", TEXT.partition("Every room may know ")[2].partition("\n\n")[0])
 )
-PLAY_TO_A_NODE = {PACKAGE / "bench" / "soak.py", PACKAGE / "bench" / "startup.py"}
+PLAY_TO_A_NODE = {PACKAGE / "bench" / f"{name}.py" for name in ("delivery", "soak", "startup")}
 
 
 def table() -> dict[str, set[str]]:

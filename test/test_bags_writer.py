@@ -9,11 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from rosbags.rosbag2 import Reader
 
 from any2seg_ros.bags import BagWriter, typestore
 from any2seg_ros.bags.writer import quaternion
 from any2seg_ros.files import part_of
+from any2seg_ros.resources import find
 from any2seg_ros.simulation.drive import rotation
 from any2seg_ros.types import Camera
 
@@ -117,3 +119,19 @@ def test_quaternions_turn_as_their_matrices_do() -> None:
         turned = v + 2 * np.cross(q, np.cross(q, v) + w * v)
         assert np.allclose(turned, matrix @ v)
         assert w >= 0
+
+
+def test_metadata_is_what_humble_reads(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.transforms(1, {"lidar": np.eye(4)})
+    for folder in (tmp_path / "bag", find("demo_data/streets")):
+        content = yaml.safe_load((folder / "metadata.yaml").read_text())
+        bag_info = content["rosbag2_bagfile_information"]
+        assert bag_info["version"] <= 5
+        for topic in bag_info["topics_with_message_count"]:
+            qos = yaml.safe_load(topic["topic_metadata"]["offered_qos_profiles"])
+            assert isinstance(topic["topic_metadata"]["offered_qos_profiles"], str)
+            latched = topic["topic_metadata"]["name"] == "/tf_static"
+            assert qos[0]["durability"] == (1 if latched else 2) and qos[0]["history"] == 1
+        with Reader(folder) as reader:
+            assert reader.message_count == bag_info["message_count"] > 0

@@ -8,8 +8,15 @@ import json
 import pytest
 import yaml
 
-from any2seg_ros.node.launching import INFOS, TOPICS, remappings, shown
+from any2seg_ros.node.launching import (
+    INFOS,
+    TOPICS,
+    remappings,
+    shown,
+    transport_of,
+)
 from any2seg_ros.resources import find
+from any2seg_ros.runtime.bag_player import frame_of_bag
 from any2seg_ros.types import Modality
 
 FILES = ("any2seg.launch.py", "replay.launch.py")
@@ -78,6 +85,20 @@ def test_viewers_follow_the_namespace_and_the_topic_of_the_camera():
     assert moved["/segmenter/overlay"] == "/car/segmenter/overlay"
     assert moved["/rgb/image"] == "/car/front/image"
     assert dict(shown(given(namespace="", rgb_topic="/front"))) == {"/rgb/image": "/front"}
+
+
+def test_the_viewer_shows_the_camera_by_its_transport(tmp_path):
+    moved = dict(shown(given(namespace=""), "compressed"))
+    assert moved["/rgb/image"] == "/rgb/image/compressed"
+    demo = {"rgb_transport": "", "params_file": str(find("config/demo.yaml"))}
+    assert transport_of(demo) == "compressed"
+    assert transport_of(demo | {"rgb_transport": "raw"}) == "raw"
+    assert transport_of(demo | {"params_file": str(tmp_path / "none.yaml")}) == "raw"
+
+
+def test_the_viewer_s_fixed_frame_is_that_of_the_bag_s_camera(tmp_path):
+    assert frame_of_bag(find("demo_data/streets")) == "rgb_camera_optical"
+    assert frame_of_bag(tmp_path) == ""
 
 
 @pytest.mark.parametrize("name", FILES)

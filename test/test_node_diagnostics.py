@@ -119,3 +119,24 @@ def test_time_that_keeps_jumping_is_a_warning_for_a_while(heard) -> None:
     assert "jumped backwards 5 times" in listen(NOW)["segmentation"].message
     use(state, *Modality, now=NOW + 10 * SECOND)
     assert listen(NOW + 10 * SECOND)["segmentation"].level == OK
+
+
+def test_statuses_are_named_after_the_node_with_its_namespace(heard) -> None:
+    state, listen = heard
+    use(state, *Modality)
+    assert {status.name for status in listen(NOW).values()} >= {
+        f"/car/segmenter: {modality.label}" for modality in Modality
+    }
+
+
+def test_losses_on_the_way_and_the_geometry_are_told(heard) -> None:
+    state, listen = heard
+    use(state, *Modality)
+    state.monitors[Modality.LIDAR].lost = 19
+    state.geometry[Modality.RGB] = "rectified: P, no distortion"
+    said = {
+        name: {pair.key: pair.value for pair in status.values}
+        for name, status in listen(NOW).items()
+    }
+    assert said["lidar"]["lost on the way"] == "19" and said["rgb"]["lost on the way"] == "0"
+    assert said["rgb"]["geometry"].startswith("rectified") and "geometry" not in said["lidar"]

@@ -122,6 +122,40 @@ def test_parameters_that_are_mistyped_are_said(tmp_path, given, words):
         assert words in node.log.read_text() and "Traceback" not in node.log.read_text()
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--params-file", "/nowhere.yaml"), "params file: '--params-file /nowhere.yaml'"),
+        (("-p", "device"), "parameter override rule: '-p device'"),
+        (("-r", "rgb/image"), "remap rule: '-r rgb/image'"),
+        (("--bogus",), "unknown arguments: ['--bogus']"),
+    ],
+)
+def test_arguments_that_ros_cannot_read_end_in_one_line(tmp_path, given, words):
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *given) as node:
+        assert node.process.wait(90) == 1
+        said = [line for line in node.log.read_text().splitlines() if "segmenter" in line]
+        assert len(said) == 1 and words in said[0] and "see segmenter --help" in said[0]
+        assert "Traceback" not in node.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("replay:=yes", "no weights at"),
+        ("rgb.reliable:=true", "no weights at"),
+        ("rgb.rectified:=off", "no weights at"),
+        ("replay:=3", "replay is 3, but must be one of auto, yes, no"),
+        ("replay:=maybe", "replay is 'maybe', but must be one of auto, yes, no"),
+    ],
+)
+def test_words_that_yaml_turns_into_booleans_are_taken_as_words(tmp_path, given, words):
+    mistyped = ("-p", given, "-p", "model:=/nowhere.safetensors")
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *mistyped) as node:
+        assert node.process.wait(90) == 1
+        assert words in node.log.read_text() and "Traceback" not in node.log.read_text()
+
+
 def test_help_is_given_and_strange_words_are_refused(tmp_path):
     command = [sys.executable, "-m", "any2seg_ros.node.segmenter"]
     for words, code in ((["--help"], 0), (["--params-file", "vehicle.yaml"], 2)):

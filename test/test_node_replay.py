@@ -18,7 +18,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
+from sensor_msgs.msg import Image, PointCloud2  # noqa: E402
 
 from any2seg_ros.bags.reader import BagReader  # noqa: E402
 from any2seg_ros.engine import Segmenter  # noqa: E402
@@ -39,8 +39,10 @@ SENSORS = {
 }
 INFOS = {f"/{m.label}/camera_info": m for m in Modality if m != Modality.LIDAR}
 FRAMES = 12
-Published = dict[int, tuple[Any, np.ndarray]]
-"""Status and mask by the mask's stamp, ns."""
+RECTIFIED_FOCAL = 77.0
+"""px, of the depth camera's P; its K says something else."""
+Published = dict[int, tuple[Any, np.ndarray, Any]]
+"""Status, mask and points by the mask's stamp, ns."""
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,8 @@ def bag(tmp_path_factory) -> Path:
         spoil = SPOILT.get((topic, counts[topic]))
         if spoil is not None:
             spoil(message)
+        if topic == "/depth/camera_info":
+            message.p[0] = message.p[5] = RECTIFIED_FOCAL
         if topic == "/lidar/points":
             message.header.frame_id = "/lidar"
     return tiny_drive.write(tmp_path_factory.mktemp("bag") / "drive", rows)
@@ -101,25 +105,27 @@ def replayed(bag, lived, tmp_path_factory) -> tuple[list[Frame], Published]:
     out = tmp_path_factory.mktemp("replayed") / "out"
     parameters = lived[2]
     segmenter = Segmenter.open(parameters.engine_config())
-    config = ReplayConfig(outputs=("mask", "status"), parameters=parameters)
+    config = ReplayConfig(outputs=("mask", "status", "points"), parameters=parameters)
     replay = Replay(bag, segmenter, config)
     player = BagPlayer(bag, replay.pipeline, parameters=parameters)
     frames = [step.frame for step in player.frames() if step.frame is not None]
     Replay(bag, segmenter, config).run(out, "tiny")
-    masks, statuses = {}, {}
+    kept: dict[str, dict[int, Any]] = {"mask": {}, "status": {}, "points": {}}
     with BagReader(out) as reader:
-        for recorded in reader.messages(["/segmenter/mask", "/segmenter/status"]):
-            kept = masks if recorded.topic.endswith("mask") else statuses
-            kept[stamp_ns(recorded.message.header.stamp)] = recorded.message
-    return frames, {s: (statuses[s], decode_image(mask)) for s, mask in masks.items()}
+        for recorded in reader.messages([f"/segmenter/{name}" for name in kept]):
+            stamp = stamp_ns(recorded.message.header.stamp)
+            kept[recorded.topic.rpartition("/")[2]][stamp] = recorded.message
+    masks = {s: decode_image(mask) for s, mask in kept["mask"].items()}
+    return frames, {s: (kept["status"][s], mask, kept["points"][s]) for s, mask in masks.items()}
 
 
 @pytest.fixture(scope="module")
 def lived(bag, model) -> tuple[list[Frame], Published, NodeParameters]:
     """The Frames of the node when it hears the same messages, and what it publishes over DDS."""
     given = ros_vehicle.arguments_of(
-        model=model, replay="'yes'", deadline=0.05, period=0.1, status_period=0.2
-    )
+        model=model, replay="yes", deadline=0.05, period=0.1, status_period=0.2,
+        organized_points="true", **{"depth.rectified": "yes", "depth.registered": "false"},
+    )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         ros_vehicle.isolate(patch)
         rclpy.init()
@@ -131,7 +137,9 @@ def lived(bag, model) -> tuple[list[Frame], Published, NodeParameters]:
         finally:
             listener.node.destroy_node()
             rclpy.try_shutdown()
-    masks = {s: (listener.statuses[s], mask) for s, mask in listener.masks.items()}
+    masks = {
+        s: (listener.statuses[s], mask, listener.points[s]) for s, mask in listener.masks.items()
+    }
     return frames, masks, parameters
 
 
@@ -141,9 +149,16 @@ class Listener:
     def __init__(self) -> None:
         self.masks: dict[int, np.ndarray] = {}
         self.statuses: dict[int, Any] = {}
+        self.points: dict[int, Any] = {}
         self.node = rclpy.create_node("listener")
         qos = QoSProfile(depth=50)
         self.node.create_subscription(Image, "/segmenter/mask", self._keep_mask, qos)
+        self.node.create_subscription(
+            PointCloud2,
+            "/segmenter/points",
+            lambda msg: self.points.setdefault(stamp_ns(msg.header.stamp), msg),
+            qos,
+        )
         status = self.statuses
         self.node.create_subscription(
             SegmentationStatus,
@@ -204,7 +219,8 @@ def done(loop: Any, frames: list[Frame], listener: Listener) -> bool:
     if loop._state.counters.published + loop._state.counters.unusable < len(frames):
         return False
     masks = listener.masks
-    return len(masks) >= loop._state.counters.published and masks.keys() <= listener.statuses.keys()
+    beside = listener.statuses.keys() & listener.points.keys()
+    return len(masks) >= loop._state.counters.published and masks.keys() <= beside
 
 
 def test_the_frames_are_the_same(lived, replayed) -> None:
@@ -237,13 +253,31 @@ def geometry(frame: Frame) -> tuple:
 
 def test_the_masks_are_the_same_to_the_pixel(lived, replayed) -> None:
     assert lived[1].keys() == replayed[1].keys() and len(lived[1]) >= FRAMES - 1
-    for stamp, (_, mask) in lived[1].items():
+    for stamp, (_, mask, _) in lived[1].items():
         assert np.array_equal(mask, replayed[1][stamp][1]), f"the mask at {stamp} differs"
+
+
+def test_both_take_the_geometry_of_rectified_images_from_p(lived, replayed) -> None:
+    for frames in (lived[0], replayed[0]):
+        cameras = [frame.calibration.camera_of(Modality.DEPTH) for frame in frames]
+        assert {camera.fx for camera in cameras if camera is not None} == {RECTIFIED_FOCAL}
+
+
+def test_the_organized_points_are_the_same_to_the_bit(lived, replayed) -> None:
+    finite = 0
+    for stamp, (_, mask, points) in lived[1].items():
+        other = replayed[1][stamp][2]
+        assert (points.height, points.width) == (other.height, other.width) == mask.shape
+        assert points.header.frame_id == other.header.frame_id
+        assert bytes(points.data) == bytes(other.data)
+        z = np.frombuffer(bytes(points.data), np.float32).reshape(-1, 6)[:, 2]
+        finite += int(np.isfinite(z).sum())
+    assert finite > 0
 
 
 def test_the_statuses_say_the_same(lived, replayed) -> None:
     said = set()
-    for stamp, (status, _) in lived[1].items():
+    for stamp, (status, *_) in lived[1].items():
         other = replayed[1][stamp][0]
         for mine, its in zip(status.modalities, other.modalities, strict=True):
             assert (mine.modality, mine.availability) == (its.modality, its.availability)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from itertools import count
 
 import pytest
 
@@ -10,10 +12,14 @@ rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not here")
 
 import ros_vehicle  # noqa: E402
+import yaml  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import SetParameters  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import PointCloud2  # noqa: E402
 
 from any2seg_ros.node.segmenter_node import WatchdogExpired  # noqa: E402
+from any2seg_ros.runtime.parameters import load_parameters  # noqa: E402
 from any2seg_ros.types import Availability, Modality  # noqa: E402
 
 
@@ -45,6 +51,87 @@ def test_a_node_whose_topics_cannot_be_says_so(vehicle, arguments, topic, words)
     wrong = ("-p", f"qos_overrides.{topic}.reliability:=morse")
     with ros_vehicle.NodeInProcess(*arguments, *wrong) as node:
         assert vehicle.wait(lambda: words in node.log, 60), node.log
+
+
+def test_what_cannot_be_heard_is_in_the_status_with_both_sides(vehicle, arguments):
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = vehicle.node.create_publisher(PointCloud2, "/front/points", best_effort)
+    given = ("-r", "lidar/points:=/front/points", "-p", "lidar.reliable:=yes")
+    words = "incompatible QoS: /vehicle offers best effort, volatile; this node asks for reliable"
+    try:
+        with ros_vehicle.NodeInProcess(*arguments, *given) as node:
+            assert vehicle.wait(lambda: words in node.log, 60), node.log
+            assert vehicle.wait(
+                lambda: vehicle.says(Modality.LIDAR, Availability.MISSING, words), 30
+            )
+    finally:
+        vehicle.node.destroy_publisher(publisher)
+
+
+def test_event_packets_that_are_missing_are_counted_and_told(vehicle, arguments):
+    numbers = count(1, 5)
+
+    def number(packet):
+        packet.seq = next(numbers)
+
+    with ros_vehicle.NodeInProcess(*arguments) as node:
+        assert vehicle.wait(lambda: "ready after" in node.log, 60), node.log
+        vehicle.spoil[Modality.EVENT] = number
+        vehicle.alive = {Modality.EVENT}
+        try:
+            assert vehicle.wait(lambda: "messages lost on the way" in node.log, 60), node.log
+        finally:
+            vehicle.alive = set()
+            vehicle.spoil.clear()
+        said = re.search(r"event: (\d+) of (\d+) messages lost", node.log)
+        lost, sent = int(said[1]), int(said[2])
+        assert lost and lost % 4 == 0 and lost < sent <= lost + lost // 4 + 2
+
+
+def test_a_dump_of_the_nodes_parameters_can_be_loaded_again(vehicle, arguments, tmp_path):
+    given = ("-r", "__ns:=/car", "-p", "replay:=yes", "-p", "lidar.reliable:=false")
+    with ros_vehicle.NodeInProcess(*arguments, *given) as node:
+        assert vehicle.wait(lambda: "ready after" in node.log, 60), node.log
+        assert vehicle.wait(lambda: any(names(vehicle, "/car/segmenter: rgb")), 30)
+        last = "/car/event/camera_info"
+        assert vehicle.wait(lambda: vehicle.node.count_subscribers(last), 30)
+        before = dumped(node.node)
+    file = tmp_path / "dump.yaml"
+    file.write_text(yaml.dump({"/car/segmenter": {"ros__parameters": nested(before)}}))
+    assert {"qos_overrides", "diagnostic_updater", "use_sim_time"} <= nested(before).keys()
+    loaded = load_parameters(file)
+    assert (loaded.replay, loaded.sensors[Modality.LIDAR].reliable) == ("yes", "no")
+    with ros_vehicle.NodeInProcess("--params-file", str(file), "-r", "__ns:=/car") as node:
+        assert vehicle.wait(lambda: "ready after" in node.log, 60), node.log
+        assert node.node.parameters == loaded and "unknown" not in node.log
+        vehicle.wait(lambda: dumped(node.node) == before, 30)
+        assert dumped(node.node) == before
+
+
+def names(vehicle, name):
+    """Whether each status of /diagnostics that was heard has this name."""
+    return [row.name == name for array in list(vehicle.diagnostics) for row in array.status]
+
+
+def dumped(node):
+    """The values that `ros2 param dump` asks a node for."""
+    return {name: _plain(node.get_parameter(name).value) for name in sorted(node._parameters)}
+
+
+def _plain(value):
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def nested(values):
+    """As `ros2 param dump` writes them: a level for each point in a name."""
+    tree = {}
+    for name, value in values.items():
+        *parents, last = name.split(".")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return tree
 
 
 def test_a_sensor_that_cannot_be_listened_to_stays_disabled_and_the_node_lives(vehicle, arguments):

@@ -14,8 +14,12 @@ pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not he
 import ros_vehicle  # noqa: E402
 from lifecycle_msgs.msg import Transition  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetState  # noqa: E402
+from message_filters import Subscriber, TimeSynchronizer  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import DescribeParameters, SetParameters  # noqa: E402
+from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from sensor_msgs.msg import Image, PointCloud2  # noqa: E402
+from sensor_msgs_py.point_cloud2 import read_points  # noqa: E402
 
 from any2seg_ros.messages import decode_cloud, stamp_ns  # noqa: E402
 from any2seg_ros.taxonomy import DELIVER  # noqa: E402
@@ -103,6 +107,36 @@ def test_points_have_the_class_of_the_pixel_that_they_fall_on(driving):
     assert names == ["x", "y", "z", "rgb", "class_id", "confidence"]
     assert cloud.header.frame_id == "rgb_camera_optical"
     assert len(decode_cloud(cloud)) == cloud.width > 0
+
+
+def test_nav2_s_layer_gets_mask_confidence_and_a_point_for_each_pixel_of_one_stamp(driving):
+    """What semantic_segmentation_layer takes: exact stamps, and one index for all three."""
+    kind = ParameterType.PARAMETER_BOOL
+    together = []
+    topics = {"mask": Image, "confidence": Image, "points": PointCloud2}
+    filters = [
+        Subscriber(driving.node, type_, f"/segmenter/{name}", qos_profile=qos_profile_sensor_data)
+        for name, type_ in topics.items()
+    ]
+    TimeSynchronizer(filters, 10).registerCallback(lambda *three: together.append(three))
+    assert _set(driving, "organized_points", type=kind, bool_value=True).successful
+    try:
+        assert driving.wait(lambda: any(len(p.data) > p.width * 24 for *_, p in together), 30)
+    finally:
+        assert _set(driving, "organized_points", type=kind, bool_value=False).successful
+        for one in filters:
+            driving.node.destroy_subscription(one.sub)
+    mask, confidence, points = together[-1]
+    assert mask.header.stamp == confidence.header.stamp == points.header.stamp
+    assert (points.height, points.width) == (mask.height, mask.width)
+    assert mask.encoding == confidence.encoding == "mono8"
+    assert len(mask.data) == len(confidence.data) == points.width * points.height
+    found = read_points(points, ("x", "y", "z", "class_id"))
+    near = np.isfinite(found["z"].ravel())
+    assert near.any() and found["z"].ravel()[near].min() > 0
+    assert np.array_equal(found["class_id"].ravel(), np.array(mask.data))
+    named = {row.class_id for row in driving.label_info().class_map}
+    assert set(mask.data) - {255} <= named and points.header.frame_id == "rgb_camera_optical"
 
 
 def test_classes_are_told_to_those_who_come_late(driving):

@@ -415,6 +415,8 @@ def test_rectified_images_are_seen_through_p_and_that_is_noted_once(topic, setti
     tracker.on_camera_info(RGB, rectified_info())
     reference = tracker.current.reference
     assert reference.fx == focal and bool(reference.distortion) == (focal == 40.0)
+    rectified = focal == 30.0
+    assert tracker.geometry(RGB) == ("rectified: P, no distortion" if rectified else "raw: K and D")
     assert [f"{topic} is rectified" in note for note in tracker.notes] == [True] * (focal == 30.0)
 
 

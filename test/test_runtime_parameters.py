@@ -62,6 +62,23 @@ def test_the_nodes_own_section_wins_over_that_for_all_nodes(tmp_path):
     assert (parameters.deadline, parameters.jump) == (0.2, 1.0)
 
 
+def test_a_dump_of_a_node_in_a_namespace_is_read_without_what_is_ros_s(tmp_path):
+    dump = {
+        "deadline": 0.2,
+        "use_sim_time": False,
+        "start_type_description_service": True,
+        "diagnostic_updater": {"period": 1.0, "use_fqn": True},
+        "qos_overrides": {"/rgb/image": {"subscription": {"depth": 10}}},
+    }
+    path = tmp_path / "dump.yaml"
+    path.write_text(yaml.safe_dump({"/car/segmenter": {"ros__parameters": dump}}))
+    assert load_parameters(path).deadline == 0.2
+    two = dict.fromkeys(("/a/segmenter", "/b/segmenter"), {"ros__parameters": dump})
+    path.write_text(yaml.safe_dump(two))
+    with pytest.raises(ValueError, match="several nodes: /a/segmenter, /b/segmenter"):
+        load_parameters(path)
+
+
 def test_every_parameter_is_described():
     assert all(len(entry.text) > 8 for entry in entries())
 
@@ -151,6 +168,20 @@ def test_the_slice_of_events_is_at_least_as_long_as_what_the_network_was_trained
 def test_stamps_alone_decide_in_replay(replay, simulated, live):
     parameters = from_values({"replay": replay})
     assert parameters.synchronizer_config(0.05, simulated).live is live
+
+
+@pytest.mark.parametrize(("value", "word"), [(True, "yes"), (False, "no"), ("auto", "auto")])
+def test_yes_and_no_may_come_as_the_booleans_that_yaml_makes_of_them(value, word, tmp_path):
+    parameters = from_values({"replay": value, "lidar.reliable": value, "rgb.rectified": value})
+    sensors = parameters.sensors
+    assert parameters.replay == word
+    assert sensors[Modality.LIDAR].reliable == sensors[Modality.RGB].rectified == word
+
+
+def test_other_values_of_a_switch_are_refused_with_its_words():
+    for value in (1, "true", [True]):
+        with pytest.raises(ValueError, match="must be one of auto, yes, no"):
+            from_values({"lidar.reliable": value})
 
 
 ELSEWHERE = {

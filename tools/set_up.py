@@ -33,7 +33,8 @@ if __name__ == "__main__":  # worker processes import this file
     sys.exit(main())
 """
 TOO_OLD = ("foxy", "galactic", "humble", "iron")
-MESSAGE_STAND_INS = FROM_PYPI / "stand_ins" / "messages"
+STAND_INS = FROM_PYPI / "stand_ins"
+MESSAGE_STAND_INS = STAND_INS / "messages"
 BASE = ("requirements.txt", "requirements-engines.txt", "requirements-simulation.txt")
 FOR_TESTS = (
     "requirements-training.txt",
@@ -75,13 +76,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """One step, and the inputs that decide whether it must be repeated."""
+    """One step, and the inputs that decide whether it must be repeated.
+
+    `around`: what is sourced now; if it changes, this step alone is repeated.
+    """
 
     name: str
     text: str
     work: Callable[[Place], None]
     inputs: tuple[Path, ...] = ()
     words: tuple[str, ...] = ()
+    around: tuple[str, ...] = ()
 
     def digest(self, before: str) -> str:
         """Digest of the inputs and of the step before: a new environment needs all steps."""
@@ -90,6 +95,10 @@ class Step:
             total.update(path.relative_to(ROOT).as_posix().encode())
             total.update(path.read_bytes())
         return total.hexdigest()
+
+    def mark(self, digest: str) -> str:
+        """What its stamp says."""
+        return " ".join((digest, *self.around))
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
@@ -132,6 +141,7 @@ def steps(tests: bool) -> list[Step]:
             "ROS messages, and stand-ins for absent packages (compiles for a minute)",
             build_messages,
             (*messages, builder, FROM_PYPI / "ros_environment.py", MESSAGE_STAND_INS),
+            around=sourced_packages(),
         )
     )
     plan.append(
@@ -176,8 +186,21 @@ def _shown(path: Path) -> str:
 
 def _ground() -> tuple[str, ...]:
     """What the environment depends on: it is made anew when any of this changes."""
-    names = ("ROS_DISTRO", "AMENT_PREFIX_PATH") if os.environ.get("ROS_DISTRO") else ()
-    return (sys.version, str(ROOT), *(os.environ.get(name, "") for name in names))
+    # Not AMENT_PREFIX_PATH: every workspace that is sourced changes it.
+    return (sys.version, str(ROOT), os.environ.get("ROS_DISTRO", ""))
+
+
+def sourced_packages() -> tuple[str, ...]:
+    """The packages that have stand-ins and are sourced now, which need none then."""
+    if not os.environ.get("ROS_DISTRO"):
+        return ()
+    own = venv_folder()
+    places = [Path(word) for word in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
+    shares = [place / "share" for place in places if place.name and place.resolve() != own]
+    stand_ins = {path.parent.name for path in STAND_INS.glob("*/*/package.xml")}
+    stand_ins |= {path.parent.name for path in STAND_INS.glob("python/*/__init__.py")}
+    found = [n for n in stand_ins if any((share / n / "package.xml").is_file() for share in shares)]
+    return tuple(sorted(found))
 
 
 def make_venv(place: Place) -> None:
@@ -386,12 +409,15 @@ def alone(place: Place) -> Iterator[None]:
 def set_up(tests: bool) -> None:
     """Run the steps that are not up to date."""
     place = Place(venv_folder())
-    digest, missing = "", []
+    digest, missing, renewed = "", [], False
     for step in steps(tests):
         digest = step.digest(digest if step.name != "tests" else "")
         stamp = place.notes / step.name
-        if missing or not stamp.exists() or stamp.read_text() != digest:
-            missing.append((step, stamp, digest))
+        kept = stamp.read_text() if stamp.exists() else ""
+        # A step whose inputs are new needs those after it; what is sourced concerns it alone.
+        renewed = renewed or kept.partition(" ")[0] != digest
+        if renewed or kept != step.mark(digest):
+            missing.append((step, stamp, step.mark(digest)))
     if not missing:
         return
     begin = time.monotonic()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from rosbags.interfaces import (
     Connection,
     Qos,
@@ -35,13 +36,15 @@ class BagFile:
         self.folder = folder
         self.typestore = typestore()
         self._connections: dict[str, Connection] = {}
-        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer = Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP)
         self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
 
     def close(self) -> None:
         """Write the index; the bag is whole then."""
         self._writer.close()
+        metadata = self.folder / METADATA
+        metadata.write_text(for_humble(metadata.read_text()))
 
     def write(
         self,
@@ -73,6 +76,21 @@ class BagFile:
     def serialized(self, message: Any, kind: str) -> bytes:
         """The message as DDS carries it."""
         return bytes(self.typestore.serialize_cdr(message, kind))
+
+
+def for_humble(metadata: str) -> str:
+    """metadata.yaml of rosbag2's version 8 as version 5, which Humble and all later ones read.
+
+    Both have the QoS as text; Humble knows no hashes of types and no custom data.
+    """
+    content = yaml.safe_load(metadata)
+    bag = content["rosbag2_bagfile_information"]
+    bag["version"] = 5
+    for name in ("custom_data", "ros_distro"):
+        bag.pop(name, None)
+    for topic in bag["topics_with_message_count"]:
+        topic["topic_metadata"].pop("type_description_hash", None)
+    return yaml.safe_dump(content, sort_keys=True)
 
 
 def _plain(value: Any) -> Any:

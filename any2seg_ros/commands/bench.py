@@ -19,8 +19,11 @@ SECTIONS = (
     "simulation",
     "replay",
     "soak",
+    "delivery",
 )
-LONG_SECTIONS = ("alternative", "startup", "replay", "soak")
+LONG_SECTIONS = ("alternative", "startup", "replay", "soak", "delivery")
+_SOURCES = {"transformers": "requirements-training.txt", "rclpy": ""}
+"""Where what sections need comes from; rclpy is ROS's."""
 
 
 def bench(
@@ -48,21 +51,45 @@ def bench(
 
 
 def measure(sections: list[str]) -> dict:
-    """Run each section's benchmark, print its figures, and return them by section."""
+    """Run each section's benchmark, print its figures, and return them by section.
+
+    A section that needs a package that is not installed is left out, and says so. ValueError where
+    that is all of them.
+    """
     from importlib import import_module
 
     from rich.console import Console
 
     console = Console()
     figures: dict = {"machine": machine()}
+    left_out: dict[str, str] = {}
     for name in sections:
         console.rule(f"[bold]{name}", align="left")
         began = time.monotonic()
-        module = import_module(f"any2seg_ros.bench.{name}")
-        figures[module.SECTION] = module.run()
+        try:
+            module = import_module(f"any2seg_ros.bench.{name}")
+            figures[module.SECTION] = module.run()
+        except ModuleNotFoundError as error:
+            left_out[name] = _lacking(error)
+            console.print(f"[yellow]{name} is left out: {left_out[name]}", soft_wrap=True)
+            continue
         console.print_json(data=figures[module.SECTION])
         console.print(f"[dim]{name} took {time.monotonic() - began:.1f} s")
-    return figures
+    if len(left_out) == len(sections):
+        raise ValueError("; ".join(f"{name}: {why}" for name, why in left_out.items()))
+    return {**figures, "left_out": left_out} if left_out else figures
+
+
+def _lacking(error: ModuleNotFoundError) -> str:
+    """What is not installed, and what to do; raises the error where a module of ours is missing."""
+    package = str(error.name).split(".")[0]
+    if package == "any2seg_ros" or not error.name:
+        raise error
+    source = _SOURCES.get(package, package)
+    if not source:
+        return f"{package} is not there: source a ROS 2, or run `make setup`"
+    file = source if source == package else f"-r {source}"
+    return f"{package} is not installed: pip install {file}"
 
 
 def machine() -> dict:

@@ -193,14 +193,20 @@ def labelled_points(
 
 
 def labelled_cloud(make: Make, header: Any, points: np.ndarray) -> Any:
-    """A sensor_msgs/PointCloud2 of `points` of dtype LABELLED_POINT (n,), with `header`.
+    """A sensor_msgs/PointCloud2 of `points` of dtype LABELLED_POINT (n,) or (h, w), with `header`.
 
     make: rclpy's message classes or a bag's; for rclpy it is sensor_msgs_py's create_cloud.
     """
     library = _library()
     field = partial(make, POINT_FIELD)
     # create_cloud of some distributions cannot cast what has no points.
-    if library is None or not len(points) or not isinstance(header, message_class(HEADER)):
+    organized = points.ndim == 2
+    if (
+        library is None
+        or organized
+        or not len(points)
+        or not isinstance(header, message_class(HEADER))
+    ):
         return make(CLOUD, header=header, **cloud_fields(points, field))
     fields = _point_fields(field)
     cloud = library.create_cloud(header, fields, points.view(library.dtype_from_fields(fields)))
@@ -218,16 +224,17 @@ def _point_fields(field: Any) -> list[Any]:
 def cloud_fields(points: np.ndarray, field: Any) -> dict[str, Any]:
     """The fields of a sensor_msgs/PointCloud2 but its header, as plain Python values.
 
-    `points` of dtype LABELLED_POINT (n,); `field` makes a PointField: the message class, called
-    with name, offset, datatype and count.
+    `points` of dtype LABELLED_POINT (n,), or organized (h, w) with NaN; `field` makes a
+    PointField: the message class, called with name, offset, datatype and count.
     """
+    height, width = points.shape if points.ndim == 2 else (1, len(points))
     return {
-        "height": 1,
-        "width": len(points),
+        "height": height,
+        "width": width,
         "fields": _point_fields(field),
         "is_bigendian": sys.byteorder == "big",
         "point_step": LABELLED_POINT.itemsize,
-        "row_step": LABELLED_POINT.itemsize * len(points),
-        "data": from_array(points.view(np.uint8)),
-        "is_dense": True,
+        "row_step": LABELLED_POINT.itemsize * width,
+        "data": from_array(points.ravel().view(np.uint8)),
+        "is_dense": points.ndim == 1 or bool(np.isfinite(points["z"]).all()),
     }

@@ -12,6 +12,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from any2seg_ros.runtime.status import FRESH, NodeState, idle_availability
 from any2seg_ros.types import Availability, Modality
 
+_FULL_NAMES = "diagnostic_updater.use_fqn"
+"""The updater's own parameter: statuses are named after the node with its namespace."""
 RECENT = 3_000_000_000
 """ns for which a jump of time is told."""
 
@@ -21,6 +23,8 @@ class Diagnostics:
 
     def __init__(self, node: Any, state: NodeState, period: float) -> None:
         self._state = state
+        if not node.has_parameter(_FULL_NAMES):
+            node.declare_parameter(_FULL_NAMES, True)
         self._updater = diagnostic_updater.Updater(node, period)
         self._updater.setHardwareID(node.get_fully_qualified_name())
         self._now = 0
@@ -57,7 +61,10 @@ class Diagnostics:
         stat.add("weight", f"{monitor.weight:.3f}")
         stat.add("messages", str(monitor.count))
         stat.add("refused", str(monitor.refused))
+        stat.add("lost on the way", str(monitor.lost))
         stat.add("last reason", monitor.reason)
+        if state.geometry.get(modality):
+            stat.add("geometry", state.geometry[modality])
         return stat
 
     def _segmentation(self, stat: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+
+from any2seg_ros.runtime.parameters import load_parameters
+from any2seg_ros.types import Modality
 
 TOPICS = {
     "rgb_topic": ("rgb/image", "camera image (the base topic where it is compressed)"),
@@ -29,11 +32,25 @@ def remappings(values: dict[str, str]) -> list[tuple[str, str]]:
     return list(chosen.items())
 
 
-def shown(values: dict[str, str]) -> list[tuple[str, str]]:
-    """From the topics of config/any2seg.rviz to where a namespace and the arguments put them."""
+def shown(values: dict[str, str], transport: str = "raw") -> list[tuple[str, str]]:
+    """From the topics of config/any2seg.rviz to where a namespace and the arguments put them.
+
+    transport: of the camera's images, which RViz knows by the suffix of their topic.
+    """
     space = "/" + values["namespace"].strip("/") if values["namespace"] else ""
     ours = [f"/segmenter/{output}" for output in ("overlay", "confidence", "points")]
     camera = values["rgb_topic"]
     chosen = {topic: space + topic for topic in ours}
-    chosen["/rgb/image"] = camera if camera.startswith("/") else f"{space}/{camera}"
+    camera = camera if camera.startswith("/") else f"{space}/{camera}"
+    chosen["/rgb/image"] = camera if transport in ("", "raw") else f"{camera}/{transport}"
     return [(topic, target) for topic, target in chosen.items() if target != topic]
+
+
+def transport_of(values: dict[str, str]) -> str:
+    """The transport of the camera's images: the argument, or what the parameter file says."""
+    if values["rgb_transport"]:
+        return values["rgb_transport"]
+    try:
+        return load_parameters(Path(values["params_file"])).sensors[Modality.RGB].transport
+    except (OSError, ValueError):  # the node says what is wrong with it
+        return "raw"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -16,6 +17,8 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
 
+_PLACE = re.compile(r", at \S+:\d+")
+"""Where in its own sources rcl found an error."""
 GIL_SWITCH_S = 0.0005
 """How long a thread that wants Python waits for one that holds it. OpenCV and the engines let go
 of Python dozens of times a frame; at the default of 5 ms the executor doubles the latency."""
@@ -31,7 +34,10 @@ def run(arguments: list[str] | None = None) -> int:
     """
     sys.setswitchinterval(GIL_SWITCH_S)
     _have_a_log_folder()
-    rclpy.init(args=arguments)
+    wrong = begin(arguments)
+    if wrong:
+        print(f"segmenter: {wrong}; see segmenter --help", file=sys.stderr)
+        return 1
     try:
         node = SegmenterNode()
     except ParameterException as error:
@@ -83,6 +89,17 @@ def _give_up(node: SegmenterNode, reason: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(WATCHDOG_CODE)
+
+
+def begin(arguments: list[str] | None) -> str:
+    """Start rclpy; returns what is wrong with its arguments in a line, empty if nothing is."""
+    try:
+        rclpy.init(args=arguments)
+    except Exception as error:  # of several types, by distribution
+        text = _PLACE.sub("", str(error)).replace("failed to initialize rcl: ", "")
+        unknown = type(error).__name__ == "UnknownROSArgsError"
+        return " ".join(f"{'unknown arguments: ' if unknown else ''}{text}".split())
+    return ""
 
 
 def make_executor(node: SegmenterNode) -> Any:

@@ -14,7 +14,7 @@ from rclpy.exceptions import ParameterUninitializedException
 
 from any2seg_ros.configuration import Entry
 from any2seg_ros.node.subscriptions import type_of
-from any2seg_ros.runtime.parameters import NodeParameters, entries, from_values
+from any2seg_ros.runtime.parameters import OF_ROS, NodeParameters, entries, from_values
 
 
 class RosParameters:
@@ -78,11 +78,14 @@ class RosParameters:
 
 
 def _ours(name: str) -> bool:
-    return not name.startswith("qos_overrides.")
+    return not name.startswith(OF_ROS)
 
 
 def _descriptor(entry: Entry) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(name=entry.name, description=entry.text)
+    # Words that YAML reads as true and false arrive as either.
+    descriptor = ParameterDescriptor(
+        name=entry.name, description=entry.text, dynamic_typing=entry.switch
+    )
     if entry.low is None or entry.high is None:
         return descriptor
     if isinstance(entry.default, int):

@@ -31,6 +31,8 @@ from any2seg_ros.runtime.status import (
 from any2seg_ros.runtime.synchronizer import Synchronizer
 from any2seg_ros.types import LONGEST_REASON, Frame, Modality, plain, unmeasured
 
+DELIVERY_EVERY_S = 0.5
+
 
 class SegmentationLoop:
     """Messages come in on the executor's thread, which owns the intake; Frames are handed to the
@@ -54,6 +56,7 @@ class SegmentationLoop:
         self._status_period = parameters.status_period * 1e9
         self._status_at = 0
         self._repeats, self._failures = Repeats(), Repeats()
+        self._delivery_at = 0
         self._intake = self._open_intake(parameters)
         self.worker = Worker(self._segment, self._on_failure)
         self._subscriptions = Subscriptions(node, parameters, self._on_camera_info)
@@ -143,6 +146,7 @@ class SegmentationLoop:
 
     def _on_camera_info(self, modality: Modality, msg: Any) -> None:
         self._intake.on_camera_info(modality, msg, time.monotonic_ns())
+        self._state.geometry[modality] = self._intake.tracker.geometry(modality)
         self._log_notes()
 
     def _on_refused(self, modality: Modality, reason: str, arrival: int) -> None:
@@ -178,6 +182,7 @@ class SegmentationLoop:
         for monitor in self._state.monitors.values():
             monitor.tick(now)
         self._log_notes()
+        self._look_at_delivery(now)
         self._log_changes(now)
         if now - self._status_at >= self._status_period * 0.9:
             self._state.idle(now)
@@ -187,6 +192,24 @@ class SegmentationLoop:
             self._publishers.publish_status(status)
         self._node.diagnose(now)
         self._node.watch(now)
+
+    def _look_at_delivery(self, now: int) -> None:
+        """Now and then: take what publishers offer, and tell what does not arrive."""
+        if now - self._delivery_at < DELIVERY_EVERY_S * 1e9:
+            return
+        self._delivery_at = now
+        self._subscriptions.adapt()
+        for modality, counter in self._subscriptions.losses.items():
+            monitor = self._state.monitors[modality]
+            self._state.hindrances[modality] = (
+                "" if monitor.count else self._subscriptions.misfit(modality)
+            )
+            monitor.lost = counter.lost
+            if counter.news(now):
+                self._node.get_logger().warning(
+                    f"{modality.label}: {monitor.lost} of {monitor.lost + monitor.count} messages "
+                    "lost on the way: see Delivery in docs/node.md"
+                )
 
     def _log_changes(self, now: int) -> None:
         """A line in the log for each sensor that is lost, or used again."""

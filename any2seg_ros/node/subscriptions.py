@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from message_filters import SimpleFilter, Subscriber
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
+from any2seg_ros.node import delivery
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.types import Modality
 
@@ -38,6 +39,22 @@ _VIDEO_QUEUE = 100
 _QUEUE = {Modality.EVENT: 300}
 """0.3 s of a fast sensor: more would only be dropped as a backlog."""
 _CAMERA_INFO_QUEUE = 5
+_INFO = "camera_info"
+_DATA = "data"
+
+
+@dataclass
+class _Link:
+    """A topic that is listened to, and how."""
+
+    modality: Modality
+    message_type: type
+    topic: str
+    depth: int
+    latched: bool
+    callback: Callable[[Any], None]
+    subscriber: Subscriber | None = None
+    profile: QoSProfile | None = None
 
 
 def topic_of(modality: Modality, parameters: NodeParameters) -> str:
@@ -82,74 +99,140 @@ class Subscriptions:
         on_camera_info: Callable[[Modality, Any], None],
     ) -> None:
         self.filters = {modality: SimpleFilter() for modality in Modality}
+        self.losses = {modality: delivery.LossCounter() for modality in Modality}
         self._node = node
         self._parameters = parameters
         self._on_camera_info = on_camera_info
-        self._subscribers: dict[Modality, list[Subscriber]] = {}
-        self._reference: Subscriber | None = None
+        self._links: dict[tuple[Modality, str], _Link] = {}
 
     def start(self) -> None:
         """Subscribe. Where that fails half-way, `stop` ends what was begun."""
-        self._reference = self._subscribe_camera_info(Modality.RGB)
+        self._listen_to_camera_info(Modality.RGB)
         for modality, sensor in self._parameters.sensors.items():
             if sensor.enabled:
                 self.add(modality)
 
     def add(self, modality: Modality) -> None:
         """Subscribe to a sensor."""
-        if modality in self._subscribers:
+        if (modality, _DATA) in self._links:
             return
         sensor = self._parameters.sensors[modality]
         topic = topic_of(modality, self._parameters)
         if sensor.transport != "raw" and not sensor.topic:
             topic = f"{self._node.resolve_topic_name(topic)}/{sensor.transport}"
         message_type = type_of(modality, self._parameters)
-        made = self._subscribers[modality] = []
         video = sensor.transport in ("ffmpeg", "foxglove")
         depth = _VIDEO_QUEUE if video else _QUEUE.get(modality, 10)
-        made.append(self._subscriber(modality, message_type, topic, depth))
-        made[0].registerCallback(self.filters[modality].signalMessage)
+        self._listen(
+            _DATA, _Link(modality, message_type, topic, depth, False, self._take(modality))
+        )
         if modality in (Modality.DEPTH, Modality.EVENT):
-            made.append(self._subscribe_camera_info(modality))
+            self._listen_to_camera_info(modality)
+
+    def adapt(self) -> None:
+        """Take what publishers offer now, where the parameters leave it to them."""
+        for link in list(self._links.values()):
+            profile = self._profile(link)
+            if link.profile is None or not delivery.same(profile, link.profile):
+                self._subscribe(link)
 
     def where(self, modality: Modality) -> str:
         """The topic of a sensor and how many publish there, for the log."""
-        made = self._subscribers.get(modality)
-        if not made:
+        link = self._links.get((modality, _DATA))
+        if link is None:
             return ""
-        topic = made[0].sub.topic_name
-        count = self._node.count_publishers(topic)
-        return f" on {topic} ({count} publisher{'' if count == 1 else 's'})"
+        count = self._node.count_publishers(self._resolved(link))
+        return f" on {self._resolved(link)} ({count} publisher{'' if count == 1 else 's'})"
+
+    def misfit(self, modality: Modality) -> str:
+        """Which publishers of a sensor cannot be heard, and what to do; empty without one."""
+        for key in ((modality, _DATA), (modality, _INFO)):
+            link = self._links.get(key)
+            if link is None or link.subscriber is None:
+                continue
+            profile = link.subscriber.sub.qos_profile
+            text = delivery.misfit(self._node, self._resolved(link), profile)
+            if text:
+                return f"incompatible QoS: {text}: set {modality.label}.reliable to auto or no"
+        return ""
 
     def remove(self, modality: Modality) -> None:
-        """Unsubscribe from a sensor."""
-        for subscriber in self._subscribers.pop(modality, []):
-            self._node.destroy_subscription(subscriber.sub)
+        """Unsubscribe from a sensor; the reference camera is still listened to."""
+        self._end(modality, _DATA)
+        if modality != Modality.RGB:
+            self._end(modality, _INFO)
 
     def stop(self) -> None:
         """Unsubscribe from everything."""
-        for modality in list(self._subscribers):
-            self.remove(modality)
-        if self._reference is not None:
-            self._node.destroy_subscription(self._reference.sub)
-            self._reference = None
+        for key in list(self._links):
+            self._end(*key)
 
-    def _subscribe_camera_info(self, modality: Modality) -> Subscriber:
+    def _take(self, modality: Modality) -> Callable[[Any], None]:
+        counter, passed_on = self.losses[modality], self.filters[modality]
+
+        def take(msg: Any) -> None:
+            counter.on_message(msg)
+            passed_on.signalMessage(msg)
+
+        return take
+
+    def _listen_to_camera_info(self, modality: Modality) -> None:
         given = self._parameters.sensors[modality].camera_info
         topic = given or f"{modality.label}/camera_info"
-        subscriber = self._subscriber(modality, CameraInfo, topic, _CAMERA_INFO_QUEUE)
-        subscriber.registerCallback(lambda msg: self._on_camera_info(modality, msg))
-        return subscriber
 
-    def _subscriber(
-        self, modality: Modality, message_type: type, topic: str, depth: int
-    ) -> Subscriber:
-        reliable = self._parameters.sensors[modality].reliable
-        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
-        return Subscriber(
-            self._node,
-            message_type,
-            topic,
-            qos_profile=QoSProfile(depth=depth, reliability=policy),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        def take(msg: Any) -> None:
+            self._on_camera_info(modality, msg)
+
+        self._listen(_INFO, _Link(modality, CameraInfo, topic, _CAMERA_INFO_QUEUE, True, take))
+
+    def _listen(self, role: str, link: _Link) -> None:
+        self._links[link.modality, role] = link
+        self._subscribe(link)
+
+    def _resolved(self, link: _Link) -> str:
+        return str(self._node.resolve_topic_name(link.topic))
+
+    def _profile(self, link: _Link) -> QoSProfile:
+        reliable = self._parameters.sensors[link.modality].reliable
+        topic = self._resolved(link)
+        return delivery.chosen_profile(
+            self._node, topic, link.depth, reliable, link.latched, link.profile
         )
+
+    def _subscribe(self, link: _Link) -> None:
+        self._release(link)
+        link.profile = self._profile(link)
+        chosen = link.profile
+
+        def make(**events: Any) -> Subscriber:
+            return Subscriber(
+                self._node,
+                link.message_type,
+                link.topic,
+                qos_profile=QoSProfile(
+                    depth=chosen.depth,
+                    reliability=chosen.reliability,
+                    durability=chosen.durability,
+                ),
+                qos_overriding_options=delivery.overriding(self._node, self._resolved(link)),
+                **events,
+            )
+
+        lost = (lambda count: None) if link.latched else self.losses[link.modality].on_lost
+        link.subscriber = delivery.subscribed(make, lambda: self._warn(link.modality), lost)
+        link.subscriber.registerCallback(link.callback)
+
+    def _warn(self, modality: Modality) -> None:
+        text = self.misfit(modality)
+        if text:
+            self._node.get_logger().warning(f"{modality.label}: {text}", throttle_duration_sec=5.0)
+
+    def _end(self, modality: Modality, role: str) -> None:
+        link = self._links.pop((modality, role), None)
+        if link is not None:
+            self._release(link)
+
+    def _release(self, link: _Link) -> None:
+        if link.subscriber is not None:
+            self._node.destroy_subscription(link.subscriber.sub)
+            link.subscriber = None

@@ -265,3 +265,13 @@ def is_clock(times: list[tuple[int, int]]) -> bool:
     behind = np.percentile(logged - stamps, (25, 50, 75))
     span = np.subtract(*np.percentile(stamps, (75, 25)))
     return bool(abs(behind[1]) < DAY and behind[2] - behind[0] <= max(HALF_SECOND, span / 2))
+
+
+def frame_of_bag(path: Path) -> str:
+    """The frame_id of a bag's reference camera, for viewers; empty where it is not known."""
+    try:
+        with BagReader(path) as bag:
+            layout = find_layout(bag.topics, None, bag.counts)
+            return read_calibration(bag, layout).reference_frame
+    except (OSError, ValueError):
+        return ""

@@ -76,8 +76,8 @@ class CalibrationTracker:
         topics: Mapping[Modality, str] = MappingProxyType({}),
     ) -> None:
         self._topics = topics
-        self._noted: set[Modality] = set()
-        """Sensors whose images were noted to be rectified."""
+        self._flat: dict[Modality, bool] = {}
+        """Whether a sensor's images are rectified, once its CameraInfo was heard."""
         self._turns: dict[Modality, np.ndarray] = {}
         """float64 (4, 4), from a camera's frame to that of its rectified image."""
         self._parameters = parameters
@@ -173,6 +173,12 @@ class CalibrationTracker:
         elif known is not None:
             self._doubts.note(modality, _doubt(told, known), arrival)
 
+    def geometry(self, modality: Modality) -> str:
+        """Which part of its camera_info is a sensor's geometry, in words; empty where none came."""
+        if modality not in self._flat:
+            return ""
+        return "rectified: P, no distortion" if self._flat[modality] else "raw: K and D"
+
     def on_image_size(self, modality: Modality, size: tuple[int, int]) -> None:
         """Note the size, (width, height) px, that a message has."""
         sizes = self.current.image_sizes
@@ -187,9 +193,9 @@ class CalibrationTracker:
         )
         flat = is_rectified(topic, msg, setting)
         camera = camera_from_info(msg, flat)
-        if flat and self._cameras[modality].known is None and modality not in self._noted:
-            self._noted.add(modality)
+        if flat and not self._flat.get(modality):
             self.notes.append(rectified_note(topic or modality.label, modality.label, setting))
+        self._flat[modality] = flat
         turn = rectifying_rotation(msg) if flat else np.eye(4)
         frame = frame_of(msg) if modality == Modality.RGB else ""
         return Told(camera, frame, tuple(turn.ravel().tolist()))

@@ -64,6 +64,7 @@ class Monitor:
         self.arrival = 0
         self.stamp = 0
         self.refused = 0
+        self.lost = 0
         self.reason = ""
         self.reason_at = 0
         self.weight = 0.0

@@ -22,7 +22,13 @@ from any2seg_ros.messages.kinds import (
 )
 from any2seg_ros.messages.making import Make, camera_info_message, header_message
 from any2seg_ros.runtime.pipeline import Result
-from any2seg_ros.runtime.rendering import OutputConfig, overlay, semantic_points, sure_labels
+from any2seg_ros.runtime.rendering import (
+    OutputConfig,
+    organized_points,
+    overlay,
+    semantic_points,
+    sure_labels,
+)
 from any2seg_ros.taxonomy import Taxonomy
 
 TOPICS = {
@@ -81,7 +87,8 @@ def outputs(
         return make(IMAGE, header=own, **fields)
 
     def points() -> Any:
-        found = semantic_points(result, labels, taxonomy)
+        points_of = organized_points if config.organized_points else semantic_points
+        found = points_of(result, labels, taxonomy)
         return labelled_cloud(make, in_reference, found)
 
     def blended() -> Any:

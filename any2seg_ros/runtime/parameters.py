@@ -47,7 +47,9 @@ LEAST_RATE = 1e-3
 _LIMITS = {item.name for item in fields(HealthConfig)}
 EVENT_TYPES = ("packet", "dvs", "prophesee", "image")
 SECTIONS = ("/**", "segmenter", "/segmenter")
-"""Sections of a parameter file that are the node's."""
+"""Sections of a parameter file that are the node's; `/car/segmenter` is, too."""
+OF_ROS = ("qos_overrides.", "diagnostic_updater.", "use_sim_time", "start_type_description_service")
+"""Names of parameters that the node has from ROS: `ros2 param dump` writes them as well."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,10 @@ class SensorParameters:
         high=10000,
         only=(_EVENT,),
     )
-    reliable: bool = setting(
-        False, "subscribe with reliable QoS; event cameras usually publish best effort"
+    reliable: str = setting(
+        "auto",
+        "subscribe with reliable QoS; auto where all publishers of the topic offer it",
+        choices=("auto", "yes", "no"),
     )
     registered: bool = setting(
         False,
@@ -265,6 +269,12 @@ class NodeParameters:
     overlay_opacity: float = setting(
         0.5, "opacity of the class colours over the camera image", low=0, high=1, live=True
     )
+    organized_points: bool = setting(
+        OutputConfig.organized_points,
+        "~/points has a point for every pixel of the mask, NaN where there is no depth, as nav2's "
+        "semantic_segmentation_layer needs it; otherwise only the points that there are",
+        live=True,
+    )
     status_period: float = setting(0.2, "max time between status messages", "s", low=0.02, high=0.4)
     silent_after: float = setting(
         0.3, "time without messages after which a sensor is silent", "s", low=0.05, high=10
@@ -335,6 +345,7 @@ class NodeParameters:
             self.minimum_confidence,
             self.overlay_opacity,
             self.header_frame,
+            self.organized_points,
         )
 
     def synchronizer_config(self, event_window: float, simulated: bool) -> SynchronizerConfig:
@@ -475,14 +486,19 @@ def load_parameters(path: Path) -> NodeParameters:
     """
     content = read_yaml(path)
     values: dict[str, Any] = {}
-    for name in SECTIONS:
+    named = [n for n in content if n not in SECTIONS and str(n).endswith("/segmenter")]
+    if len(named) > 1:
+        raise ValueError(f"{path} has sections of several nodes: {', '.join(named)}")
+    sections = (*SECTIONS, *named)
+    for name in sections:
         if name in content:
             section = content[name]
             if not isinstance(section, dict) or "ros__parameters" not in section:
                 raise ValueError(f"{path}: section '{name}' has no ros__parameters")
             values |= _flat(section["ros__parameters"] or {})
-    if not set(SECTIONS) & content.keys():
+    if not set(sections) & content.keys():
         raise ValueError(f"{path} has no section of the node: {' or '.join(SECTIONS)}")
+    values = {name: value for name, value in values.items() if not str(name).startswith(OF_ROS)}
     try:
         check_keys(values, [entry.name for entry in entries()])
         return from_values(values)
@@ -526,6 +542,10 @@ def from_values(values: Mapping[str, Any], together: bool = True) -> NodeParamet
 def _typed(entry: Entry, value: Any) -> Any:
     """A value as ROS takes it; ValueError for another type: ROS tells 1 from 1.0."""
     kind: Any = type(entry.default)
+    if entry.switch and isinstance(value, bool):
+        value = "yes" if value else "no"
+    elif entry.switch and not isinstance(value, str):
+        raise ValueError(f"{entry.name} is {value!r}, but must be {entry.info.range}")
     if kind is tuple:
         kind, value = tuple[str, ...], () if value is None else value
     return convert(kind, value, entry.name, ros=True)

@@ -9,10 +9,11 @@ import numpy as np
 
 from any2seg_ros.messages import labelled_points
 from any2seg_ros.preprocessing import camera_models
+from any2seg_ros.preprocessing.depth import depth_in_view
 from any2seg_ros.preprocessing.rgb import seen
 from any2seg_ros.runtime.pipeline import Result
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.types import IGNORE, Camera, Modality, Segmentation
+from any2seg_ros.types import IGNORE, Camera, Measurement, Modality, Segmentation
 
 DEPTH_COLUMNS = 320
 """A depth image gives about this many columns of points."""
@@ -26,6 +27,7 @@ class OutputConfig:
     minimum_confidence: float = 0.0
     overlay_opacity: float = 0.5
     header_frame: str = "anchor"
+    organized_points: bool = False
 
 
 def sure_labels(segmentation: Segmentation, minimum: float) -> np.ndarray:
@@ -75,6 +77,44 @@ def semantic_points(result: Result, labels: np.ndarray, taxonomy: Taxonomy) -> n
     ids = labels.ravel()[pixel]
     confidence = result.segmentation.confidence.ravel()[pixel]
     return labelled_points(xyz[index], taxonomy.palette[ids], ids, confidence)
+
+
+def organized_points(result: Result, labels: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
+    """A point for every pixel of labels uint8 (h, w): LABELLED_POINT (h, w), NaN without depth.
+
+    Depth is what the depth image has; where it has none, the LiDAR's nearest point on the pixel.
+    In the reference camera's frame, m.
+    """
+    assert result.segmentation is not None
+    height, width = labels.shape
+    view = _reference(result).resized(width, height)
+    xyz = np.full((height * width, 3), np.nan, np.float32)
+    lidar, cloud = _measured(result, Modality.LIDAR)
+    if lidar is not None:
+        points = _moved(cloud[:, :3], lidar.reference_from_sensor)
+        x, y, z = np.ascontiguousarray(points.T)
+        index, pixel = camera_models.project(x, y, z, view)
+        order = np.argsort(-z[index], kind="stable")  # the nearest is written last
+        xyz[pixel[order]] = points[index][order]
+    depth, _ = _measured(result, Modality.DEPTH)
+    if depth is not None:
+        z = depth_in_view(depth, view).ravel()
+        a, b = camera_models.rays(view).reshape(2, -1)
+        known = np.isfinite(z) & np.isfinite(a) & np.isfinite(b)
+        a, b, z = a[known], b[known], z[known]
+        xyz[known] = np.stack([a * z, b * z, z], axis=-1)
+    confidence = result.segmentation.confidence.ravel()
+    ids = labels.ravel()
+    return labelled_points(xyz, taxonomy.palette[ids], ids, confidence).reshape(height, width)
+
+
+def _measured(result: Result, modality: Modality) -> tuple[Measurement | None, np.ndarray]:
+    """A modality's measurement and its image or cloud (h, w), if it has one."""
+    found = result.frame.measurements.get(modality)
+    data = found.data if isinstance(found, Measurement) else None
+    if isinstance(data, np.ndarray) and data.ndim == 2:
+        return found, data
+    return None, np.zeros((0, 0), np.float32)
 
 
 def cloud_of(result: Result) -> np.ndarray:

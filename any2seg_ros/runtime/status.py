@@ -58,6 +58,10 @@ class NodeState:
         default_factory=lambda: {modality: Monitor() for modality in Modality}
     )
     enabled: dict[Modality, bool] = field(default_factory=lambda: dict.fromkeys(Modality, True))
+    hindrances: dict[Modality, str] = field(default_factory=dict)
+    """Why nothing of a sensor can arrive, where that is known."""
+    geometry: dict[Modality, str] = field(default_factory=dict)
+    """Which part of its camera_info is a sensor's geometry, in words."""
     silent_after: float = 0.3
     """s without a message after which a sensor is silent."""
     interval: float = 0.1
@@ -91,6 +95,7 @@ class NodeState:
     def begin(self, parameters: NodeParameters, now: int = 0) -> None:
         """Reset for an activation with these parameters. now: ns of the steady clock."""
         self.began, self.blind_since, self.told_lost = now, now, {}
+        self.hindrances, self.geometry = {}, {}
         self.counters, self.latencies = FrameCounters(), Latencies()
         self.mean_confidence = math.nan
         self.published_at = self.frame_at = 0
@@ -229,7 +234,7 @@ def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[A
     if not state.enabled[modality]:
         return Availability.DISABLED, "disabled by parameter"
     if not monitor.count:
-        return Availability.MISSING, "no message yet"
+        return Availability.MISSING, state.hindrances.get(modality) or "no message yet"
     if monitor.age(now) > state.silent_after:
         return Availability.MISSING, "silent"
     if state.failure:

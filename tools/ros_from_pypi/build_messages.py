@@ -53,8 +53,9 @@ def build_environment() -> dict[str, str]:
         before = environment.get(name, "").split(os.pathsep)
         places = dict.fromkeys([*map(str, paths), *filter(None, before)])
         environment[name] = os.pathsep.join(places)
-    # colcon's default (-l) pauses compiling while the machine is busy.
-    environment.setdefault("MAKEFLAGS", f"-j{len(os.sched_getaffinity(0))}")
+    # colcon's default (-l) pauses compiling while the machine is busy. GNU make may set it to "".
+    if not environment.get("MAKEFLAGS", "").strip():
+        environment["MAKEFLAGS"] = f"-j{len(os.sched_getaffinity(0))}"
     return environment
 
 

@@ -1,0 +1,84 @@
+"""What the set-up repeats, and when; how its tools build."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
+
+
+def load(path: Path):
+    if not path.is_file():
+        pytest.skip("the tools come with the source tree only")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # its dataclasses look there for their types
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[path.stem]
+    return module
+
+
+@pytest.fixture
+def repeated(monkeypatch, tmp_path):
+    """The steps that a set-up does, none of which does anything."""
+    set_up = load(TOOLS / "set_up.py")
+    monkeypatch.setenv("VENV", str(tmp_path / "venv"))
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "opt"))
+    done: list[str] = []
+    monkeypatch.setattr(set_up, "_works", lambda place: True)
+    for name in ("run", "install", "install_colcon", "write_commands", "make_graphs"):
+        monkeypatch.setattr(set_up, name, lambda *a, n=name: done.append(n))
+    monkeypatch.setattr(set_up, "make_venv", lambda place: done.append("make_venv"))
+    monkeypatch.setattr(set_up, "build_messages", lambda place: done.append("build_messages"))
+
+    def again() -> list[str]:
+        done.clear()
+        (tmp_path / "venv" / ".any2seg").mkdir(parents=True, exist_ok=True)
+        set_up.set_up(tests=False)
+        return list(done)
+
+    return again
+
+
+def test_a_workspace_that_is_sourced_repeats_nothing(repeated, monkeypatch, tmp_path):
+    assert {"make_venv", "build_messages", "make_graphs"} <= set(repeated())
+    assert repeated() == []
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'ws'}:{tmp_path / 'opt'}")
+    assert repeated() == []
+
+
+def test_a_real_package_in_place_of_a_stand_in_repeats_the_messages_alone(
+    repeated, monkeypatch, tmp_path
+):
+    repeated()
+    share = tmp_path / "ws" / "share" / "event_camera_msgs"
+    share.mkdir(parents=True)
+    (share / "package.xml").write_text("<package/>")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path / 'ws'}:{tmp_path / 'opt'}")
+    assert repeated() == ["build_messages"]
+    assert repeated() == []
+
+
+def test_another_ros_repeats_everything(repeated, monkeypatch):
+    everything = repeated()
+    monkeypatch.setenv("ROS_DISTRO", "rolling")
+    assert repeated() == everything
+
+
+@pytest.mark.parametrize(
+    ("given", "jobs"), [(None, True), ("", True), (" ", True), ("-j3 -k", False)]
+)
+def test_make_gets_jobs_unless_it_has_flags(monkeypatch, given, jobs):
+    build = load(TOOLS / "ros_from_pypi" / "build_messages.py")
+    monkeypatch.delenv("MAKEFLAGS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("MAKEFLAGS", given)
+    flags = build.build_environment()["MAKEFLAGS"]
+    assert flags.startswith("-j") if jobs else flags == given
