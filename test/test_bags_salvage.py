@@ -1,4 +1,4 @@
-"""MCAP files made by hand whose lengths, sizes and indices lie."""
+"""MCAP files without their end, and some made by hand whose lengths, sizes and indices lie."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rosbags.typesys import Stores, get_typestore
 from test_bags_parts import COUNT, file_of, write_bag, zstd
 
 from any2seg_ros.bags import BagReader
+from any2seg_ros.bags.salvage import SalvagedFile, is_whole
 
 STORE = get_typestore(Stores.ROS2_KILTED)
 MAGIC = b"\x89MCAP0\r\n"
@@ -82,3 +83,61 @@ def test_an_index_that_lies_costs_little(tmp_path):
             assert sum(1 for _ in bag.messages()) <= COUNT
         assert tracemalloc.get_traced_memory()[1] < 100e6
         tracemalloc.stop()
+
+
+FOOTER = record(0x02, struct.pack("<QQI", 0, 0, 0)) + MAGIC
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"),
+    [
+        (BEGIN + FOOTER, True),
+        (BEGIN + FOOTER[:-1], False),
+        (BEGIN, False),
+        (MAGIC, False),
+        (MAGIC + MAGIC, False),
+        (b"", False),
+        (b"SQLite format 3" + MAGIC, False),
+    ],
+)
+def test_a_file_is_whole_when_it_begins_and_ends_as_mcap_does(tmp_path, content, whole):
+    (tmp_path / "bag.mcap").write_bytes(content)
+    assert is_whole(tmp_path / "bag.mcap") is whole
+
+
+def test_messages_before_the_break_are_read_and_the_bytes_behind_it_are_counted(tmp_path):
+    later = record(0x05, struct.pack("<HIQQ", 1, 0, 9, 9) + WORD)
+    (tmp_path / "bag.mcap").write_bytes(BEGIN + later + later[:13])
+    bag = SalvagedFile(tmp_path / "bag.mcap")
+    assert (bag.start, bag.end, bag.counts) == (5, 9, {"/data": 2})
+    assert bag.topics == {"/data": "std_msgs/msg/String"} and bag.encodings == {"cdr"}
+    assert list(bag.messages(None)) == [
+        ("/data", "std_msgs/msg/String", time, WORD) for time in (5, 9)
+    ]
+    assert bag.note == "bag.mcap ends in the middle: 13 bytes at its end are left out"
+    assert list(bag.messages(["/other"])) == []
+    bag.close()
+
+
+def test_of_a_chunk_that_is_cut_off_the_records_before_the_cut_are_read_in_order(tmp_path):
+    records = b"".join(
+        record(0x05, struct.pack("<HIQQ", 1, 0, time, time) + WORD) for time in (30, 20, 10)
+    )
+    (tmp_path / "bag.mcap").write_bytes(BEGIN + chunk(records, len(records), "")[:-5])
+    bag = SalvagedFile(tmp_path / "bag.mcap")
+    assert [time for _, _, time, _ in bag.messages(None)] == [5, 20, 30]
+    bag.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK", "is no MCAP file"),
+        (MAGIC + SCHEMA + CHANNEL + WORDS[:-3], "not one whole message"),
+        (MAGIC + SCHEMA + WORDS, "not one whole message"),  # nobody says whose message it is
+    ],
+)
+def test_a_file_without_a_message_is_refused(tmp_path, content, words):
+    (tmp_path / "bag.mcap").write_bytes(content)
+    with pytest.raises(ValueError, match=f"bag.mcap .*{words}"):
+        SalvagedFile(tmp_path / "bag.mcap")

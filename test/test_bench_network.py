@@ -31,7 +31,7 @@ def test_segformer_has_an_encoder_of_the_same_size_as_ours(name: str) -> None:
     from any2seg_ros.network.mit import MIT_CONFIGS
 
     config = MIT_CONFIGS[name]
-    theirs = network._their_config(config, 256)
+    theirs = network.segformer_config(config, 256)
     assert isinstance(theirs, transformers.SegformerConfig)
     assert theirs.hidden_sizes == list(config.channels)
     assert theirs.depths == list(config.depths)

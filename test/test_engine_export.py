@@ -20,15 +20,24 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
-def model(request, tmp_path_factory):
+def saved(folder, name: str):
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("export") / "net.safetensors"
-    network = Any2Seg(NETWORKS[request.param])
+    network = Any2Seg(NETWORKS[name])
     for matrices in network.adapters.matrices if network.adapters else ():
         torch.nn.init.normal_(matrices, std=0.1)
-    save(path, network, Metadata(size=(64, 32)))
-    return path
+    save(folder / "net.safetensors", network, Metadata(size=(64, 32)))
+    return folder / "net.safetensors"
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def model(request, tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("export"), request.param)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """The smaller of them, for what files have to do with."""
+    return saved(tmp_path_factory.mktemp("shared"), "shared")
 
 
 def check_told(path) -> None:
@@ -72,29 +81,29 @@ def test_an_openvino_file_gives_the_networks_logits_and_weights(model, tmp_path)
     np.testing.assert_allclose(weights, expected_weights, atol=1e-4)
 
 
-def test_an_export_that_fails_leaves_what_was_there(model, tmp_path, monkeypatch):
+def test_an_export_that_fails_leaves_what_was_there(shared, tmp_path, monkeypatch):
     pytest.importorskip("openvino")
     before = {f"net_depth+event.{ending}": ending.encode() for ending in ("xml", "bin", "json")}
     for name, content in before.items():
         (tmp_path / name).write_bytes(content)
     monkeypatch.setattr("any2seg_ros.engine.export.json.dumps", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        export(model, tmp_path, "openvino", SUBSET)
+        export(shared, tmp_path, "openvino", SUBSET)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_dot_in_the_models_name_does_not_cost_the_subsets(model, tmp_path):
+def test_a_dot_in_the_models_name_does_not_cost_the_subsets(shared, tmp_path):
     pytest.importorskip("openvino")
     dotted = tmp_path / "net_v1.2.safetensors"
-    dotted.write_bytes(model.read_bytes())
+    dotted.write_bytes(shared.read_bytes())
     export(dotted, tmp_path, "openvino", SUBSET)
     names = {path.name for path in tmp_path.glob("net_v1.2_depth+event.*")}
     assert names == {f"net_v1.2_depth+event.{ending}" for ending in ("xml", "bin", "json")}
 
 
-def test_an_unknown_format_names_those_that_exist(model, tmp_path):
+def test_an_unknown_format_names_those_that_exist(shared, tmp_path):
     with pytest.raises(ValueError, match="onnx, openvino, graphs"):
-        export(model, tmp_path, "tflite", SUBSET)
+        export(shared, tmp_path, "tflite", SUBSET)
 
 
 def test_a_network_that_cannot_be_cut_in_two_has_no_graphs(tmp_path):

@@ -34,7 +34,7 @@ START = """
     from any2seg_ros.engine import EngineConfig, Segmenter
     from any2seg_ros.types import Modality, all_subsets
 
-    segmenter = Segmenter.open(EngineConfig(sys.argv[1], "openvino"))
+    segmenter = Segmenter.open(EngineConfig(sys.argv[1], "openvino", threads=1))
     segmenter.prepare()
     images = np.load(sys.argv[2])
     labels = {}
@@ -134,7 +134,7 @@ def test_graphs_of_other_weights_are_not_taken(exported, images, tmp_path):
     weights = tmp_path / "net.safetensors"
     save(weights, Any2Seg(NetworkConfig(width=16)), Metadata(size=SIZE))
     shutil.copytree(exported.with_suffix(".graphs"), weights.with_suffix(".graphs"))
-    segmenter = Segmenter.open(EngineConfig(str(weights), "openvino"))
+    segmenter = Segmenter.open(EngineConfig(str(weights), "openvino", threads=1))
     reference = Segmenter.open(EngineConfig(str(weights), "torch", "cpu"))
     given = dict(zip(Modality, np.load(images), strict=True))
     labels, expected = segmenter.segment(given).labels, reference.segment(given).labels

@@ -9,6 +9,7 @@ import torch
 from published_checkpoints import SIZE, assert_close, images, opened, saved
 
 from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.network.published.mean_networks import mean_network
 from any2seg_ros.types import Modality, all_subsets
 
 
@@ -44,3 +45,15 @@ def test_a_mean_network_runs_on_the_vehicle_s_engine(tmp_path):
     found, _ = segmenter.logits(segmenter.encode({m: given[m] for m in pair}))
     expected = reference.logits_mean(weights, [torch.from_numpy(given[m]) for m in pair])
     assert np.abs(found - expected.numpy()).max() <= 1e-3 * float(expected.abs().max())
+
+
+def test_a_teacher_that_sees_all_modalities_stacked_is_refused():
+    with pytest.raises(ValueError, match="images of 12 channels.*give the student's weights"):
+        mean_network(reference.layout_mean(first=12))
+
+
+def test_the_layer_that_nothing_uses_is_the_only_one_that_may_be_left():
+    weights = reference.layout_mean(64)
+    assert mean_network(weights).config.fusion == "mean"
+    with pytest.raises(ValueError, match="1 keys are not used, such as classifier.bias"):
+        mean_network({**weights, "classifier.bias": torch.zeros(25)})

@@ -6,8 +6,6 @@ Signals, exit codes and what is printed before there is a node cannot be had in 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -154,10 +152,3 @@ def test_words_that_yaml_turns_into_booleans_are_taken_as_words(tmp_path, given,
     with ros_vehicle.NodeProcess(tmp_path / "node.log", *mistyped) as node:
         assert node.process.wait(90) == 1
         assert words in node.log.read_text() and "Traceback" not in node.log.read_text()
-
-
-def test_help_is_given_and_strange_words_are_refused(tmp_path):
-    command = [sys.executable, "-m", "any2seg_ros.node.segmenter"]
-    for words, code in ((["--help"], 0), (["--params-file", "vehicle.yaml"], 2)):
-        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=60)
-        assert done.returncode == code and "--ros-args --params-file" in done.stdout

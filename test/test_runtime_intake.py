@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sensor_messages import MS, STAMP, cloud, packet, rgb
 from test_runtime_calibration import camera_info, nothing
-from test_runtime_pipeline import MS, STAMP, cloud, packet, rgb
 
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.runtime.calibration import CalibrationTracker

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-from array import array
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,14 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
+import tiny_network
+from sensor_messages import MS, STAMP, cloud, depth, header, packet, rgb
 
-from any2seg_ros.engine import EngineConfig, Segmenter
-from any2seg_ros.network import Any2Seg, checkpoints
-from any2seg_ros.network.any2seg import NetworkConfig
-from any2seg_ros.network.checkpoints import Metadata
+from any2seg_ros.engine import Segmenter
 from any2seg_ros.preprocessing.camera_models import transform
-from any2seg_ros.runtime.event_stream import EventStream
 from any2seg_ros.runtime.outputs import outputs
 from any2seg_ros.runtime.pipeline import Pipeline, PipelineConfig, Received
 from any2seg_ros.runtime.rendering import OutputConfig, semantic_points
@@ -26,8 +21,6 @@ from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import UNCALIBRATED, Availability, Calibration, Camera, Frame, Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
-MS = 1_000_000
-STAMP = 5_000_000_000_000
 CAMERA = Camera(128, 96, 100.0, 100.0, 63.5, 47.5)
 FORWARD = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1.0, 0, 0, 0], [0, 0, 0, 1]])
 """From x forward, y left, z up to x right, y down, z forward."""
@@ -38,89 +31,12 @@ CALIBRATION = Calibration(
 
 @pytest.fixture(scope="module")
 def segmenter(tmp_path_factory) -> Segmenter:
-    torch.manual_seed(1)
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    network = Any2Seg(NetworkConfig(encoder="mit_b0", width=32)).eval()
-    checkpoints.save(path, network, Metadata(size=(64, 64)))
-    return Segmenter.open(EngineConfig(str(path), "torch", "cpu", threads=1))
+    return tiny_network.segmenter(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture
 def pipeline(segmenter) -> Pipeline:
     return Pipeline(segmenter)
-
-
-def header(stamp: int) -> SimpleNamespace:
-    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
-    return SimpleNamespace(
-        stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds), frame_id="somewhere"
-    )
-
-
-def rgb(stamp: int = STAMP, encoding: str = "rgb8") -> SimpleNamespace:
-    coarse = np.random.default_rng(stamp).integers(0, 255, (12, 16, 3), np.uint8)
-    pixels = coarse.repeat(8, 0).repeat(8, 1)
-    return SimpleNamespace(
-        header=header(stamp),
-        height=96,
-        width=128,
-        encoding=encoding,
-        is_bigendian=0,
-        step=384,
-        data=array("B", pixels.tobytes()),
-    )
-
-
-def depth(stamp: int = STAMP, fill: int | None = None) -> SimpleNamespace:
-    coarse = np.random.default_rng(stamp).integers(2000, 40000, (12, 16), np.uint16)
-    pixels = coarse.repeat(8, 0).repeat(8, 1)
-    pixels = pixels if fill is None else np.full_like(pixels, fill)
-    return SimpleNamespace(
-        header=header(stamp),
-        height=96,
-        width=128,
-        encoding="16UC1",
-        is_bigendian=0,
-        step=256,
-        data=array("B", pixels.tobytes()),
-    )
-
-
-def cloud(stamp: int = STAMP, count: int = 500) -> SimpleNamespace:
-    points = np.random.default_rng(stamp).uniform(-4, 4, (count, 4)).astype("<f4")
-    points[:, 0] += 12
-    fields = [
-        SimpleNamespace(name=name, offset=4 * i, datatype=7, count=1)
-        for i, name in enumerate(("x", "y", "z", "intensity"))
-    ]
-    return SimpleNamespace(
-        header=header(stamp),
-        height=1,
-        width=count,
-        fields=fields,
-        is_bigendian=False,
-        point_step=16,
-        row_step=16 * count,
-        data=array("B", points.tobytes()),
-    )
-
-
-def packet(stamp: int = STAMP, count: int = 20, encoding: str = "mono") -> SimpleNamespace:
-    """`count` events in the last ms before the stamp, as 64-bit words."""
-    step = MS // max(count, 1)
-    words = [
-        (k % 2) << 63 | (k % 96) << 48 | (k % 128) << 32 | (k + 1) * step for k in range(count)
-    ]
-    return SimpleNamespace(
-        header=header(stamp),
-        width=128,
-        height=96,
-        encoding=encoding,
-        time_base=stamp - MS,
-        seq=0,
-        is_bigendian=False,
-        events=array("B", b"".join(struct.pack("<Q", word) for word in words)),
-    )
 
 
 def received(message, body=None, clock: int | None = None) -> Received:
@@ -310,69 +226,3 @@ def test_broken_packets_among_good_ones_are_counted_and_the_frame_has_its_events
     assert result.frame.availability[EVENT] == Availability.OK
     count, reason = pipeline.broken_packets
     assert count == before + 1 and "encoding" in reason
-
-
-# The stream of events.
-
-
-def test_events_are_the_same_whether_packets_are_wanted_one_by_one_or_together():
-    messages = [packet(STAMP + k * MS) for k in range(30)]
-    one, many = EventStream(), EventStream()
-    singles = [one.add(message) for message in messages]
-    for single in singles:
-        one.events([single], 0, STAMP * 2)
-    alone = one.events(singles, STAMP, STAMP + 20 * MS)
-    together = many.events([many.add(message) for message in messages], STAMP, STAMP + 20 * MS)
-    for column in "txyp":
-        assert np.array_equal(getattr(alone, column), getattr(together, column))
-    assert len(alone) == 20 * 20
-
-
-def test_packets_that_no_frame_wants_are_decoded_before_those_that_one_wants():
-    words = struct.pack("<3H", 0x8 << 12 | 1, 0x6 << 12 | 5, 7)
-    event = struct.pack("<1H", 0x2 << 12 | 1 << 11 | 100)
-    first, second = packet(encoding="evt3"), packet(STAMP + MS, encoding="evt3")
-    first.events, second.events = array("B", words), array("B", event)
-    stream = EventStream()
-    stream.add(first)
-    events = stream.events([stream.add(second)], 0, STAMP * 2)
-    assert (events.x.tolist(), events.y.tolist()) == ([100], [7])
-
-
-def test_a_broken_packet_does_not_take_the_good_ones_with_it():
-    stream = EventStream()
-    broken = packet(STAMP + MS)
-    broken.events = broken.events[:-3]
-    packets = [stream.add(m) for m in (packet(STAMP), broken, packet(STAMP + 2 * MS))]
-    assert len(stream.events(packets, 0, STAMP * 2)) == 40
-    assert stream.invalid == 1
-    assert "truncated" in packets[1].reason
-
-
-def test_a_slice_has_its_events_when_packets_beyond_it_were_decoded_with_them():
-    stream = EventStream()
-    packets = [stream.add(packet(STAMP + k * MS, 10)) for k in range(400)]
-    begin, end = STAMP + 249 * MS, STAMP + 275 * MS
-    assert len(stream.events(packets[250:276], begin, end)) == 26 * 10
-
-
-def test_packets_that_nobody_wants_do_not_pile_up():
-    stream = EventStream()
-    packets = [stream.add(packet(STAMP + k * MS)) for k in range(1000)]
-    assert sum(not p.decoded for p in packets) <= 300
-    assert all(p.message is None for p in packets if p.decoded)
-
-
-def array_of(stamp: int, count: int) -> SimpleNamespace:
-    events = [SimpleNamespace(ts=header(stamp).stamp, x=1, y=1, polarity=True)] * count
-    return SimpleNamespace(header=header(stamp), width=128, height=96, events=events)
-
-
-@pytest.mark.parametrize("make", [lambda s: array_of(s, 5_000), lambda s: packet(s, 62_500)])
-def test_what_nobody_wants_does_not_pile_up_where_it_is_heavy(make):
-    stream = EventStream()
-    waiting = []
-    for k in range(20):
-        waiting = [p for p in [*waiting, stream.add(make(STAMP + k * MS))] if not p.decoded]
-        assert len(waiting) < 8
-    assert not stream.invalid

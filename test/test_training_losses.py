@@ -8,7 +8,6 @@ import torch
 from torch.nn import functional as F
 
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.training import lscd
 from any2seg_ros.training.losses import (
     class_weights,
     cross_entropy,
@@ -96,40 +95,6 @@ def test_distillation_is_zero_for_equals_and_sends_no_gradient_to_the_teacher():
     torch.testing.assert_close(amount / count, expected)
 
 
-def test_masked_average_pooling_averages_under_the_label():
-    fused = torch.randn(2, 3, 2, 2)
-    labels = torch.tensor([[[0, 1], [1, IGNORE]], [[1, 3], [3, 3]]], dtype=torch.uint8)
-    vectors, present = lscd.masked_average_pooling(fused, labels, 4)
-    assert present.tolist() == [True, True, False, True]
-    torch.testing.assert_close(vectors[0], fused[0, :, 0, 0])
-    expected = (fused[0, :, 0, 1] + fused[0, :, 1, 0] + fused[1, :, 0, 0]) / 3
-    torch.testing.assert_close(vectors[1], expected)
-
-
-def test_intra_modal_is_smooth_l1_of_the_off_diagonal():
-    fused = torch.randn(1, 3, 1, 2)
-    labels = torch.tensor([[[0, 2]]], dtype=torch.uint8)
-    teacher = torch.tensor([[1.0, 0.3, 0.6], [0.3, 1, 0.2], [0.6, 0.2, 1]])
-    amount, count = lscd.intra_modal(fused, labels, teacher)
-    angle = F.cosine_similarity(fused[0, :, 0, 0], fused[0, :, 0, 1], 0)
-    assert count == 2
-    torch.testing.assert_close(amount / count, F.smooth_l1_loss(angle, torch.tensor(0.6)))
-
-
-def test_intra_modal_of_one_category_is_nothing():
-    fused = torch.randn(1, 3, 2, 2, requires_grad=True)
-    amount, count = lscd.intra_modal(fused, torch.zeros(1, 2, 2, dtype=torch.uint8), torch.eye(2))
-    assert amount.item() == 0 and count.item() == 0
-
-
-def test_inter_modal_is_zero_when_the_student_correlates_as_the_teacher():
-    maps = torch.randn(2, 3, 4, 2, 2)
-    fused = maps.mean(1)
-    student = F.cosine_similarity(maps.flatten(2), fused.flatten(1)[:, None], 2)
-    assert lscd.inter_modal(maps, fused, student)[0].item() == pytest.approx(0, abs=1e-5)
-    assert lscd.inter_modal(maps, fused, student.flip(1))[0].item() > 0.01
-
-
 def features() -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
     """Maps of a student and a teacher, and the subsets of two samples."""
     shapes = ((2, 4, 3, 4, 6), (2, 4, 5, 2, 3))
@@ -163,15 +128,6 @@ def test_cross_modal_compares_the_cosines_between_modalities_of_the_subset():
             expected.append((cosines[0] - cosines[1]) ** 2)
     assert count == 6  # both orders of three pairs; one modality alone has none
     torch.testing.assert_close(amount / count, torch.stack(expected).mean())
-
-
-def test_inter_modal_leaves_absent_modalities_out():
-    maps = torch.randn(1, 3, 4, 2, 2, requires_grad=True)
-    teacher = torch.tensor([[0.3, -torch.inf, 0.1]])
-    amount, _ = lscd.inter_modal(maps, maps.mean(1).detach(), teacher)
-    amount.backward()
-    assert torch.isfinite(amount) and torch.isfinite(maps.grad).all()
-    assert not maps.grad[0, 1].any()
 
 
 def test_the_text_teacher_knows_what_is_alike():

@@ -72,7 +72,7 @@ class SalvagedFile:
         ]
         self.encodings = {c.encoding for c in known.values()}
         self.counts = Counter({c.topic: counts[key] for key, c in known.items()})
-        if not self.counts:
+        if not any(self.counts.values()):
             self.close()
             raise ValueError(f"{path} is broken: not one whole message is in it")
 
@@ -104,7 +104,7 @@ class SalvagedFile:
             kind, length = head[0], struct.unpack("<Q", head[1:])[0]
             if kind in (SCHEMA, CHANNEL, MESSAGE, CHUNK):
                 there = min(length, size - whole - 9)
-                if there > LARGEST:
+                if there > LARGEST or (there < length and kind != CHUNK):
                     break
                 messages, sound = self._record(kind, self._file.read(there))
                 yield messages

@@ -78,7 +78,7 @@ def convert(
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module,
+            module.eval(),  # else what is in it is left in training mode
             tuple(torch.rand(shape) for shape in shapes),
             file,  # type: ignore[arg-type]
             input_names=list(inputs),
