@@ -13,10 +13,22 @@ import numpy as np
 
 IGNORE = 255
 """Label id of pixels without a class."""
+LONGEST_REASON = 400
+"""Characters of a reason in logs and statuses."""
+
+
+def plain(text: object, longest: int = 60) -> str:
+    """Text from outside for people: one line, at most so long; what cannot be printed is a `?`."""
+    given = str(text)
+    shown = "".join(c if c.isprintable() else "?" for c in given[:longest])
+    return f"{shown}..." if len(given) > longest else shown
 
 
 class InvalidMeasurement(Exception):
     """A measurement that arrived but cannot be used; the text is the reason shown to people."""
+
+    def __init__(self, reason: object = "") -> None:
+        super().__init__(plain(reason, LONGEST_REASON))
 
 
 def unmeasured(reason: str) -> str:

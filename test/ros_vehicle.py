@@ -34,7 +34,7 @@ from any2seg_ros.msg import SegmentationStatus
 from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata, save
 from any2seg_ros.node.process import start
-from any2seg_ros.node.segmenter_node import SegmenterNode
+from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
 from any2seg_ros.resources import find
 from any2seg_ros.types import Availability, Camera, Modality
 
@@ -231,7 +231,8 @@ class Vehicle:
             data = cv2.imencode(".jpg", pixels)[1].tobytes()
             return CompressedImage(header=header, format="jpeg", data=bytes_of(data))
         if modality == Modality.DEPTH:
-            pixels = self._random.integers(2000, 40000, (48, 64), np.uint16)
+            coarse = self._random.integers(2000, 40000, (6, 8), np.uint16)
+            pixels = coarse.repeat(8, 0).repeat(8, 1)
             data = bytes(12) + cv2.imencode(".png", pixels)[1].tobytes()
             name = "16UC1; compressedDepth png"
             return CompressedImage(header=header, format=name, data=bytes_of(data))
@@ -307,6 +308,7 @@ class NodeInProcess:
     def __init__(self, *arguments: str) -> None:
         self._arguments = arguments
         self._lines: list[str] = []
+        self.failure: WatchdogExpired | None = None
         self._context = rclpy.Context()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -355,8 +357,11 @@ class NodeInProcess:
 
     def _spin(self) -> None:
         start(self.node)
-        while not self._ended.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
+        try:
+            while not self._ended.is_set():
+                self._executor.spin_once(timeout_sec=0.05)
+        except WatchdogExpired as reason:
+            self.failure = reason
 
 
 class NodeProcess(process.NodeProcess):

@@ -34,7 +34,8 @@ def rgb(stamp: int = STAMP, encoding: str = "rgb8") -> SimpleNamespace:
 
 
 def depth(stamp: int = STAMP, fill: int | None = None) -> SimpleNamespace:
-    pixels = np.random.default_rng(stamp).integers(2000, 40000, (96, 128), np.uint16)
+    coarse = np.random.default_rng(stamp).integers(2000, 40000, (12, 16), np.uint16)
+    pixels = coarse.repeat(8, 0).repeat(8, 1)
     pixels = pixels if fill is None else np.full_like(pixels, fill)
     return SimpleNamespace(
         header=header(stamp),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rosbags.rosbag2 import Reader
 
 from any2seg_ros.bags import BagWriter, typestore
 from any2seg_ros.bags.writer import quaternion
+from any2seg_ros.files import part_of
 from any2seg_ros.resources import find
 from any2seg_ros.simulation.drive import rotation
 from any2seg_ros.types import Camera
@@ -92,7 +94,8 @@ def test_an_unfinished_bag_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
-    left = tmp_path / ".bag.999999999.part" / "bag"
+    mine = f"-{os.getpid()}."
+    left = Path(str(part_of(tmp_path / "bag")).replace(mine, "-999999999.")) / "bag"
     left.mkdir(parents=True)
     write(tmp_path / "bag")
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]

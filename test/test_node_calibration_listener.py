@@ -15,6 +15,7 @@ import ros_vehicle  # noqa: E402
 from geometry_msgs.msg import TransformStamped  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
+from any2seg_ros.node import calibration_listener  # noqa: E402
 from any2seg_ros.node.calibration_listener import CalibrationListener  # noqa: E402
 from any2seg_ros.types import Availability, Modality  # noqa: E402
 
@@ -62,7 +63,7 @@ def test_lidar_alone_is_segmented_by_a_node_that_was_killed_and_never_hears_the_
 def test_a_file_that_holds_no_camera_is_said_and_replaced(vehicle, arguments, tmp_path) -> None:
     path = tmp_path / "kept" / "camera.json"
     path.parent.mkdir()
-    path.write_text('{"frame": "rgb_camera_optical", "camera": {"width": 64')
+    path.write_text('{\n  "any2seg": "reference camera",\n  "camera": {"width": 64')
     vehicle.alive = {RGB, LIDAR}
     with ros_vehicle.NodeInProcess(*arguments) as node:
         assert vehicle.wait(lambda: vehicle.heard["mask"], 90), node.log
@@ -80,13 +81,16 @@ def heard(monkeypatch):
     publishers = {topic: node.create_publisher(TFMessage, topic, 10) for topic in ("/tf",)}
     publishers["/tf_static"] = node.create_publisher(TFMessage, "/tf_static", ros_vehicle.LATCHED)
 
-    def tell(topic: str, parent: str, child: str, x: float, seconds: int = 100) -> None:
+    def tell(
+        topic: str, parent: str, child: str, x: float, tries: int = 200, times: int = 1
+    ) -> None:
         transform = TransformStamped(child_frame_id=child)
-        transform.header.frame_id, transform.header.stamp.sec = parent, seconds
+        transform.header.frame_id, transform.header.stamp.sec = parent, 100
         transform.transform.translation.x, transform.transform.rotation.w = x, 1.0
-        for _ in range(200):
-            publishers[topic].publish(TFMessage(transforms=[transform]))
-            rclpy.spin_once(node, timeout_sec=0.1)
+        for _ in range(tries):
+            for _ in range(times):
+                publishers[topic].publish(TFMessage(transforms=[transform]))
+                rclpy.spin_once(node, timeout_sec=0.0 if times > 1 else 0.1)
             try:
                 if listener.lookup(parent, child)[0, 3] == x:
                     return
@@ -119,3 +123,24 @@ def test_a_time_that_is_over_is_forgotten_and_what_is_static_stays(heard) -> Non
     assert listener.lookup("camera", "lidar")[0, 3] == 1.0
     with pytest.raises(LookupError):
         listener.lookup("camera", "gripper")
+
+
+def test_a_loop_in_tf_leaves_the_transforms_as_they_were_and_is_told(heard) -> None:
+    listener, tell = heard
+    tell("/tf_static", "base", "camera", 1.0)
+    tell("/tf_static", "camera", "lidar", 2.0)
+    with pytest.raises(TimeoutError):
+        tell("/tf", "lidar", "base", 3.0, tries=10)
+    assert listener.lookup("base", "lidar")[0, 3] == 3.0
+    assert "closes a loop" in listener.notes[0] and len(listener.notes) <= 2
+
+
+def test_a_flood_of_tf_is_not_listened_to_and_known_poses_stay(heard, monkeypatch) -> None:
+    monkeypatch.setattr(calibration_listener, "MESSAGES", 50)
+    listener, tell = heard
+    tell("/tf_static", "camera", "lidar", 1.0)
+    tell("/tf", "camera", "gripper", 2.0, times=1000)
+    assert any("/tf is flooded" in note for note in listener.notes)
+    assert listener.lookup("camera", "lidar")[0, 3] == 1.0
+    listener._pauses.clear()
+    tell("/tf", "camera", "gripper", 3.0)

@@ -102,6 +102,16 @@ def test_blindness_is_an_error_and_a_busy_network_is_its_reason(heard) -> None:
     assert listen(later)["segmentation"].message == "blind: inference has been busy for 10 s"
 
 
+def test_a_frame_that_fails_is_an_error_with_its_reason_before_a_second_has_passed(heard) -> None:
+    state, listen = heard
+    use(state, *Modality)
+    state.failure = "NonFiniteOutput: the network gave NaN or infinity for rgb"
+    said = listen(NOW)["segmentation"]
+    assert said.level == ERROR and said.message.startswith("blind: NonFiniteOutput")
+    use(state, *Modality)
+    assert listen(NOW)["segmentation"].level == OK
+
+
 def test_time_that_keeps_jumping_is_a_warning_for_a_while(heard) -> None:
     state, listen = heard
     state.counters.resets, state.reset_at = 5, NOW

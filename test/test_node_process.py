@@ -15,6 +15,8 @@ pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not he
 
 import ros_vehicle  # noqa: E402
 
+from any2seg_ros.network import checkpoints  # noqa: E402
+from any2seg_ros.node.process import WATCHDOG_CODE  # noqa: E402
 from any2seg_ros.types import Modality  # noqa: E402
 
 ALL = set(Modality)
@@ -50,6 +52,50 @@ def test_a_node_that_cannot_load_its_network_says_why_and_ends_with_one(tmp_path
     with ros_vehicle.NodeProcess(tmp_path / "node.log", *wrong) as node:
         assert node.process.wait(90) == 1
         assert "no weights at /nowhere.safetensors" in node.log.read_text()
+
+
+def test_a_node_whose_weights_are_not_finite_says_so_and_ends_with_one(tmp_path):
+    path = ros_vehicle.tiny_model(tmp_path)
+    network, metadata = checkpoints.load(path)
+    next(iter(network.parameters())).data.view(-1)[7] = float("nan")
+    checkpoints.save(path, network, metadata)
+    given = ros_vehicle.arguments_of(model=path)
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *given) as node:
+        assert node.process.wait(90) == 1
+        assert "holds NaN or infinity" in node.log.read_text()
+
+
+def test_a_node_that_sees_nothing_of_living_sensors_ends_with_the_watchdog_s_code(
+    vehicle, arguments, tmp_path
+):
+    vehicle.alive = set(ALL)
+    vehicle.spoil = dict.fromkeys(ALL, unstamped)
+    try:
+        given = (*arguments, "-p", "watchdog:=2.0")
+        with ros_vehicle.NodeProcess(tmp_path / "node.log", *given) as node:
+            assert node.process.wait(90) == WATCHDOG_CODE, node.log.read_text()
+            log = node.log.read_text()
+            assert "watchdog: blind for 2" in log and "no usable sensor" in log
+            assert "Traceback" not in log
+    finally:
+        vehicle.spoil.clear()
+
+
+@pytest.mark.parametrize("home", [None, "/nowhere/at/all"])
+def test_a_node_without_a_home_folder_runs(vehicle, arguments, tmp_path, monkeypatch, home):
+    for name in ("ROS_LOG_DIR", "ROS_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if home:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", *arguments) as node:
+        assert vehicle.wait(lambda: "ready after" in node.log.read_text() or not node.lives, 90)
+        assert node.end(signal.SIGINT) == 0, node.log.read_text()
+    assert list(tmp_path.glob("any2seg-log-*"))
+
+
+def unstamped(message) -> None:
+    message.header.stamp.sec = message.header.stamp.nanosec = 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

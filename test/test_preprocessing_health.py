@@ -38,7 +38,9 @@ def drive(health, contents, now=lambda stamp: stamp, start=SECOND, step=SECOND /
 
 def test_good_measurements_of_every_kind_pass():
     clouds = (RANDOM.normal(size=(500, 4)).astype(np.float32) for _ in range(30))
-    depths = (RANDOM.uniform(1, 9, (72, 128)).astype(np.float32) for _ in range(30))
+    depths = (
+        RANDOM.uniform(1, 9, (72, 128))[::8, ::8].repeat(8, 0).repeat(8, 1) for _ in range(30)
+    )
     assert set(drive(Health(Modality.RGB), (picture() for _ in range(30)))) == {None}
     assert set(drive(Health(Modality.LIDAR), clouds)) == {None}
     assert set(drive(Health(Modality.DEPTH), depths)) == {None}
@@ -197,6 +199,7 @@ def test_every_check_can_be_turned_off():
         minimum_correlation=0,
         minimum_detail_fraction=0,
         minimum_depth_fraction=0,
+        maximum_noise=0,
         minimum_points_fraction=0,
         storm_rate=0,
         future=0,
@@ -235,3 +238,21 @@ def burst(length, each):
     x, y = np.tile(x.ravel(), each), np.tile(y.ravel(), each)
     t = np.linspace(0, length, len(x)).astype(np.int64)
     return Events(t, x, y, x > 50, 100, 60)
+
+
+def test_depth_that_is_noise_is_found_and_a_scene_with_edges_holes_or_few_pixels_is_none() -> None:
+    random = np.random.default_rng(0)
+    street = np.linspace(2000, 40000, 96, dtype=np.uint16)[:, None].repeat(128, 1)
+    street[:, 40:60] = 3000  # a car
+    holes = np.where(random.random(street.shape) < 0.4, 0, street)
+    points = np.where(random.random(street.shape) < 0.02, street, 0)
+    for k, clean in enumerate((street, holes, points, (street * 1e-3).astype(np.float32))):
+        Health(Modality.DEPTH).check(Measurement(Modality.DEPTH, SECOND + k, clean))
+    noise = random.integers(1, 65535, street.shape, np.uint16)
+    snow = np.where(random.random(street.shape) < 0.7, noise, street)
+    for bad in (noise, snow, noise.astype(np.float32)):
+        with pytest.raises(InvalidMeasurement, match="depth is noise"):
+            Health(Modality.DEPTH).check(Measurement(Modality.DEPTH, SECOND, bad))
+    Health(Modality.DEPTH, HealthConfig(maximum_noise=0)).check(
+        Measurement(Modality.DEPTH, SECOND, noise)
+    )

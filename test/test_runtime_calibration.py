@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 
 from any2seg_ros.messages import info_fields
 from any2seg_ros.preprocessing.camera_models import transform
-from any2seg_ros.runtime.calibration import LOOK_AGAIN, CalibrationTracker
+from any2seg_ros.runtime.calibration import LOOK_AGAIN, CalibrationTracker, check_plausible
 from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.types import IDENTITY, Calibration, Camera, InvalidMeasurement, Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
+SECOND = 1_000_000_000
 
 
 def camera_info(frame: str, focal: float = 40.0, width: int = 64, height: int = 48):
@@ -83,35 +85,173 @@ def test_what_says_nothing_new_keeps_the_very_value() -> None:
     assert tracker.current is known
 
 
+def tell(tracker: CalibrationTracker, seconds: float, *infos, start: float = 0.0) -> None:
+    """CameraInfos of RGB at 10 Hz for so long, one after another and again."""
+    for k in range(round(seconds * 10)):
+        arrival = round((start + k * 0.1) * SECOND) + 1
+        with suppress(InvalidMeasurement):
+            tracker.on_camera_info(RGB, infos[k % len(infos)], arrival)
+
+
 def test_a_change_of_the_reference_camera_waits_for_others_that_agree(tmp_path) -> None:
     path = tmp_path / "camera.json"
     tracker = open_tracker(reference_file=str(path))
     tracker.on_camera_info(RGB, camera_info("camera"))
     assert tracker.current.reference.width == 64  # the first one at once: LiDAR alone must live
-    for _ in range(4):
-        for absurd in ({"width": 7000, "height": 7000, "focal": 5000.0}, {"focal": 400.0}):
-            tracker.on_camera_info(RGB, camera_info("nowhere", **absurd))
+    absurd = [{"width": 7000, "height": 7000, "focal": 5000.0}, {"focal": 400.0}]
+    tell(tracker, 5, *(camera_info("nowhere", **one) for one in absurd))
     now = tracker.current
     assert (now.reference.width, now.reference.fx) == (64, 40.0)
     assert now.cameras[RGB] == now.reference and now.reference_frame == "camera"
     assert json.loads(path.read_text())["camera"]["width"] == 64
-    for _ in range(3):
-        tracker.on_camera_info(RGB, camera_info("other", width=128, height=96))
+    other = camera_info("other", width=128, height=96)
+    for arrival in range(1000):  # a flood is no proof
+        tracker.on_camera_info(RGB, other, 10 * SECOND + arrival)
+    assert tracker.current.reference.width == 64
+    tell(tracker, 1.5, other, start=10.0)
     assert tracker.current.reference.width == 128 and tracker.current.reference_frame == "other"
     assert json.loads(path.read_text())["camera"]["width"] == 128
 
 
-@pytest.mark.parametrize("image_first", [True, False])
-def test_a_change_of_the_reference_camera_is_taken_with_an_image_of_its_size(image_first) -> None:
+@pytest.mark.parametrize("size", [(64, 48), (128, 96)])
+def test_images_speak_for_the_camera_of_their_size_and_against_another(size) -> None:
     tracker = open_tracker(**{"rgb.extrinsics": "0 0 0 0 0 0 1"})
     tracker.on_camera_info(RGB, camera_info("camera"))
     see(tracker, 64, 48)
-    if image_first:
-        see(tracker, 128, 96)
-    tracker.on_camera_info(RGB, camera_info("camera", width=128, height=96))
-    assert (tracker.current.reference.width == 128) == image_first
-    see(tracker, 128, 96)
-    assert tracker.current.reference.width == 128
+    other = camera_info("camera", width=128, height=96)
+    for k in range(20):
+        if k < 1 or size == (64, 48):
+            tracker.on_camera_info(RGB, other, k * SECOND // 10)
+        see(tracker, *size, arrival=k * SECOND // 10 + 1)
+    assert tracker.current.reference.width == size[0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"frame": "camera", "width": 128, "height": 96},
+        {"frame": "left", "focal": 40.0},
+        {"frame": "camera", "focal": 41.0},
+    ],
+)
+@pytest.mark.parametrize("modality", [RGB, DEPTH, EVENT])
+def test_cameras_that_alternate_change_nothing_and_the_status_says_so(other, modality) -> None:
+    tracker = open_tracker(lambda target, source: IDENTITY)
+    for one in (RGB, DEPTH, EVENT):
+        tracker.on_camera_info(one, camera_info("camera"), 1)
+    known = tracker.current
+    for k in range(100):
+        told = camera_info(**other) if k % 2 else camera_info("camera")
+        tracker.on_camera_info(modality, told, k * SECOND // 10 + 1)
+    assert tracker.current is known
+    said = tracker.warnings(10 * SECOND)
+    if modality == RGB or other["frame"] == "camera":
+        assert "last one kept for 10 s" in said[modality]
+    assert not tracker.warnings(20 * SECOND)
+
+
+def test_cameras_that_take_turns_change_the_geometry_ever_more_seldom() -> None:
+    tracker = open_tracker()
+    changes, last = 0, None
+    for k in range(6000):  # ten minutes, two seconds each
+        focal = 40.0 if k // 20 % 2 else 50.0
+        tracker.on_camera_info(RGB, camera_info("camera", focal=focal), k * SECOND // 10)
+        changes += last not in (None, tracker.current.reference)
+        last = tracker.current.reference
+    assert changes <= 3
+
+
+def test_a_reference_frame_to_which_the_others_have_no_transform_is_not_believed() -> None:
+    def lookup(target: str, source: str) -> np.ndarray:
+        if target != "camera":
+            raise LookupError("no such frame")
+        return IDENTITY
+
+    tracker = open_tracker(lookup)
+    tracker.on_camera_info(RGB, camera_info("camera"), 1)
+    tracker.locate(LIDAR, "lidar", 1)
+    with pytest.raises(InvalidMeasurement, match="another frame, moon, to which lidar has no"):
+        tracker.on_camera_info(RGB, camera_info("moon"), SECOND)
+    tell(tracker, 10, camera_info("moon"))
+    assert tracker.current.reference_frame == "camera"
+    tracker.locate(LIDAR, "lidar", 20 * SECOND)
+
+
+@pytest.mark.parametrize("modality", [RGB, DEPTH, EVENT])
+def test_a_sensor_whose_messages_alternate_between_frames_keeps_its_first(modality) -> None:
+    tracker = open_tracker(lambda target, source: IDENTITY)
+    for one in (RGB, DEPTH, EVENT):
+        tracker.on_camera_info(one, camera_info("camera"), 1)
+    for k in range(50):
+        tracker.locate(modality, "front", k * SECOND // 10)
+        with pytest.raises(InvalidMeasurement, match="frame_id is rear, but was front"):
+            tracker.locate(modality, "rear", k * SECOND // 10 + 1)
+    for k in range(50, 70):
+        try:
+            tracker.locate(modality, "rear", k * SECOND // 10 + 1)
+        except InvalidMeasurement:
+            assert k < 62
+
+
+@pytest.mark.parametrize("strange", ["", "moon"])
+def test_a_frame_without_a_transform_never_takes_a_sensor_s_place(strange) -> None:
+    def lookup(target: str, source: str) -> np.ndarray:
+        if source != "event_camera":
+            raise LookupError("no such frame")
+        return IDENTITY
+
+    tracker = open_tracker(lookup)
+    for one in (RGB, EVENT):
+        tracker.on_camera_info(one, camera_info("camera"), 1)
+    tracker.locate(EVENT, "event_camera", 1)
+    for k in range(100):
+        with pytest.raises(InvalidMeasurement, match="has no transform, but was event_camera"):
+            tracker.locate(EVENT, strange, k * SECOND // 10)
+    tracker.locate(EVENT, "event_camera", 11 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"focal": 2.0}, "wild focal length"),
+        ({"focal": 20_000.0}, "wild focal length"),
+        ({"d": [-40.0, 0.0, 0.0, 0.0, 0.0]}, "wild distortion"),
+        ({"c": 10_000.0}, "wild centre"),
+    ],
+)
+def test_a_calibration_that_no_lens_is_like_is_said_and_changes_nothing(fields, reason) -> None:
+    tracker = open_tracker()
+    tracker.on_camera_info(RGB, camera_info("camera"), 1)
+    wild = camera_info("camera", focal=fields.get("focal", 40.0))
+    wild.d = fields.get("d", wild.d)
+    wild.k[2] = fields.get("c", wild.k[2])
+    for k in range(50):
+        with pytest.raises(InvalidMeasurement, match=reason):
+            tracker.on_camera_info(RGB, wild, k * SECOND // 10)
+    assert tracker.current.reference.fx == 40.0 and not tracker.current.reference.distortion
+
+
+def test_real_lenses_are_plausible() -> None:
+    for camera in (
+        Camera(1920, 1080, 1200, 1200, 960, 540, (-0.35, 0.15, 0.001, -0.0005, -0.03)),
+        Camera(1280, 800, 350, 350, 640, 400, (0.05, -0.01, 0.003, -0.001), "equidistant"),
+        Camera(640, 480, 320, 320, 320, 240, (-0.4, 0.12, 0.0, 0.0, -0.01)),
+        Camera(640, 480, 400, 400, 320, 240, (9.4, 4.1, 0.0, 0.0, 0.2, 9.8, 7.5, 1.3),
+               "rational_polynomial"),
+        Camera(4096, 2160, 40_000, 40_000, 2048, 1080),
+    ):  # fmt: skip
+        check_plausible(camera)
+
+
+def test_a_pinned_reference_stays_whatever_the_infos_say(tmp_path) -> None:
+    given = {"reference_file": str(tmp_path / "camera.json"), "reference_pinned": True}
+    for start in (40.0, 80.0):
+        tracker = open_tracker(**given)
+        tell(tracker, 5, camera_info("camera" if start == 40.0 else "other", focal=start))
+        tell(tracker, 5, camera_info("other", focal=80.0), start=5.0)
+        reference = tracker.current
+        assert (reference.reference.fx, reference.reference_frame) == (40.0, "camera")
+        assert reference.cameras[RGB].fx == 80.0
 
 
 def test_a_camera_from_parameters_stays_the_reference_whatever_the_infos_say(tmp_path) -> None:
@@ -221,6 +361,26 @@ def test_the_last_good_pose_stays_when_transforms_are_lost_but_not_for_another_f
         tracker.locate(LIDAR, "spare_lidar", 3)
 
 
+def test_a_pose_that_jumps_has_to_prove_itself_and_the_last_good_one_is_said_to_be_kept() -> None:
+    lookup = Moving()
+    tracker = open_tracker(lookup)
+    tracker.on_camera_info(RGB, camera_info("camera"))
+    far, further = (transform((x, 0.0, 0.0), (0, 0, 0, 1)) for x in (5.0, 50.0))
+
+    def look(k: int, pose: np.ndarray | None) -> float:
+        lookup.pose = pose
+        tracker.locate(LIDAR, "lidar", k * LOOK_AGAIN)
+        return tracker.current.poses[LIDAR][0, 3]
+
+    assert look(0, IDENTITY) == 0.0
+    assert [look(k, (far, further, IDENTITY)[k % 3]) for k in range(1, 10)] == [0.0] * 9
+    assert "pose jumps in TF, last pose kept" in tracker.warnings(9 * LOOK_AGAIN)[LIDAR]
+    assert [look(k, None) for k in (10, 11)] == [0.0] * 2
+    assert "no transform to camera, last pose kept" in tracker.warnings(11 * LOOK_AGAIN)[LIDAR]
+    assert look(12, IDENTITY) == 0.0
+    assert [look(k, far) for k in range(20, 24)][-1] == 5.0
+
+
 def test_what_was_known_before_counts_less_than_parameters() -> None:
     known = Calibration(Camera(8, 8, 9.0, 9.0, 3.5, 3.5), "old", {}, {LIDAR: 2 * np.eye(4)})
     tracker = open_tracker(
@@ -269,6 +429,6 @@ def test_what_stands_beside_a_rectified_camera_is_turned_with_it() -> None:
     tracker.on_camera_info(RGB, rectified_info())
     tracker.locate(LIDAR, "lidar", 1)
     np.testing.assert_allclose(tracker.current.poses[LIDAR], base)
-    tracker.on_camera_info(RGB, rectified_info(turn))
+    tell(tracker, 2, rectified_info(turn), start=1.0)
     tracker.locate(LIDAR, "lidar", 2)
     np.testing.assert_allclose(tracker.current.poses[LIDAR], turn @ base, atol=1e-12)

@@ -58,8 +58,9 @@ class Bench:
 def test_a_frame_takes_the_calibration_along_that_it_was_made_with() -> None:
     bench = Bench()
     (first,) = bench.feed(RGB, rgb(STAMP))
-    for _ in range(3):
-        bench.intake.on_camera_info(RGB, camera_info("other", focal=80.0, width=128, height=96), 0)
+    for k in range(3):
+        other = camera_info("other", focal=80.0, width=128, height=96)
+        bench.intake.on_camera_info(RGB, other, k * 1000 * MS)
     bench.now = STAMP + 100 * MS
     (second,) = bench.feed(RGB, rgb(STAMP + 100 * MS))
     assert (first.calibration.reference.fx, first.calibration.reference_frame) == (40.0, "camera")
@@ -159,7 +160,8 @@ def test_video_is_decoded_up_to_the_packet_of_the_frame() -> None:
     from test_messages_video import encoded, foxglove, scene
 
     bench = Bench()
-    bench.intake.on_camera_info(RGB, camera_info("cam", width=192, height=144), 0)
+    for k in range(3):
+        bench.intake.on_camera_info(RGB, camera_info("cam", width=192, height=144), k * 1000 * MS)
     bench.intake.tracker.on_image_size(RGB, (192, 144))
     frames = []
     for index, data in enumerate(encoded("h264")[:9]):
@@ -183,3 +185,85 @@ def test_a_lidar_s_intensity_has_the_scale_of_its_parameter(scale, largest, warn
         for found in (p.measurements[LIDAR] for p in prepared if LIDAR in p.measurements):
             assert found.data[:, 3].max() == pytest.approx(largest, rel=0.05)
     assert ("is saturated" in bench.preparation.warnings.get(LIDAR, "")) is warned
+
+
+NASTY = "\x1b]0;owned\x07\n[ERROR] all is lost\u202e" + "x" * 1_000_000
+
+
+def named(message, **fields):
+    for name, text in fields.items():
+        setattr(message.header if name == "frame_id" else message, name, text)
+    return message
+
+
+def field_named(message, name: str, offset: int = 0):
+    kind = 7 if offset else 77
+    message.fields[0] = SimpleNamespace(name=name, offset=offset, datatype=kind, count=1)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("modality", "message"),
+    [
+        (RGB, named(rgb(STAMP), encoding=NASTY)),
+        (RGB, named(rgb(STAMP), frame_id=NASTY)),
+        (RGB, SimpleNamespace(header=rgb(STAMP).header, format=NASTY, data=b"none")),
+        (RGB, SimpleNamespace(header=rgb(STAMP).header, format=NASTY + ".h264", data=b"none")),
+        (LIDAR, named(cloud(STAMP), frame_id=NASTY)),
+        (LIDAR, field_named(cloud(STAMP), NASTY)),
+        (LIDAR, field_named(cloud(STAMP), NASTY, offset=1000)),
+        (EVENT, named(packet(STAMP), encoding=NASTY)),
+        (EVENT, named(packet(STAMP), frame_id=NASTY)),
+    ],
+)
+def test_no_reason_holds_control_characters_or_more_than_a_line_of_a_message(
+    modality, message
+) -> None:
+    bench = Bench(**{"event.registered": True})
+    frames = bench.feed(modality, message)
+    bench.now = STAMP + 100 * MS
+    frames += bench.feed(DEPTH if modality == RGB else RGB, rgb(bench.now), 100 * MS)
+    frames += bench.intake.flush()
+    prepared = [bench.preparation.prepare(frame).frame for frame in frames]
+    said = [reason for _, reason in bench.refused]
+    said += [reason for frame in prepared for reason in frame.reasons.values()]
+    said += [bench.preparation.broken_packets[1]]
+    assert any(said) and all(reason.isprintable() and len(reason) < 410 for reason in said)
+
+
+def test_a_camera_info_of_a_strange_frame_is_refused() -> None:
+    bench = Bench()
+    bench.intake.on_camera_info(RGB, camera_info(NASTY, width=128, height=96), 0)
+    assert "frame_id '?]0;owned" in bench.reason
+    lens = camera_info("camera", width=128, height=96)
+    lens.d, lens.distortion_model = [0.1] * 5, NASTY
+    bench.intake.on_camera_info(RGB, lens, 0)
+    assert "unknown distortion model '?]0;owned" in bench.reason and len(bench.reason) < 410
+    assert bench.intake.tracker.current.reference_frame == "camera"
+
+
+@pytest.mark.parametrize("ahead", [37.0, -37.0])
+def test_a_sensor_whose_clock_differs_is_told_by_how_much(ahead) -> None:
+    bench = Bench()
+    frames = []
+    for k in range(5):
+        at = STAMP + 100 * k * MS
+        bench.now = None
+        frames += bench.feed(LIDAR, cloud(at + round(ahead * 1e9)), 100 * k * MS + MS)
+        frames += bench.feed(RGB, rgb(at), 100 * k * MS + 2 * MS)
+    frames += bench.intake.flush()
+    lacking, other = (RGB, "lidar") if ahead > 0 else (LIDAR, "rgb")
+    assert frames[-1].reasons[lacking] == f"clock differs by 37.0 s from {other}'s"
+
+
+def test_a_sensor_that_died_or_is_slow_has_no_other_clock() -> None:
+    bench = Bench()
+    bench.feed(LIDAR, cloud(STAMP), 0)
+    frames = []
+    for k in range(1, 100):
+        bench.now = STAMP + 100 * k * MS
+        frames += bench.feed(RGB, rgb(bench.now), 100 * k * MS)
+    frames += bench.intake.flush()
+    assert {frame.reasons.get(LIDAR, "") for frame in frames[5:]} == {
+        "no measurement in the window"
+    }

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from any2seg_ros.runtime.monitor import Monitor
+from any2seg_ros.runtime.monitor import Monitor, Repeats
 
 SECOND = 1_000_000_000
 
@@ -36,8 +36,26 @@ def test_the_rate_of_a_dead_sensor_falls_to_zero_and_its_age_grows():
     assert monitor.age(now) == pytest.approx(4.1, abs=0.02)
 
 
-def test_refusals_are_all_counted_and_logged_once_a_second():
+def test_refusals_are_all_counted_and_logged_ever_more_seldom():
     monitor = Monitor()
-    logged = [monitor.refuse("bad", SECOND + k * SECOND // 10) for k in range(25)]
-    assert monitor.refused == 25
-    assert [k for k, yes in enumerate(logged) if yes] == [0, 10, 20]
+    logged = [
+        k for k in range(6000) if monitor.refuse(f"late by {k / 7} s", SECOND + k * SECOND // 10)
+    ]
+    assert monitor.refused == 6000
+    assert logged == [0, 10, 30, 70, 150, 310, 630, 1230, 1830, 2430, 3030, 3630, 4230, 4830, 5430]
+
+
+def test_another_reason_is_told_at_once_and_an_old_one_after_a_minute_without_it():
+    repeats = Repeats()
+    assert [repeats.due(text, SECOND) for text in ("black", "noise", "black")] == [1, 1, 0]
+    assert not repeats.due("black", SECOND + SECOND // 2)
+    assert repeats.due("black", 70 * SECOND)
+    assert repeats.due("noise", 71 * SECOND)
+
+
+def test_reasons_that_are_ever_different_do_not_fill_the_log():
+    repeats = Repeats()
+    names = [f"unknown encoding '{k}': read are" for k in range(1000)]
+    assert sum(repeats.due(name, SECOND) for name in names) == 1
+    words = ["".join(chr(97 + (k >> s & 7)) for s in (0, 3, 6)) for k in range(512)]
+    assert sum(repeats.due(word, 2 * SECOND) for word in words) < 10

@@ -185,9 +185,10 @@ def test_other_values_of_a_switch_are_refused_with_its_words():
 
 
 ELSEWHERE = {
+    "watchdog",
     "autostart", "executor", "status_period", "silent_after", "diagnostics_period",
-    "reference_file", "reference_frame", "reference_width", "reference_height", "reference_k",
-    "reference_d", "reference_model", "replay",
+    "reference_file", "reference_pinned", "reference_frame", "reference_width",
+    "reference_height", "reference_k", "reference_d", "reference_model", "replay",
     *(f"{m.label}.{name}" for m in Modality for name in ("transport", "type", "reliable")),
     *(f"{m.label}.{name}" for m in Modality for name in ("registered", "extrinsics", "rectified")),
     *(f"{m.label}.{name}" for m in Modality for name in ("topic", "camera_info")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -55,26 +56,73 @@ def test_what_was_stored_is_loaded(tmp_path, camera) -> None:
     [
         *({"frame": "camera", "camera": {**GOOD, **change}} for change in BROKEN),
         {"frame": None, "camera": GOOD},
-        {"camera": GOOD},
+        {"any2seg": "reference camera", "camera": GOOD},
     ],
 )
 def test_a_file_with_an_impossible_camera_is_noted_and_replaced(tmp_path, kept) -> None:
     path = tmp_path / "camera.json"
-    path.write_text(json.dumps(kept))
+    path.write_text(json.dumps(kept, indent=2))
     file = ReferenceFile(str(path))
     camera, note = file.load()
     assert camera is None and "holds no reference camera and will be replaced" in note
     file.store(CAMERA, "camera")
-    assert json.loads(path.read_text()) == {"frame": "camera", "camera": GOOD}
+    assert json.loads(path.read_text()) == {
+        "any2seg": "reference camera",
+        "frame": "camera",
+        "camera": GOOD,
+    }
 
 
-def test_another_kind_of_file_is_never_overwritten(tmp_path) -> None:
-    path = tmp_path / "drive.mcap"
-    path.write_bytes(b"\x89MCAP0\r\n and a drive")
+FOREIGN = [
+    b"\x89MCAP0\r\n and a drive",
+    b'{"name": "package", "version": "1.0"}',
+    b'{"frame": "camera", "camera": {}, "mine": [1, 2]}',
+    b'{"camera": ' + b"[" * 100_000,
+    b"",
+    b"\xff" * 1000,
+]
+
+
+@pytest.mark.parametrize("content", FOREIGN)
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_another_kind_of_file_is_never_replaced(tmp_path, content, when) -> None:
+    path = tmp_path / "precious.json"
+    if when == "before":
+        path.write_bytes(content)
     file = ReferenceFile(str(path))
-    assert "is another kind of file" in file.load()[1]
+    notes = [file.load()[1]]
+    path.write_bytes(content)
+    notes += file.store(CAMERA, "camera")
+    assert any("is another kind of file" in note for note in notes)
+    assert path.read_bytes() == content
+
+
+def test_what_was_written_here_and_was_cut_off_is_replaced(tmp_path) -> None:
+    path = tmp_path / "camera.json"
+    first = ReferenceFile(str(path))
+    first.load()
+    first.store(CAMERA, "front")
+    path.write_text(path.read_text()[:60])
+    file = ReferenceFile(str(path))
+    assert "will be replaced" in file.load()[1] and file.store(CAMERA, "rear") == []
+    assert ReferenceFile(str(path)).load() == ((CAMERA, "rear"), "")
+
+
+def test_a_pipe_in_its_place_does_not_keep_the_node_waiting(tmp_path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    file = ReferenceFile(str(path))
+    notes = [file.load()[1], *file.store(CAMERA, "camera")]
+    assert all("it is no file" in note for note in notes) and path.is_fifo()
+
+
+def test_a_link_is_replaced_by_the_file_and_not_followed(tmp_path) -> None:
+    path, target = tmp_path / "camera.json", tmp_path / "elsewhere.json"
+    path.symlink_to(target)
+    file = ReferenceFile(str(path))
+    file.load()
     assert file.store(CAMERA, "camera") == []
-    assert path.read_bytes() == b"\x89MCAP0\r\n and a drive"
+    assert not path.is_symlink() and not target.exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "~nobody-at-all/camera.json", "/proc/none/x.json"])

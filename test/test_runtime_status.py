@@ -144,3 +144,31 @@ def test_what_is_lost_and_found_is_told_once(state: NodeState) -> None:
     state.on_result(half_camera(), late)
     assert state.changes(late) == [(RGB, False), (LIDAR, False)]
     assert state.lost(RGB, late + SECOND // 2) and state.changes(late + SECOND // 2) == []
+
+
+def test_a_frame_that_fails_is_said_at_once_and_until_one_succeeds(state: NodeState) -> None:
+    state.interval = 1.0
+    state.on_result(half_camera(), STAMP)
+    state.failure = "NonFiniteOutput: the network gave NaN"
+    assert "the network gave NaN" in rows_after(state, 0.1)[0][2]
+    assert "the network gave NaN" in state.blind(STAMP + SECOND // 10)
+    state.count(half_camera(), STAMP)
+    state.on_result(half_camera(), STAMP)
+    assert rows_after(state, 0.1)[0][0] == Availability.OK and not state.blind(STAMP)
+
+
+def test_blind_time_counts_only_while_sensors_are_heard(state: NodeState) -> None:
+    def look(seconds: float, heard: bool) -> float:
+        now = STAMP + round(seconds * SECOND)
+        if heard:
+            state.monitors[LIDAR].on_message(now)
+        return state.blind_for(now)
+
+    state.blind_since = STAMP
+    assert look(5.0, True) == pytest.approx(5.0)
+    assert look(60.0, False) == 0.0
+    assert look(61.0, True) == pytest.approx(1.0)
+    state.count(half_camera(), STAMP + 62 * SECOND)
+    assert look(63.0, True) == pytest.approx(1.0)
+    state.enabled[LIDAR] = False
+    assert look(70.0, True) == 0.0

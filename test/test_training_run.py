@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +43,25 @@ def test_the_module_refuses_what_is_wrong_in_one_line(tmp_path):
     assert ended.returncode == 1
     assert ended.stderr.strip().endswith("'batch' is called 'batch_size' now: rename it")
     assert "Traceback" not in ended.stderr
+
+
+def test_a_full_disk_ends_a_run_in_one_line_and_the_last_state_is_kept(place):
+    path = written(place, "full", steps=6, validate_every=6)
+    assert train(path, stop_at=2) is None
+    kept = (place / "full/state.pt").read_bytes()
+    limit = (len(kept) // 2,) * 2  # no file may become larger: as a disk with so much space left
+    command = [sys.executable, "-m", "any2seg_ros.training", str(path)]
+    ended = subprocess.run(
+        command,
+        cwd=SOURCE,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )
+    assert ended.returncode and "Traceback" not in ended.stderr
+    assert "state.pt cannot be written" in ended.stderr.splitlines()[-1]
+    assert (place / "full/state.pt").read_bytes() == kept
+    assert not list((place / "full").glob(".*.part"))
+    assert train(path) == place / "full/weights.safetensors"
+    assert len(losses(place, "full")) == 6

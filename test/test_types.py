@@ -9,10 +9,12 @@ from any2seg_ros.types import (
     Availability,
     Camera,
     Frame,
+    InvalidMeasurement,
     Measurement,
     Modality,
     all_subsets,
     parse_subset,
+    plain,
     subset_name,
     unmeasured,
 )
@@ -64,6 +66,14 @@ def test_a_point_keeps_its_place_in_the_view_when_the_camera_is_resized():
     small_pixel = (small.matrix @ point)[:2] / point[2]
     # Pixel centres are at integers, so pixel edges scale and centres are half a pixel off them.
     np.testing.assert_allclose((big_pixel + 0.5) * [320 / 640, 120 / 480], small_pixel + 0.5)
+
+
+def test_text_from_outside_is_one_short_line_that_can_be_printed():
+    assert plain("rgb8\x1b[2J\n\x00\u202e") == "rgb8?[2J???"
+    assert plain("x" * 10_000_000, 5) == "xxxxx..."
+    assert plain("bayer_rggb8") == "bayer_rggb8"
+    reason = str(InvalidMeasurement(f"unknown '{'x' * 1000}\x07'"))
+    assert len(reason) < 450 and reason.isprintable()
 
 
 def test_a_frame_of_measurements_knows_what_it_lacks():

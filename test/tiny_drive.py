@@ -145,6 +145,8 @@ def rows(frames: int = 10, offset: int = 0) -> list[Row]:
             rng.integers(20, 230, (HEIGHT // 8, WIDTH // 8, 3)), np.ones((8, 8, 1))
         ).astype(np.uint8))[1].tobytes()  # fmt: skip
         depth = rng.integers(2000, 40000, (HEIGHT, WIDTH)).astype(np.uint16)
+        fine, depth = depth & 0xFF, depth[::8, ::8].repeat(8, 0).repeat(8, 1)[:HEIGHT, :WIDTH]
+        depth = depth + fine
         packed = struct.pack("<iff", 0, 0, 0) + cv2.imencode(".png", depth)[1].tobytes()
         truth = cv2.imencode(".png", label(index))[1].tobytes()
         rgb, other = "rgb_camera_optical", "depth_camera_optical"

@@ -9,7 +9,7 @@ import numpy as np
 
 from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.preprocessing.camera_models import transform
-from any2seg_ros.types import Camera, InvalidMeasurement
+from any2seg_ros.types import Camera, InvalidMeasurement, plain
 
 _COEFFICIENTS = {"plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
 _ALIKE = {
@@ -143,14 +143,14 @@ def _region(msg: Any) -> tuple[int, int, int, int]:
 def _distortion(name: str, d: tuple[float, ...]) -> tuple[str, tuple[float, ...]]:
     if not all(np.isfinite(d)):
         raise InvalidMeasurement("camera_info has a distortion that is not finite")
-    plain = name.strip().lower()
-    model = _ALIKE.get(plain, plain)
+    lower = name.strip().lower()
+    model = _ALIKE.get(lower, lower)
     known = model in _COEFFICIENTS
     if not any(d) and (not known or model != "equidistant"):
         return "plumb_bob", ()
     if not known:
         models = ", ".join(_COEFFICIENTS)
-        raise InvalidMeasurement(f"unknown distortion model '{name}': known are {models}")
+        raise InvalidMeasurement(f"unknown distortion model '{plain(name)}': known are {models}")
     count = _COEFFICIENTS[model]
     if any(d[count:]):
         raise InvalidMeasurement(f"camera_info has more coefficients than {model}: {len(d)}")

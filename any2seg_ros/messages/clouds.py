@@ -17,7 +17,7 @@ from any2seg_ros.messages.buffers import as_bytes, from_array
 from any2seg_ros.messages.kinds import CLOUD, HEADER, POINT_FIELD, message_class
 from any2seg_ros.messages.making import Make
 from any2seg_ros.preprocessing.intensity import IntensityScale
-from any2seg_ros.types import InvalidMeasurement
+from any2seg_ros.types import InvalidMeasurement, plain
 
 # PointField.datatype
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
@@ -70,12 +70,12 @@ def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype
     ]
     for field in fields:
         if field.datatype not in _TYPES:
-            raise InvalidMeasurement(f"cloud field '{field.name}' has an unknown type")
+            raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has an unknown type")
         size = int(_TYPES[field.datatype][1]) * field.count
         if not 0 <= field.offset <= point_step - size:
-            raise InvalidMeasurement(f"cloud field '{field.name}' lies outside its point")
+            raise InvalidMeasurement(f"cloud field '{plain(field.name)}' lies outside its point")
         if field.count > 1 and field.name in _COORDINATES:
-            raise InvalidMeasurement(f"cloud field '{field.name}' has several elements")
+            raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has several elements")
     try:
         dtype = _dtype_from_fields()(fields, point_step)
     except (AssertionError, ValueError) as error:

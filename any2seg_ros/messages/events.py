@@ -21,7 +21,7 @@ from any2seg_ros.messages.evt2 import Evt2Decoder
 from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.messages.words import EVT3, LIBCAER_CMP, WordDecoder
 from any2seg_ros.preprocessing.events import concatenate
-from any2seg_ros.types import Events, InvalidMeasurement
+from any2seg_ros.types import Events, InvalidMeasurement, plain
 
 _EVER = 1 << 62
 _LARGEST = 5_000_000
@@ -104,6 +104,11 @@ class EventDecoder:
         self._words: dict[str, WordDecoder] = {}
         self._evt2: dict[str, Evt2Decoder] = {}
 
+    def resume(self) -> None:
+        """Go on behind packets that are missing: times of before them stay what they are."""
+        self._words = {}
+        self._evt2 = {}
+
     def decode(self, msg: Any) -> Events:
         """The events of a message, their times in ns of the host's clock.
 
@@ -170,7 +175,7 @@ class EventDecoder:
             t, x, y, p = self._evt2_decoder(encoding).decode(_whole(data, size), order)
             t *= 1000
             return t, x, y, p
-        raise InvalidMeasurement(f"unknown event encoding '{encoding}': read are {_READ}")
+        raise InvalidMeasurement(f"unknown event encoding '{plain(encoding)}': read are {_READ}")
 
     def _evt2_decoder(self, encoding: str) -> Evt2Decoder:
         if encoding not in self._evt2:

@@ -21,7 +21,7 @@ from any2seg_ros.messages.packed import check_packed, jpeg_size, packed_size
 from any2seg_ros.messages.rvl import rvl_size, unpack_rvl
 from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.messages.video import is_video
-from any2seg_ros.types import InvalidMeasurement
+from any2seg_ros.types import InvalidMeasurement, plain
 
 _VIEWS: dict[str, tuple[type[np.generic], int]] = {
     "rgb8": (np.uint8, 3),
@@ -119,7 +119,9 @@ def view_image(msg: Any) -> np.ndarray:
     """
     name = _encoding(msg)
     if name not in _VIEWS:
-        raise InvalidMeasurement(f"unknown image encoding '{msg.encoding}': read are {_READ}")
+        raise InvalidMeasurement(
+            f"unknown image encoding '{plain(msg.encoding)}': read are {_READ}"
+        )
     return _view(msg, *_VIEWS[name])
 
 
@@ -168,7 +170,7 @@ def decode_image(msg: Any, depth: BitDepth | None = None) -> np.ndarray:
         return decode_compressed(msg, depth=depth)
     name = _encoding(msg)
     if name in _DEPTHS - _PICTURES:
-        raise InvalidMeasurement(f"wrong encoding for a picture: '{msg.encoding}'")
+        raise InvalidMeasurement(f"wrong encoding for a picture: '{plain(msg.encoding)}'")
     if is_yuv(name):
         return yuv_to_rgb(msg)
     order = bayer_order(name)
@@ -194,18 +196,20 @@ def _bridged(msg: Any) -> np.ndarray:
         from cv_bridge import CvBridge
     except Exception as error:
         raise InvalidMeasurement(
-            f"unknown image encoding '{msg.encoding}': read are {_READ}; cv_bridge, which may "
-            "know it, cannot be imported"
+            f"unknown image encoding '{plain(msg.encoding)}': read are {_READ}; cv_bridge, which "
+            "may know it, cannot be imported"
         ) from error
     try:
         pixels = CvBridge().imgmsg_to_cv2(msg, desired_encoding="rgb8")
     except Exception as error:
         raise InvalidMeasurement(
-            f"unknown image encoding '{msg.encoding}', or data that do not fit it: cv_bridge "
-            f"cannot convert them; read are {_READ}"
+            f"unknown image encoding '{plain(msg.encoding)}', or data that do not fit it: "
+            f"cv_bridge cannot convert them; read are {_READ}"
         ) from error
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise InvalidMeasurement(f"cv_bridge made no picture of the encoding '{msg.encoding}'")
+        raise InvalidMeasurement(
+            f"cv_bridge made no picture of the encoding '{plain(msg.encoding)}'"
+        )
     return pixels
 
 
@@ -249,7 +253,7 @@ _VIDEO = ("h264", "h265", "hevc", "av1", "vp8", "vp9", "theora")
 def _check_is_picture(name: str) -> None:
     if name.startswith(_VIDEO):
         raise InvalidMeasurement(
-            f"'{name}' is video: have it published as H.264 or H.265, in "
+            f"'{plain(name)}' is video: have it published as H.264 or H.265, in "
             "foxglove_msgs/CompressedVideo or ffmpeg_image_transport_msgs/FFMPEGPacket"
         )
 
@@ -288,7 +292,8 @@ def decode_depth(msg: Any) -> np.ndarray:
         name = _encoding(msg)
         if name not in _DEPTHS:
             raise InvalidMeasurement(
-                f"wrong encoding for depth: '{msg.encoding}'; read are 16UC1 (mm) and 32FC1 (m)"
+                f"wrong encoding for depth: '{plain(msg.encoding)}'; read are 16UC1 (mm) "
+                "and 32FC1 (m)"
             )
         return _depth_type(view_image(msg))
     name = str(msg.format).lower()

@@ -16,7 +16,7 @@ import numpy as np
 from any2seg_ros.messages.buffers import as_bytes, stamp_ns
 from any2seg_ros.messages.h264 import PictureNumbers
 from any2seg_ros.messages.sizes import LARGEST, check_area
-from any2seg_ros.types import InvalidMeasurement
+from any2seg_ros.types import InvalidMeasurement, plain
 
 _CODECS = {"h264": "h264", "h265": "hevc", "hevc": "hevc", "x264": "h264", "x265": "hevc"}
 READ = "h264 and h265"
@@ -123,7 +123,7 @@ def _codec(name: str) -> str:
     words = name.lower().replace(";", " ").replace("_", " ").split()
     known = words[0].removeprefix("lib") if words else ""
     if known not in _CODECS:
-        raise InvalidMeasurement(f"video is packed as '{name}': read are {READ}")
+        raise InvalidMeasurement(f"video is packed as '{plain(name)}': read are {READ}")
     return _CODECS[known]
 
 

@@ -65,9 +65,12 @@ def save(path: Path, network: Any2Seg, metadata: Metadata, half: bool = False) -
         "network": json.dumps(asdict(network.config)),
         **{_ON_DISK.get(k, k): json.dumps(value) for k, value in asdict(metadata).items()},
     }
-    with replacing(path) as part:
-        save_file(tensors, part, words)
-        part.chmod(0o644)  # safetensors leaves it to the owner alone: a node may be another user
+    try:
+        with replacing(path) as part:
+            save_file(tensors, part, words)
+            part.chmod(0o644)  # safetensors leaves it to the owner alone: a node may be another's
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written ({error}): make space") from None
 
 
 def load(path: Path) -> tuple[Any2Seg, Metadata]:

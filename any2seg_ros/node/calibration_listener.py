@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import tf2_ros
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import deserialize_message
 from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
 
 from any2seg_ros.messages import transform_matrix
+from any2seg_ros.runtime.frame_tree import FrameTree
+from any2seg_ros.runtime.monitor import Repeats
+
+MESSAGES, BYTES = 1000, 4_000_000
+"""A second, of one topic; more is a flood. A vehicle's publishers together send some hundreds."""
+_SECOND = 1_000_000_000
+_LONGEST_S = 60
+_TOPICS = {
+    "/tf": QoSProfile(depth=100),
+    "/tf_static": QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+}
 
 
 class CalibrationListener:
-    """The newest transform between two frames, for `CalibrationTracker`; see its `Lookup`."""
+    """The newest transform between two frames, for `CalibrationTracker`; see its `Lookup`.
+
+    A flooded topic is left alone for 1, 2, 4, ... 60 s: what is not subscribed to costs nothing,
+    and poses that are known stay. `notes` are for the log, to be taken away.
+    """
 
     def __init__(self, node: Any) -> None:
         # Without the node: given one, it makes a service there that nothing takes away again.
         self._buffer = tf2_ros.Buffer()
-        self._listener = tf2_ros.TransformListener(self._buffer, node)
+        self._node = node
+        self._tree = FrameTree()
+        self._repeats = Repeats()
+        self._subscriptions: dict[str, Any] = {}
+        self._counts: dict[str, tuple[int, int, int]] = {}
+        """By topic: when a second began (ns), and its messages and bytes."""
+        self._pauses: dict[str, int] = {}
+        """By topic: s for which it was left alone last."""
+        self._timers: dict[str, Any] = {}
+        self.notes: list[str] = []
+        for topic in _TOPICS:
+            self._subscribe(topic)
 
     def lookup(self, target: str, source: str) -> np.ndarray:
         """float64 (4, 4) that maps points of `source` to `target`; LookupError says what lacks."""
@@ -30,7 +61,60 @@ class CalibrationListener:
     def forget(self) -> None:
         """Drop the transforms of a time that is over; static ones stay."""
         self._buffer.clear()
+        self._tree.forget()
 
     def stop(self) -> None:
         """Listen to TF no more."""
-        self._listener.unregister()
+        for timer in self._timers.values():
+            self._node.destroy_timer(timer)
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+        self._timers, self._subscriptions = {}, {}
+
+    def _subscribe(self, topic: str) -> None:
+        self._counts[topic] = time.monotonic_ns(), 0, 0
+        # Raw, so that what is too much is not even made a message.
+        self._subscriptions[topic] = self._node.create_subscription(
+            TFMessage, topic, lambda data, t=topic: self._on_message(t, data), _TOPICS[topic],
+            raw=True,
+        )  # fmt: skip
+
+    def _on_message(self, topic: str, data: bytes) -> None:
+        now = time.monotonic_ns()
+        if topic not in self._subscriptions or self._is_flood(topic, len(data), now):
+            return
+        static = topic == "/tf_static"
+        put = self._buffer.set_transform_static if static else self._buffer.set_transform
+        for transform in deserialize_message(data, TFMessage).transforms:
+            reason = self._tree.refusal(transform, static, now)
+            if not reason:
+                put(transform, "default_authority")
+            elif self._repeats.due(reason, now):
+                self.notes.append(reason)
+
+    def _is_flood(self, topic: str, size: int, now: int) -> bool:
+        """Count a message; a topic that has too many is left alone."""
+        began, messages, total = self._counts[topic]
+        if now - began > _SECOND:
+            if now - began > 10 * _SECOND:
+                self._pauses.pop(topic, None)
+            began, messages, total = now, 0, 0
+        messages, total = messages + 1, total + size
+        self._counts[topic] = began, messages, total
+        if messages <= MESSAGES and total <= BYTES:
+            return False
+        pause = self._pauses[topic] = min(2 * self._pauses.get(topic, 0) or 1, _LONGEST_S)
+        self.notes.append(
+            f"{topic} is flooded ({messages} messages and {total * 1e-6:.1f} MB within a second): "
+            f"not listened to for {pause} s, poses stay as they are"
+        )
+        self._node.destroy_subscription(self._subscriptions.pop(topic))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers[topic] = self._node.create_timer(
+            float(pause), lambda: self._again(topic), clock=steady
+        )
+        return True
+
+    def _again(self, topic: str) -> None:
+        self._node.destroy_timer(self._timers.pop(topic))
+        self._subscribe(topic)

@@ -70,10 +70,7 @@ class Diagnostics:
     def _segmentation(self, stat: Any) -> Any:
         state, now = self._state, self._now
         lost = [m.label for m in Modality if state.enabled[m] and state.lost(m, now)]
-        working = state.working(now)
-        if now - state.published_at > state.patience * 1e9:
-            busy = f"inference has been busy for {working:.0f} s"
-            why = busy if working > state.patience else "no usable sensor"
+        if why := state.blind(now):
             stat.summary(DiagnosticStatus.ERROR, f"blind: {why}")
         elif state.counters.resets > 1 and now - state.reset_at < RECENT:
             stat.summary(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import tempfile
+import threading
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -11,7 +15,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
-from any2seg_ros.node.segmenter_node import SegmenterNode
+from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
 
 _PLACE = re.compile(r", at \S+:\d+")
 """Where in its own sources rcl found an error."""
@@ -19,10 +23,17 @@ GIL_SWITCH_S = 0.0005
 """How long a thread that wants Python waits for one that holds it. OpenCV and the engines let go
 of Python dozens of times a frame; at the default of 5 ms the executor doubles the latency."""
 
+WATCHDOG_CODE = 70
+"""Exit code after WatchdogExpired; sysexits.h calls it an internal software error."""
+
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself."""
+    """Run the node until SIGINT or SIGTERM; 0 then, 1 if it cannot start by itself.
+
+    Ends the process with WATCHDOG_CODE where the parameter `watchdog` says so.
+    """
     sys.setswitchinterval(GIL_SWITCH_S)
+    _have_a_log_folder()
     wrong = begin(arguments)
     if wrong:
         print(f"segmenter: {wrong}; see segmenter --help", file=sys.stderr)
@@ -42,6 +53,8 @@ def run(arguments: list[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except WatchdogExpired as reason:
+        _give_up(node, str(reason))
     except Exception:
         # A signal takes the context away from whatever is being made at that moment.
         if rclpy.ok():
@@ -51,6 +64,31 @@ def run(arguments: list[str] | None = None) -> int:
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _have_a_log_folder() -> None:
+    """rclpy ends where it cannot make one under the home folder: containers may have none."""
+    if os.environ.get("ROS_LOG_DIR") or os.environ.get("ROS_HOME"):
+        return
+    home = os.environ.get("HOME")
+    folders = [Path(home, ".ros", "log"), Path(home, ".ros"), Path(home)] if home else []
+    there = next((folder for folder in folders if folder.exists()), None)
+    if there is None or not os.access(there, os.W_OK):
+        os.environ["ROS_LOG_DIR"] = tempfile.mkdtemp(prefix="any2seg-log-")
+
+
+def _give_up(node: SegmenterNode, reason: str) -> None:
+    """End the process, with whatever thread in it hangs: threads cannot be ended one by one."""
+    hanging = threading.Timer(5.0, os._exit, [WATCHDOG_CODE])
+    hanging.daemon = True
+    hanging.start()
+    node.get_logger().fatal(f"{reason}; ending with {WATCHDOG_CODE}")
+    node.close(patience=1.0)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(WATCHDOG_CODE)
 
 
 def begin(arguments: list[str] | None) -> str:

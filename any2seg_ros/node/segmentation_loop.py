@@ -17,6 +17,7 @@ from any2seg_ros.node.synchronizer_filter import SynchronizerFilter
 from any2seg_ros.node.worker import Worker
 from any2seg_ros.runtime.calibration import CalibrationTracker
 from any2seg_ros.runtime.intake import Intake
+from any2seg_ros.runtime.monitor import Repeats
 from any2seg_ros.runtime.outputs import mask_header
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Pipeline, Result
@@ -28,9 +29,8 @@ from any2seg_ros.runtime.status import (
     status_of,
 )
 from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import Frame, Modality, unmeasured
+from any2seg_ros.types import LONGEST_REASON, Frame, Modality, plain, unmeasured
 
-LOG_EVERY_S = 1.0
 DELIVERY_EVERY_S = 0.5
 
 
@@ -55,6 +55,7 @@ class SegmentationLoop:
         self._transforms = CalibrationListener(node)
         self._status_period = parameters.status_period * 1e9
         self._status_at = 0
+        self._repeats, self._failures = Repeats(), Repeats()
         self._delivery_at = 0
         self._intake = self._open_intake(parameters)
         self.worker = Worker(self._segment, self._on_failure)
@@ -106,8 +107,8 @@ class SegmentationLoop:
             threshold, post_callback=self._on_clock_jump
         )
 
-    def stop(self) -> bool:
-        """End everything; whether the inference thread has come to the end of its frame."""
+    def stop(self, patience: float = 10.0) -> bool:
+        """End everything; whether the inference thread came to its frame's end in so many s."""
         if self._jumps is not None:
             self._jumps.unregister()
             self._jumps = None
@@ -116,7 +117,7 @@ class SegmentationLoop:
             self._timer = None
         self._subscriptions.stop()
         self.synchronizer.stop()
-        stopped = self.worker.stop()
+        stopped = self.worker.stop(patience)
         self._transforms.stop()
         return stopped
 
@@ -161,14 +162,15 @@ class SegmentationLoop:
 
     def _after_reset(self, text: str) -> None:
         self._state.reset_at = time.monotonic_ns()
-        self._node.get_logger().warning(text, throttle_duration_sec=LOG_EVERY_S)
+        if self._repeats.due(text, self._state.reset_at):
+            self._node.get_logger().warning(text)
         self.worker.forget()
         self._transforms.forget()
 
     def _log_notes(self) -> None:
-        notes = self._intake.tracker.notes
-        while notes:
-            self._node.get_logger().warning(notes.pop(0))
+        for notes in (self._intake.tracker.notes, self._transforms.notes):
+            while notes:
+                self._node.get_logger().warning(notes.pop(0))
         for modality, text in self._pipeline.warnings.items():
             if self._warned.get(modality) != unmeasured(text):
                 self._warned[modality] = unmeasured(text)
@@ -189,6 +191,7 @@ class SegmentationLoop:
             status = idle_status(ros_message, self._state, self.own_header(), now)
             self._publishers.publish_status(status)
         self._node.diagnose(now)
+        self._node.watch(now)
 
     def _look_at_delivery(self, now: int) -> None:
         """Now and then: take what publishers offer, and tell what does not arrive."""
@@ -278,10 +281,11 @@ class SegmentationLoop:
     def _on_failure(self, error: Exception) -> None:
         if not self._node.context.ok():
             return
-        text = f"{type(error).__name__}: {error}"
+        text = plain(f"{type(error).__name__}: {error}", LONGEST_REASON)
         self._state.counters.failed += 1
         self._state.failure = text
-        self._node.get_logger().error(f"a frame failed: {text}", throttle_duration_sec=LOG_EVERY_S)
+        if self._failures.due(text, time.monotonic_ns()):
+            self._node.get_logger().error(f"a frame failed: {text}")
 
 
 def error_text(error: Exception) -> str:

@@ -19,6 +19,10 @@ from any2seg_ros.runtime.status import NodeState
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
+class WatchdogExpired(Exception):
+    """Sensors were heard and no mask came for longer than the parameter `watchdog` allows."""
+
+
 class SegmenterNode(LifecycleNode):
     """Transitions and parameters; what runs while it is active is the SegmentationLoop."""
 
@@ -99,9 +103,12 @@ class SegmenterNode(LifecycleNode):
         self.close()
         return SUCCESS
 
-    def close(self) -> None:
-        """End the threads and unload the network, whatever the state is."""
-        self._stop()
+    def close(self, patience: float = 10.0) -> None:
+        """End the threads and unload the network, whatever the state is.
+
+        patience: s that the inference thread has for the frame it is at.
+        """
+        self._stop(patience)
         self._release()
 
     def diagnose(self, now: int) -> None:
@@ -110,6 +117,16 @@ class SegmenterNode(LifecycleNode):
             self._diagnosed_at = now
             if self._diagnostics is not None:
                 self._diagnostics.update(now)
+
+    def watch(self, now: int) -> None:
+        """WatchdogExpired, with the reason, where the node is of no use; now: ns, steady clock.
+
+        On the executor's thread, so that an inference that hangs is found as well.
+        """
+        limit, blind = self.parameters.watchdog, self._state.blind_for(now)
+        if limit and blind > limit:
+            why = self._state.blind(now) or "no mask"
+            raise WatchdogExpired(f"watchdog: blind for {blind:.1f} s: {why}")
 
     def _start(self) -> None:
         assert self._pipeline is not None and self._outputs is not None
@@ -122,9 +139,9 @@ class SegmenterNode(LifecycleNode):
         )
         self._loop.start()
 
-    def _stop(self) -> None:
+    def _stop(self, patience: float = 10.0) -> None:
         loop, self._loop = self._loop, None
-        if loop is not None and not loop.stop():
+        if loop is not None and not loop.stop(patience):
             self._stuck.append(loop)
 
     def _release(self) -> None:

@@ -36,7 +36,8 @@ _IMAGES = {
 """Package and type of an image transport's messages."""
 _VIDEO_QUEUE = 100
 """A lost packet of a video costs all pictures up to the next key frame."""
-_QUEUE = {Modality.EVENT: 1000}
+_QUEUE = {Modality.EVENT: 300}
+"""0.3 s of a fast sensor: more would only be dropped as a backlog."""
 _CAMERA_INFO_QUEUE = 5
 _INFO = "camera_info"
 _DATA = "data"

@@ -110,6 +110,11 @@ def field_of_view(camera: Camera) -> float:
     return float(_growth(camera)[0][-1])
 
 
+def image_radius(camera: Camera) -> float:
+    """Pixels from the centre up to which the camera's image can show a ray."""
+    return float(_growth(camera)[1][-1]) * min(camera.fx, camera.fy)
+
+
 def _distort(
     a: np.ndarray, b: np.ndarray, model: str, k: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,9 @@ switched on is no storm."""
 _SAMPLES = 48
 """Lines and columns of an image that are looked at."""
 
+_ENOUGH_PAIRS = 100
+"""Pairs of neighbours with a depth, to tell noise: a sparse depth has few."""
+
 _USUAL_AFTER = 10
 """Measurements after which it is known what is usual."""
 
@@ -83,6 +86,12 @@ class HealthConfig:
     )
     minimum_depth_fraction: float = _limit(
         0.01, "min fraction of pixels with a depth", 1, (Modality.DEPTH,)
+    )
+    maximum_noise: float = _limit(
+        0.2,
+        "max difference of neighbouring depths, relative, median over the image; more is noise",
+        100,
+        (Modality.DEPTH,),
     )
     minimum_points_fraction: float = _limit(
         0.2, "min number of points as a fraction of the usual", 1, (Modality.LIDAR,)
@@ -147,6 +156,7 @@ class Health:
             sample = _sample(data)
             self._check_holes(sample)
             self._check_frozen(sample, new)
+            self._check_depth_noise(data)
 
     def _check_stamp(self, stamp: int, now: int | None, new: bool) -> None:
         config = self._config
@@ -199,6 +209,22 @@ class Health:
             raise InvalidMeasurement("depth has no valid pixels")
         if share < self._config.minimum_depth_fraction:
             raise InvalidMeasurement(f"depth has too few valid pixels: {100 * share:.1f} %")
+
+    def _check_depth_noise(self, depth: np.ndarray) -> None:
+        """Depths of two neighbours are alike but at edges, in whatever unit."""
+        limit = self._config.maximum_noise
+        if not limit:
+            return
+        step = max(1, depth.shape[0] // _SAMPLES)
+        lines = depth[step // 2 :: step].astype(np.float32)
+        left, right = lines[:, :-1], lines[:, 1:]
+        pairs = (left > 0) & (right > 0) & (left < np.inf) & (right < np.inf)
+        left, right = left[pairs], right[pairs]
+        if len(left) < _ENOUGH_PAIRS:
+            return
+        noise = float(np.median(np.abs(left - right) / np.minimum(left, right)))
+        if noise > limit:
+            raise InvalidMeasurement(f"depth is noise: its neighbours differ by {noise:.2f}")
 
     def _check_scene(self, view: np.ndarray, new: bool) -> None:
         config = self._config

@@ -15,8 +15,15 @@ from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.runtime.calibration import CalibrationTracker, frame_of
 from any2seg_ros.runtime.monitor import Monitor
 from any2seg_ros.runtime.pipeline import Preparation, Received, is_picture
+from any2seg_ros.runtime.sensor_buffer import NOT_IN_WINDOW
 from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import Frame, InvalidMeasurement, Modality
+from any2seg_ros.types import LONGEST_REASON, Frame, InvalidMeasurement, Modality, plain
+
+_RECENT = 2_000_000_000
+"""ns within which two messages have come for their stamps to be compared."""
+_APART = 1_000_000_000
+"""ns by which two stamps differ more than their arrivals where clocks differ: no message is as
+late."""
 
 Clock = Callable[[int], "int | None"]
 """Of an arrival in ns: what the clock that makes the stamps showed then, in ns; None leaves out the
@@ -49,6 +56,8 @@ class Intake:
         self._clock = clock
         self._on_refused = on_refused
         self._on_reset = on_reset
+        self._last: dict[Modality, tuple[int, int]] = {}
+        """By sensor: stamp with its offset, and arrival, of its last good message."""
 
     def on_message(self, modality: Modality, msg: Any, arrival: int) -> list[Frame]:
         """The Frames that leave with this message; their measurements are `Received`s.
@@ -63,8 +72,9 @@ class Intake:
             return self._refuse(modality, str(reason), arrival)
         except Exception as error:  # a sensor's broken message must not cost the others theirs
             text = f"cannot be read: {type(error).__name__}: {error}"
-            return self._refuse(modality, text, arrival)
+            return self._refuse(modality, plain(text, LONGEST_REASON), arrival)
         monitor.stamp = received.stamp
+        self._last[modality] = received.stamp + self._offset(modality), arrival
         resets = self.synchronizer.counters.resets
         frames = self.synchronizer.add(modality, received.stamp, received, arrival)
         if self.synchronizer.counters.resets > resets:
@@ -75,12 +85,12 @@ class Intake:
     def on_camera_info(self, modality: Modality, msg: Any, arrival: int) -> None:
         """Take a CameraInfo; one that is not calibrated counts as a refused message."""
         try:
-            self.tracker.on_camera_info(modality, msg)
+            self.tracker.on_camera_info(modality, msg, arrival)
         except InvalidMeasurement as reason:
             self._on_refused(modality, str(reason), arrival)
         except Exception as error:
             text = f"camera_info cannot be read: {type(error).__name__}: {error}"
-            self._on_refused(modality, text, arrival)
+            self._on_refused(modality, plain(text, LONGEST_REASON), arrival)
 
     def poll(self, now: int) -> list[Frame]:
         """The Frames whose deadline has come; now: ns of the steady clock."""
@@ -96,6 +106,7 @@ class Intake:
         self._forget()
 
     def _forget(self) -> None:
+        self._last.clear()
         self.tracker.forget()
         self._preparation.reset()
 
@@ -114,7 +125,7 @@ class Intake:
         # Decoders keep state: a packet is part of the stream even if it is refused below.
         body: Any = msg
         if packet:
-            body = self._preparation.stream.add(msg)
+            body = self._preparation.stream.add(msg, arrival)
         elif messages.is_video(msg):
             body = self._preparation.video.add(msg)
         self.tracker.locate(modality, frame_of(msg), arrival)
@@ -125,7 +136,7 @@ class Intake:
         limit = config.health.get(modality, HealthConfig()).future
         if now is None or not limit:
             return
-        ahead = (stamp - now) * 1e-9 + config.offset_s.get(modality, 0.0)
+        ahead = (stamp - now + self._offset(modality)) * 1e-9
         if ahead > limit:
             raise InvalidMeasurement(f"stamp is in the future by {ahead:.2f} s")
 
@@ -136,4 +147,34 @@ class Intake:
 
     def _calibrated(self, frames: list[Frame]) -> list[Frame]:
         calibration = self.tracker.current
-        return [replace(frame, calibration=calibration) for frame in frames]
+        return [
+            replace(frame, calibration=calibration, reasons=self._explained(frame))
+            for frame in frames
+        ]
+
+    def _doubts(self, frame: Frame) -> dict[Modality, str]:
+        """What is wrong with the calibration of sensors that are used nevertheless."""
+        if frame.anchor not in self._last:
+            return {}
+        said = self.tracker.warnings(self._last[frame.anchor][1])
+        return {m: text for m, text in said.items() if m in frame.measurements}
+
+    def _offset(self, modality: Modality) -> int:
+        return round(self._preparation.config.offset_s.get(modality, 0.0) * 1e9)
+
+    def _explained(self, frame: Frame) -> Mapping[Modality, str]:
+        """The reasons of a frame, and of clocks that differ where that is why a sensor lacks."""
+        lacking = [m for m, reason in frame.reasons.items() if reason == NOT_IN_WINDOW]
+        doubts = self._doubts(frame)
+        if not (lacking or doubts) or frame.anchor not in self._last:
+            return frame.reasons
+        stamp, arrival = self._last[frame.anchor]
+        reasons = {**doubts, **frame.reasons}
+        for modality in lacking:
+            own, came = self._last.get(modality, (0, -_RECENT))
+            apart = (own - stamp) - (came - arrival)
+            if abs(came - arrival) < _RECENT and abs(apart) >= _APART:
+                reasons[modality] = (
+                    f"clock differs by {abs(apart) * 1e-9:.1f} s from {frame.anchor.label}'s"
+                )
+        return reasons

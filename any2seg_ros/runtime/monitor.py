@@ -3,10 +3,53 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
+from dataclasses import dataclass
 
 _SPAN = 2_000_000_000
-_LOG_EVERY = 1_000_000_000
+_SECOND = 1_000_000_000
+_LONGEST = 60 * _SECOND
+"""Max ns between two lines that say the same; after as long without it, it is news again."""
+_KINDS = 8
+"""Different texts that are told at once; what a stranger's message says may be ever different."""
+_CHANGING = re.compile(r"'[^']*'|\d[\d.e+-]*")
+"""What differs from line to line: names and figures."""
+
+
+@dataclass
+class _Told:
+    interval: int
+    due: int
+    last: int
+
+
+class Repeats:
+    """Which lines of a log are worth it: new ones at once, the same again after 1, 2, 4, ... 60 s.
+
+    Lines are the same if only their figures and quoted names differ.
+    """
+
+    def __init__(self) -> None:
+        self._told: dict[str, _Told] = {}
+
+    def due(self, text: str, now: int) -> bool:
+        """Whether to say it; now: ns of a steady clock."""
+        kind = _CHANGING.sub("#", text)[:100]
+        if kind not in self._told:
+            self._told = {k: t for k, t in self._told.items() if now - t.last < _LONGEST}
+            if len(self._told) >= _KINDS:
+                kind = ""
+        told = self._told.get(kind)
+        if told is None or now - told.last > _LONGEST:
+            self._told[kind] = _Told(_SECOND, now + _SECOND, now)
+            return True
+        told.last = now
+        if now < told.due:
+            return False
+        told.interval = min(2 * told.interval, _LONGEST)
+        told.due = now + told.interval
+        return True
 
 
 class Monitor:
@@ -27,7 +70,7 @@ class Monitor:
         self.weight = 0.0
         self.used_at = 0
         self._marks: deque[tuple[int, int]] = deque()
-        self._logged = -_LOG_EVERY
+        self._repeats = Repeats()
 
     def on_message(self, now: int) -> None:
         """A message has arrived."""
@@ -35,14 +78,11 @@ class Monitor:
         self.arrival = now
 
     def refuse(self, reason: str, now: int) -> bool:
-        """A message was refused; returns whether to log it (at most once a second)."""
+        """A message was refused; returns whether to log it: see `Repeats`."""
         self.refused += 1
         self.reason = reason
         self.reason_at = now
-        if now - self._logged < _LOG_EVERY:
-            return False
-        self._logged = now
-        return True
+        return self._repeats.due(reason, now)
 
     def tick(self, now: int) -> None:
         """Take a sample for `rate`; call this several times a second."""

@@ -29,6 +29,7 @@ from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.preprocessing.camera_models import field_of_view, transform
 from any2seg_ros.preprocessing.intensity import IntensityConfig
+from any2seg_ros.runtime.event_stream import EventLimits
 from any2seg_ros.runtime.pipeline import PipelineConfig
 from any2seg_ros.runtime.rendering import OutputConfig
 from any2seg_ros.runtime.synchronizer import SynchronizerConfig, Timing
@@ -67,6 +68,24 @@ class SensorParameters:
         "event messages: packet (event_camera_msgs/EventPacket), dvs or prophesee (EventArray), "
         "image (event images)",
         choices=EVENT_TYPES,
+        only=(_EVENT,),
+    )
+    maximum_packet: float = setting(
+        EventLimits.maximum_packet,
+        "max size of an event message, above which it is refused before decoding; an event of an "
+        "EventArray counts as 20 bytes; 0 for no limit",
+        "MB",
+        low=0,
+        high=1000,
+        only=(_EVENT,),
+    )
+    maximum_bandwidth: float = setting(
+        EventLimits.maximum_bandwidth,
+        "max event data rate over 0.1 s, above which all is refused before decoding; 0 for no "
+        "limit",
+        "MB/s",
+        low=0,
+        high=10000,
         only=(_EVENT,),
     )
     reliable: str = setting(
@@ -261,8 +280,22 @@ class NodeParameters:
         0.3, "time without messages after which a sensor is silent", "s", low=0.05, high=10
     )
     diagnostics_period: float = setting(1.0, "period of the diagnostics", "s", low=0.1, high=60)
+    watchdog: float = setting(
+        0.0,
+        "time without masks while sensors are received, after which the process ends with exit "
+        "code 70 so that it is respawned; 0 for never",
+        "s",
+        low=0,
+        high=3600,
+        live=True,
+    )
     reference_file: str = setting(
         "", "file that keeps the reference camera across restarts; empty for none"
+    )
+    reference_pinned: bool = setting(
+        False,
+        "keep the reference camera of reference_file, or the first one that is stored there, "
+        "whatever rgb/camera_info says",
     )
     reference_frame: str = setting(
         "", "TF frame of the reference camera; empty for the frame_id of its camera_info"
@@ -344,7 +377,9 @@ class NodeParameters:
         size = (self.width, self.height) if self.width and self.height else None
         lidar = self.sensors[_LIDAR]
         intensity = IntensityConfig(lidar.intensity_field, lidar.intensity_scale)
-        return PipelineConfig(health, offsets, size, intensity)
+        event = self.sensors[_EVENT]
+        limits = EventLimits(event.maximum_packet, event.maximum_bandwidth)
+        return PipelineConfig(health, offsets, size, intensity, limits)
 
     def reference_camera(self) -> Camera | None:
         """The reference camera, if parameters give it."""

@@ -19,9 +19,10 @@ from any2seg_ros.engine import Segmenter
 from any2seg_ros.preprocessing import Health, HealthConfig, PreprocessingConfig, Preprocessor
 from any2seg_ros.preprocessing.intensity import IntensityConfig, IntensityScale
 from any2seg_ros.preprocessing.rgb import check_size
-from any2seg_ros.runtime.event_stream import EventStream, Packet
+from any2seg_ros.runtime.event_stream import EventLimits, EventStream, Packet
 from any2seg_ros.runtime.video_stream import VideoPacket, VideoStream
 from any2seg_ros.types import (
+    LONGEST_REASON,
     Availability,
     Calibration,
     Camera,
@@ -31,6 +32,7 @@ from any2seg_ros.types import (
     Measurement,
     Modality,
     Segmentation,
+    plain,
 )
 
 
@@ -62,6 +64,8 @@ class PipelineConfig:
     """(width, height) of the masks; None for the reference camera's."""
     intensity: IntensityConfig = IntensityConfig()
     """Which field of a cloud is its intensity, and its scale."""
+    events: EventLimits = EventLimits()
+    """What is taken of an event camera."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +116,7 @@ class Preparation:
         self.size = size
         self.preprocessing = preprocessing
         self.config = config
-        self.stream = EventStream()
+        self.stream = EventStream(config.events)
         self.video = VideoStream()
         self._intensity = IntensityScale(config.intensity)
         self.warnings: dict[Modality, str] = {}
@@ -209,7 +213,8 @@ class Preparation:
                 reasons[modality] = str(reason)
             except Exception as error:  # one sensor's must not cost the others theirs
                 availability[modality] = Availability.INVALID
-                reasons[modality] = f"cannot be used: {type(error).__name__}: {error}"
+                text = f"cannot be used: {type(error).__name__}: {error}"
+                reasons[modality] = plain(text, LONGEST_REASON)
         return replace(frame, measurements=measurements, availability=availability, reasons=reasons)
 
     def _present(self, modality: Modality, received: Received) -> int | None:

@@ -9,13 +9,18 @@ from types import SimpleNamespace
 
 from any2seg_ros.files import write_atomically
 from any2seg_ros.messages import camera_from_info, info_fields
-from any2seg_ros.types import Camera
+from any2seg_ros.types import Camera, plain
+
+_KIND = "reference camera"
+_FIRST = '{\n  "any2seg": "reference camera"'
+"""How every file begins that is written here, whatever becomes of the rest."""
+_LARGEST = 100_000
 
 
 class ReferenceFile:
     """One camera and its TF frame, as JSON. Nothing here raises: the node lives without it.
 
-    A file that is not of this kind is never overwritten.
+    A file that was not written here is never replaced, whether it is there at first or comes later.
     """
 
     def __init__(self, name: str) -> None:
@@ -30,26 +35,55 @@ class ReferenceFile:
             return None, f"reference_file '{self._name}' cannot be used, set another path: {error}"
         self._path = path
         try:
-            if not path.exists():
-                return None, ""
-            text = path.read_bytes().lstrip()
-            if text and not text.startswith(b"{"):
-                self._path = None
-                return None, f"reference_file {path} is another kind of file: left as it is"
-            return _parsed(text.decode()), ""
+            text = _read(path)
+        except (OSError, ValueError) as error:
+            return None, f"reference_file {path} cannot be read: {error}"
+        if text is None:
+            return None, ""
+        try:
+            return _parsed(text), ""
         except Exception as error:  # whatever stands there
-            return None, f"{path} holds no reference camera and will be replaced: {error}"
+            if not _ours(text):
+                return None, f"reference_file {path} is another kind of file: left as it is"
+            return None, f"{path} holds no reference camera and will be replaced: {plain(error)}"
 
     def store(self, camera: Camera, frame: str) -> list[str]:
         """Write the file; returns a note for the log where that fails."""
         if self._path is None:
             return []
-        text = json.dumps({"frame": frame, "camera": asdict(camera)}, indent=2)
+        values = {"any2seg": _KIND, "frame": frame, "camera": asdict(camera)}
         try:
-            write_atomically(self._path, text + "\n")
-        except OSError as error:
+            there = _read(self._path)
+            if there is not None and not _ours(there):
+                return [f"reference_file {self._path} is another kind of file: left as it is"]
+            write_atomically(self._path, json.dumps(values, indent=2) + "\n")
+        except (OSError, ValueError) as error:
             return [f"the reference camera cannot be stored in {self._path}: {error}"]
         return []
+
+
+def _read(path: Path) -> str | None:
+    """The beginning of a file, whatever is in it; None where there is none.
+
+    OSError, and ValueError for what is no file: reading a pipe would wait for ever.
+    """
+    if not path.exists():
+        return None
+    if not path.is_file():
+        raise ValueError("it is no file")
+    with path.open("rb") as file:
+        return file.read(_LARGEST).decode(errors="replace")
+
+
+def _ours(text: str) -> bool:
+    """Whether a file was written here; those of earlier versions hold these two keys alone."""
+    if text.startswith(_FIRST):
+        return True
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and set(values) == {"frame", "camera"}
 
 
 def _parsed(text: str) -> tuple[Camera, str]:

@@ -11,6 +11,8 @@ from any2seg_ros.types import Availability, Modality
 
 NEVER = -(1 << 62)
 NO_ANCHOR = len(Modality)
+NOT_IN_WINDOW = "no measurement in the window"
+"""Why a Frame lacks a sensor that is heard."""
 _OK, _HELD, _MISSING = Availability.OK, Availability.HELD, Availability.MISSING
 
 
@@ -127,7 +129,7 @@ class SensorBuffer:
         if self.refused:
             return Availability.INVALID, self.refused
         heard = self.last != NEVER
-        return _MISSING, "no measurement in the window" if heard else "nothing heard yet"
+        return _MISSING, NOT_IN_WINDOW if heard else "nothing heard yet"
 
 
 def nanoseconds(seconds: float) -> int:

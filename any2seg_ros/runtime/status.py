@@ -80,6 +80,8 @@ class NodeState:
     """Start of the frame in progress, ns of the steady clock; 0 if there is none."""
     began: int = 0
     """Time of activation, ns of the steady clock."""
+    blind_since: int = 0
+    """Since when sensors are heard and no mask comes, ns of the steady clock; see `blind_for`."""
     told_lost: dict[Modality, bool] = field(default_factory=dict)
     """What `changes` reported last."""
     reset_at: int = 0
@@ -92,7 +94,7 @@ class NodeState:
 
     def begin(self, parameters: NodeParameters, now: int = 0) -> None:
         """Reset for an activation with these parameters. now: ns of the steady clock."""
-        self.began, self.told_lost = now, {}
+        self.began, self.blind_since, self.told_lost = now, now, {}
         self.hindrances, self.geometry = {}, {}
         self.counters, self.latencies = FrameCounters(), Latencies()
         self.mean_confidence = math.nan
@@ -138,6 +140,29 @@ class NodeState:
         """s since the start of the frame in progress, 0 without one; now: ns, steady clock."""
         since = self.working_since  # read once: another thread sets it
         return (now - since) * 1e-9 if since else 0.0
+
+    def blind(self, now: int) -> str:
+        """Why no mask comes; empty while masks do. now: ns of the steady clock."""
+        if self.failure:
+            return self.failure
+        if now - self.published_at <= self.patience * 1e9:
+            return ""
+        working = self.working(now)
+        if working > self.patience:
+            return f"inference has been busy for {working:.0f} s"
+        return "no usable sensor"
+
+    def blind_for(self, now: int) -> float:
+        """s for which sensors have been heard without a mask; call this several times a second.
+
+        Time in which no sensor is heard does not count: nobody could see then.
+        """
+        heard = any(
+            self.enabled[m] and monitor.age(now) <= 2 * self.patience
+            for m, monitor in self.monitors.items()
+        )
+        self.blind_since = max(self.blind_since, self.published_at) if heard else now
+        return (now - self.blind_since) * 1e-9
 
     def unused(self, modality: Modality, now: int) -> bool:
         """Whether no recent frame used the sensor; now: ns of the steady clock."""
@@ -212,6 +237,8 @@ def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[A
         return Availability.MISSING, state.hindrances.get(modality) or "no message yet"
     if monitor.age(now) > state.silent_after:
         return Availability.MISSING, "silent"
+    if state.failure:
+        return Availability.INVALID, f"received, but its frame failed: {state.failure}"
     due = 1.5 * max(state.interval, state.gap)
     if modality in state.last_frame and now - state.frame_at < due * 1e9:
         return state.last_frame[modality]
@@ -220,8 +247,6 @@ def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[A
     busy = state.working(now)
     if busy > FRESH * 1e-9:
         return Availability.MISSING, f"received, but inference has been busy for {busy:.0f} s"
-    if state.failure:
-        return Availability.INVALID, f"received, but its frame failed: {state.failure}"
     return Availability.MISSING, "received, waiting for its frame"
 
 

@@ -79,8 +79,11 @@ class RunFolder:
         """Log the numbers of row["step"], those in nested dictionaries, too."""
         if not self._writing:
             return
-        with self._metrics.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            with self._metrics.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise _unwritten(self._metrics, error) from None
         if self._board is None:
             self._board = _board(self.path / "board", self._first)
         if not self._board:
@@ -93,13 +96,16 @@ class RunFolder:
                     self._board.add_scalar(f"{name}/{part}", number, row["step"])
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint; OSError, and the last one stays, where there is no space."""
         if not self._writing:
             return
-        with replacing(self.state_file) as part, part.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with replacing(self.state_file) as part, part.open("wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:  # torch's own, of a write that was cut
+            raise _unwritten(self.state_file, error) from None
 
     def state(self, device: torch.device) -> dict[str, Any] | None:
         """The last checkpoint; None where there is none yet."""
@@ -185,6 +191,14 @@ class RunFolder:
             )
         self._files = files
         return True
+
+
+def _unwritten(path: Path, error: Exception) -> OSError:
+    why = str(error).partition("\n")[0]
+    return OSError(
+        f"{path} cannot be written ({why}): make space and give the same command again, it resumes "
+        "from the last checkpoint"
+    )
 
 
 def revision() -> str:
