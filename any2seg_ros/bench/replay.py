@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
 
+from any2seg_ros.bags import typestore
 from any2seg_ros.bags.stamps import header_stamp, restamp
 from any2seg_ros.resources import find
 
@@ -41,11 +42,9 @@ def repeat(bag: Path, out: Path, times: int) -> None:
     writer = Writer(out, version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     with Reader(bag) as reader, writer:
-        length = reader.duration + 50_000_000
+        length, types = reader.duration + 50_000_000, typestore()
         connections = {
-            one.id: writer.add_connection(
-                one.topic, one.msgtype, msgdef=one.msgdef.data, rihs01=one.digest
-            )
+            one.id: writer.add_connection(one.topic, one.msgtype, typestore=types)
             for one in reader.connections
         }
         for index in range(times):
