@@ -3,6 +3,7 @@ SHELL := /bin/sh
 VENV ?= .venv
 PYTHON ?=
 PYTEST_ARGS ?=
+JOBS ?= 2
 export VENV
 
 BIN := $(VENV)/bin
@@ -18,7 +19,7 @@ help:  ## this text
 	@echo "any2seg_ros: semantic segmentation from any subset of RGB, depth, LiDAR and events"
 	@echo
 	@echo "  make demo     set up, take sensors away from a running node, score its masks"
-	@echo "  make test     set up, run the tests               (PYTEST_ARGS='-k synchronizer -x')"
+	@echo "  make test     set up, run the tests               (PYTEST_ARGS='-k synchronizer -x', JOBS=2 processes)"
 	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or from PyPI)"
 	@echo "  make weights  render the data and train the shipped weights (minutes with a GPU, else three hours; resumes)"
 	@echo "  make weights-real  train the weights of real data again; needs data/camvid, data/idd_lite and two drives (docs/training.md)"
@@ -38,7 +39,7 @@ demo:
 
 test:
 	@$(SET_UP) --tests
-	@$(TEST_ENV) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(TEST_ENV) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 weights:
 	@$(SET_UP) --tests
