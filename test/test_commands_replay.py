@@ -48,5 +48,6 @@ def test_it_prints_intervals_sensors_notes_and_where_the_report_is(tmp_path, cap
     said = capsys.readouterr().out
     for expected in ("2 s to the end", "no rgb", "51.2", "lidar alone: confidence 0.71"):
         assert expected in said
-    for expected in ("drive [1]", "a [note]", "partial", "8 frames without rgb", "report.html"):
+    for expected in ("drive [1]", "a [note]", "partial", "8 frames without rgb"):
         assert expected in said
+    assert "report.html" in said.replace("\n", "")  # a long path wraps
