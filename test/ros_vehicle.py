@@ -8,11 +8,14 @@ import subprocess
 import threading
 import time
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import rclpy
 import torch
 from builtin_interfaces.msg import Time
@@ -297,6 +300,20 @@ def _link(modality: Modality) -> TransformStamped:
     link.header.frame_id = "base_link"
     link.transform.rotation.w = 1.0
     return link
+
+
+@contextmanager
+def opened() -> Iterator[Vehicle]:
+    """A vehicle with rclpy, in a domain of its own; both end with the context."""
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(patch)
+        rclpy.init()
+        vehicle = Vehicle()
+        try:
+            yield vehicle
+        finally:
+            vehicle.close()
+            rclpy.try_shutdown()
 
 
 class NodeInProcess:

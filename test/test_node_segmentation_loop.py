@@ -31,13 +31,8 @@ def arguments(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def vehicle():
-    with pytest.MonkeyPatch.context() as patch:
-        ros_vehicle.isolate(patch)
-        rclpy.init()
-        vehicle = ros_vehicle.Vehicle()
+    with ros_vehicle.opened() as vehicle:
         yield vehicle
-        vehicle.close()
-        rclpy.try_shutdown()
 
 
 @pytest.mark.parametrize(
