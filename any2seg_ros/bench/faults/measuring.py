@@ -1,0 +1,159 @@
+"""Measures what a fault costs: the node under it, beside the same node just before and after."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from any2seg_ros.bench.faults.matrix import Fault
+from any2seg_ros.bench.faults.scene import Scene
+from any2seg_ros.bench.faults.vehicle import Heard
+from any2seg_ros.types import Modality
+
+RECOVERY_S = 40.0
+"""Max time that is waited for the masks to be as they were."""
+ENDS_S = 30.0
+SETTLE_S = 0.5
+"""Between the first mask that is as before and the control that follows."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the node under one fault. Shares are of the control's, next to the fault."""
+
+    fault: str
+    lived: bool
+    """Whether the node lived, or ended as it has to."""
+    exit_code: int | None
+    said: str
+    """The reason that was looked for; empty if it was not said."""
+    silent: bool
+    """Whether nothing of what has to be said was said."""
+    rate: float | None
+    """Masks a frame, of the control's; None where all sensors were taken away."""
+    others: float | None
+    """Use of the sensor that lost most of those that the fault does not hit, of the control's."""
+    recovery_s: float | None
+    """Time from the end of the fault to a mask of the usual sensors; None if none came in time."""
+    memory_mib: tuple[float, float]
+    """Resident memory before the fault, and after the control that follows."""
+    flooded_mb_s: float | None
+    """What was published on top of the usual, MB/s, where the fault is a flood."""
+    reasons: list[str]
+    """All that was said, the most frequent first."""
+
+    def failures(self) -> list[str]:
+        """Which promises were not kept."""
+        found = [] if self.lived else [f"ended with {self.exit_code}"]
+        if self.silent:
+            found.append("not said")
+        if self.rate is not None and self.rate < 0.95:
+            found.append("rate")
+        if self.others is not None and self.others < 0.95:
+            found.append("other sensors")
+        if self.recovery_s is None or self.recovery_s > 1.0:
+            found.append("recovery")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "failures": self.failures()}
+
+
+def observe(scene: Scene, seconds: float) -> Heard:
+    """What the node says in so many seconds; ends early if it ends."""
+    scene.vehicle.fresh()
+    scene.vehicle.wait(lambda: not scene.process.lives, seconds)
+    return scene.vehicle.fresh()
+
+
+def measure(
+    scene: Scene, fault: Fault, seconds: float, before: Heard, control_seconds: float
+) -> tuple[Outcome, Heard]:
+    """The outcome of a fault, and the control after it, which is the next one's before."""
+    memory = scene.process.memory_mib()
+    scene.new_log()
+    scene.flooded = None
+    usual = before.usual or frozenset(Modality)
+    with fault.make(scene):
+        heard = observe(scene, ENDS_S if fault.ends_with is not None else seconds)
+    code = scene.process.code
+    log = scene.new_log()
+    began = time.monotonic()
+    if code is not None:
+        scene.start()
+    back = scene.vehicle.wait(lambda: scene.vehicle.uses(usual), RECOVERY_S)
+    recovery = None if back is None else time.monotonic() - began
+    time.sleep(SETTLE_S)
+    after = observe(scene, control_seconds)
+    log += scene.new_log() if code is None else []
+    reasons = [text for text, _ in heard.said.most_common()] + _warnings(log)
+    said = _first(fault.said, reasons)
+    rate, others = shares(heard, before, after, fault.hit)
+    outcome = Outcome(
+        fault=fault.name,
+        lived=code == fault.ends_with,
+        exit_code=code,
+        said=said,
+        silent=bool(fault.said) and not said,
+        rate=rate,
+        others=others,
+        recovery_s=None if recovery is None else round(recovery, 2),
+        memory_mib=(round(memory), round(scene.process.memory_mib())),
+        flooded_mb_s=None if scene.flooded is None else round(scene.flooded, 1),
+        reasons=reasons[:12],
+    )
+    return outcome, after
+
+
+def shares(
+    heard: Heard, before: Heard, after: Heard, hit: frozenset[Modality]
+) -> tuple[float | None, float | None]:
+    """Rate and the least use of the sensors that are not hit, of the mean of both controls."""
+    usual = (before.usual or after.usual) - hit
+    if not usual:
+        return None, None
+    control = 0.5 * (before.rate + after.rate)
+    uses = [_share(heard.use(m), 0.5 * (before.use(m) + after.use(m))) for m in sorted(usual)]
+    return _share(heard.rate, control), min(uses)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """The outcomes as a table in markdown."""
+    head = ("fault", "lived", "said", "rate", "others", "recovery, s", "memory, MiB", "not kept")
+    rows = [_row(outcome) for outcome in outcomes]
+    lines = [head, ["---"] * 2 + ["---"] + ["---:"] * 4 + ["---"], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _row(outcome: Outcome) -> list[str]:
+    lived = "yes" if outcome.exit_code is None else f"ended with {outcome.exit_code}"
+    recovery = "–" if outcome.recovery_s is None else f"{outcome.recovery_s:.2f}"
+    memory = "{:.0f} → {:.0f}".format(*outcome.memory_mib)
+    said = outcome.said.replace("|", "/")[:90]
+    return [
+        outcome.fault, lived, said or "–", _percent(outcome.rate), _percent(outcome.others),
+        recovery, memory, ", ".join(outcome.failures()) or "",
+    ]  # fmt: skip
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.2f}"
+
+
+def _share(value: float, of: float) -> float:
+    return round(value / of, 3) if of > 0 else 0.0
+
+
+def _first(pattern: str, reasons: Sequence[str]) -> str:
+    if not pattern:
+        return ""
+    return next((text for text in reasons if re.search(pattern, text)), "")
+
+
+def _warnings(log: Sequence[str]) -> list[str]:
+    lines = [line for line in log if "[WARN]" in line or "[ERROR]" in line or "[FATAL]" in line]
+    return list(dict.fromkeys("log: " + line.rsplit("]: ", 1)[-1] for line in lines))
