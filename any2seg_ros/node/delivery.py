@@ -140,6 +140,10 @@ class LossCounter:
         self._told, self._told_at = self.lost, now
         return True
 
+    def forget(self) -> None:
+        """What comes next begins anew: nobody listened meanwhile."""
+        self._next = None
+
     def on_message(self, msg: Any) -> None:
         """See whether packets are missing before this one, if it has a number."""
         number = getattr(msg, "seq", None)

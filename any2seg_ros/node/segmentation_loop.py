@@ -59,7 +59,7 @@ class SegmentationLoop:
         self._delivery_at = 0
         self._intake = self._open_intake(parameters)
         self.worker = Worker(self._segment, self._on_failure)
-        self._subscriptions = Subscriptions(node, parameters, self._on_camera_info)
+        self._subscriptions = Subscriptions(node, parameters, self._on_camera_info, self._on_flood)
         self.synchronizer = SynchronizerFilter(
             self._subscriptions.filters, node=node, failed=self._on_failure, matcher=self._intake
         )
@@ -149,6 +149,18 @@ class SegmentationLoop:
         self._state.geometry[modality] = self._intake.tracker.geometry(modality)
         self._log_notes()
 
+    def _on_flood(self, modality: Modality, reason: str) -> None:
+        """A topic is left alone, or with an empty reason not any more."""
+        self._state.hindrances[modality] = self._subscriptions.flood(modality)
+        if not reason:
+            return
+        if self._state.hindrances[modality]:
+            self.synchronizer.run(
+                lambda: self._intake.refuse(modality, reason, time.monotonic_ns())
+            )
+        else:
+            self._on_refused(modality, reason, time.monotonic_ns())
+
     def _on_refused(self, modality: Modality, reason: str, arrival: int) -> None:
         if self._state.monitors[modality].refuse(reason, arrival):
             self._node.get_logger().warning(f"{modality.label}: {reason}")
@@ -201,9 +213,8 @@ class SegmentationLoop:
         self._subscriptions.adapt()
         for modality, counter in self._subscriptions.losses.items():
             monitor = self._state.monitors[modality]
-            self._state.hindrances[modality] = (
-                "" if monitor.count else self._subscriptions.misfit(modality)
-            )
+            misfit = "" if monitor.count else self._subscriptions.misfit(modality)
+            self._state.hindrances[modality] = self._subscriptions.flood(modality) or misfit
             monitor.lost = counter.lost
             if counter.news(now):
                 self._node.get_logger().warning(

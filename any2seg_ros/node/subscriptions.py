@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
 from message_filters import SimpleFilter, Subscriber
+from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
 from any2seg_ros.node import delivery
+from any2seg_ros.node.floods import PAUSE_S, FloodGuard, FloodLimits, size_of
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.types import Modality
 
@@ -39,6 +42,10 @@ _VIDEO_QUEUE = 100
 _QUEUE = {Modality.EVENT: 300}
 """0.3 s of a fast sensor: more would only be dropped as a backlog."""
 _CAMERA_INFO_QUEUE = 5
+_LIMITS = FloodLimits(messages=500, burst=200)
+"""Of images, clouds and camera_info; a bag may be played faster than it was recorded."""
+_PACKETS = FloodLimits(messages=1500, burst=450)
+"""Of event packets: the queue and half of it may have waited."""
 _INFO = "camera_info"
 _DATA = "data"
 
@@ -53,8 +60,13 @@ class _Link:
     depth: int
     latched: bool
     callback: Callable[[Any], None]
+    guard: FloodGuard
     subscriber: Subscriber | None = None
     profile: QoSProfile | None = None
+    pause: Any = None
+    """The timer at whose end a flooded topic is listened to again."""
+    flood: str = ""
+    """Why it is left alone; empty once that is over."""
 
 
 def topic_of(modality: Modality, parameters: NodeParameters) -> str:
@@ -89,7 +101,8 @@ class Subscriptions:
 
     Messages of a sensor leave `filters[modality]`, which is there from the beginning, whether the
     sensor is subscribed to or not. `on_camera_info` gets CameraInfos; rgb/camera_info is listened
-    to in any case, for it tells the reference camera.
+    to in any case, for it tells the reference camera. A topic that is flooded is left alone for
+    half a second, again and again; `on_flood` is told, and of the end with an empty reason.
     """
 
     def __init__(
@@ -97,12 +110,14 @@ class Subscriptions:
         node: Any,
         parameters: NodeParameters,
         on_camera_info: Callable[[Modality, Any], None],
+        on_flood: Callable[[Modality, str], None] = lambda modality, reason: None,
     ) -> None:
         self.filters = {modality: SimpleFilter() for modality in Modality}
         self.losses = {modality: delivery.LossCounter() for modality in Modality}
         self._node = node
         self._parameters = parameters
         self._on_camera_info = on_camera_info
+        self._on_flood = on_flood
         self._links: dict[tuple[Modality, str], _Link] = {}
 
     def start(self) -> None:
@@ -123,15 +138,17 @@ class Subscriptions:
         message_type = type_of(modality, self._parameters)
         video = sensor.transport in ("ffmpeg", "foxglove")
         depth = _VIDEO_QUEUE if video else _QUEUE.get(modality, 10)
-        self._listen(
-            _DATA, _Link(modality, message_type, topic, depth, False, self._take(modality))
-        )
+        take = self._take(modality)
+        guard = FloodGuard(self._limits(modality))
+        self._listen(_DATA, _Link(modality, message_type, topic, depth, False, take, guard))
         if modality in (Modality.DEPTH, Modality.EVENT):
             self._listen_to_camera_info(modality)
 
     def adapt(self) -> None:
         """Take what publishers offer now, where the parameters leave it to them."""
         for link in list(self._links.values()):
+            if link.pause is not None:
+                continue
             profile = self._profile(link)
             if link.profile is None or not delivery.same(profile, link.profile):
                 self._subscribe(link)
@@ -143,6 +160,11 @@ class Subscriptions:
             return ""
         count = self._node.count_publishers(self._resolved(link))
         return f" on {self._resolved(link)} ({count} publisher{'' if count == 1 else 's'})"
+
+    def flood(self, modality: Modality) -> str:
+        """Why a sensor's messages are left alone; empty if they are not."""
+        link = self._links.get((modality, _DATA))
+        return link.flood if link is not None else ""
 
     def misfit(self, modality: Modality) -> str:
         """Which publishers of a sensor cannot be heard, and what to do; empty without one."""
@@ -183,7 +205,21 @@ class Subscriptions:
         def take(msg: Any) -> None:
             self._on_camera_info(modality, msg)
 
-        self._listen(_INFO, _Link(modality, CameraInfo, topic, _CAMERA_INFO_QUEUE, True, take))
+        guard = FloodGuard(_LIMITS)
+        self._listen(
+            _INFO, _Link(modality, CameraInfo, topic, _CAMERA_INFO_QUEUE, True, take, guard)
+        )
+
+    def _limits(self, modality: Modality) -> FloodLimits:
+        sensor = self._parameters.sensors[modality]
+        if modality != Modality.EVENT or sensor.type == "image":
+            return _LIMITS
+        return replace(
+            _PACKETS,
+            megabytes=sensor.maximum_bandwidth,
+            largest=sensor.maximum_packet,
+            parameter="event.maximum_bandwidth",
+        )
 
     def _listen(self, role: str, link: _Link) -> None:
         self._links[link.modality, role] = link
@@ -220,7 +256,36 @@ class Subscriptions:
 
         lost = (lambda count: None) if link.latched else self.losses[link.modality].on_lost
         link.subscriber = delivery.subscribed(make, lambda: self._warn(link.modality), lost)
-        link.subscriber.registerCallback(link.callback)
+        link.subscriber.registerCallback(lambda msg: self._on_message(link, msg))
+
+    def _on_message(self, link: _Link, msg: Any) -> None:
+        if link.subscriber is None:  # taken before its subscription was ended
+            return
+        reason = link.guard.refusal(size_of(msg), time.monotonic_ns())
+        if reason:
+            self._pause(link, reason)
+        elif not link.guard.proving:
+            if link.flood:
+                self._tell(link, "")
+            link.callback(msg)
+
+    def _pause(self, link: _Link, reason: str) -> None:
+        """Leave a topic alone for a while."""
+        self._release(link)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        link.pause = self._node.create_timer(PAUSE_S, lambda: self._resume(link), clock=steady)
+        self._tell(link, reason)
+
+    def _resume(self, link: _Link) -> None:
+        self._node.destroy_timer(link.pause)
+        link.pause = None
+        self.losses[link.modality].forget()
+        link.guard.resume(time.monotonic_ns())
+        self._subscribe(link)
+
+    def _tell(self, link: _Link, reason: str) -> None:
+        link.flood = f"camera_info is {reason}" if reason and link.latched else reason
+        self._on_flood(link.modality, link.flood)
 
     def _warn(self, modality: Modality) -> None:
         text = self.misfit(modality)
@@ -229,8 +294,12 @@ class Subscriptions:
 
     def _end(self, modality: Modality, role: str) -> None:
         link = self._links.pop((modality, role), None)
-        if link is not None:
-            self._release(link)
+        if link is None:
+            return
+        self._release(link)
+        if link.pause is not None:
+            self._node.destroy_timer(link.pause)
+            link.pause = None
 
     def _release(self, link: _Link) -> None:
         if link.subscriber is not None:

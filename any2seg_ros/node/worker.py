@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from any2seg_ros.types import Frame
+
+THREAD = "inference"
 
 
 class Worker:
@@ -25,7 +29,7 @@ class Worker:
         self._next: Frame | None = None
         self._stopped = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
 
     @property
@@ -55,6 +59,8 @@ class Worker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        with suppress(OSError):  # for `top -H`; Python does so itself from 3.14 on
+            Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(THREAD)
         while True:
             with self._changed:
                 while self._next is None and not self._stopped:

@@ -25,7 +25,7 @@ _HEAVY = 4_000_000
 """Max bytes of packets that wait for decoding, not counting the last packet."""
 _EVENT_BYTES = 200
 """Memory of one event of an EventArray as a Python message, about."""
-_EVENT_COST = 20
+EVENT_COST = 20
 """Bytes of evt3 that are decoded in the time of one event of an EventArray, about."""
 _BATCH = 500_000
 """Max bytes that are decoded at once, not counting the last packet: four bytes may be 24 events."""
@@ -132,7 +132,7 @@ class EventStream:
         count = len(message.events)
         is_array = not hasattr(message, "encoding")
         if arrival is not None:
-            reason = self._budget.refusal(count * (_EVENT_COST if is_array else 1), arrival)
+            reason = self._budget.refusal(count * (EVENT_COST if is_array else 1), arrival)
             if reason:
                 self._gap = True
                 raise InvalidMeasurement(reason)

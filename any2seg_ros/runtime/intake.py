@@ -69,10 +69,10 @@ class Intake:
         try:
             received = self._receive(modality, msg, arrival)
         except InvalidMeasurement as reason:
-            return self._refuse(modality, str(reason), arrival)
+            return self.refuse(modality, str(reason), arrival)
         except Exception as error:  # a sensor's broken message must not cost the others theirs
             text = f"cannot be read: {type(error).__name__}: {error}"
-            return self._refuse(modality, plain(text, LONGEST_REASON), arrival)
+            return self.refuse(modality, plain(text, LONGEST_REASON), arrival)
         monitor.stamp = received.stamp
         self._last[modality] = received.stamp + self._offset(modality), arrival
         resets = self.synchronizer.counters.resets
@@ -140,7 +140,8 @@ class Intake:
         if ahead > limit:
             raise InvalidMeasurement(f"stamp is in the future by {ahead:.2f} s")
 
-    def _refuse(self, modality: Modality, reason: str, arrival: int) -> list[Frame]:
+    def refuse(self, modality: Modality, reason: str, arrival: int) -> list[Frame]:
+        """Frames without the sensor say the reason, until a message of it is taken again."""
         self.synchronizer.refuse(modality, reason)
         self._on_refused(modality, reason, arrival)
         return []

@@ -236,7 +236,7 @@ def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[A
     if not monitor.count:
         return Availability.MISSING, state.hindrances.get(modality) or "no message yet"
     if monitor.age(now) > state.silent_after:
-        return Availability.MISSING, "silent"
+        return Availability.MISSING, state.hindrances.get(modality) or "silent"
     if state.failure:
         return Availability.INVALID, f"received, but its frame failed: {state.failure}"
     due = 1.5 * max(state.interval, state.gap)

@@ -55,7 +55,7 @@ def event_storm(megabytes: float, packet: int = 40_000) -> Make:
     def make(scene: Scene) -> AbstractContextManager[Any]:
         topic = scene.vehicle.topic(Modality.EVENT)
         kind = scene.vehicle.log.types[topic]
-        message = deserialize_message(scene.vehicle.last[topic], message_class(kind))
+        message: Any = deserialize_message(scene.vehicle.last[topic], message_class(kind))
         words = as_bytes(message.events)
         whole = np.tile(words, 1 + packet // max(1, len(words)))[: packet - packet % 2]
         message.events = from_array(whole)
@@ -79,9 +79,9 @@ def transforms(scene: Scene, *sent: TransformStamped, static: bool = False) -> I
         scene.vehicle.node.destroy_publisher(publisher)
 
 
-def tf(*links: tuple[str, str], **fields: float) -> Make:
+def tf(*links: tuple[str, str], x: float = 0.0, w: float = 1.0) -> Make:
     """Transforms from child to parent, moved by x."""
-    return lambda scene: transforms(scene, *[link(*names, **fields) for names in links])
+    return lambda scene: transforms(scene, *[link(*names, x=x, w=w) for names in links])
 
 
 def tf_flood(hertz: float) -> Make:

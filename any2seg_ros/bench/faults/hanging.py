@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from any2seg_ros.node.worker import THREAD
 
 _ATTACH, _DETACH, _WALL = 16, 17, 0x40000000
 _TRIES = 30
@@ -22,6 +25,9 @@ def stopped(thread: int) -> Iterator[None]:
     """
     _ptrace(_ATTACH, thread)
     os.waitpid(thread, _WALL)
+    # A process ends when its tracer has seen the end of the thread that it holds.
+    reaper = threading.Thread(target=_wait, args=[thread], daemon=True)
+    reaper.start()
     try:
         yield
     finally:
@@ -36,7 +42,7 @@ def inference_stopped(process: int, lives: Callable[[], bool]) -> Iterator[None]
     lives: whether the node still says something, asked while the thread stands still. A thread
     that holds Python's lock then would stop them all: it is let go and caught again.
     """
-    thread = busiest(process)
+    thread = inference_thread(process)
     for _ in range(_TRIES):
         with stopped(thread):
             if lives():
@@ -46,23 +52,17 @@ def inference_stopped(process: int, lives: Callable[[], bool]) -> Iterator[None]
     raise TimeoutError("the inference thread was never caught without Python's lock")
 
 
-def busiest(process: int, seconds: float = 2.0) -> int:
-    """The thread of the interpreter, other than the main one, that used most processor time."""
-    names = {path.name: path for path in Path(f"/proc/{process}/task").iterdir()}
-    main = (names[str(process)] / "comm").read_text()
-    before = {name: _ticks(path) for name, path in names.items()}
-    time.sleep(seconds)
-    own = [
-        (_ticks(path) - before[name], name)
-        for name, path in names.items()
-        if name != str(process) and path.exists() and (path / "comm").read_text() == main
-    ]
-    return int(max(own)[1])
+def inference_thread(process: int) -> int:
+    """The thread of a node that segments, by its name; ProcessLookupError without one."""
+    for task in Path(f"/proc/{process}/task").iterdir():
+        if (task / "comm").read_text().strip() == THREAD:
+            return int(task.name)
+    raise ProcessLookupError(f"process {process} has no thread called {THREAD}")
 
 
-def _ticks(task: Path) -> int:
-    fields = (task / "stat").read_text().rsplit(")", 1)[1].split()
-    return int(fields[11]) + int(fields[12])
+def _wait(thread: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(thread, _WALL)
 
 
 def _ptrace(request: int, thread: int) -> None:

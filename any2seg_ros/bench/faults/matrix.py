@@ -106,8 +106,8 @@ def _of_cameras() -> Iterator[Fault]:
         ("most far away", spoiling.filled(65535, 0.9), "."),
     )
     for name, change, said in images:
-        alter = messages(_plain(spoiling.depth(change)), DEPTH)
-        yield Fault(f"depth: {name}", alter, depth, said)
+        spoiled = messages(_plain(spoiling.depth(change)), DEPTH)
+        yield Fault(f"depth: {name}", spoiled, depth, said)
 
 
 def _of_lidar() -> Iterator[Fault]:
@@ -129,7 +129,7 @@ def _of_lidar() -> Iterator[Fault]:
         ("claims 2 billion points", {"width": 2_000_000_000}),
         ("points of no bytes", {"point_step": 0}),
     ):
-        setting = messages(lambda fields=fields: spoiling.setting(**fields), LIDAR)
+        setting = messages(_plain(spoiling.setting(**fields)), LIDAR)
         yield Fault(f"lidar: {name}", setting, hit, ".")
 
 
@@ -141,7 +141,7 @@ def _of_events() -> Iterator[Fault]:
         ("no size", {"width": 0}, "."),
         ("time base of another epoch", {"time_base": 2**62}, ""),
     ):
-        setting = messages(lambda fields=fields: spoiling.setting(**fields), EVENT)
+        setting = messages(_plain(spoiling.setting(**fields)), EVENT)
         yield Fault(f"event: {name}", setting, hit, said)
     large = messages(lambda: spoiling.giant(2_000_000), EVENT)
     yield Fault("event: packets of 2 MB", large, hit, "too large|storm")

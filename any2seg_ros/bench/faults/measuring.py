@@ -19,6 +19,8 @@ ENDS_S = 30.0
 SETTLE_S = 0.5
 """Between the first mask that is as before and the control that follows."""
 
+_FIGURES = ("rate", "others", "recovery, s", "memory, MiB", "control")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -40,10 +42,17 @@ class Outcome:
     """Time from the end of the fault to a mask of the usual sensors; None if none came in time."""
     memory_mib: tuple[float, float]
     """Resident memory before the fault, and after the control that follows."""
+    control: tuple[float, float]
+    """Masks a frame before and after: where few, something else kept the machine busy."""
     flooded_mb_s: float | None
     """What was published on top of the usual, MB/s, where the fault is a flood."""
     reasons: list[str]
     """All that was said, the most frequent first."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether the node kept up in both controls: else the figures say little."""
+        return min(self.control) >= 0.9
 
     def failures(self) -> list[str]:
         """Which promises were not kept."""
@@ -54,7 +63,8 @@ class Outcome:
             found.append("rate")
         if self.others is not None and self.others < 0.95:
             found.append("other sensors")
-        if self.recovery_s is None or self.recovery_s > 1.0:
+        ended = self.lived and self.exit_code is not None  # a new one has to start
+        if not ended and (self.recovery_s is None or self.recovery_s > 1.0):
             found.append("recovery")
         return found
 
@@ -103,6 +113,7 @@ def measure(
         others=others,
         recovery_s=None if recovery is None else round(recovery, 2),
         memory_mib=(round(memory), round(scene.process.memory_mib())),
+        control=(round(before.rate, 2), round(after.rate, 2)),
         flooded_mb_s=None if scene.flooded is None else round(scene.flooded, 1),
         reasons=reasons[:12],
     )
@@ -123,9 +134,9 @@ def shares(
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as a table in markdown."""
-    head = ("fault", "lived", "said", "rate", "others", "recovery, s", "memory, MiB", "not kept")
+    head = ("fault", "lived", "said", *_FIGURES, "not kept")
     rows = [_row(outcome) for outcome in outcomes]
-    lines = [head, ["---"] * 2 + ["---"] + ["---:"] * 4 + ["---"], *rows]
+    lines = [head, ["---"] * 2 + ["---"] + ["---:"] * 5 + ["---"], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -136,7 +147,8 @@ def _row(outcome: Outcome) -> list[str]:
     said = outcome.said.replace("|", "/")[:90]
     return [
         outcome.fault, lived, said or "–", _percent(outcome.rate), _percent(outcome.others),
-        recovery, memory, ", ".join(outcome.failures()) or "",
+        recovery, memory, "{:.2f}, {:.2f}".format(*outcome.control),
+        ", ".join(outcome.failures()) or "",
     ]  # fmt: skip
 
 

@@ -136,7 +136,7 @@ class Scene:
 
     def ask(self, service: str, kind: type, request: Any, seconds: float = 30.0) -> Any:
         """The answer of a service of the node; None if none came."""
-        client = self._node.create_client(kind, f"/segmenter/{service}")
+        client: Any = self._node.create_client(kind, f"/segmenter/{service}")
         try:
             if not client.wait_for_service(seconds):
                 return None

@@ -133,7 +133,7 @@ def picture(change: Callable[[np.ndarray], np.ndarray], kind: str = ".jpg") -> A
     """A changed camera image: uint8 BGR (h, w, 3) to any that OpenCV can encode as `kind`."""
 
     def alter(message: Any) -> list[Any]:
-        pixels = cv2.imdecode(as_bytes(message.data), cv2.IMREAD_COLOR)
+        pixels: Any = cv2.imdecode(as_bytes(message.data), cv2.IMREAD_COLOR)
         data = cv2.imencode(kind, change(pixels))[1]
         return _with_data(message, lambda old: data.reshape(-1))
 
@@ -145,7 +145,7 @@ def depth(change: Callable[[np.ndarray], np.ndarray]) -> Alter:
 
     def alter(message: Any) -> list[Any]:
         data = as_bytes(message.data)
-        pixels = cv2.imdecode(data[DEPTH_HEADER:], cv2.IMREAD_UNCHANGED)
+        pixels: Any = cv2.imdecode(data[DEPTH_HEADER:], cv2.IMREAD_UNCHANGED)
         png = cv2.imencode(".png", change(pixels))[1].reshape(-1)
         return _with_data(message, lambda old: np.concatenate([old[:DEPTH_HEADER], png]))
 
