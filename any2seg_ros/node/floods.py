@@ -10,7 +10,7 @@ from typing import Any
 
 from any2seg_ros.runtime.event_stream import EVENT_COST
 
-PAUSE_S = 0.5
+PAUSE_S = 0.7
 """For which a flooded topic is left alone; so soon after a flood, messages are taken again."""
 _BURST_S = 0.1
 _PROOF = 100_000_000
@@ -47,9 +47,9 @@ class _Bucket:
         self._at = now
         return self._level > self._burst
 
-    def begin_anew(self, now: int) -> None:
-        """Half full: a flood that goes on is found in half the time."""
-        self._level, self._at = 0.5 * self._burst, now
+    def begin_anew(self, share: float, now: int) -> None:
+        """Full to a share: so much sooner is a flood found that goes on."""
+        self._level, self._at = share * self._burst, now
 
 
 class FloodGuard:
@@ -84,8 +84,8 @@ class FloodGuard:
 
     def resume(self, now: int) -> None:
         """The topic is listened to again; now: ns of a steady clock."""
-        self._messages.begin_anew(now)
-        self._bytes.begin_anew(now)
+        self._messages.begin_anew(0.8, now)
+        self._bytes.begin_anew(0.5, now)  # one large packet still has room
         self.proving, self._proven_at = True, 0
 
 

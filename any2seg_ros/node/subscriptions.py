@@ -102,7 +102,7 @@ class Subscriptions:
     Messages of a sensor leave `filters[modality]`, which is there from the beginning, whether the
     sensor is subscribed to or not. `on_camera_info` gets CameraInfos; rgb/camera_info is listened
     to in any case, for it tells the reference camera. A topic that is flooded is left alone for
-    half a second, again and again; `on_flood` is told, and of the end with an empty reason.
+    0.7 s, again and again; `on_flood` is told, and of the end with an empty reason.
     """
 
     def __init__(

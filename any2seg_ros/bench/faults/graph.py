@@ -240,14 +240,13 @@ def hang(watchdog: float = 0.0) -> Make:
 
     @contextmanager
     def make(scene: Scene) -> Iterator[None]:
-        if watchdog and not scene.set_parameter("watchdog", watchdog):
-            raise RuntimeError("watchdog cannot be set")
-
         def lives() -> bool:
             scene.vehicle.fresh()
-            return scene.vehicle.wait(lambda: scene.vehicle.heard.statuses, 1.0) is not None
+            return scene.vehicle.wait(lambda: scene.vehicle.heard.statuses, 0.6) is not None
 
         with inference_stopped(scene.process.pid, lives):
+            if watchdog and not scene.set_parameter("watchdog", watchdog):
+                raise RuntimeError("watchdog cannot be set")
             yield
 
     return make

@@ -27,6 +27,8 @@ class Outcome:
     """What became of the node under one fault. Shares are of the control's, next to the fault."""
 
     fault: str
+    undone: str
+    """Why the fault could not be made; empty if it was."""
     lived: bool
     """Whether the node lived, or ended as it has to."""
     exit_code: int | None
@@ -57,6 +59,8 @@ class Outcome:
     def failures(self) -> list[str]:
         """Which promises were not kept."""
         found = [] if self.lived else [f"ended with {self.exit_code}"]
+        if self.undone:
+            found.append("not done")
         if self.silent:
             found.append("not said")
         if self.rate is not None and self.rate < 0.95:
@@ -88,8 +92,12 @@ def measure(
     scene.new_log()
     scene.flooded = None
     usual = before.usual or frozenset(Modality)
-    with fault.make(scene):
-        heard = observe(scene, ENDS_S if fault.ends_with is not None else seconds)
+    heard, undone = Heard(), ""
+    try:
+        with fault.make(scene):
+            heard = observe(scene, ENDS_S if fault.ends_with is not None else seconds)
+    except (RuntimeError, OSError) as error:
+        undone = f"{type(error).__name__}: {error}"
     code = scene.process.code
     log = scene.new_log()
     began = time.monotonic()
@@ -105,6 +113,7 @@ def measure(
     rate, others = shares(heard, before, after, fault.hit)
     outcome = Outcome(
         fault=fault.name,
+        undone=undone,
         lived=code == fault.ends_with,
         exit_code=code,
         said=said,
