@@ -103,14 +103,20 @@ class SalvagedDatabase:
 
     def _rows(self, columns: str) -> Iterator[tuple]:
         """Rows in the order in which they were written: the index may lie behind the break."""
-        cursor = self._database.execute(f"SELECT {columns} FROM messages NOT INDEXED")
+        cursor = None
         while True:
             try:
+                if cursor is None:
+                    query = f"SELECT {columns} FROM messages NOT INDEXED"
+                    cursor = self._database.execute(query)
                 row = cursor.fetchone()
             except (sqlite3.Error, OverflowError, MemoryError) as error:
                 self.note = f"{self.path.name} is cut off or damaged: {error}"
                 return
             if row is None:
                 return
-            if row[0] in self._topics:
+            # A column may hold anything, whatever its table says.
+            key, log_time, *data = row
+            fits = isinstance(log_time, int) and all(isinstance(one, bytes) for one in data)
+            if fits and key in self._topics:
                 yield row

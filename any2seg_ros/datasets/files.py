@@ -88,7 +88,7 @@ def _as_grey(packed: bytes) -> tuple[bytes, int]:
     if packed[:8] != b"\x89PNG\r\n\x1a\n" or packed[12:16] != b"IHDR":
         return packed, 1
     bits, kind = packed[24], packed[25]
-    scale = 255 // (2**bits - 1) if bits < 8 and kind in (_PALETTE, _GREY) else 1
+    scale = 255 // (2**bits - 1) if 0 < bits < 8 and kind in (_PALETTE, _GREY) else 1
     if kind != _PALETTE:
         return packed, scale
     header = packed[12:25] + bytes([_GREY]) + packed[26:29]

@@ -240,11 +240,14 @@ def hang(watchdog: float = 0.0) -> Make:
 
     @contextmanager
     def make(scene: Scene) -> Iterator[None]:
-        def lives() -> bool:
+        def is_caught() -> bool:
             scene.vehicle.fresh()
-            return scene.vehicle.wait(lambda: scene.vehicle.heard.statuses, 0.6) is not None
+            said = scene.vehicle.heard.said
+            return (
+                scene.vehicle.wait(lambda: any("busy" in text for text in [*said]), 3.0) is not None
+            )
 
-        with inference_stopped(scene.process.pid, lives):
+        with inference_stopped(scene.process.pid, is_caught):
             if watchdog and not scene.set_parameter("watchdog", watchdog):
                 raise RuntimeError("watchdog cannot be set")
             yield

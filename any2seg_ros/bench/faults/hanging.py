@@ -36,20 +36,21 @@ def stopped(thread: int) -> Iterator[None]:
 
 
 @contextmanager
-def inference_stopped(process: int, lives: Callable[[], bool]) -> Iterator[None]:
+def inference_stopped(process: int, is_caught: Callable[[], bool]) -> Iterator[None]:
     """Within the block the thread that segments stands still, and the others go on.
 
-    lives: whether the node still says something, asked while the thread stands still. A thread
-    that holds Python's lock then would stop them all: it is let go and caught again.
+    is_caught: whether the node says that inference is busy, asked while the thread stands still.
+    One that holds Python's lock would stop all the others, and one may be waiting for a frame: then
+    it is let go and caught again.
     """
     thread = inference_thread(process)
     for _ in range(_TRIES):
         with stopped(thread):
-            if lives():
+            if is_caught():
                 yield
                 return
-        time.sleep(0.013)
-    raise TimeoutError("the inference thread was never caught without Python's lock")
+        time.sleep(0.313)
+    raise TimeoutError("the inference thread was never caught in a frame and without Python's lock")
 
 
 def inference_thread(process: int) -> int:
