@@ -137,20 +137,25 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     FileNotFoundError; ValueError for a file that is no mapping, or larger, deeper or longer than
     configurations are (`LARGEST_FILE`, `MOST_VALUES`, `DEEPEST`, `LONGEST_TEXT`).
     """
+    loaded = read_any(path)
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path} must be a mapping of keys to values")
+    return loaded
+
+
+def read_any(path: Path | str) -> Any:
+    """What a YAML file holds, whatever that is; for the errors and bounds see `read_yaml`."""
     with Path(path).open("rb") as file:
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
         raise ValueError(f"{path} is larger than {LARGEST_FILE // 1024} kB: no configuration is")
     try:
         # A SafeLoader, and bounded.
-        loaded = yaml.load(content.decode("utf-8-sig"), Loader=_BoundedLoader)
+        return yaml.load(content.decode("utf-8-sig"), Loader=_BoundedLoader)
     except (yaml.YAMLError, ValueError) as error:
         raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ValueError(f"{path} must be a mapping of keys to values")
-    return loaded
 
 
 def build(kind: type[T], content: Any, where: str = "") -> T:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from any2seg_ros.configuration import read_any
 from any2seg_ros.resources import find
 from any2seg_ros.taxonomy import Taxonomy
-from any2seg_ros.types import IGNORE
+from any2seg_ros.types import IGNORE, plain
 
 FOLDER = "config/label_maps"
 IDS = 1 << 16
@@ -107,7 +107,7 @@ class LabelMap:
         for label, names in self.classes.items():
             for unknown in (n for n in names if n not in known):
                 raise ValueError(
-                    f"{self.name}: label {label} is '{unknown}', which is no class of "
+                    f"{self.name}: label {label} is '{plain(unknown)}', which is no class of "
                     f"{self.taxonomy.name}: use {', '.join(self.taxonomy.classes)}, or null"
                 )
         if not any(self.classes.values()):
@@ -156,12 +156,9 @@ def read_label_map(source: str | Path, taxonomy: Taxonomy) -> LabelMap:
         path = _shipped(str(source))
     if not path.is_file():
         raise FileNotFoundError(f"there is no label map at {path}: use {_known()}, or a YAML file")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    content = read_any(path)
     if isinstance(content, str):
-        return read_label_map(_shipped(content), taxonomy)
+        return read_label_map(_shipped(plain(content)), taxonomy)
     if not isinstance(content, dict):
         raise ValueError(f"{path} must map label ids to classes, as '7: Road'")
     return LabelMap(
@@ -182,12 +179,16 @@ def _known() -> str:
 
 def _id(path: Path, key: Any) -> int:
     if not isinstance(key, int) or isinstance(key, bool) or not 0 <= key < IDS:
-        raise ValueError(f"{path}: '{key}' is no label id: use whole numbers from 0 to 65535")
+        raise ValueError(
+            f"{path}: '{plain(key)}' is no label id: use whole numbers from 0 to 65535"
+        )
     return key
 
 
 def _names(path: Path, value: Any) -> tuple[str, ...]:
     names = [] if value is None else [value] if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{path}: '{value}' is neither a class, a list of classes, nor null")
+        raise ValueError(
+            f"{path}: '{plain(value)}' is neither a class, a list of classes, nor null"
+        )
     return tuple(names)

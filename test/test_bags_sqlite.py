@@ -77,3 +77,36 @@ def test_a_file_without_its_tables_is_refused_with_the_cause(tmp_path, size):
     file.write_bytes(file.read_bytes()[:size])
     with pytest.raises(ValueError, match="its topics cannot be read|not one whole message"):
         SalvagedDatabase(file)
+
+
+def changed(folder: Path, *statements: str) -> Path:
+    """A .db3 file on which SQL has been run."""
+    file = file_of(write_bag(folder / "source", SQLITE))
+    database = sqlite3.connect(file)
+    for statement in statements:
+        database.execute(statement)
+    database.commit()
+    database.close()
+    return file
+
+
+def test_a_list_of_messages_that_lies_outside_the_file_is_told(tmp_path):
+    file = changed(
+        tmp_path,
+        "PRAGMA writable_schema=ON",
+        "UPDATE sqlite_master SET rootpage=999 WHERE name='messages'",
+    )
+    with pytest.raises(ValueError, match="not one whole message is in it"):
+        SalvagedDatabase(file)
+
+
+def test_rows_that_hold_something_else_are_left_out(tmp_path):
+    columns = "INSERT INTO messages(topic_id, timestamp, data) SELECT topic_id,"
+    file = changed(
+        tmp_path,
+        f"{columns} 'then', data FROM messages LIMIT 1",
+        f"{columns} timestamp, 1000000000000 FROM messages LIMIT 1",
+    )
+    database = SalvagedDatabase(file)
+    assert len(list(database.messages(None))) == len(ALL)
+    database.close()

@@ -6,7 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from any2seg_ros.datasets.files import NoLabel, other_splits, read_array, read_label, read_rgb
+from any2seg_ros.bench.fuzz.watching import Watch
+from any2seg_ros.datasets.files import (
+    NoLabel,
+    other_splits,
+    read_array,
+    read_label,
+    read_label_ids,
+    read_rgb,
+)
 
 
 def test_a_colour_image_has_red_first(tmp_path):
@@ -61,3 +69,18 @@ def test_the_splits_that_are_there_are_named(tmp_path):
         (tmp_path / "img/sun" / split).mkdir(parents=True)
     assert other_splits(tmp_path, "img/*/*") == "its splits are train, val"
     assert other_splits(tmp_path, "frame_camera/*") == ""
+
+
+@pytest.mark.parametrize("read", [read_rgb, read_label_ids])
+def test_a_picture_that_claims_to_be_larger_than_its_file_costs_nothing(read, tmp_path):
+    path = tmp_path / "a.png"
+    png = cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes()
+    at = png.index(b"IDAT") - 4
+    path.write_bytes(png[:at] + (0x7FFFFFF0).to_bytes(4, "big") + png[at + 4 :])
+    large: list[str] = []
+    with (
+        Watch().bounded(large.append),
+        pytest.raises(ValueError, match=r"a\.png is no readable"),
+    ):
+        read(path)
+    assert not large

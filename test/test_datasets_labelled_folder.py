@@ -123,6 +123,14 @@ def test_palettes_are_read_by_their_numbers(tmp_path, bits):
     assert np.array_equal(read_label_ids(tmp_path / "p.png"), ids)
 
 
+@pytest.mark.parametrize("damage", [lambda png: b"", lambda png: png[:24] + b"\0" + png[25:]])
+def test_labels_that_are_damaged_are_named(tmp_path, damage):
+    path = tmp_path / "p.png"
+    path.write_bytes(damage(with_palette(np.zeros((5, 16), np.uint8), 8)))
+    with pytest.raises(ValueError, match=r"p\.png is no readable PNG"):
+        read_label_ids(path)
+
+
 def with_palette(ids, bits):
     """A PNG of ids with a palette of colours that have nothing to do with them."""
     per_byte = 8 // bits

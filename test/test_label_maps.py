@@ -59,6 +59,26 @@ def test_a_map_that_cannot_be_used_says_why(tmp_path, text, words):
         read_label_map(written(tmp_path, text), DELIVER)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "&a [Road, &b [Road, &c [Road]]]: Road",
+        "1: " + "[" * 3000 + "]" * 3000,
+        "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        + "".join(
+            f"{k}: &{k} [{', '.join(['*' + p] * 9)}]\n"
+            for p, k in zip("abcde", "bcdef", strict=True)
+        ),
+        '"a\\nb": Road',
+        '1: ["no\\nclass"]',
+    ],
+)
+def test_whatever_stands_in_a_map_costs_nothing_and_is_told_in_one_line(tmp_path, text):
+    with pytest.raises(ValueError, match=r"map\.yaml") as caught:
+        read_label_map(written(tmp_path, text), DELIVER)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 1000
+
+
 def test_a_name_that_no_map_has_lists_those_that_there_are():
     with pytest.raises(FileNotFoundError, match="no label map is called 'citiscapes': use camvid"):
         read_label_map("citiscapes", DELIVER)

@@ -168,3 +168,13 @@ def test_pixels_that_the_distortion_does_not_reach_have_no_ray():
     v, u = np.nonzero(found)
     close = np.abs(projected - np.stack([u, v], 1)).max(1)
     assert np.quantile(close, 0.99) < 1e-2
+
+
+@pytest.mark.parametrize("model", ["plumb_bob", "rational_polynomial", "equidistant"])
+@pytest.mark.parametrize("wild", [1e300, -1e300, 1e39])
+def test_coefficients_that_are_none_see_less_without_a_warning(model, wild):
+    camera = Camera(64, 48, 50.0, 50.0, 31.5, 23.5, (wild, wild, wild, wild), model)
+    points = np.array([[1.0, 1.0, 2.0], [0.5, -0.2, 5.0]], np.float32)
+    with np.errstate(over="raise", invalid="raise"):
+        camera_models.field_of_view(camera)
+        camera_models.pixels(points[:, 0] / points[:, 2], points[:, 1] / points[:, 2], camera)

@@ -256,3 +256,9 @@ def test_depth_that_is_noise_is_found_and_a_scene_with_edges_holes_or_few_pixels
     Health(Modality.DEPTH, HealthConfig(maximum_noise=0)).check(
         Measurement(Modality.DEPTH, SECOND, noise)
     )
+
+
+def test_depth_of_almost_nothing_beside_something_is_noise_without_a_warning() -> None:
+    depth = np.tile(np.array([1e-44, 1e10], np.float32), (96, 64))
+    with np.errstate(over="raise"), pytest.raises(InvalidMeasurement, match="depth is noise"):
+        Health(Modality.DEPTH).check(Measurement(Modality.DEPTH, SECOND, depth))

@@ -163,3 +163,9 @@ def test_a_cloud_without_the_wanted_field_is_said():
     scale.choose({})
     assert "no intensity (none of reflectivity, intensity" in scale.warning
     assert IntensityScale().warning == ""
+
+
+def test_a_channel_of_absurd_numbers_is_chosen_without_a_warning():
+    absurd = np.array([[-3e38, 3e38, 0.0]], np.float32)
+    with np.errstate(over="raise"):
+        assert IntensityScale().choose({"intensity": absurd}) == "intensity"

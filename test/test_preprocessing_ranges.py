@@ -22,3 +22,8 @@ def test_nearness_is_the_inverse_distance_up_to_one():
 def test_elevation_counts_upwards_from_below_the_camera():
     y = np.array([5.0, 3.0, 0.0, -2.0, -7.0, -30.0], np.float32)
     np.testing.assert_allclose(SCALE.elevation(y), [0, 0, 0.3, 0.5, 1, 1], atol=1e-6)
+
+
+def test_what_is_almost_at_the_sensor_is_near_without_a_word():
+    with np.errstate(over="raise"):
+        assert RangeScale().nearness(np.full(2, 1e-44, np.float32)).tolist() == [1.0, 1.0]

@@ -9,6 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from any2seg_ros.messages.packed import check_packed
+from any2seg_ros.types import InvalidMeasurement
+
 
 class NoLabel(FileNotFoundError):
     """A frame has no ground truth."""
@@ -29,10 +32,20 @@ def other_splits(root: Path, folders: str) -> str:
 
 def read_image(path: Path, flags: int) -> np.ndarray:
     """An image as OpenCV reads it; FileNotFoundError or ValueError name the file and the fix."""
-    image = cv2.imread(str(existing(path)), flags)
+    image = _unpacked(existing(path).read_bytes(), flags)
     if image is None:
         raise ValueError(f"{path} is no readable image: fetch or make it again")
     return image
+
+
+def _unpacked(packed: bytes, flags: int) -> np.ndarray | None:
+    """A picture of a file's bytes, which are walked first: a length that lies costs gigabytes."""
+    data = np.frombuffer(packed, np.uint8)
+    try:
+        check_packed(data)
+        return cv2.imdecode(data, flags)
+    except (InvalidMeasurement, cv2.error):
+        return None
 
 
 def read_label(path: Path, flags: int) -> np.ndarray:
@@ -70,7 +83,7 @@ def read_label_ids(path: Path) -> np.ndarray:
     if not path.is_file():
         raise NoLabel(f"{path} is missing: the image has no label")
     packed, scale = _as_grey(path.read_bytes())
-    ids = cv2.imdecode(np.frombuffer(packed, np.uint8), cv2.IMREAD_UNCHANGED)
+    ids = _unpacked(packed, cv2.IMREAD_UNCHANGED)
     if ids is None:
         raise ValueError(f"{path} is no readable PNG: make it again")
     if ids.ndim == 3:

@@ -99,7 +99,7 @@ def _growth(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     r = np.tan(np.linspace(0.0, _WIDEST, 20001))
     with np.errstate(all="ignore"):
         grown = _radial(r, model, k)
-    falls = np.flatnonzero(~(np.diff(grown) > 0))
+        falls = np.flatnonzero(~(np.diff(grown) > 0))
     end = len(r) if len(falls) == 0 else int(falls[0]) + 1
     end = min(end, int(np.searchsorted(grown[:end], corner)) + 2)
     return r[:end], grown[:end]
@@ -115,6 +115,11 @@ def image_radius(camera: Camera) -> float:
     return float(_growth(camera)[1][-1]) * min(camera.fx, camera.fy)
 
 
+# Coefficients may be anything: what they make too large is no pixel of the image.
+_wild = np.errstate(over="ignore", invalid="ignore")
+
+
+@_wild
 def _distort(
     a: np.ndarray, b: np.ndarray, model: str, k: tuple[float, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -144,6 +149,7 @@ def _distort(
     return da, db
 
 
+@_wild
 def pixels(a: np.ndarray, b: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
     """Pixel coordinates (u, v) of the rays (a, b, 1), which must be in the field of view.
 

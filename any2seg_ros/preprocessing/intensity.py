@@ -107,7 +107,8 @@ class IntensityScale:
         if self.config.field in channels:
             return self.config.field
         found = [name for name in CANDIDATES if name in channels]
-        alive = [name for name in found if np.ptp(_sample(channels[name]), axis=None) > 0]
+        with np.errstate(over="ignore"):
+            alive = [name for name in found if np.ptp(_sample(channels[name]), axis=None) > 0]
         return next(iter((*alive, *found)), None)
 
     def apply(self, values: np.ndarray, out: np.ndarray) -> None:

@@ -29,7 +29,8 @@ class RangeScale:
 
     def nearness(self, distance: np.ndarray) -> np.ndarray:
         """Inverse distance, 1 at `near` and below: distances float32 > 0 in metres."""
-        return np.minimum(np.float32(self.near) / distance, np.float32(1.0))
+        with np.errstate(over="ignore"):  # of almost nothing
+            return np.minimum(np.float32(self.near) / distance, np.float32(1.0))
 
     def elevation(self, y: np.ndarray) -> np.ndarray:
         """0..1 between `low` and `high`: y float32 in metres, downwards from the camera."""

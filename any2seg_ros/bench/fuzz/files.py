@@ -174,7 +174,7 @@ def _deliver_raw(folder: Path) -> None:
              p=n % 2 > 0)  # fmt: skip
     camera = {"width": 64, "height": 48, "fx": 50.0, "fy": 50.0, "cx": 31.5, "cy": 23.5}
     eye = np.eye(4).tolist()
-    sensors = {
+    sensors: dict[str, dict] = {
         name: {"frame_id": name, "camera": camera, "reference_from_sensor": eye}
         for name in ("rgb", "depth", "event")
     }

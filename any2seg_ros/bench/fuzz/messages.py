@@ -123,7 +123,7 @@ class MessageTarget:
             modality = Modality(int(rng.choice((0, 1, 3))))
             is_info = kind < len(self.kinds) + 2
             take = receiver.on_camera_info if is_info else receiver.on_transform
-            make = samples.camera_info if is_info else samples.transform
+            make: samples.Sample = samples.camera_info if is_info else samples.transform
             name = f"{modality.label} camera_info" if is_info else "transform"
         else:
             name, modality, make = self.kinds[kind]

@@ -175,11 +175,12 @@ def _clouds() -> Iterator[tuple[str, Sample]]:
 def _cloud(stamp: int, layout: Any, rows: int, count: int = 96) -> Any:
     names = [(name or f"_{i}", _DTYPES[kind]) for i, (name, kind) in enumerate(layout)]
     points = np.zeros(count, np.dtype(names))
+    offsets: Any = points.dtype.fields
     random = np.random.default_rng(stamp)
     for name, low, high in (("x", -2, 2), ("y", -2, 2), ("z", 4, 20)):
         points[name] = random.uniform(low, high, count)
     fields = [
-        SimpleNamespace(name=name, offset=points.dtype.fields[key][1], datatype=kind, count=1)
+        SimpleNamespace(name=name, offset=offsets[key][1], datatype=kind, count=1)
         for (key, _), (name, kind) in zip(names, layout, strict=True)
         if name
     ]
