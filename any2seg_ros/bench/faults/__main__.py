@@ -14,7 +14,7 @@ lived: still running, or ended with the code it has to end with. said: the reaso
 those that the fault does not hit. recovery: from the end of the fault to the first mask of all
 sensors; of a node that ended, from its new start. memory: resident, before, and after recovery.
 control: masks a frame before and after the fault; below 0.9 something else keeps the machine busy,
-and the fault is tried up to three times. The last
+and the fault is tried again. The last
 column names promises that were not kept: rate and others below 0.95, recovery above 1 s.
 """
 
@@ -36,14 +36,20 @@ from any2seg_ros.bench.faults.measuring import Outcome, measure, observe, table
 from any2seg_ros.bench.faults.scene import Scene
 from any2seg_ros.files import write_atomically
 
-TRIES = 3
-"""Of a fault whose controls say that the machine was busy with something else."""
-
 
 def run(
-    chosen: Sequence[Fault], seconds: float, control: float, out: Path, node: Sequence[str] = ()
+    chosen: Sequence[Fault],
+    seconds: float,
+    control: float,
+    out: Path,
+    tries: int = 3,
+    node: Sequence[str] = (),
 ) -> list[Outcome]:
-    """Measure these faults; the files in `out` grow with each of them."""
+    """Measure these faults; the files in `out` grow with each of them.
+
+    seconds: of each fault. control: s before and after. tries: of a fault that seems to break a
+    promise while its controls say that something else keeps the machine busy. node: arguments.
+    """
     outcomes: list[Outcome] = []
     began = time.monotonic()
     with Scene(parameters=node) as scene:
@@ -51,7 +57,7 @@ def run(
         first = scene.process.memory_mib()
         before = observe(scene, control)
         for fault in chosen:
-            for _ in range(TRIES):
+            for _ in range(tries):
                 outcome, before = measure(scene, fault, seconds, before, control)
                 if outcome.steady or not outcome.failures():
                     break
@@ -85,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     node = [word for given in options.parameter or () for word in ("-p", given)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        outcomes = run(chosen, options.seconds, options.control, options.out, node)
+        outcomes = run(chosen, options.seconds, options.control, options.out, options.tries, node)
     except KeyboardInterrupt:
         print("stopped; what was measured is in", options.out, file=sys.stderr)
         return 130
@@ -112,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each fault; default: 4")
     parser.add_argument("--control", type=float, default=3.0, help="s between two; default: 3")
+    parser.add_argument("--tries", type=int, default=3, help="on a busy machine; default: 3")
     parser.add_argument("--out", type=Path, default=Path("faults"), help="folder; default: faults")
     parser.add_argument(
         "--parameter", action="append", metavar="NAME:=VALUE", help="of the node; repeatable"
