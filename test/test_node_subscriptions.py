@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
@@ -134,6 +136,52 @@ def test_messages_leave_by_the_filter_of_their_sensor_and_calibrations_by_name(n
         rclpy.spin_once(node, timeout_sec=0.1)
     assert clouds[0].width == 7
     assert (infos[0][0], infos[0][1].width) == (DEPTH, 9)
+
+
+def flooded(node, wanted: Subscriptions) -> bool:
+    """Publish clouds until their topic is left alone."""
+    publisher = node.create_publisher(PointCloud2, "lidar/points", 10)
+    for _ in range(5000):
+        for _ in range(5):
+            publisher.publish(PointCloud2(width=1))
+        for _ in range(10):
+            rclpy.spin_once(node, timeout_sec=0.0)
+        if wanted.flood(LIDAR):
+            return True
+    return False
+
+
+def test_a_flooded_topic_is_left_alone_and_listened_to_again_once_it_is_over(node):
+    clouds: list = []
+    told: list = []
+    wanted = Subscriptions(
+        node, from_values({}), lambda *_: None, lambda *given: told.append(given)
+    )
+    wanted.filters[LIDAR].registerCallback(clouds.append)
+    wanted.start()
+    assert flooded(node, wanted)
+    assert told == [(LIDAR, "flooded: not listened to while above 500 messages/s")]
+    wanted.adapt()
+    assert node.count_subscribers("lidar/points") == 0
+    assert node.count_subscribers("event/packets") == 1
+    publisher = node.create_publisher(PointCloud2, "lidar/points", 1)
+    for number in range(1000):
+        publisher.publish(PointCloud2(width=1000 + number))
+        time.sleep(0.02)
+        rclpy.spin_once(node, timeout_sec=0.0)
+        if not wanted.flood(LIDAR):
+            break
+    assert told[-1] == (LIDAR, "") and clouds[-1].width >= 1000
+
+
+def test_a_sensor_that_is_taken_out_while_it_is_left_alone_stays_out(node):
+    wanted = subscriptions(node)
+    wanted.start()
+    timers = len(list(node.timers))
+    assert flooded(node, wanted)
+    assert len(list(node.timers)) == timers + 1
+    wanted.remove(LIDAR)
+    assert len(list(node.timers)) == timers and wanted.flood(LIDAR) == ""
 
 
 def test_the_log_is_told_the_topic_and_how_many_publish_there(node):
