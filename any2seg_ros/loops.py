@@ -25,7 +25,8 @@ def _compile(function: Callable[..., Any], **options: Any) -> Any:
         loop = njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to write, as on a read-only system: compiled by every process
         return njit(**options)(function)
-    loop._cache = KeptLoops(loop._cache)
+    if hasattr(loop, "_cache"):  # not with NUMBA_DISABLE_JIT
+        loop._cache = KeptLoops(loop._cache)
     return loop
 
 

@@ -169,3 +169,6 @@ def test_a_channel_of_absurd_numbers_is_chosen_without_a_warning():
     absurd = np.array([[-3e38, 3e38, 0.0]], np.float32)
     with np.errstate(over="raise"):
         assert IntensityScale().choose({"intensity": absurd}) == "intensity"
+        out = np.zeros((1, 3), np.float32)
+        IntensityScale().apply(np.array([[1e300, 0.5, 0.2]]), out)
+    assert np.isfinite(out).all()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sensor_messages import MS, STAMP, cloud, packet, rgb
+from sensor_messages import MS, STAMP, cloud, depth, packet, rgb
 from test_runtime_calibration import camera_info, nothing
 
 from any2seg_ros.preprocessing import PreprocessingConfig
@@ -267,3 +267,45 @@ def test_a_sensor_that_died_or_is_slow_has_no_other_clock() -> None:
     assert {frame.reasons.get(LIDAR, "") for frame in frames[5:]} == {
         "no measurement in the window"
     }
+
+
+def test_a_clock_that_differs_from_all_others_costs_its_own_sensor_even_the_anchor() -> None:
+    bench = Bench(**{"depth.registered": True})
+    used = []
+    for k in range(40):
+        bench.now = at = STAMP + k * 100 * MS
+        behind = 37_000 * MS if 10 <= k < 30 else 0
+        made = [
+            *bench.feed(DEPTH, depth(at), at),
+            *bench.feed(LIDAR, cloud(at), at),
+            *bench.feed(RGB, rgb(at - behind), at),
+        ]
+        used.append({m for frame in made for m in frame.measurements})
+    assert used[5] == used[38] == {RGB, DEPTH, LIDAR}
+    assert all(one == {DEPTH, LIDAR} for one in used[15:30])
+    assert "clock differs by 37.0 s from those of all other sensors" in bench.reason
+
+
+def test_clocks_that_jump_together_cost_a_message() -> None:
+    bench = Bench(**{"depth.registered": True})
+    for k in range(20):
+        bench.now = STAMP + k * 100 * MS
+        at = bench.now if k < 10 else bench.now - 10_000 * MS
+        for modality, make in ((RGB, rgb), (DEPTH, depth), (LIDAR, cloud)):
+            bench.feed(modality, make(at), k)
+    assert len(bench.refused) == 1 and bench.resets == 1
+
+
+@pytest.mark.parametrize("pace", [0.02, 1.0, 20.0])
+def test_sensors_that_end_together_and_bags_that_are_played_slowly_are_no_clocks_that_differ(
+    pace,
+) -> None:
+    bench = Bench(**{"depth.registered": True})
+    for k in range(60):
+        stamp = STAMP + k * 100 * MS
+        bench.now = STAMP + round(k * 100 * MS / min(pace, 1.0))
+        bench.feed(RGB, rgb(stamp), round(k * 100 * MS / pace))
+        for modality, make in ((DEPTH, depth), (LIDAR, cloud)):
+            if k < 20:
+                bench.feed(modality, make(stamp), round(k * 100 * MS / pace))
+    assert not bench.refused

@@ -154,6 +154,7 @@ def _sample(values: np.ndarray) -> np.ndarray:
     """Some of the values (h, w) that are numbers, float32 (n,), at least one."""
     rows = max(1, values.shape[0] * values.shape[1] // (_SAMPLES * values.shape[1]))
     columns = max(1, values.shape[1] * min(values.shape[0], _SAMPLES) // _SAMPLES)
-    sample = values[::rows, ::columns].astype(np.float32).reshape(-1)
+    with np.errstate(over="ignore"):  # what is too large is no number, then
+        sample = values[::rows, ::columns].astype(np.float32).reshape(-1)
     sample = sample[np.isfinite(sample)]
     return sample if len(sample) else np.zeros(1, np.float32)

@@ -58,6 +58,8 @@ class Intake:
         self._on_reset = on_reset
         self._last: dict[Modality, tuple[int, int]] = {}
         """By sensor: stamp with its offset, and arrival, of its last good message."""
+        self._heard: dict[Modality, tuple[int, int]] = {}
+        """By sensor: stamp with its offset of its last message, good or not, and the clock then."""
 
     def on_message(self, modality: Modality, msg: Any, arrival: int) -> list[Frame]:
         """The Frames that leave with this message; their measurements are `Received`s.
@@ -107,6 +109,7 @@ class Intake:
 
     def _forget(self) -> None:
         self._last.clear()
+        self._heard.clear()
         self.tracker.forget()
         self._preparation.reset()
 
@@ -117,6 +120,8 @@ class Intake:
         if stamp <= 0:
             raise InvalidMeasurement("stamp is zero")
         self._check_future(modality, stamp, now)
+        if now is not None:
+            self._check_others(modality, stamp + self._offset(modality), now)
         if modality != Modality.LIDAR:
             size = messages.image_size(msg)
             if size is not None:
@@ -139,6 +144,27 @@ class Intake:
         ahead = (stamp - now + self._offset(modality)) * 1e-9
         if ahead > limit:
             raise InvalidMeasurement(f"stamp is in the future by {ahead:.2f} s")
+
+    def _check_others(self, modality: Modality, stamp: int, now: int) -> None:
+        """Refuse a clock that differs from all others', which agree: else an anchor takes them all.
+
+        Where all clocks jump, at most two messages are refused, and the others follow.
+        """
+        self._heard[modality] = stamp, now
+        others = [
+            (own - stamp, own - stamp - (came - now))
+            for m, (own, came) in self._heard.items()
+            if m != modality and abs(now - came) < _RECENT
+        ]
+        apart = [between for _, between in others]
+        # Both: sensors may have ended a while ago, and a bag may be played slowly.
+        if len(others) < 2 or min(abs(one) for pair in others for one in pair) < _APART:
+            return
+        if max(apart) - min(apart) < _APART:
+            least = min(apart, key=abs)
+            raise InvalidMeasurement(
+                f"clock differs by {abs(least) * 1e-9:.1f} s from those of all other sensors"
+            )
 
     def refuse(self, modality: Modality, reason: str, arrival: int) -> list[Frame]:
         """Frames without the sensor say the reason, until a message of it is taken again."""

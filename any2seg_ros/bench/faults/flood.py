@@ -19,6 +19,8 @@ from rclpy.qos import QoSProfile
 from any2seg_ros.bags.stamps import restamp
 from any2seg_ros.messages.kinds import TRANSFORMS, message_class
 
+FOUND_S = 3.0
+"""A subscription of another type is never found."""
 TICK_S = 0.002
 BEHIND_S = 0.1
 """What is later than this is left out: a flood that is held up does not become a bigger one."""
@@ -30,8 +32,9 @@ def main(topic: str, kind: str, file: str, hertz: str) -> None:
     rclpy.init(args=[])
     node = rclpy.create_node("flood")
     publisher: Any = node.create_publisher(message_class(kind), topic, QoSProfile(depth=50))
-    while not publisher.get_subscription_count() and not _closed(0.02):
-        pass
+    given_up = time.monotonic() + FOUND_S
+    while not publisher.get_subscription_count() and time.monotonic() < given_up:
+        time.sleep(0.02)
     print("begins", flush=True)
     began = due = time.monotonic()
     period, sent = 1.0 / float(hertz), 0

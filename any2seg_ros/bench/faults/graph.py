@@ -140,20 +140,9 @@ def best_effort(modality: Modality) -> Make:
 
 
 def other_type(modality: Modality) -> Make:
-    """Somebody publishes a type of another kind on a sensor's topic."""
-
-    @contextmanager
-    def make(scene: Scene) -> Iterator[None]:
-        node, topic = scene.vehicle.node, scene.vehicle.topic(modality)
-        publisher = node.create_publisher(TFMessage, topic, QoSProfile(depth=10))
-        timer = node.create_timer(0.1, lambda: publisher.publish(TFMessage()))
-        try:
-            yield
-        finally:
-            node.destroy_timer(timer)
-            node.destroy_publisher(publisher)
-
-    return make
+    """Another process publishes a type of another kind on a sensor's topic."""
+    cdr = serialize_message(TFMessage())
+    return lambda scene: scene.flood(scene.vehicle.topic(modality), TRANSFORMS, cdr, 10.0)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,6 +41,7 @@ _LAYOUTS = (
 _DTYPES = {2: "u1", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 
 
+@cache
 def samples() -> list[tuple[str, Modality, Sample]]:
     """Name, sensor and maker of every kind of message, except camera_info and transforms."""
     found: list[tuple[str, Modality, Sample]] = []
