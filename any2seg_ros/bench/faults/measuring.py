@@ -57,15 +57,15 @@ class Outcome:
         return min(self.control) >= 0.9
 
     def failures(self) -> list[str]:
-        """Which promises were not kept."""
+        """Which promises were not kept; rates are judged only where the node could keep up."""
         found = [] if self.lived else [f"ended with {self.exit_code}"]
         if self.undone:
             found.append("not done")
         if self.silent:
             found.append("not said")
-        if self.rate is not None and self.rate < 0.95:
+        if self.steady and self.rate is not None and self.rate < 0.95:
             found.append("rate")
-        if self.others is not None and self.others < 0.95:
+        if self.steady and self.others is not None and self.others < 0.95:
             found.append("other sensors")
         ended = self.lived and self.exit_code is not None  # a new one has to start
         if not ended and (self.recovery_s is None or self.recovery_s > 1.0):

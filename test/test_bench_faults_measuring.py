@@ -1,0 +1,86 @@
+"""What is made of what the node said under a fault, and a short run against a real node."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not here")
+
+import ros_vehicle
+
+from any2seg_ros.bench.faults.__main__ import main
+from any2seg_ros.bench.faults.measuring import Outcome, shares, table
+from any2seg_ros.bench.faults.vehicle import Heard
+from any2seg_ros.types import Modality
+
+RGB, DEPTH, LIDAR, EVENT = Modality
+ALL = frozenset(Modality)
+KEPT = Outcome(
+    fault="rgb: drop", undone="", lived=True, exit_code=None, said="rgb: silent", silent=False,
+    rate=1.0, others=0.99, recovery_s=0.3, memory_mib=(400, 410), control=(1.0, 0.98),
+    flooded_mb_s=None, reasons=["rgb: silent"],
+)  # fmt: skip
+
+
+def heard(frames: int, masks: int, **used: int) -> Heard:
+    uses = Counter({modality: used.get(modality.label, masks) for modality in Modality})
+    return Heard(frames=frames, masks=masks, used=uses, sets=Counter({ALL: masks}))
+
+
+def test_rates_are_of_the_mean_of_both_controls_and_of_the_sensor_that_lost_most() -> None:
+    before, after = heard(20, 20), heard(20, 10)
+    rate, others = shares(heard(40, 30, rgb=0, depth=15), before, after, frozenset({RGB}))
+    assert rate == 1.0 and others == 0.5
+    assert shares(heard(40, 0), before, after, ALL) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "failure"),
+    [
+        ({"lived": False, "exit_code": 1}, "ended with 1"),
+        ({"silent": True}, "not said"),
+        ({"undone": "RuntimeError"}, "not done"),
+        ({"rate": 0.94}, "rate"),
+        ({"others": 0.5}, "other sensors"),
+        ({"recovery_s": 1.1}, "recovery"),
+        ({"recovery_s": None}, "recovery"),
+    ],
+)
+def test_each_promise_that_is_not_kept_is_named(change, failure) -> None:
+    assert KEPT.failures() == []
+    assert replace(KEPT, **change).failures() == [failure]
+    assert table([replace(KEPT, **change)]).splitlines()[-1].endswith(f"| {failure} |")
+
+
+def test_rates_are_not_judged_where_the_machine_was_busy_with_something_else() -> None:
+    assert replace(KEPT, rate=0.3, others=0.2, control=(1.0, 0.8)).failures() == []
+
+
+def test_a_node_that_has_to_end_may_take_its_time_to_start_again() -> None:
+    assert replace(KEPT, exit_code=-9, recovery_s=20.0).failures() == []
+
+
+@pytest.mark.timeout(900)
+def test_faults_are_told_from_each_other_by_what_a_real_node_says(tmp_path, monkeypatch) -> None:
+    ros_vehicle.isolate(monkeypatch)
+    out = tmp_path / "out"
+    node = [f"model:={ros_vehicle.tiny_model(tmp_path)}", "engine:=torch", "deadline:=1.0"]
+    chosen = ("rgb: drop", "lidar: NaN", "event: packets of 2 MB", "node: SIGTERM")
+    given = [word for name in chosen for word in ("--only", f"^{name}$")]
+    given += [word for one in node for word in ("--parameter", one)]
+    main([*given, "--seconds", "3", "--control", "2", "--tries", "1", "--out", str(out)])
+    figures = json.loads((out / "faults.json").read_text())
+    rows = {row["fault"]: row for row in figures["faults"]}
+    assert set(rows) == set(chosen)
+    assert all(row["lived"] and not row["undone"] and not row["silent"] for row in rows.values())
+    assert rows["rgb: drop"]["said"] == "rgb: silent"
+    assert "no point with finite coordinates" in rows["lidar: NaN"]["said"]
+    assert "event packet is too large" in rows["event: packets of 2 MB"]["said"]
+    assert rows["node: SIGTERM"]["exit_code"] == 0
+    assert all(row["recovery_s"] is not None for row in rows.values())
+    assert Path(out / "faults.md").read_text().count("\n") == 2 + len(chosen)
