@@ -39,7 +39,7 @@ def stamps(alter, count: int = 6) -> list[float]:
     ("alter", "expected"),
     [
         (spoiling.drop, []),
-        (spoiling.twice, [1, 1, 2, 2]),
+        (spoiling.twice, [1, 1, 2, 2, 3, 3, 4, 4]),
         (spoiling.shifted(-0.5), [0.5, 1.5, 2.5, 3.5]),
         (spoiling.drifting(0.5), [1, 2.5, 4, 5.5]),
         (spoiling.zero_stamp, [0, 0, 0, 0]),

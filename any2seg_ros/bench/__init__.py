@@ -1,1 +1,4 @@
-"""Benchmarks: one module each, with SECTION and `run() -> dict`."""
+"""Benchmarks: one module each, with SECTION and `run() -> dict`.
+
+And attacks, commands of their own: faults, fuzz and kills.
+"""
