@@ -50,6 +50,22 @@ def test_only_the_thread_that_segments_stands_still_and_it_goes_on_afterwards(pr
     assert "frame" in lines(process, 100)
 
 
+def test_a_thread_can_be_caught_again_and_again(process) -> None:
+    asked: list[float] = []
+
+    def is_caught() -> bool:
+        asked.append(time.monotonic())
+        time.sleep(0.1)
+        return len(asked) == 4
+
+    try:
+        with hanging.inference_stopped(process.pid, is_caught):
+            lines(process, 2)
+    except PermissionError:
+        pytest.skip("the kernel forbids tracing")
+    assert len(asked) == 4 and "frame" in lines(process, 200)
+
+
 def test_a_process_that_ends_while_its_thread_is_held_is_seen_to_end(process) -> None:
     try:
         with hanging.stopped(hanging.inference_thread(process.pid)):

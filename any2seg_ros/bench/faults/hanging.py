@@ -26,11 +26,14 @@ def stopped(thread: int) -> Iterator[None]:
     _ptrace(_ATTACH, thread)
     os.waitpid(thread, _WALL)
     # A process ends when its tracer has seen the end of the thread that it holds.
-    reaper = threading.Thread(target=_wait, args=[thread], daemon=True)
+    released = threading.Event()
+    reaper = threading.Thread(target=_reap, args=[thread, released], daemon=True)
     reaper.start()
     try:
         yield
     finally:
+        released.set()
+        reaper.join()
         with suppress(ProcessLookupError):  # it has ended meanwhile
             _ptrace(_DETACH, thread)
 
@@ -61,9 +64,11 @@ def inference_thread(process: int) -> int:
     raise ProcessLookupError(f"process {process} has no thread called {THREAD}")
 
 
-def _wait(thread: int) -> None:
+def _reap(thread: int, released: threading.Event) -> None:
     with suppress(ChildProcessError):
-        os.waitpid(thread, _WALL)
+        while not released.wait(0.05):
+            if os.waitpid(thread, _WALL | os.WNOHANG)[0]:
+                return
 
 
 def _ptrace(request: int, thread: int) -> None:
