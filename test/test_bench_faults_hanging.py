@@ -18,7 +18,7 @@ import threading, time
 from any2seg_ros.node.worker import Worker
 worker = Worker(lambda frame: print("frame", flush=True), print)
 while True:
-    worker.submit(None)
+    worker.submit(1)
     print("main", flush=True)
     time.sleep(0.02)
 """
