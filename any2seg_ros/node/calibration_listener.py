@@ -17,7 +17,7 @@ from any2seg_ros.messages import transform_matrix
 from any2seg_ros.runtime.frame_tree import FrameTree
 from any2seg_ros.runtime.monitor import Repeats
 
-MESSAGES, BYTES = 1000, 4_000_000
+MESSAGES, BYTES = 1000, 1_500_000
 """A second, of one topic; more is a flood. A vehicle's publishers together send some hundreds."""
 _SECOND = 1_000_000_000
 _LONGEST_S = 60

@@ -28,7 +28,7 @@ class Outcome:
 
     fault: str
     undone: str
-    """Why the fault could not be made; empty if it was."""
+    """Why the fault could not be made, or not as it was meant; empty if it was."""
     lived: bool
     """Whether the node lived, or ended as it has to."""
     exit_code: int | None
@@ -90,7 +90,7 @@ def measure(
     """The outcome of a fault, and the control after it, which is the next one's before."""
     memory = scene.process.memory_mib()
     scene.new_log()
-    scene.flooded = None
+    scene.flooded, scene.held_up = None, ""
     usual = before.usual or frozenset(Modality)
     heard, undone = Heard(), ""
     try:
@@ -113,11 +113,11 @@ def measure(
     rate, others = shares(heard, before, after, fault.hit)
     outcome = Outcome(
         fault=fault.name,
-        undone=undone,
+        undone=undone or scene.held_up,
         lived=code == fault.ends_with,
         exit_code=code,
         said=said,
-        silent=bool(fault.said) and not said,
+        silent=bool(fault.said) and not said and not scene.held_up,
         rate=rate,
         others=others,
         recovery_s=None if recovery is None else round(recovery, 2),

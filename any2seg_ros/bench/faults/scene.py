@@ -66,6 +66,8 @@ class Scene:
         self._read = 0
         self.flooded: float | None = None
         """MB/s that the last flood really published."""
+        self.held_up = ""
+        """Why that was no flood; empty if it was."""
 
     def __enter__(self) -> Self:
         import rclpy
@@ -159,6 +161,9 @@ class Scene:
                 process.stdout.readline()  # it is about to begin
                 yield
                 process.stdin.close()
-                self.flooded = float(process.stdout.readline() or 0) * len(cdr) * 1e-6
+                reached = float(process.stdout.readline() or 0)
+                self.flooded = reached * len(cdr) * 1e-6
+                if reached < 0.7 * hertz:
+                    self.held_up = f"the flood had {reached:.0f} of {hertz:.0f} messages/s"
             finally:
                 process.kill()
