@@ -22,7 +22,7 @@ RGB, DEPTH, LIDAR, EVENT = Modality
 ALL = frozenset(Modality)
 KEPT = Outcome(
     fault="rgb: drop", undone="", lived=True, exit_code=None, said="rgb: silent", silent=False,
-    rate=1.0, others=0.99, recovery_s=0.3, memory_mib=(400, 410), control=(1.0, 0.98),
+    rate=1.0, others=0.99, cost=1.1, recovery_s=0.3, memory_mib=(400, 410), control=(1.0, 0.98),
     flooded_mb_s=None, reasons=["rgb: silent"],
 )  # fmt: skip
 

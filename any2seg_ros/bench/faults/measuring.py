@@ -19,7 +19,7 @@ ENDS_S = 30.0
 SETTLE_S = 0.5
 """Between the first mask that is as before and the control that follows."""
 
-_FIGURES = ("rate", "others", "recovery, s", "memory, MiB", "control")
+_FIGURES = ("rate", "others", "cost", "recovery, s", "memory, MiB", "control")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Outcome:
     """Masks a frame, of the control's; None where all sensors were taken away."""
     others: float | None
     """Use of the sensor that lost most of those that the fault does not hit, of the control's."""
+    cost: float | None
+    """Processor time of the node for each mask, of the control's; None without masks."""
     recovery_s: float | None
     """Time from the end of the fault to a mask of the usual sensors; None if none came in time."""
     memory_mib: tuple[float, float]
@@ -79,9 +81,13 @@ class Outcome:
 
 def observe(scene: Scene, seconds: float) -> Heard:
     """What the node says in so many seconds; ends early if it ends."""
+    began = scene.process.cpu_seconds()
     scene.vehicle.fresh()
     scene.vehicle.wait(lambda: not scene.process.lives, seconds)
-    return scene.vehicle.fresh()
+    heard = scene.vehicle.fresh()
+    if scene.process.lives:
+        heard.processor_s = scene.process.cpu_seconds() - began
+    return heard
 
 
 def measure(
@@ -120,6 +126,7 @@ def measure(
         silent=bool(fault.said) and not said and not scene.held_up,
         rate=rate,
         others=others,
+        cost=_cost(heard, before, after),
         recovery_s=None if recovery is None else round(recovery, 2),
         memory_mib=(round(memory), round(scene.process.memory_mib())),
         control=(round(before.rate, 2), round(after.rate, 2)),
@@ -145,7 +152,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as a table in markdown."""
     head = ("fault", "lived", "said", *_FIGURES, "not kept")
     rows = [_row(outcome) for outcome in outcomes]
-    lines = [head, ["---"] * 2 + ["---"] + ["---:"] * 5 + ["---"], *rows]
+    lines = [head, ["---"] * 2 + ["---"] + ["---:"] * 6 + ["---"], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -155,7 +162,7 @@ def _row(outcome: Outcome) -> list[str]:
     memory = "{:.0f} → {:.0f}".format(*outcome.memory_mib)
     said = outcome.said.replace("|", "/")[:90]
     return [
-        outcome.fault, lived, said or "–", _percent(outcome.rate), _percent(outcome.others),
+        outcome.fault, lived, said or "–", _percent(outcome.rate), _percent(outcome.others), _percent(outcome.cost),
         recovery, memory, "{:.2f}, {:.2f}".format(*outcome.control),
         ", ".join(outcome.failures()) or "",
     ]  # fmt: skip
@@ -163,6 +170,11 @@ def _row(outcome: Outcome) -> list[str]:
 
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.2f}"
+
+
+def _cost(heard: Heard, before: Heard, after: Heard) -> float | None:
+    control = 0.5 * (before.cost + after.cost)
+    return round(heard.cost / control, 2) if heard.masks and control and heard.cost else None
 
 
 def _share(value: float, of: float) -> float:

@@ -44,6 +44,8 @@ class Heard:
     """Masks that each sensor was used for."""
     sets: Counter[frozenset[Modality]] = field(default_factory=Counter)
     """Masks by the sensors that they were made of."""
+    processor_s: float = 0.0
+    """Processor time of the node."""
     said: Counter[str] = field(default_factory=Counter)
     """Reasons of the status and of diagnostics, as `rgb: ...`."""
 
@@ -51,6 +53,11 @@ class Heard:
     def rate(self) -> float:
         """Masks for each frame of the bag."""
         return self.masks / max(1, self.frames)
+
+    @property
+    def cost(self) -> float:
+        """Processor time of the node for each mask, s."""
+        return self.processor_s / max(1, self.masks)
 
     def use(self, modality: Modality) -> float:
         """How often a sensor was used, for each frame of the bag."""
