@@ -162,8 +162,8 @@ def _row(outcome: Outcome) -> list[str]:
     memory = "{:.0f} → {:.0f}".format(*outcome.memory_mib)
     said = outcome.said.replace("|", "/")[:90]
     return [
-        outcome.fault, lived, said or "–", _percent(outcome.rate), _percent(outcome.others), _percent(outcome.cost),
-        recovery, memory, "{:.2f}, {:.2f}".format(*outcome.control),
+        outcome.fault, lived, said or "–",
+        *(_percent(share) for share in (outcome.rate, outcome.others, outcome.cost)), recovery, memory, "{:.2f}, {:.2f}".format(*outcome.control),
         ", ".join(outcome.failures()) or "",
     ]  # fmt: skip
 
