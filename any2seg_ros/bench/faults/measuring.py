@@ -157,15 +157,18 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def _row(outcome: Outcome) -> list[str]:
-    lived = "yes" if outcome.exit_code is None else f"ended with {outcome.exit_code}"
-    recovery = "–" if outcome.recovery_s is None else f"{outcome.recovery_s:.2f}"
-    memory = "{:.0f} → {:.0f}".format(*outcome.memory_mib)
-    said = outcome.said.replace("|", "/")[:90]
+    ended = "" if outcome.exit_code is None else f"ended with {outcome.exit_code}"
+    shares = (outcome.rate, outcome.others, outcome.cost)
     return [
-        outcome.fault, lived, said or "–",
-        *(_percent(share) for share in (outcome.rate, outcome.others, outcome.cost)), recovery, memory, "{:.2f}, {:.2f}".format(*outcome.control),
-        ", ".join(outcome.failures()) or "",
-    ]  # fmt: skip
+        outcome.fault,
+        ended or "yes",
+        outcome.said.replace("|", "/")[:90] or "–",
+        *(_percent(share) for share in shares),
+        _percent(outcome.recovery_s),
+        "{:.0f} → {:.0f}".format(*outcome.memory_mib),
+        "{:.2f}, {:.2f}".format(*outcome.control),
+        ", ".join(outcome.failures()),
+    ]
 
 
 def _percent(share: float | None) -> str:
