@@ -144,7 +144,7 @@ def _of_events() -> Iterator[Fault]:
         setting = messages(_plain(spoiling.setting(**fields)), EVENT)
         yield Fault(f"event: {name}", setting, hit, said)
     large = messages(lambda: spoiling.giant(2_000_000), EVENT)
-    yield Fault("event: packets of 2 MB", large, hit, "too large|storm")
+    yield Fault("event: packets of 2 MB", large, hit, "too large|storm|flood")
 
 
 def _of_several() -> Iterator[Fault]:
