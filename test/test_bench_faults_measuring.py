@@ -69,7 +69,9 @@ def test_a_node_that_has_to_end_may_take_its_time_to_start_again() -> None:
 def test_faults_are_told_from_each_other_by_what_a_real_node_says(tmp_path, monkeypatch) -> None:
     ros_vehicle.isolate(monkeypatch)
     out = tmp_path / "out"
-    node = [f"model:={ros_vehicle.tiny_model(tmp_path)}", "engine:=torch", "deadline:=1.0"]
+    model = ros_vehicle.tiny_model(tmp_path)
+    given = ros_vehicle.arguments_of(model=model, period=0.1)
+    node = [word for word in given if ":=" in word]
     chosen = ("rgb: drop", "lidar: NaN", "event: packets of 2 MB", "node: SIGTERM")
     given = [word for name in chosen for word in ("--only", f"^{name}$")]
     given += [word for one in node for word in ("--parameter", one)]
