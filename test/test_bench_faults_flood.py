@@ -36,7 +36,7 @@ def test_a_message_is_repeated_with_new_stamps_until_the_input_ends(tmp_path, mo
                 if len(clouds) > 20:
                     break
             process.stdin.close()
-            assert 0 < float(process.stdout.readline()) <= 51
+            assert float(process.stdout.readline()) > 0
             assert process.wait(60) == 0
     finally:
         node.destroy_node()
