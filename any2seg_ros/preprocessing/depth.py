@@ -47,7 +47,7 @@ def depth_in_view(measurement: Measurement, view: Camera) -> np.ndarray:
         camera_models.same_place(matrix) and camera_models.same_view(camera, view)
     ):
         return _registered(data, view)
-    return _moved(data, camera, view, np.asarray(matrix, np.float64))
+    return _moved(data, camera, view, np.asarray(matrix, np.float64), not measurement.moved)
 
 
 def _metres(samples: np.ndarray, hole: float) -> np.ndarray:
@@ -84,11 +84,15 @@ def _grid(camera: Camera, step: int, rotation: bytes) -> np.ndarray:
     return (matrix @ np.stack([a, b, np.ones_like(a)])).astype(np.float32)
 
 
-def _moved(data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray) -> np.ndarray:
+def _moved(
+    data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray, keep: bool
+) -> np.ndarray:
+    """keep: the same rotation will be there again, so that its table is worth keeping."""
     ratio = min(camera.fx / view.fx, camera.fy / view.fy)
     # Of a fine image, as many depth pixels are looked at as the view has.
     step = max(1, int(ratio))
-    grid = _grid(camera, step, np.ascontiguousarray(matrix[:3, :3]).tobytes())
+    table = _grid if keep else _grid.__wrapped__
+    grid = table(camera, step, np.ascontiguousarray(matrix[:3, :3]).tobytes())
     depth = _metres(data[step // 2 :: step, step // 2 :: step], np.nan)
     x, y, z = grid * depth.reshape(1, -1)
     for points, offset in zip((x, y, z), matrix[:3, 3], strict=True):

@@ -25,6 +25,7 @@ from any2seg_ros.configuration import (
     setting,
 )
 from any2seg_ros.engine import EngineConfig
+from any2seg_ros.messages.point_times import AUTO
 from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.preprocessing.camera_models import field_of_view, transform
@@ -149,6 +150,13 @@ class SensorParameters:
         high=1e6,
         only=(_LIDAR,),
     )
+    time_field: str = setting(
+        AUTO,
+        "field of the cloud with the time of each point, for motion_compensation; auto takes t, "
+        "time, timestamp, time_stamp, time_offset or offset_time; none: all points are of the "
+        "stamp, as in clouds that the driver has compensated already",
+        only=(_LIDAR,),
+    )
 
 
 def _sensors() -> Mapping[Modality, SensorParameters]:
@@ -239,6 +247,11 @@ class NodeParameters:
         "auto",
         "release frames by stamps only, independent of the clock; auto: with simulated time",
         choices=("auto", "yes", "no"),
+    )
+    motion_compensation: str = setting(
+        "",
+        "frame that stands still in the world, such as odom: measurements are moved to the time of "
+        "their frame by the vehicle's motion in it, as TF tells it; empty for no compensation",
     )
     width: int = setting(
         0, "width of the outputs; 0 for the reference camera's", "px", low=0, high=16384
@@ -379,7 +392,7 @@ class NodeParameters:
         intensity = IntensityConfig(lidar.intensity_field, lidar.intensity_scale)
         event = self.sensors[_EVENT]
         limits = EventLimits(event.maximum_packet, event.maximum_bandwidth)
-        return PipelineConfig(health, offsets, size, intensity, limits)
+        return PipelineConfig(health, offsets, size, intensity, limits, lidar.time_field)
 
     def reference_camera(self) -> Camera | None:
         """The reference camera, if parameters give it."""
