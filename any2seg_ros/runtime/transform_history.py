@@ -13,8 +13,8 @@ from any2seg_ros.types import Trajectory, plain
 
 _FEW, _MANY = 32, 2400
 """Poses that are kept of a frame: of any, and of one between the camera and the fixed frame."""
-_APART = 5_000_000
-"""ns between two of them at least, so that the many last 12 s; the newest is always kept."""
+_APART = 10_000_000
+"""ns that three of them span at least, so that the many last 12 s; the newest is always kept."""
 _MARGIN = 1_300_000_000
 """ns before and after a Frame's measurements whose poses it takes along: the length of a sweep,
 and what tells a jump from a drive."""
@@ -93,7 +93,7 @@ class _Frame:
         self._count = 0
 
     def add(self, stamp: int, pose: np.ndarray) -> None:
-        """The newest pose; the one before it goes where three lie close together."""
+        """The newest pose; the one before it goes where three would lie close together."""
         if not self.static and self._count and self._is_near(stamp):
             self._count -= 1
         at = self._count % len(self._stamps)
