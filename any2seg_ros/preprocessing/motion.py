@@ -222,13 +222,15 @@ def _unwind(cloud, times, table, first, steps, near):
     half = np.float32(0.5)
     for i in range(len(cloud)):
         x, y, z = cloud[i, 0], cloud[i, 1], cloud[i, 2]
-        moved[i, 0], moved[i, 1], moved[i, 2], moved[i, 3] = x, y, z, cloud[i, 3]
-        if x * x + y * y + z * z >= near:
-            pose = table[int((times[i] - first) * steps + half)]
-            for axis in range(3):
-                moved[i, axis] = (
-                    pose[axis, 0] * x + pose[axis, 1] * y + pose[axis, 2] * z + pose[axis, 3]
-                )
+        moved[i, 3] = cloud[i, 3]
+        if x * x + y * y + z * z < near:
+            moved[i, 0], moved[i, 1], moved[i, 2] = x, y, z
+            continue
+        t = np.intp((times[i] - first) * steps + half)
+        for axis in range(3):
+            moved[i, axis] = (
+                table[t, axis, 0] * x + table[t, axis, 1] * y + table[t, axis, 2] * z
+            ) + table[t, axis, 3]
     return moved
 
 
