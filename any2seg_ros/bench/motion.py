@@ -39,14 +39,13 @@ _NEAREST = 3.0
 _POINTS, _REPEATS = 114_000, 40
 _LIDAR = LidarSettings(sector=360.0, columns=1024, beams=48)
 _SETTINGS = SensorSettings(lidar=_LIDAR, event=EventSettings(width=64, height=36))
+_WIDE = {"lidar.window": 0.06, "depth.window": 0.06}
 _HOLD = {"lidar.hold": 0.5, "depth.hold": 0.5, "lidar.window": 0.02, "depth.window": 0.02}
 DRIVES: Mapping[str, tuple[Recording, dict[str, Any], int]] = {
-    "measured 100 ms before the image": (
-        Recording(50.0, False, -0.1, -0.1), {"lidar.window": 0.12, "depth.window": 0.12}, 1,
-    ),
-    "whole turns, raw": (Recording(50.0, True, 0.0, 0.0), {}, 1),
-    "whole turns, raw, 50 ms before the image": (Recording(50.0, True, -0.05, -0.05), {}, 1),
-    "one in four, held": (Recording(50.0, False, 0.0, 0.0), _HOLD, 4),
+    "50 ms before the image": (Recording(50.0, False, -0.05, -0.05), _WIDE, 1),
+    "whole turns, raw": (Recording(50.0, True), {}, 1),
+    "whole turns, raw, 50 ms before the image": (Recording(50.0, True, -0.05, -0.05), _WIDE, 1),
+    "one in four, held": (Recording(50.0), _HOLD, 4),
 }  # fmt: skip
 """By name: how it is recorded, parameters, and which of the measurements are kept."""
 
@@ -216,64 +215,76 @@ def _best(work: Callable[[], object]) -> float:
 _OFFSETS = (-0.07, -0.035, 0.0, 0.035)
 """s that are added to the LiDAR's stamps, for comparison: with compensation, agreement should be
 best at what is right."""
-_DECAY, _FLOOR = 0.9, 0.4
-"""How an edge of the image fades px by px, and how much of what is near counts; see `edge_map`."""
+_BLUR, _DECAY, _NEAR = 2.0, 0.9, 0.7
+"""px by which images are blurred; how an edge fades px by px, and how much what is near it counts.
+"""
 
 
 def compare(bag: Path, fixed: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """How well edges of the LiDAR lie on edges of the image: `scores`, see `edge_score`.
+    """How well edges of the LiDAR lie on edges of the image: scores, see `edge_score`.
 
-    off, on: means over frames. gain: of on over off, mean and its standard error, and in how many
-    of the frames there was one. offsets: means with a wrong time of the LiDAR.
+    off, on: means over frames. moved_px: how far points are moved, mean over frames. gain: of on
+    over off, mean and its standard error, and in how many of the frames there was one. offsets:
+    means with a wrong time of the LiDAR.
     """
-    off = _scores(bag, values)
-    on = _scores(bag, {**values, "motion_compensation": fixed})
-    common = sorted(off.keys() & on.keys())
-    gains = np.array([on[stamp] / off[stamp] - 1 for stamp in common])
-    offsets = {}
-    for offset in _OFFSETS:
-        wrong = {**values, "motion_compensation": fixed, "lidar.offset": offset}
-        found = _scores(bag, {**wrong, "lidar.window": 0.06 + abs(offset)})
-        offsets[str(offset)] = round(float(np.mean(list(found.values()))), 4)
+    rows = []
+    compensated = {**values, "motion_compensation": fixed}
+    for (stamp, off), (same, on) in zip(_pairs(bag, values), _pairs(bag, compensated), strict=True):
+        assert stamp == same
+        moved = _apart(_in_reference(on[1]), _in_reference(off[1]), off[2])
+        rows.append((edge_score(*off), edge_score(*on), float(moved.mean())))
+    before, after, moved_px = np.array(rows).T
+    gains = after / before - 1
     return {
-        "frames": len(common),
-        "off": round(float(np.mean([off[s] for s in common])), 4),
-        "on": round(float(np.mean([on[s] for s in common])), 4),
+        "frames": len(rows),
+        "off": round(float(before.mean()), 4),
+        "on": round(float(after.mean()), 4),
+        "moved_px": round(float(moved_px.mean()), 2),
         "gain": {
             "mean": round(float(gains.mean()), 4),
             "standard_error": round(float(gains.std(ddof=1) / np.sqrt(len(gains))), 4),
             "frames": int((gains > 0).sum()),
         },
-        "offsets": offsets,
+        "offsets": {str(offset): _mean_score(bag, compensated, offset) for offset in _OFFSETS},
     }
 
 
-def _scores(bag: Path, values: Mapping[str, Any]) -> dict[int, float]:
-    """By stamp of the frame."""
-    scores = {}
+def _in_reference(lidar: Measurement) -> np.ndarray:
+    assert isinstance(lidar.data, np.ndarray)
+    pose = lidar.reference_from_sensor
+    return lidar.data[:, :3] @ pose[:3, :3].T + pose[:3, 3]
+
+
+def _mean_score(bag: Path, values: Mapping[str, Any], offset: float) -> float:
+    """With an offset (s) of the LiDAR's stamps."""
+    wrong = {**values, "lidar.offset": offset, "lidar.window": 0.06 + abs(offset)}
+    return round(float(np.mean([edge_score(*pair) for _, pair in _pairs(bag, wrong)])), 4)
+
+
+def _pairs(
+    bag: Path, values: Mapping[str, Any]
+) -> Iterator[tuple[int, tuple[np.ndarray, Measurement, Camera]]]:
+    """By stamp: image and cloud of the frames that have both, and the reference camera."""
     for prepared in prepare(bag, values):
         used, reference = prepared.frame.measurements, prepared.calibration.reference
         if Modality.RGB not in used or Modality.LIDAR not in used or reference is None:
             continue
-        scores[prepared.frame.stamp] = edge_score(
-            used[Modality.RGB].data, used[Modality.LIDAR], reference
-        )
-    return scores
+        yield prepared.frame.stamp, (used[Modality.RGB].data, used[Modality.LIDAR], reference)
 
 
 def edge_map(image: np.ndarray) -> np.ndarray:
-    """float32 (h, w): how near each pixel is to edges, and how strong they are.
+    """float32 (h, w): how near each pixel is to upright edges, and how strong they are.
 
-    As in Levinson and Thrun, Automatic Online Calibration of Cameras and Lasers (RSS 2013).
+    After Levinson and Thrun, Automatic Online Calibration of Cameras and Lasers (RSS 2013); upright
+    ones alone, for the points of a ring lie beside each other.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
-    grey = cv2.GaussianBlur(grey, (0, 0), 1.0).astype(np.float32)
-    around = np.ones((3, 3), np.uint8)
-    edges = cv2.dilate(grey, around) - cv2.erode(grey, around)
-    near = edges.copy()
-    for _ in range(40):  # px beyond which nothing is left of an edge
-        near = np.maximum(near, _DECAY * cv2.dilate(near, around))
-    return (1 - _FLOOR) * edges + _FLOOR * near
+    grey = cv2.GaussianBlur(grey, (0, 0), _BLUR).astype(np.float32)
+    edges = np.abs(cv2.Sobel(grey, cv2.CV_32F, 1, 0))
+    near, beside = edges.copy(), np.ones((1, 3), np.uint8)
+    for _ in range(30):  # px beyond which nothing is left of an edge
+        near = np.maximum(near, _DECAY * cv2.dilate(near, beside))
+    return (1 - _NEAR) * edges + _NEAR * near
 
 
 def edge_score(image: np.ndarray, lidar: Measurement, camera: Camera) -> float:
