@@ -16,7 +16,7 @@ import ros_vehicle  # noqa: E402
 import tiny_drive  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
-from rclpy.serialization import deserialize_message  # noqa: E402
+from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 from sensor_msgs.msg import Image, PointCloud2  # noqa: E402
 
@@ -37,6 +37,7 @@ SENSORS = {
     "/lidar/points": Modality.LIDAR,
     "/event/packets": Modality.EVENT,
 }
+TRANSFORMS = ("/tf", "/tf_static")
 INFOS = {f"/{m.label}/camera_info": m for m in Modality if m != Modality.LIDAR}
 FRAMES = 12
 RECTIFIED_FOCAL = 77.0
@@ -59,6 +60,11 @@ def bag(tmp_path_factory) -> Path:
             message.p[0] = message.p[5] = RECTIFIED_FOCAL
         if topic == "/lidar/points":
             message.header.frame_id = "/lidar"
+            tiny_drive.timed(message, 0.1)
+    # The vehicle moves, until its odometry ends.
+    end = tiny_drive.START + (FRAMES - 3) * tiny_drive.PERIOD
+    rows += tiny_drive.odometry(tiny_drive.START - tiny_drive.PERIOD, end, 12.0)
+    rows.sort(key=lambda row: row[0])
     return tiny_drive.write(tmp_path_factory.mktemp("bag") / "drive", rows)
 
 
@@ -124,7 +130,8 @@ def lived(bag, model) -> tuple[list[Frame], Published, NodeParameters]:
     """The Frames of the node when it hears the same messages, and what it publishes over DDS."""
     given = ros_vehicle.arguments_of(
         model=model, replay="yes", deadline=0.05, period=0.1, status_period=0.2,
-        organized_points="true", **{"depth.rectified": "yes", "depth.registered": "false"},
+        organized_points="true", motion_compensation="odom",
+        **{"depth.rectified": "yes", "depth.registered": "false"},
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         ros_vehicle.isolate(patch)
@@ -192,16 +199,15 @@ def feed(bag: Path, node: ros_vehicle.NodeInProcess, listener: Listener) -> list
     heard = [
         (topic, deserialize_message(data, message_class(kind)))
         for topic, kind, data in messages
-        if topic in SENSORS or topic in INFOS or topic == "/tf_static"
+        if topic in SENSORS or topic in INFOS or topic in TRANSFORMS
     ]
     # Replay knows the geometry that the bag tells of from the beginning.
-    known = dict(reversed([pair for pair in heard if pair[0] not in SENSORS]))
+    known = dict(reversed([pair for pair in heard if pair[0] not in (*SENSORS, "/tf")]))
     for topic, message in [*known.items(), *heard]:
         if topic in INFOS:
             loop._on_camera_info(INFOS[topic], message)
-        elif topic == "/tf_static":
-            for transform in message.transforms:
-                loop._transforms._buffer.set_transform_static(transform, "bag")
+        elif topic in TRANSFORMS:
+            loop._transforms._on_message(topic, serialize_message(message))
         else:
             signal(loop, SENSORS[topic], message, frames, listener)
     loop.synchronizer.run(loop._intake.flush)
@@ -263,6 +269,24 @@ def test_both_take_the_geometry_of_rectified_images_from_p(lived, replayed) -> N
         assert {camera.fx for camera in cameras if camera is not None} == {RECTIFIED_FOCAL}
 
 
+def motion(frame: Frame) -> list[float] | str:
+    """From 50 ms before a frame to the frame, or why it is not known."""
+    assert frame.trajectory is not None
+    try:
+        poses = frame.trajectory.poses(np.array([frame.stamp - 50_000_000, frame.stamp]))
+    except LookupError as error:
+        return unmeasured(str(error))
+    return (np.linalg.inv(poses[1]) @ poses[0]).ravel().tolist()
+
+
+def test_both_take_the_same_motion_along_and_miss_it_when_it_ends(lived, replayed) -> None:
+    moved = [motion(frame) for frame in lived[0]]
+    assert moved == [motion(frame) for frame in replayed[0]]
+    known = [m for m in moved if not isinstance(m, str)]
+    assert len(known) >= FRAMES - 5 and all(0.5 < abs(m[11]) < 0.7 for m in known[1:])
+    assert moved[-1] == "TF of 'base_link' is behind"
+
+
 def test_the_organized_points_are_the_same_to_the_bit(lived, replayed) -> None:
     finite = 0
     for stamp, (_, mask, points) in lived[1].items():
@@ -289,3 +313,4 @@ def test_the_statuses_say_the_same(lived, replayed) -> None:
         assert status.mean_confidence == pytest.approx(other.mean_confidence, abs=1e-5)
     assert any("truncated" in reason for reason in said)
     assert any("future" in reason for reason in said)
+    assert any(reason.startswith("not motion compensated: TF of") for reason in said)

@@ -95,8 +95,8 @@ def prepare(bag: Path, values: Mapping[str, Any], every: int = 1) -> Iterator[Pr
 
     def thinned(modality: Modality, message: Any) -> Any:
         counts[modality] += 1
-        left_out = modality in (Modality.DEPTH, Modality.LIDAR) and counts[modality] % every
-        return None if left_out and every > 1 else message
+        kept = modality in (Modality.RGB, Modality.EVENT) or counts[modality] % every == 1 % every
+        return message if kept else None
 
     player = BagPlayer(bag, preparation, parameters=parameters)
     for step in player.frames(thinned):
