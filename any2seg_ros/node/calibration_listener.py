@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,14 +34,20 @@ class CalibrationListener:
 
     A flooded topic is left alone for 1, 2, 4, ... 60 s: what is not subscribed to costs nothing,
     and poses that are known stay. `notes` are for the log, to be taken away. history: gets what is
-    believed, too.
+    believed, too. on_undecodable: told the topic of messages that are none.
     """
 
-    def __init__(self, node: Any, history: TransformHistory | None = None) -> None:
+    def __init__(
+        self,
+        node: Any,
+        history: TransformHistory | None = None,
+        on_undecodable: Callable[[str], None] = lambda topic: None,
+    ) -> None:
         # Without the node: given one, it makes a service there that nothing takes away again.
         self._buffer = tf2_ros.Buffer()
         self._node = node
         self._history = history
+        self._on_undecodable = on_undecodable
         self._tree = FrameTree()
         self._repeats = Repeats()
         self._subscriptions: dict[str, Any] = {}
@@ -90,7 +97,12 @@ class CalibrationListener:
             return
         static = topic == "/tf_static"
         put = self._buffer.set_transform_static if static else self._buffer.set_transform
-        for transform in deserialize_message(data, TFMessage).transforms:
+        try:
+            transforms = deserialize_message(data, TFMessage).transforms
+        except Exception:  # of the middleware's own types; what is raised here ends the node
+            self._on_undecodable(topic)
+            return
+        for transform in transforms:
             reason = self._tree.refusal(transform, static, now)
             if not reason:
                 put(transform, "default_authority")

@@ -12,10 +12,11 @@ from typing import Any
 
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
+from any2seg_ros.node.telling_executor import TellingExecutor
 
 _PLACE = re.compile(r", at \S+:\d+")
 """Where in its own sources rcl found an error."""
@@ -111,7 +112,7 @@ def make_executor(node: SegmenterNode) -> Any:
             return EventsExecutor()
         except ImportError:
             node.get_logger().warning("this rclpy has no events executor: single_threaded it is")
-    return SingleThreadedExecutor()
+    return TellingExecutor(node.on_undecodable)
 
 
 def start(node: SegmenterNode) -> bool:

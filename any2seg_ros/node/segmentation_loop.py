@@ -55,7 +55,7 @@ class SegmentationLoop:
         self._broken_packets = pipeline.broken_packets[0]
         fixed = parameters.motion_compensation
         self._history = TransformHistory(fixed) if fixed else None
-        self._transforms = CalibrationListener(node, self._history)
+        self._transforms = CalibrationListener(node, self._history, node.on_undecodable)
         self._status_period = parameters.status_period * 1e9
         self._status_at = 0
         self._repeats, self._failures = Repeats(), Repeats()
@@ -142,6 +142,21 @@ class SegmentationLoop:
     def limit(self, maximum_rate: float) -> None:
         """Open at most so many Frames a second from now on; 0 for no limit."""
         self.synchronizer.run(lambda: self._intake.synchronizer.limit(maximum_rate))
+
+    def on_undecodable(self, topic: str) -> None:
+        """A message on a topic could not be decoded."""
+        now = time.monotonic_ns()
+        modality, kind = self._subscriptions.role_of(topic)
+        as_kind = f" as {kind}" if kind else ""
+        reason = (
+            f"messages on {topic} cannot be decoded{as_kind}: their publisher has another version "
+            "of it, or they are damaged"
+        )
+        if modality is None:
+            if self._repeats.due(reason, now):
+                self._node.get_logger().warning(reason)
+            return
+        self.synchronizer.run(lambda: self._intake.on_undecodable(modality, reason, now))
 
     def own_header(self) -> Header:
         """The header of messages that belong to no frame."""

@@ -118,6 +118,13 @@ class SegmenterNode(LifecycleNode):
             if self._diagnostics is not None:
                 self._diagnostics.update(now)
 
+    def on_undecodable(self, topic: str) -> None:
+        """A message has arrived that the middleware could not decode."""
+        counts = self._state.undecodable
+        counts[topic] = counts.get(topic, 0) + 1
+        if self._loop is not None:
+            self._loop.on_undecodable(topic)
+
     def watch(self, now: int) -> None:
         """WatchdogExpired, with the reason, where the node is of no use; now: ns, steady clock.
 
