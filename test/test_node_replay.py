@@ -97,9 +97,10 @@ SPOILT = {
     ("/lidar/points", 7): _future,
     ("/lidar/points", 8): _future,
     ("/event/packets", 75): _cut_events,
-    **{("/rgb/camera_info", k): _other_lens for k in range(9, FRAMES + 1)},
+    **{("/rgb/camera_info", k): _other_lens for k in (9, 11)},
 }
-"""By topic and number: what is wrong with a message. From its ninth on, RGB has another lens."""
+"""By topic and number: what is wrong with a message. RGB tells of another lens, each time once: on a
+busy machine more would prove themselves, by the time that they take."""
 
 
 @pytest.fixture(scope="module")
