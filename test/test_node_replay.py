@@ -99,8 +99,8 @@ SPOILT = {
     ("/event/packets", 75): _cut_events,
     **{("/rgb/camera_info", k): _other_lens for k in (9, 11)},
 }
-"""By topic and number: what is wrong with a message. RGB tells of another lens, each time once: on a
-busy machine more would prove themselves, by the time that they take."""
+"""By topic and number: what is wrong with a message. RGB tells of another lens, each time once: on
+a busy machine, more would prove themselves by the time that they take."""
 
 
 @pytest.fixture(scope="module")

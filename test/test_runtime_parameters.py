@@ -185,7 +185,7 @@ def test_other_values_of_a_switch_are_refused_with_its_words():
 
 
 ELSEWHERE = {
-    "watchdog", "motion_compensation",
+    "watchdog", "motion_compensation", "freeze_files",
     "autostart", "executor", "status_period", "silent_after", "diagnostics_period",
     "reference_file", "reference_pinned", "reference_frame", "reference_width",
     "reference_height", "reference_k", "reference_d", "reference_model", "replay",

@@ -46,6 +46,12 @@ def run(arguments: list[str] | None = None) -> int:
         print(f"segmenter: a parameter cannot be: {error} ({hint})", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
+    except Exception as error:
+        if type(error).__name__ != "RCLError":  # of the middleware; rclpy has no public name for it
+            raise
+        print(f"segmenter: {_PLACE.sub('', ' '.join(str(error).split()))}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
     try:
         executor = make_executor(node)
         executor.add_node(node)

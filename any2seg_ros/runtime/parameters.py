@@ -49,6 +49,8 @@ _LIMITS = {item.name for item in fields(HealthConfig)}
 EVENT_TYPES = ("packet", "dvs", "prophesee", "image")
 SECTIONS = ("/**", "segmenter", "/segmenter")
 """Sections of a parameter file that are the node's; `/car/segmenter` is, too."""
+FILES = ("model", "reference_file")
+"""Parameters that name files on the vehicle."""
 OF_ROS = ("qos_overrides.", "diagnostic_updater.", "use_sim_time", "start_type_description_service")
 """Names of parameters that the node has from ROS: `ros2 param dump` writes them as well."""
 
@@ -309,6 +311,11 @@ class NodeParameters:
         False,
         "keep the reference camera of reference_file, or the first one that is stored there, "
         "whatever rgb/camera_info says",
+    )
+    freeze_files: bool = setting(
+        False,
+        "what names a file (model, reference_file) can be given at the start alone, and nobody in "
+        "the graph can change it",
     )
     reference_frame: str = setting(
         "", "TF frame of the reference camera; empty for the frame_id of its camera_info"
