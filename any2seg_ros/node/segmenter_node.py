@@ -12,6 +12,7 @@ from any2seg_ros.node.diagnostics import Diagnostics
 from any2seg_ros.node.publishers import Publishers
 from any2seg_ros.node.ros_parameters import RosParameters
 from any2seg_ros.node.segmentation_loop import SegmentationLoop, error_text
+from any2seg_ros.runtime import motion_compensation
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Pipeline
 from any2seg_ros.runtime.status import NodeState
@@ -59,6 +60,8 @@ class SegmenterNode(LifecycleNode):
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
             segmenter.prepare(m for m, sensor in parameters.sensors.items() if sensor.enabled)
+            if parameters.motion_compensation:
+                motion_compensation.prepare()
             self._outputs = Publishers(self, segmenter.taxonomy, parameters.output_config())
             if self._diagnostics is None:
                 self._diagnostics = Diagnostics(self, self._state, parameters.diagnostics_period)

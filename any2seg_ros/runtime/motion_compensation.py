@@ -8,6 +8,11 @@ from any2seg_ros.types import Events, Frame, Measurement, Modality, plain
 NOT_MOVED = "not motion compensated"
 
 
+def prepare() -> None:
+    """Compile what moves sweeps, before the first Frame waits for it."""
+    warm_up()
+
+
 class MotionCompensation:
     """Belongs to the thread that prepares Frames.
 
@@ -17,7 +22,6 @@ class MotionCompensation:
 
     def __init__(self, minimum_range: float) -> None:
         self._minimum_range = minimum_range
-        self._warm = False
         self.warnings: dict[Modality, str] = {}
 
     def apply(
@@ -31,9 +35,6 @@ class MotionCompensation:
         trajectory, reference = frame.trajectory, frame.calibration.reference
         if trajectory is None or reference is None or isinstance(measurement.data, Events):
             return measurement
-        if not self._warm:
-            self._warm = True
-            warm_up()
         try:
             return moved_to(
                 measurement, trajectory, at, frame.stamp, reference, self._minimum_range
