@@ -98,7 +98,7 @@ class Intake:
     def on_undecodable(self, modality: Modality, reason: str, arrival: int) -> None:
         """Count a message that nobody could read as one that was refused; arrival: ns."""
         self._monitors[modality].on_message(arrival)
-        self._refuse(modality, reason, arrival)
+        self.refuse(modality, reason, arrival)
 
     def on_camera_info(self, modality: Modality, msg: Any, arrival: int) -> None:
         """Take a CameraInfo; one that is not calibrated counts as a refused message."""
