@@ -34,6 +34,8 @@ LONGEST_TEXT = 4096
 T = TypeVar("T")
 
 _INFO = "info"
+_NAMED = 30
+"""Keys that a message lists at most."""
 _TYPES = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
 _ROS_TYPES = {**_TYPES, float: "a number such as 1.0", str: "text in quotes"}
 _PLURALS = {float: "numbers", int: "whole numbers", bool: "true or false", str: "words"}
@@ -198,7 +200,8 @@ def check_keys(
             raise ValueError(f"'{where}{key}' is called '{where}{renamed[key]}' now: rename it")
         if key not in known:
             near = difflib.get_close_matches(str(key)[:80], known, 1)
-            hint = f"did you mean '{where}{near[0]}'?" if near else f"use one of {', '.join(known)}"
+            some = ", ".join(known[:_NAMED]) + (", ..." if len(known) > _NAMED else "")
+            hint = f"did you mean '{where}{near[0]}'?" if near else f"use one of {some}"
             raise ValueError(f"unknown key '{where}{str(key)[:80]}': {hint}")
 
 

@@ -14,6 +14,7 @@ from any2seg_ros.configuration import (
     as_yaml,
     build,
     check,
+    check_keys,
     convert,
     load,
     read_yaml,
@@ -177,3 +178,10 @@ def test_ros_tells_numbers_with_a_point_from_those_without():
         convert(float, 1, "x", ros=True)
     with pytest.raises(ValueError, match="x is 'a', but must be a list of words"):
         convert(tuple[str, ...], "a", "x", ros=True)
+
+
+def test_of_very_many_keys_a_message_lists_some() -> None:
+    known = [f"sensor_{n}.parameter" for n in range(200)]
+    with pytest.raises(ValueError, match="unknown key 'zzz': use one of sensor_0") as caught:
+        check_keys(["zzz"], known)
+    assert str(caught.value).endswith(", ...") and len(str(caught.value)) < 1000
