@@ -30,6 +30,7 @@ from any2seg_ros import resources
 
 PATIENCE_S = 1800.0
 _SIZE = "96x64"
+_ADAPTED = {"width": 16, "dropout": 0.0, "adapters": True}
 _VOLATILE = ("second", "latency", "date", "time", "machine", "cost", "page", "revision", "model")
 """Keys of reports with these words in them may differ from run to run."""
 
@@ -60,9 +61,8 @@ def training(place: Path, out: Path) -> list[str]:
 
 def adaptation(place: Path, out: Path) -> list[str]:
     """The same of adapters in a network that is there."""
-    network = {"width": 16, "dropout": 0.0, "adapters": True}
     start = str(place / "weights.safetensors")
-    changes = {"trainable": "adapters", "network": network, "init_from": start}
+    changes = {"trainable": "adapters", "network": _ADAPTED, "init_from": start}
     return ["train", str(_config(place, out, **changes))]
 
 
@@ -144,8 +144,9 @@ def prepare(place: Path, names: Sequence[str]) -> None:
         given = ["simulate", "--out", str(place / "data"), "--size", _SIZE, "--split", split]
         _finish([*given, *drives], place)
     if set(names) & {"evaluation", "replay", "adaptation"}:
-        _finish(training(place, place / "before"), place)
-        os.replace(place / "before" / "weights.safetensors", place / "weights.safetensors")
+        before = place / "before"
+        _finish(["train", str(_config(place, before, network=_ADAPTED))], place)
+        os.replace(before / "weights.safetensors", place / "weights.safetensors")
 
 
 def disturb(job: Job, place: Path, times: int, chance: random.Random) -> dict[str, Any]:
