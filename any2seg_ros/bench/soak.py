@@ -32,6 +32,11 @@ _SETTLED = 0.3
 class WatchedNode(NodeProcess):
     """A NodeProcess that reports its memory."""
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def memory_mib(self) -> float:
         """Resident memory in MiB."""
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
