@@ -158,7 +158,7 @@ def _node(log: Path, name: str, scenario: Scenario) -> Any:
         shared = ("depth/image", "depth/camera_info", "lidar/points", "event/packets")
         for topic in (*shared, "event/camera_info"):
             arguments += ["-r", f"{topic}:=/{topic}"]
-    return WatchedNode(log, ["--ros-args", *arguments])
+    return WatchedNode(log, ["--ros-args", *arguments], {"ROS_PYTHON_CHECK_FIELDS": "0"})
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from typing import Any
 
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import TransitionCallbackReturn
 
+from any2seg_ros.node.executor import LeanExecutor
 from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
 
 _PLACE = re.compile(r", at \S+:\d+")
@@ -111,7 +112,7 @@ def make_executor(node: SegmenterNode) -> Any:
             return EventsExecutor()
         except ImportError:
             node.get_logger().warning("this rclpy has no events executor: single_threaded it is")
-    return SingleThreadedExecutor()
+    return LeanExecutor()
 
 
 def start(node: SegmenterNode) -> bool:

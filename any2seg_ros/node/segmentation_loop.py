@@ -32,6 +32,8 @@ from any2seg_ros.runtime.synchronizer import Synchronizer
 from any2seg_ros.types import LONGEST_REASON, Frame, Modality, plain, unmeasured
 
 DELIVERY_EVERY_S = 0.5
+_CLOCK_HOLDS = 1_000_000
+"""ns for which the node's clock is not read again."""
 
 
 class SegmentationLoop:
@@ -57,9 +59,13 @@ class SegmentationLoop:
         self._status_at = 0
         self._repeats, self._failures = Repeats(), Repeats()
         self._delivery_at = 0
+        self._read, self._read_at = 0, -_CLOCK_HOLDS
+        """The node's clock, and when (ns of the steady clock) it was read."""
         self._intake = self._open_intake(parameters)
         self.worker = Worker(self._segment, self._on_failure)
-        self._subscriptions = Subscriptions(node, parameters, self._on_camera_info)
+        self._subscriptions = Subscriptions(
+            node, parameters, self._on_camera_info, self._intake.synchronizer.awaits
+        )
         self.synchronizer = SynchronizerFilter(
             self._subscriptions.filters, node=node, failed=self._on_failure, matcher=self._intake
         )
@@ -90,7 +96,10 @@ class SegmentationLoop:
 
     def _clock(self, arrival: int) -> int | None:
         """None while simulated time stands at zero: there is no clock then."""
-        return self._node.get_clock().now().nanoseconds or None
+        passed = arrival - self._read_at
+        if not 0 <= passed < _CLOCK_HOLDS:  # a thousand packets a second ask
+            self._read, self._read_at = self._node.get_clock().now().nanoseconds, arrival
+        return self._read or None
 
     def start(self) -> None:
         """Subscribe and publish. Where that fails half-way, `stop` ends what was begun."""

@@ -12,6 +12,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
 from any2seg_ros.node import delivery
+from any2seg_ros.node.batches import Batches
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.types import Modality
 
@@ -53,6 +54,8 @@ class _Link:
     depth: int
     latched: bool
     callback: Callable[[Any], None]
+    batches: Batches | None = None
+    """Takes its messages many at a time, where so many come."""
     subscriber: Subscriber | None = None
     profile: QoSProfile | None = None
 
@@ -89,7 +92,8 @@ class Subscriptions:
 
     Messages of a sensor leave `filters[modality]`, which is there from the beginning, whether the
     sensor is subscribed to or not. `on_camera_info` gets CameraInfos; rgb/camera_info is listened
-    to in any case, for it tells the reference camera.
+    to in any case, for it tells the reference camera. `awaits` says whether a Frame waits for a
+    sensor: packets of events are else taken many at a time, and before a message of another sensor.
     """
 
     def __init__(
@@ -97,12 +101,14 @@ class Subscriptions:
         node: Any,
         parameters: NodeParameters,
         on_camera_info: Callable[[Modality, Any], None],
+        awaits: Callable[[Modality], bool] = lambda modality: False,
     ) -> None:
         self.filters = {modality: SimpleFilter() for modality in Modality}
         self.losses = {modality: delivery.LossCounter() for modality in Modality}
         self._node = node
         self._parameters = parameters
         self._on_camera_info = on_camera_info
+        self._awaits = awaits
         self._links: dict[tuple[Modality, str], _Link] = {}
 
     def start(self) -> None:
@@ -123,9 +129,11 @@ class Subscriptions:
         message_type = type_of(modality, self._parameters)
         video = sensor.transport in ("ffmpeg", "foxglove")
         depth = _VIDEO_QUEUE if video else _QUEUE.get(modality, 10)
-        self._listen(
-            _DATA, _Link(modality, message_type, topic, depth, False, self._take(modality))
-        )
+        link = _Link(modality, message_type, topic, depth, False, self._take(modality))
+        if modality == Modality.EVENT and sensor.type != "image":
+            link.batches = Batches(self._node, lambda: self._awaits(modality), link.callback)
+            link.callback = link.batches.on_message
+        self._listen(_DATA, link)
         if modality in (Modality.DEPTH, Modality.EVENT):
             self._listen_to_camera_info(modality)
 
@@ -135,6 +143,8 @@ class Subscriptions:
             profile = self._profile(link)
             if link.profile is None or not delivery.same(profile, link.profile):
                 self._subscribe(link)
+            elif link.batches is not None:
+                link.batches.open()
 
     def where(self, modality: Modality) -> str:
         """The topic of a sensor and how many publish there, for the log."""
@@ -172,9 +182,17 @@ class Subscriptions:
 
         def take(msg: Any) -> None:
             counter.on_message(msg)
+            if modality != Modality.EVENT:
+                self._take_packets()
             passed_on.signalMessage(msg)
 
         return take
+
+    def _take_packets(self) -> None:
+        """Those that came before another sensor's message: the Frame may need no other ones."""
+        link = self._links.get((Modality.EVENT, _DATA))
+        if link is not None and link.batches is not None:
+            link.batches.take()
 
     def _listen_to_camera_info(self, modality: Modality) -> None:
         given = self._parameters.sensors[modality].camera_info
@@ -203,6 +221,9 @@ class Subscriptions:
         self._release(link)
         link.profile = self._profile(link)
         chosen = link.profile
+        options: dict[str, Any] = {}
+        if link.batches is not None:
+            options["callback_group"] = link.batches.group
 
         def make(**events: Any) -> Subscriber:
             return Subscriber(
@@ -215,12 +236,15 @@ class Subscriptions:
                     durability=chosen.durability,
                 ),
                 qos_overriding_options=delivery.overriding(self._node, self._resolved(link)),
+                **options,
                 **events,
             )
 
         lost = (lambda count: None) if link.latched else self.losses[link.modality].on_lost
         link.subscriber = delivery.subscribed(make, lambda: self._warn(link.modality), lost)
         link.subscriber.registerCallback(link.callback)
+        if link.batches is not None:
+            link.batches.begin(link.subscriber.sub)
 
     def _warn(self, modality: Modality) -> None:
         text = self.misfit(modality)
@@ -233,6 +257,8 @@ class Subscriptions:
             self._release(link)
 
     def _release(self, link: _Link) -> None:
+        if link.batches is not None:
+            link.batches.end()
         if link.subscriber is not None:
             self._node.destroy_subscription(link.subscriber.sub)
             link.subscriber = None

@@ -168,6 +168,11 @@ class Synchronizer:
         """Whether Frames wait for the modality."""
         return not self._streams[modality].dead
 
+    def awaits(self, modality: Modality) -> bool:
+        """Whether a Frame waits for a message of the modality now."""
+        stream = self._streams[modality]
+        return any(stream in frame.waiting for frame in self._pending)
+
     def kept(self, modality: Modality) -> int:
         """How many of the modality's messages are in its buffer."""
         return len(self._streams[modality].messages)
