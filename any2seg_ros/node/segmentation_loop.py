@@ -21,6 +21,7 @@ from any2seg_ros.runtime.monitor import Repeats
 from any2seg_ros.runtime.outputs import mask_header
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Pipeline, Result
+from any2seg_ros.runtime.sensor_buffer import NEVER
 from any2seg_ros.runtime.status import (
     Latencies,
     NodeState,
@@ -38,7 +39,8 @@ _CLOCK_HOLDS = 1_000_000
 
 class SegmentationLoop:
     """Messages come in on the executor's thread, which owns the intake; Frames are handed to the
-    inference thread, which segments and publishes them.
+    inference thread, which segments and publishes them. While a Frame waits for sensors, that
+    thread decodes what the Frame has.
     """
 
     def __init__(
@@ -61,8 +63,13 @@ class SegmentationLoop:
         self._delivery_at = 0
         self._read, self._read_at = 0, -_CLOCK_HOLDS
         """The node's clock, and when (ns of the steady clock) it was read."""
+        self._waiting: Frame | None = None
+        """The last Frame that waited for sensors, with what it had already."""
+        self._segmented = NEVER
+        """Stamp of the last Frame that was segmented."""
+        pipeline.budgets = parameters.decode_budgets()
         self._intake = self._open_intake(parameters)
-        self.worker = Worker(self._segment, self._on_failure)
+        self.worker = Worker(self._segment, self._on_failure, self._look_ahead)
         self._subscriptions = Subscriptions(
             node, parameters, self._on_camera_info, self._intake.synchronizer.awaits
         )
@@ -92,6 +99,7 @@ class SegmentationLoop:
             self._clock,
             self._on_refused,
             self._on_stamps_reset,
+            self._on_waiting,
         )
 
     def _clock(self, arrival: int) -> int | None:
@@ -162,6 +170,10 @@ class SegmentationLoop:
         if self._state.monitors[modality].refuse(reason, arrival):
             self._node.get_logger().warning(f"{modality.label}: {reason}")
 
+    def _on_waiting(self, frame: Frame | None) -> None:
+        self._waiting = frame or self._waiting
+        self.worker.nudge()
+
     def _on_stamps_reset(self) -> None:
         self._after_reset("stamps jumped backwards, resetting")
 
@@ -174,6 +186,7 @@ class SegmentationLoop:
         if self._repeats.due(text, self._state.reset_at):
             self._node.get_logger().warning(text)
         self.worker.forget()
+        self._segmented = NEVER
         self._transforms.forget()
 
     def _log_notes(self) -> None:
@@ -239,6 +252,13 @@ class SegmentationLoop:
 
     # On the inference thread.
 
+    def _look_ahead(self) -> None:
+        frame = self._waiting
+        if frame is not None and frame.stamp <= self._segmented:
+            frame = None
+        if not self._pipeline.prepare_ahead(frame, lambda: self.worker.waiting > 0):
+            self.worker.nudge()
+
     def _segment(self, frame: Frame) -> None:
         self._state.working_since = time.monotonic_ns()
         try:
@@ -248,6 +268,7 @@ class SegmentationLoop:
 
     def _segment_now(self, frame: Frame, began: int) -> None:
         state = self._state
+        self._segmented = frame.stamp
         result = self._pipeline.process(frame)
         self._note_result(result)
         anchor = result.anchor

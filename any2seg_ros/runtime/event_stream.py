@@ -145,6 +145,19 @@ class EventStream:
             self._decode_until(packet)
         return packet
 
+    @property
+    def waiting(self) -> int:
+        """Packets that wait for decoding."""
+        return len(self._waiting)
+
+    def decode_ahead(self) -> None:
+        """Decode what waits, though no Frame asks for it yet: one packet after the other will be."""
+        try:
+            last = self._waiting[-1]
+        except IndexError:
+            return
+        self._decode_until(last)
+
     def reset(self) -> None:
         """Forget the stream, as after a jump of time; packets that waited have no events."""
         with self._lock:

@@ -104,6 +104,13 @@ class SensorBuffer:
             return message, _OK
         return (message, _HELD) if 0 < age <= self.hold else (None, _MISSING)
 
+    def peek(self, reference: int) -> tuple[Any, Availability]:
+        """What `take` would give now; nothing is forgotten."""
+        kept = self.messages.copy()
+        found = self.take(reference)
+        self.messages = kept
+        return found
+
     def _take_slice(self, reference: int) -> tuple[Any, Availability]:
         """The chunks that may have events in (reference - window, reference].
 

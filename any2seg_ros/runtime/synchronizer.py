@@ -89,6 +89,8 @@ class _Pending:
     message: Any
     waiting: set[SensorBuffer]
     deadline: int
+    told: int = 0
+    """How many sensors `certain` has told of."""
 
 
 class _Arrival(NamedTuple):
@@ -172,6 +174,24 @@ class Synchronizer:
         """Whether a Frame waits for a message of the modality now."""
         stream = self._streams[modality]
         return any(stream in frame.waiting for frame in self._pending)
+
+    def certain(self) -> Frame | None:
+        """What the oldest Frame that waits has of the sensors that it does not wait for.
+
+        None if that is no more than was told before. Seldom a message that is still better comes.
+        """
+        if not self._pending:
+            return None
+        first = self._pending[0]
+        settled = [s for s in self._streams if s.enabled and s not in first.waiting]
+        if len(settled) <= first.told:
+            return None
+        first.told = len(settled)
+        found = {s.modality: s.peek(first.stamp) for s in settled}
+        measurements = {m: message for m, (message, how) in found.items() if how.usable}
+        if not first.anchor.sliced:
+            measurements[first.anchor.modality] = first.message
+        return Frame(first.stamp, measurements, _ALL_OK, {}, first.anchor.modality)
 
     def kept(self, modality: Modality) -> int:
         """How many of the modality's messages are in its buffer."""
