@@ -11,10 +11,11 @@ from message_filters import SimpleFilter, Subscriber
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
+from any2seg_ros.messages.serialized import view_packet
 from any2seg_ros.node import delivery
 from any2seg_ros.node.batches import Batches
 from any2seg_ros.runtime.parameters import NodeParameters
-from any2seg_ros.types import Modality
+from any2seg_ros.types import InvalidMeasurement, Modality
 
 _EVENT_TYPES = {
     "packet": "event_camera_msgs",
@@ -56,6 +57,8 @@ class _Link:
     callback: Callable[[Any], None]
     batches: Batches | None = None
     """Takes its messages many at a time, where so many come."""
+    raw: bool = False
+    """Whether its messages are left serialized."""
     subscriber: Subscriber | None = None
     profile: QoSProfile | None = None
 
@@ -131,7 +134,9 @@ class Subscriptions:
         depth = _VIDEO_QUEUE if video else _QUEUE.get(modality, 10)
         link = _Link(modality, message_type, topic, depth, False, self._take(modality))
         if modality == Modality.EVENT and sensor.type != "image":
-            link.batches = Batches(self._node, lambda: self._awaits(modality), link.callback)
+            link.raw = sensor.type == "packet"
+            take = self._take_serialized if link.raw else link.callback
+            link.batches = Batches(self._node, lambda: self._awaits(modality), take)
             link.callback = link.batches.on_message
         self._listen(_DATA, link)
         if modality in (Modality.DEPTH, Modality.EVENT):
@@ -188,6 +193,16 @@ class Subscriptions:
 
         return take
 
+    def _take_serialized(self, cdr: bytes) -> None:
+        """An EventPacket as it came from the middleware."""
+        try:
+            packet = view_packet(cdr)
+        except InvalidMeasurement:
+            self.losses[Modality.EVENT].on_lost(1)
+            return
+        self.losses[Modality.EVENT].on_message(packet)
+        self.filters[Modality.EVENT].signalMessage(packet)
+
     def _take_packets(self) -> None:
         """Those that came before another sensor's message: the Frame may need no other ones."""
         link = self._links.get((Modality.EVENT, _DATA))
@@ -221,7 +236,7 @@ class Subscriptions:
         self._release(link)
         link.profile = self._profile(link)
         chosen = link.profile
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"raw": True} if link.raw else {}
         if link.batches is not None:
             options["callback_group"] = link.batches.group
 
