@@ -86,6 +86,11 @@ class SensorClock:
         return least
 
 
+def warm() -> None:
+    """Have the loops over words compiled or loaded, which no packet should wait for."""
+    WordDecoder(EVT3).decode(np.zeros(1, np.uint16))
+
+
 class EventDecoder:
     """Decodes the messages of one event camera, every one of them and in their order.
 
