@@ -33,6 +33,9 @@ STAGES = ("wait", "decode", "infer", "publish", "total")
 _START_S = 300.0
 _WARM_UP_S = 5.0
 _ROUNDS = 30
+_FIRST = 3
+"""Rounds that make tables and are not counted."""
+_NETWORK = "decoding and network"
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -70,7 +73,7 @@ def compared(figures: dict[str, Any], alone: Mapping[str, float]) -> dict[str, A
     most = 1.15 * alone["network_wall_p50_ms"] + 10
     for node in figures["nodes"].values():
         node["processor_vs_parts_alone"] = round(
-            node["processor_ms_per_mask"]["all"] / alone["sum_ms"], 2
+            node["processor_ms_per_frame"]["all"] / alone["sum_ms"], 2
         )
         node["stamp_to_mask_p90_wanted_ms"] = round(most + node["sensors_late_ms"], 1)
     return figures
@@ -79,7 +82,9 @@ def compared(figures: dict[str, Any], alone: Mapping[str, float]) -> dict[str, A
 def parts_alone(rounds: int = _ROUNDS) -> dict[str, float]:
     """Processor time (ms) of the network and of decoding and placing a frame, without a ROS graph.
 
-    On the messages that are played. `network_wall_*`: the network's time by the clock.
+    On the messages that are played. `after_waiting_ms` is what is left to decode and place when a
+    frame leaves, where a free thread has made ready what it could. `network_wall_*`: the network's
+    time by the clock.
     """
     from any2seg_ros.bench.vehicle_frames import frames
     from any2seg_ros.engine import Segmenter
@@ -88,34 +93,47 @@ def parts_alone(rounds: int = _ROUNDS) -> dict[str, float]:
     segmenter = Segmenter.open()
     segmenter.prepare()
     pipeline = Pipeline(segmenter)
-    placing, network, walls = [], [], []
-    for frame in frames(pipeline, rounds + 3):
-        began = time.process_time()
-        prepared = pipeline.prepare(frame)
-        between, wall = time.process_time(), time.perf_counter()
-        if len(prepared.images) != len(Modality):
-            raise ValueError(f"a sensor is not usable: {dict(prepared.frame.reasons)}")
-        segmenter.segment(prepared.images, (1280, 720))
+    network, walls = [], []
+
+    def place(ahead: bool) -> Iterator[tuple[float, Mapping[Modality, np.ndarray]]]:
+        for frame in frames(pipeline, rounds + _FIRST, ahead):
+            began = time.process_time()
+            prepared = pipeline.prepare(frame)
+            if len(prepared.images) != len(Modality):
+                raise ValueError(f"a sensor is not usable: {dict(prepared.frame.reasons)}")
+            yield time.process_time() - began, prepared.images
+
+    placing = []
+    for seconds, images in place(ahead=False):
+        placing.append(seconds)
+        began, wall = time.process_time(), time.perf_counter()
+        segmenter.segment(images, (1280, 720))
         walls.append(time.perf_counter() - wall)
-        network.append(time.process_time() - between)
-        placing.append(between - began)
-    placed, run = (1e3 * float(np.median(times[3:])) for times in (placing, network))
+        network.append(time.process_time() - began)
+    pipeline.reset()
+    left = [seconds for seconds, _ in place(ahead=True)]
+    placed, after, run = (_median_ms(times) for times in (placing, left, network))
     return {
         "decode_and_place_ms": round(placed, 2),
+        "after_waiting_ms": round(after, 2),
         "network_ms": round(run, 2),
         "sum_ms": round(placed + run, 2),
-        "network_wall_p50_ms": _percentile(1e3 * np.array(walls[3:]), 50),
-        "network_wall_p90_ms": _percentile(1e3 * np.array(walls[3:]), 90),
+        "network_wall_p50_ms": _percentile(1e3 * np.array(walls[_FIRST:]), 50),
+        "network_wall_p90_ms": _percentile(1e3 * np.array(walls[_FIRST:]), 90),
     }
+
+
+def _median_ms(seconds: Sequence[float]) -> float:
+    return 1e3 * float(np.median(seconds[_FIRST:]))
 
 
 def played(scenario: Scenario) -> dict[str, Any]:
     """Play a scenario to the node as a process.
 
     By node: heard (share of the messages that were sent), with_all_four (share of the frames),
-    masks and their rate, stamp_to_mask_ms and its stages, processor_ms_per_mask by thread: the
-    executor's, the middleware's, the others (decoding and the network). sensors_late_ms: from a
-    frame's stamp until its last sensor publishes.
+    masks and their rate, stamp_to_mask_ms and its stages, processor_ms_per_frame by thread: the
+    executor's and the middleware's of each frame, decoding and the network of each mask.
+    sensors_late_ms: from a frame's stamp until its last sensor publishes.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
@@ -246,6 +264,10 @@ class Span:
 
     def __post_init__(self) -> None:
         self._before = by_thread(self.process.pid)
+        self._first = self._last()
+
+    def _last(self) -> Any:
+        return max(self.ear.statuses.values(), key=lambda status: status.frames_in)
 
     def end(self) -> dict[str, Any]:
         """The figures from the beginning until now."""
@@ -256,14 +278,17 @@ class Span:
         statuses = [self.ear.statuses[s] for s in masks if s in self.ear.statuses]
         late = np.array([at - s for s, at in masks.items()]) * 1e-6
         all_four = [all(m.weight > 0 for m in status.modalities) for status in statuses]
-        each = {name: round(1e3 * used[name] / max(1, len(masks)), 1) for name in sorted(used)}
-        last = max(self.ear.statuses.values(), key=lambda status: status.frames_in)
+        last = self._last()
+        opened = max(1, last.frames_in - self._first.frames_in)
+        shares = {name: len(masks) if name == _NETWORK else opened for name in used}
+        each = {n: round(1e3 * used[n] / max(1, shares[n]), 1) for n in sorted(used)}
         return {
             "masks": len(masks),
             "rate_hz": round(len(masks) / seconds, 2),
             "with_all_four": round(float(np.mean(all_four)) if all_four else 0.0, 4),
-            "dropped_busy": int(last.dropped_busy),
-            "processor_ms_per_mask": {"all": round(sum(each.values()), 1), **each},
+            "frames": opened,
+            "dropped_busy": int(last.dropped_busy - self._first.dropped_busy),
+            "processor_ms_per_frame": {"all": round(sum(each.values()), 1), **each},
             "cores": round(sum(used.values()) / seconds, 2),
             "resident_mib": round(self.process.memory_mib()),
             "sensors_late_ms": _sensors_late(),
@@ -294,7 +319,7 @@ def by_thread(pid: int) -> Counter[str]:
         except OSError:  # it has ended
             continue
         fields = rest.split()
-        middleware = "middleware" if name.startswith("dds") else "decoding and network"
+        middleware = "middleware" if name.startswith("dds") else _NETWORK
         kind = "executor" if task.name == str(pid) else middleware
         used[kind] += (int(fields[11]) + int(fields[12])) * _TICK
     return used

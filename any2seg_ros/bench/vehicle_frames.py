@@ -10,9 +10,10 @@ import numpy as np
 from any2seg_ros.bags.stamps import restamp
 from any2seg_ros.bench.vehicle_sensors import LATE_NS, PACKET_NS, PacketStream, Scene, load
 from any2seg_ros.messages import stamp_ns, transform_matrix
-from any2seg_ros.messages.kinds import CAMERA_INFO, CLOUD, EVENTS, IMAGE, message_class
+from any2seg_ros.messages.kinds import CAMERA_INFO, CLOUD, IMAGE, message_class
+from any2seg_ros.messages.serialized import view_packet
 from any2seg_ros.runtime.calibration import CalibrationTracker
-from any2seg_ros.runtime.intake import Intake
+from any2seg_ros.runtime.intake import Intake, Waiting
 from any2seg_ros.runtime.monitor import Monitor
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Preparation
@@ -24,10 +25,14 @@ _PERIOD = 100_000_000
 _KINDS = {Modality.RGB: IMAGE, Modality.DEPTH: IMAGE, Modality.LIDAR: CLOUD}
 
 
-def frames(preparation: Preparation, wanted: int) -> Iterator[Frame]:
-    """So many frames with all four sensors."""
+def frames(preparation: Preparation, wanted: int, ahead: bool = False) -> Iterator[Frame]:
+    """So many frames with all four sensors; ahead: what waits is made ready, as by a free thread."""
     scene = load()
-    intake = _intake(preparation, scene)
+
+    def make_ready(frame: Frame | None) -> None:
+        preparation.prepare_ahead(frame, lambda: False)
+
+    intake = _intake(preparation, scene, make_ready if ahead else None)
     made = 0
     for modality, message in _messages(scene):
         for frame in intake.on_message(modality, message, stamp_ns(message.header.stamp)):
@@ -38,7 +43,7 @@ def frames(preparation: Preparation, wanted: int) -> Iterator[Frame]:
                     return
 
 
-def _intake(preparation: Preparation, scene: Scene) -> Intake:
+def _intake(preparation: Preparation, scene: Scene, on_waiting: Waiting | None) -> Intake:
     from rclpy.serialization import deserialize_message
 
     parameters = NodeParameters()
@@ -56,6 +61,7 @@ def _intake(preparation: Preparation, scene: Scene) -> Intake:
         {modality: Monitor() for modality in Modality},
         lambda arrival: None,
         _refused,
+        on_waiting=on_waiting,
     )
     for modality, cdr in scene.infos.items():
         message = deserialize_message(cdr, message_class(CAMERA_INFO))
@@ -68,18 +74,19 @@ def _refused(modality: Modality, reason: str, arrival: int) -> None:
 
 
 def _messages(scene: Scene) -> Iterator[tuple[Modality, Any]]:
-    """The sensors' messages by time, without end."""
+    """The sensors' messages as they are published, without end."""
     from rclpy.serialization import deserialize_message
 
     stream = PacketStream(scene.sensors[Modality.EVENT])
     packets = 0
     for number in range(1_000_000):
-        at = number * _PERIOD
-        for modality in LATE_NS:
-            cdrs = scene.sensors[modality]
-            cdr = restamp(cdrs[number % len(cdrs)], _START + at)
-            yield modality, deserialize_message(cdr, message_class(_KINDS[modality]))
-        while packets * PACKET_NS <= at + _PERIOD:
-            cdr = stream.packet(packets, _START + packets * PACKET_NS)
-            yield Modality.EVENT, deserialize_message(cdr, message_class(EVENTS))
-            packets += 1
+        stamp = _START + number * _PERIOD
+        for modality, late in [*LATE_NS.items(), (None, _PERIOD - 1)]:
+            while _START + packets * PACKET_NS <= stamp + late:
+                cdr = stream.packet(packets, _START + packets * PACKET_NS)
+                yield Modality.EVENT, view_packet(cdr)
+                packets += 1
+            if modality is not None:
+                cdrs = scene.sensors[modality]
+                cdr = restamp(cdrs[number % len(cdrs)], stamp)
+                yield modality, deserialize_message(cdr, message_class(_KINDS[modality]))
