@@ -14,7 +14,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -272,8 +271,8 @@ class Span:
     def end(self) -> dict[str, Any]:
         """The figures from the beginning until now."""
         seconds = (time.time_ns() - self.began) * 1e-9
-        used = by_thread(self.process.pid)
-        used.subtract(self._before)
+        now = by_thread(self.process.pid)
+        used = {name: now[name] - self._before[name] for name in now}
         masks = {s: at for s, at in list(self.ear.masks.items()) if s >= self.began}
         statuses = [self.ear.statuses[s] for s in masks if s in self.ear.statuses]
         late = np.array([at - s for s, at in masks.items()]) * 1e-6
@@ -310,9 +309,9 @@ def _stages(statuses: Sequence[Any]) -> dict[str, dict[str, float]]:
     }
 
 
-def by_thread(pid: int) -> Counter[str]:
+def by_thread(pid: int) -> dict[str, float]:
     """CPU seconds of a node's threads: the executor's, the middleware's, and the others."""
-    used: Counter[str] = Counter()
+    used = dict.fromkeys(("executor", "middleware", _NETWORK), 0.0)
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             name, rest = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)

@@ -26,7 +26,10 @@ _KINDS = {Modality.RGB: IMAGE, Modality.DEPTH: IMAGE, Modality.LIDAR: CLOUD}
 
 
 def frames(preparation: Preparation, wanted: int, ahead: bool = False) -> Iterator[Frame]:
-    """So many frames with all four sensors; ahead: what waits is made ready, as by a free thread."""
+    """So many frames with all four sensors.
+
+    ahead: what a frame has while it waits is made ready, as the node does with a free thread.
+    """
     scene = load()
 
     def make_ready(frame: Frame | None) -> None:
@@ -64,8 +67,8 @@ def _intake(preparation: Preparation, scene: Scene, on_waiting: Waiting | None) 
         on_waiting=on_waiting,
     )
     for modality, cdr in scene.infos.items():
-        message = deserialize_message(cdr, message_class(CAMERA_INFO))
-        intake.on_camera_info(modality, message, 0)
+        info: Any = deserialize_message(cdr, message_class(CAMERA_INFO))
+        intake.on_camera_info(modality, info, 0)
     return intake
 
 

@@ -180,8 +180,8 @@ def _packets(recorded: list[Any]) -> Iterator[Any]:
         t = begin + np.sort(random.integers(0, PACKET_NS, EVENTS_A_PACKET))
         rows = random.integers(0, len(x), EVENTS_A_PACKET)
         finer = random.integers(0, scale, (2, EVENTS_A_PACKET))
-        wide = [(scale * a[rows] + b).astype(np.uint16) for a, b in zip((x, y), finer, strict=True)]
-        words = evt3.encode(Events(t, *wide, p[rows], *EVENT_SIZE), begin, 0)
+        u, v = ((scale * a[rows] + b).astype(np.uint16) for a, b in zip((x, y), finer, strict=True))
+        words = evt3.encode(Events(t, u, v, p[rows], *EVENT_SIZE), begin, 0)
         yield ros_message(
             EVENTS,
             header=_header(recorded[0].header.frame_id),

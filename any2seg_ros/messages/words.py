@@ -139,7 +139,7 @@ def _decode(
         elif kind >= _SINGLE:
             first, bits, shown = base, word & 0xFFF, base_polarity
             if kind == _SINGLE:
-                first, bits, shown = word & 0x7FF, 1, word & 0x800
+                first, bits, shown = word & 0x7FF, np.int64(1), word & 0x800
             elif kind == _TWELVE:
                 base += 12
             else:

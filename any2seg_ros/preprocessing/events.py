@@ -44,7 +44,9 @@ def concatenate(chunks: Sequence[Events], t0: int, t1: int) -> Events:
         t, x, y, p = parts[0]
     else:
         t, x, y, p = (np.concatenate(column) for column in zip(*parts, strict=True))
-        if not (t[1:] >= t[:-1]).all():  # a packet may begin before the last event of the one before
+        if not (
+            t[1:] >= t[:-1]
+        ).all():  # a packet may begin before the last event of the one before
             order = np.argsort(t, kind="stable")
             t, x, y, p = t[order], x[order], y[order], p[order]
     return Events(t, x, y, p, width, height)

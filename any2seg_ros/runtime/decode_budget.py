@@ -23,7 +23,7 @@ class DecodeBudget:
         self._name = name
         self._strikes = 0
         self._interval = 0
-        self._until = -_LONGEST
+        self._until = -2 * _LONGEST
         self._reason = ""
 
     def refusal(self, now: int) -> str:

@@ -151,7 +151,7 @@ class EventStream:
         return len(self._waiting)
 
     def decode_ahead(self) -> None:
-        """Decode what waits, though no Frame asks for it yet: one packet after the other will be."""
+        """Decode what waits, though no Frame asks for it yet: it has to be decoded anyway."""
         try:
             last = self._waiting[-1]
         except IndexError:
