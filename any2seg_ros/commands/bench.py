@@ -21,8 +21,9 @@ SECTIONS = (
     "soak",
     "delivery",
     "vehicle",
+    "drive",
 )
-LONG_SECTIONS = ("alternative", "startup", "replay", "soak", "delivery", "vehicle")
+LONG_SECTIONS = ("alternative", "startup", "replay", "soak", "delivery", "vehicle", "drive")
 _SOURCES = {"transformers": "requirements-training.txt", "rclpy": ""}
 """Where what sections need comes from; rclpy is ROS's."""
 
