@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 
 from any2seg_ros import resources
 from any2seg_ros.bags.stamps import header_stamp
+from any2seg_ros.bench.soak import WatchedNode, memory_over_time
 from any2seg_ros.messages.buffers import stamp_ns
 from any2seg_ros.types import Modality
 
@@ -157,7 +158,7 @@ def played(scenario: Scenario) -> dict[str, Any]:
             process.wait_until(lambda e=ears[name]: e.masks, _START_S, f"mask from {name}")
         time.sleep(_WARM_UP_S)
         spans = {n: Span(ears[n], p) for n, p in processes.items()}
-        time.sleep(scenario.seconds)
+        _sample(spans.values(), scenario.seconds)
         figures = {name or "/": span.end() for name, span in spans.items()}
         report = _end(player)
         time.sleep(2.5)  # for the last diagnostics
@@ -166,9 +167,16 @@ def played(scenario: Scenario) -> dict[str, Any]:
     return {"nodes": figures, "player": report}
 
 
-def _node(log: Path, name: str, scenario: Scenario) -> Any:
-    from any2seg_ros.bench.soak import WatchedNode
+def _sample(spans: Iterable[Span], seconds: float) -> None:
+    """Sample the nodes' memory every second for so many seconds."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        for span in spans:
+            span.sample()
+        time.sleep(min(1.0, left))
 
+
+def _node(log: Path, name: str, scenario: Scenario) -> Any:
     arguments = ["-p", f"maximum_rate:={float(scenario.maximum_rate)}"]
     if name:
         arguments += ["-r", f"__ns:={name}"]
@@ -264,6 +272,12 @@ class Span:
     def __post_init__(self) -> None:
         self._before = by_thread(self.process.pid)
         self._first = self._last()
+        self._memory: list[tuple[float, float]] = []
+
+    def sample(self) -> None:
+        """Note the node's memory; ChildProcessError if it has ended."""
+        self.process.check()
+        self._memory.append((time.monotonic(), self.process.memory_mib()))
 
     def _last(self) -> Any:
         return max(self.ear.statuses.values(), key=lambda status: status.frames_in)
@@ -289,7 +303,7 @@ class Span:
             "dropped_busy": int(last.dropped_busy - self._first.dropped_busy),
             "processor_ms_per_frame": {"all": round(sum(each.values()), 1), **each},
             "cores": round(sum(used.values()) / seconds, 2),
-            "resident_mib": round(self.process.memory_mib()),
+            **memory_over_time(*np.array(self._memory).T),
             "sensors_late_ms": _sensors_late(),
             "stamp_to_mask_ms": _percentiles(late),
             "stages_ms": _stages(statuses),
