@@ -13,6 +13,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from std_msgs.msg import UInt32  # noqa: E402
 
+from any2seg_ros.node import batches  # noqa: E402
 from any2seg_ros.node.batches import Batches  # noqa: E402
 
 
@@ -105,3 +106,11 @@ def test_it_takes_no_more_after_its_end(listener):
     listener.say(1)
     time.sleep(0.1)
     assert listener.batches.take() == 0 and listener.numbers == [0]
+
+
+def test_the_executor_gets_its_turn_while_messages_are_many(listener, monkeypatch):
+    monkeypatch.setattr(batches, "LONGEST_S", 0.0)
+    listener.say(*range(1, 51))
+    assert listener.batches.take() <= 1
+    assert listener.spin(lambda: len(listener.numbers) == 51)
+    assert listener.numbers == list(range(51))

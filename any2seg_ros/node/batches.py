@@ -3,6 +3,7 @@ executor waits for, rclpy looks through all that the node has, which costs more 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ PERIOD_S = 0.01
 """s for which packets may lie with the middleware while no Frame waits for them."""
 MOST = 300
 """Messages that are taken at once: what the middleware keeps of a subscription to packets."""
+LONGEST_S = 0.02
+"""Processor time (s) after which the executor gets its turn: a storm's packets may be large."""
 
 
 class GatedGroup(CallbackGroup):
@@ -83,7 +86,10 @@ class Batches:
         subscription = self._subscription
         if subscription is None:
             return 0
+        end = time.thread_time() + LONGEST_S
         for count in range(MOST):
+            if time.thread_time() > end:
+                return count
             with subscription.handle:
                 taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
             if taken is None:
