@@ -1,7 +1,7 @@
 """Soak test: four sensors at 10 Hz for ten minutes; checks for growing memory and latency.
 
 python -m any2seg_ros.bench.soak --minutes 2
-python -m any2seg_ros.bench.soak --full    sensors of full size: see any2seg_ros/bench/vehicle.py
+With sensors of full size: python -m any2seg_ros.bench.vehicle --seconds 600
 """
 
 from __future__ import annotations
@@ -184,11 +184,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--model", default="", help="weights file; default: the shipped weights")
-    parser.add_argument("--full", action="store_true", help="sensors of full size, shipped weights")
     chosen = parser.parse_args()
-    if chosen.full:
-        from any2seg_ros.bench import vehicle
-
-        print(json.dumps(vehicle.played(vehicle.Scenario(seconds=60 * chosen.minutes)), indent=2))
-    else:
-        print(json.dumps(run(chosen.minutes, chosen.model), indent=2))
+    print(json.dumps(run(chosen.minutes, chosen.model), indent=2))
