@@ -11,6 +11,7 @@ began anew, a bag loops), it is found anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,14 @@ class EventDecoder:
         self._clock = SensorClock(self._config)
         self._words: dict[str, WordDecoder] = {}
         self._evt2: dict[str, Evt2Decoder] = {}
+
+    def state(self) -> Any:
+        """What `restore` takes, to decode the same messages again."""
+        return deepcopy((self._clock, self._words, self._evt2))
+
+    def restore(self, state: Any) -> None:
+        """Be as it was when `state` was asked for, which is used up by that."""
+        self._clock, self._words, self._evt2 = state
 
     def resume(self) -> None:
         """Go on behind packets that are missing: times of before them stay what they are."""

@@ -54,6 +54,11 @@ class WordDecoder:
         """Forget the stream: the next packet may be of another one."""
         self._state = np.zeros(7, np.int64)
 
+    def __deepcopy__(self, memo: object) -> WordDecoder:
+        copied = WordDecoder(self._dialect)
+        copied._state[:] = self._state
+        return copied
+
     def decode(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Events of the words, uint16 (n,): time int64 us, line, position uint16, polarity bool.
 
