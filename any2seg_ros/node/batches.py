@@ -14,7 +14,7 @@ PERIOD_S = 0.01
 """s for which packets may lie with the middleware while no Frame waits for them."""
 MOST = 300
 """Messages that are taken at once: what the middleware keeps of a subscription to packets."""
-LONGEST_S = 0.02
+LONGEST_S = 0.003
 """Processor time (s) after which the executor gets its turn: a storm's packets may be large."""
 
 
