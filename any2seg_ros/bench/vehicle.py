@@ -49,6 +49,8 @@ class Scenario:
     nodes: int = 1
     """Each on a camera of its own; the other sensors are shared."""
     seconds: float = 20.0
+    model: str = ""
+    """Weights, as the node's parameter names them."""
 
 
 SCENARIOS = {
@@ -79,7 +81,7 @@ def compared(figures: dict[str, Any], alone: Mapping[str, float]) -> dict[str, A
     return figures
 
 
-def parts_alone(rounds: int = _ROUNDS) -> dict[str, float]:
+def parts_alone(model: str = "", rounds: int = _ROUNDS) -> dict[str, float]:
     """Processor time (ms) of the network and of decoding and placing a frame, without a ROS graph.
 
     On the messages that are played. `after_waiting_ms` is what is left to decode and place when a
@@ -87,10 +89,10 @@ def parts_alone(rounds: int = _ROUNDS) -> dict[str, float]:
     time by the clock.
     """
     from any2seg_ros.bench.vehicle_frames import frames
-    from any2seg_ros.engine import Segmenter
+    from any2seg_ros.engine import EngineConfig, Segmenter
     from any2seg_ros.runtime.pipeline import Pipeline
 
-    segmenter = Segmenter.open()
+    segmenter = Segmenter.open(EngineConfig(model))
     segmenter.prepare()
     pipeline = Pipeline(segmenter)
     network, walls = [], []
@@ -178,6 +180,7 @@ def _sample(spans: Iterable[Span], seconds: float) -> None:
 
 def _node(log: Path, name: str, scenario: Scenario) -> Any:
     arguments = ["-p", f"maximum_rate:={float(scenario.maximum_rate)}"]
+    arguments += ["-p", f"model:={scenario.model}"] if scenario.model else []
     if name:
         arguments += ["-r", f"__ns:={name}"]
         shared = ("depth/image", "depth/camera_info", "lidar/points", "event/packets")
@@ -364,9 +367,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--maximum-rate", type=float, default=0.0, help="the node's maximum_rate")
     parser.add_argument("--nodes", type=int, default=1, help="nodes, each on its own camera")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--model", default="", help="weights; default: those of the node")
     chosen = parser.parse_args(arguments)
-    alone = parts_alone()
-    scenario = Scenario(chosen.rate, chosen.maximum_rate, chosen.nodes, chosen.seconds)
+    alone = parts_alone(chosen.model)
+    scenario = Scenario(**vars(chosen))
     figures = {"alone": alone, **compared(played(scenario), alone)}
     print(json.dumps(figures, indent=2))
 
