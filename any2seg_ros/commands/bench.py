@@ -20,10 +20,16 @@ SECTIONS = (
     "replay",
     "soak",
     "delivery",
+<<<<<<< HEAD
     "vehicle",
     "drive",
 )
 LONG_SECTIONS = ("alternative", "startup", "replay", "soak", "delivery", "vehicle", "drive")
+=======
+    "motion",
+)
+LONG_SECTIONS = ("alternative", "startup", "replay", "soak", "delivery", "motion")
+>>>>>>> main
 _SOURCES = {"transformers": "requirements-training.txt", "rclpy": ""}
 """Where what sections need comes from; rclpy is ROS's."""
 

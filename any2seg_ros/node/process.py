@@ -18,6 +18,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 
 from any2seg_ros.node.executor import LeanExecutor
 from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
+from any2seg_ros.node.telling_executor import TellingExecutor
 
 _PLACE = re.compile(r", at \S+:\d+")
 """Where in its own sources rcl found an error."""
@@ -45,6 +46,12 @@ def run(arguments: list[str] | None = None) -> int:
     except ParameterException as error:
         hint = "write 1.0 for a number with a fraction, 1 for a whole one"
         print(f"segmenter: a parameter cannot be: {error} ({hint})", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    except Exception as error:
+        if type(error).__name__ != "RCLError":  # of the middleware; rclpy has no public name for it
+            raise
+        print(f"segmenter: {_PLACE.sub('', ' '.join(str(error).split()))}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
     try:
@@ -114,7 +121,11 @@ def make_executor(node: SegmenterNode) -> Any:
             return EventsExecutor()
         except ImportError:
             node.get_logger().warning("this rclpy has no events executor: single_threaded it is")
+<<<<<<< HEAD
     return LeanExecutor()
+=======
+    return TellingExecutor(node.on_undecodable)
+>>>>>>> main
 
 
 def start(node: SegmenterNode) -> bool:

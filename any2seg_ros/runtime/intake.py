@@ -14,10 +14,18 @@ from any2seg_ros import messages
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.runtime.calibration import CalibrationTracker, frame_of
 from any2seg_ros.runtime.monitor import Monitor
-from any2seg_ros.runtime.pipeline import Preparation, Received, is_picture
+from any2seg_ros.runtime.pipeline import Preparation, Received, is_picture, last_of
 from any2seg_ros.runtime.sensor_buffer import NOT_IN_WINDOW
 from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import LONGEST_REASON, Frame, InvalidMeasurement, Modality, plain
+from any2seg_ros.runtime.transform_history import TransformHistory
+from any2seg_ros.types import (
+    LONGEST_REASON,
+    Frame,
+    InvalidMeasurement,
+    Modality,
+    Trajectory,
+    plain,
+)
 
 _RECENT = 2_000_000_000
 """ns within which two messages have come for their stamps to be compared."""
@@ -43,8 +51,13 @@ with None, of many event packets that wait for decoding."""
 class Intake:
     """Belongs to the thread that hears messages. Each Frame takes its `Calibration` along.
 
+<<<<<<< HEAD
     on_refused is told of every message that is refused, on_reset of stamps that jumped backwards,
     on_waiting of what can be made ready while a Frame waits.
+=======
+    on_refused is told of every message that is refused, on_reset of stamps that jumped backwards.
+    history: of the transforms, where Frames are to take the vehicle's motion along.
+>>>>>>> main
     """
 
     def __init__(
@@ -56,7 +69,11 @@ class Intake:
         clock: Clock,
         on_refused: Refused,
         on_reset: Callable[[], None] = lambda: None,
+<<<<<<< HEAD
         on_waiting: Waiting | None = None,
+=======
+        history: TransformHistory | None = None,
+>>>>>>> main
     ) -> None:
         self.synchronizer = synchronizer
         self.tracker = tracker
@@ -65,7 +82,11 @@ class Intake:
         self._clock = clock
         self._on_refused = on_refused
         self._on_reset = on_reset
+<<<<<<< HEAD
         self._on_waiting = on_waiting
+=======
+        self._history = history
+>>>>>>> main
         self._last: dict[Modality, tuple[int, int]] = {}
         """By sensor: stamp with its offset, and arrival, of its last good message."""
 
@@ -94,12 +115,19 @@ class Intake:
             self._tell_waiting(self._on_waiting)
         return self._calibrated(frames)
 
+<<<<<<< HEAD
     def _tell_waiting(self, tell: Waiting) -> None:
         certain = self.synchronizer.certain()
         if certain is not None:
             tell(replace(certain, calibration=self.tracker.current))
         elif self._preparation.stream.waiting >= _MANY_PACKETS:
             tell(None)
+=======
+    def on_undecodable(self, modality: Modality, reason: str, arrival: int) -> None:
+        """Count a message that nobody could read as one that was refused; arrival: ns."""
+        self._monitors[modality].on_message(arrival)
+        self._refuse(modality, reason, arrival)
+>>>>>>> main
 
     def on_camera_info(self, modality: Modality, msg: Any, arrival: int) -> None:
         """Take a CameraInfo; one that is not calibrated counts as a refused message."""
@@ -167,9 +195,26 @@ class Intake:
     def _calibrated(self, frames: list[Frame]) -> list[Frame]:
         calibration = self.tracker.current
         return [
-            replace(frame, calibration=calibration, reasons=self._explained(frame))
+            replace(
+                frame,
+                calibration=calibration,
+                reasons=self._explained(frame),
+                trajectory=self._trajectory(frame),
+            )
             for frame in frames
         ]
+
+    def _trajectory(self, frame: Frame) -> Trajectory | None:
+        """The motion around the stamps of a frame's measurements."""
+        if self._history is None:
+            return None
+        stamps = [frame.stamp]
+        for modality, entry in frame.measurements.items():
+            stamps.append(last_of(entry).stamp + self._offset(modality))
+        tracker = self.tracker
+        return self._history.trajectory(
+            tracker.current.reference_frame, min(stamps), max(stamps), tracker.camera_from_rectified
+        )
 
     def _doubts(self, frame: Frame) -> dict[Modality, str]:
         """What is wrong with the calibration of sensors that are used nevertheless."""
