@@ -248,15 +248,6 @@ def test_the_frames_are_the_same(lived, replayed) -> None:
 
 
 def reasons(said: Mapping[Modality, str]) -> dict[Modality, str]:
-<<<<<<< HEAD
-    """Without figures: the clocks of a vehicle and of a bag are years apart."""
-    return {modality: words_of(reason) for modality, reason in said.items()}
-
-
-def words_of(reason: str) -> str:
-    """Without figures, and for how long something is so: a busy machine takes longer."""
-    return re.sub(r" for \d+ s$", "", unmeasured(reason))
-=======
     return {modality: worded(reason) for modality, reason in said.items()}
 
 
@@ -264,7 +255,6 @@ def worded(reason: str) -> str:
     """Without figures: the clocks of a vehicle and of a bag are years apart, and a machine that is
     busy takes longer over the messages than the bag says."""
     return re.sub(r"kept for \d+ s", "kept", unmeasured(reason))
->>>>>>> main
 
 
 def stamps(frame: Frame) -> dict[Modality, list[int]]:
@@ -329,11 +319,7 @@ def test_the_statuses_say_the_same(lived, replayed) -> None:
         other = replayed[1][stamp][0]
         for mine, its in zip(status.modalities, other.modalities, strict=True):
             assert (mine.modality, mine.availability) == (its.modality, its.availability)
-<<<<<<< HEAD
-            assert words_of(mine.reason) == words_of(its.reason)
-=======
             assert worded(mine.reason) == worded(its.reason)
->>>>>>> main
             assert stamp_ns(mine.stamp) == stamp_ns(its.stamp)
             assert mine.weight == pytest.approx(its.weight, abs=1e-5)
             np.testing.assert_allclose(mine.age, its.age, atol=1e-6)

@@ -16,7 +16,6 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import TransitionCallbackReturn
 
-from any2seg_ros.node.executor import LeanExecutor
 from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
 from any2seg_ros.node.telling_executor import TellingExecutor
 
@@ -121,11 +120,7 @@ def make_executor(node: SegmenterNode) -> Any:
             return EventsExecutor()
         except ImportError:
             node.get_logger().warning("this rclpy has no events executor: single_threaded it is")
-<<<<<<< HEAD
-    return LeanExecutor()
-=======
     return TellingExecutor(node.on_undecodable)
->>>>>>> main
 
 
 def start(node: SegmenterNode) -> bool:

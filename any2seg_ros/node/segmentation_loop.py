@@ -74,7 +74,11 @@ class SegmentationLoop:
         self._intake = self._open_intake(parameters)
         self.worker = Worker(self._segment, self._on_failure, self._look_ahead)
         self._subscriptions = Subscriptions(
-            node, parameters, self._on_camera_info, self._intake.synchronizer.awaits
+            node,
+            parameters,
+            self._on_camera_info,
+            self._intake.synchronizer.awaits,
+            node.on_undecodable,
         )
         self.synchronizer = SynchronizerFilter(
             self._subscriptions.filters, node=node, failed=self._on_failure, matcher=self._intake
@@ -101,12 +105,9 @@ class SegmentationLoop:
             self._state.monitors,
             self._clock,
             self._on_refused,
-            self._on_stamps_reset,
-<<<<<<< HEAD
-            self._on_waiting,
-=======
+            lambda: self._after_reset("stamps jumped backwards, resetting"),
             self._history,
->>>>>>> main
+            self._on_waiting,
         )
 
     def _clock(self, arrival: int) -> int | None:
@@ -195,9 +196,6 @@ class SegmentationLoop:
     def _on_waiting(self, frame: Frame | None) -> None:
         self._waiting = frame or self._waiting
         self.worker.nudge()
-
-    def _on_stamps_reset(self) -> None:
-        self._after_reset("stamps jumped backwards, resetting")
 
     def _on_clock_jump(self, jump: Any) -> None:
         self.synchronizer.run(self._intake.reset)

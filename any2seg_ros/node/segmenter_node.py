@@ -62,13 +62,10 @@ class SegmenterNode(LifecycleNode):
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
             segmenter.prepare(m for m, sensor in parameters.sensors.items() if sensor.enabled)
-<<<<<<< HEAD
             if parameters.sensors[Modality.EVENT].enabled:
                 events.warm()
-=======
             if parameters.motion_compensation:
                 motion_compensation.prepare()
->>>>>>> main
             self._outputs = Publishers(self, segmenter.taxonomy, parameters.output_config())
             if self._diagnostics is None:
                 self._diagnostics = Diagnostics(self, self._state, parameters.diagnostics_period)

@@ -97,6 +97,7 @@ class Subscriptions:
     sensor is subscribed to or not. `on_camera_info` gets CameraInfos; rgb/camera_info is listened
     to in any case, for it tells the reference camera. `awaits` says whether a Frame waits for a
     sensor: packets of events are else taken many at a time, and before a message of another sensor.
+    `on_undecodable` gets the topic of packets that are none.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Subscriptions:
         parameters: NodeParameters,
         on_camera_info: Callable[[Modality, Any], None],
         awaits: Callable[[Modality], bool] = lambda modality: False,
+        on_undecodable: Callable[[str], None] = lambda topic: None,
     ) -> None:
         self.filters = {modality: SimpleFilter() for modality in Modality}
         self.losses = {modality: delivery.LossCounter() for modality in Modality}
@@ -112,6 +114,7 @@ class Subscriptions:
         self._parameters = parameters
         self._on_camera_info = on_camera_info
         self._awaits = awaits
+        self._on_undecodable = on_undecodable
         self._links: dict[tuple[Modality, str], _Link] = {}
 
     def start(self) -> None:
@@ -207,7 +210,9 @@ class Subscriptions:
         try:
             packet = view_packet(cdr)
         except InvalidMeasurement:
-            self.losses[Modality.EVENT].on_lost(1)
+            link = self._links.get((Modality.EVENT, _DATA))
+            if link is not None:
+                self._on_undecodable(self._resolved(link))
             return
         self.losses[Modality.EVENT].on_message(packet)
         self.filters[Modality.EVENT].signalMessage(packet)

@@ -51,13 +51,9 @@ with None, of many event packets that wait for decoding."""
 class Intake:
     """Belongs to the thread that hears messages. Each Frame takes its `Calibration` along.
 
-<<<<<<< HEAD
     on_refused is told of every message that is refused, on_reset of stamps that jumped backwards,
-    on_waiting of what can be made ready while a Frame waits.
-=======
-    on_refused is told of every message that is refused, on_reset of stamps that jumped backwards.
-    history: of the transforms, where Frames are to take the vehicle's motion along.
->>>>>>> main
+    on_waiting of what can be made ready while a Frame waits. history: of the transforms, where
+    Frames are to take the vehicle's motion along.
     """
 
     def __init__(
@@ -69,11 +65,8 @@ class Intake:
         clock: Clock,
         on_refused: Refused,
         on_reset: Callable[[], None] = lambda: None,
-<<<<<<< HEAD
-        on_waiting: Waiting | None = None,
-=======
         history: TransformHistory | None = None,
->>>>>>> main
+        on_waiting: Waiting | None = None,
     ) -> None:
         self.synchronizer = synchronizer
         self.tracker = tracker
@@ -82,11 +75,8 @@ class Intake:
         self._clock = clock
         self._on_refused = on_refused
         self._on_reset = on_reset
-<<<<<<< HEAD
-        self._on_waiting = on_waiting
-=======
         self._history = history
->>>>>>> main
+        self._on_waiting = on_waiting
         self._last: dict[Modality, tuple[int, int]] = {}
         """By sensor: stamp with its offset, and arrival, of its last good message."""
 
@@ -115,19 +105,18 @@ class Intake:
             self._tell_waiting(self._on_waiting)
         return self._calibrated(frames)
 
-<<<<<<< HEAD
     def _tell_waiting(self, tell: Waiting) -> None:
         certain = self.synchronizer.certain()
-        if certain is not None:
+        # Where the vehicle goes until the Frame's stamp is known when it leaves.
+        if certain is not None and self._history is None:
             tell(replace(certain, calibration=self.tracker.current))
         elif self._preparation.stream.waiting >= _MANY_PACKETS:
             tell(None)
-=======
+
     def on_undecodable(self, modality: Modality, reason: str, arrival: int) -> None:
         """Count a message that nobody could read as one that was refused; arrival: ns."""
         self._monitors[modality].on_message(arrival)
         self._refuse(modality, reason, arrival)
->>>>>>> main
 
     def on_camera_info(self, modality: Modality, msg: Any, arrival: int) -> None:
         """Take a CameraInfo; one that is not calibrated counts as a refused message."""

@@ -108,7 +108,8 @@ class Result(Prepared):
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """What became of a measurement: an image, or the reason why there is none."""
+    """What became of a measurement: an image, or the reason why there is none. `reason` may say
+    of an image as well what is wrong with it."""
 
     measurement: Measurement | None = None
     image: np.ndarray | None = None
@@ -124,6 +125,8 @@ class _Ahead(NamedTuple):
 
     def is_of(self, frame: Frame) -> bool:
         """Whether it is what that Frame has of the sensor, and as it is to be seen."""
+        if frame.trajectory is not None:
+            return False
         mine, other = (f.measurements.get(self.modality) for f in (self.frame, frame))
         if isinstance(mine, list) and isinstance(other, list):
             same = len(mine) == len(other) and all(map(is_, mine, other))
@@ -162,16 +165,11 @@ class Preparation:
         self.stream = EventStream(config.events)
         self.video = VideoStream()
         self._intensity = IntensityScale(config.intensity)
-<<<<<<< HEAD
-        self.warnings: dict[Modality, str] = {}
-        """What is wrong with a sensor that is used nevertheless, in words for people."""
+        self._intensity_warning = ""
+        self._motion = MotionCompensation(preprocessing.lidar_minimum_range)
         self.budgets: Mapping[Modality, DecodeBudget] = {}
         """How long each sensor's decoding may take. None on a bag: it has no time to keep to."""
         self._ahead: dict[Modality, _Ahead] = {}
-=======
-        self._intensity_warning = ""
-        self._motion = MotionCompensation(preprocessing.lidar_minimum_range)
->>>>>>> main
         self._bits = {modality: messages.BitDepth() for modality in Modality}
         self._health = self._new_health()
         self._reset_wanted = False
@@ -253,8 +251,10 @@ class Preparation:
                 reasons[modality] = made.reason
             else:
                 measurements[modality], images[modality] = made.measurement, made.image
+                if frame.trajectory is not None and made.reason:
+                    reasons[modality] = made.reason
         self._ahead.clear()
-        received = {m: _last(x) for m, x in frame.measurements.items()}
+        received = {m: last_of(x) for m, x in frame.measurements.items()}
         anchor = received.get(frame.anchor) if frame.anchor is not None else None
         decoded = replace(
             frame, measurements=measurements, availability=availability, reasons=reasons
@@ -282,7 +282,6 @@ class Preparation:
         if self._reset_wanted:
             self._reset_wanted = False
             self._health = self._new_health()
-<<<<<<< HEAD
             self._ahead.clear()
 
     def _made(self, modality: Modality, frame: Frame) -> _Made:
@@ -302,10 +301,14 @@ class Preparation:
         return made
 
     def _make(self, modality: Modality, frame: Frame) -> _Made:
-        received = _last(frame.measurements[modality])
+        received = last_of(frame.measurements[modality])
+        said = dict(frame.reasons)
         try:
             measurement = self._measurement(modality, frame, received)
             self._health[modality].check(measurement, self._present(modality, received))
+            if frame.trajectory is not None:
+                at = measurement.stamp + self._offset(modality)
+                measurement = self._motion.apply(measurement, frame, at, said)
         except InvalidMeasurement as reason:
             return _Made(reason=str(reason))
         except Exception as error:  # one sensor's must not cost the others theirs
@@ -314,44 +317,8 @@ class Preparation:
         reference = frame.calibration.reference
         if reference is None:
             return _Made(reason="reference camera is unknown: no camera_info yet")
-        return _Made(measurement, *self._preprocessor_for(reference).try_one(measurement))
-=======
-        received = {m: last_of(x) for m, x in frame.measurements.items()}
-        decoded = self._decode(frame, received)
-        images: Mapping[Modality, np.ndarray] = {}
-        reference = frame.calibration.reference
-        if reference is not None:
-            made = self._preprocessor_for(reference).preprocess(decoded)
-            images = made.images
-            decoded = _checked(decoded, made.availability, made.reasons)
-        elif decoded.measurements:
-            decoded = _without_reference(decoded)
-        anchor = received.get(frame.anchor) if frame.anchor is not None else None
-        return Prepared(decoded, images, received, anchor, time.perf_counter() - began)
-
-    def _decode(self, frame: Frame, received: dict[Modality, Received]) -> Frame:
-        """The frame with `Measurement`s that passed their health checks."""
-        measurements: dict[Modality, Measurement] = {}
-        availability, reasons = dict(frame.availability), dict(frame.reasons)
-        for modality in frame.subset:
-            try:
-                measurement = self._measurement(modality, frame, received[modality])
-                self._health[modality].check(
-                    measurement, self._present(modality, received[modality])
-                )
-                if frame.trajectory is not None:
-                    at = measurement.stamp + self._offset(modality)
-                    measurement = self._motion.apply(measurement, frame, at, reasons)
-                measurements[modality] = measurement
-            except InvalidMeasurement as reason:
-                availability[modality] = Availability.INVALID
-                reasons[modality] = str(reason)
-            except Exception as error:  # one sensor's must not cost the others theirs
-                availability[modality] = Availability.INVALID
-                text = f"cannot be used: {type(error).__name__}: {error}"
-                reasons[modality] = plain(text, LONGEST_REASON)
-        return replace(frame, measurements=measurements, availability=availability, reasons=reasons)
->>>>>>> main
+        image, why = self._preprocessor_for(reference).try_one(measurement)
+        return _Made(measurement, image, why or said.get(modality, ""))
 
     def _present(self, modality: Modality, received: Received) -> int | None:
         """When a message arrived, in the time of its own sensor (ns), if it is known."""
