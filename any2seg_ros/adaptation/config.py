@@ -36,14 +36,20 @@ class TeachingConfig:
 
 @dataclass(frozen=True)
 class Margins:
-    """What the new weights may lose, in points, before the old ones are kept."""
+    """What new weights may lose, in points, and what they must gain to replace the old ones."""
 
     streets_full: float = setting(0.5, "mIoU of all sensors on Streets val", low=0)
     streets_alone: float = setting(1.0, "mean mIoU of each sensor alone on Streets val", low=0)
-    full: float = setting(
-        10.0, "of the pixels that the teacher was sure of, all sensors together", low=0
+    teacher: float = setting(
+        10.0,
+        "accuracy, on what was sure, of the sensor that was best at it, and of all together",
+        low=0,
     )
     confidence: float = setting(10.0, "mean confidence of all sensors together", low=0)
+    agreement: float = setting(0.0, "mean agreement between two sensors, each alone", low=0)
+    gain: float = setting(
+        0.5, "what the other sensors must gain at least: mean mIoU on what was sure, each alone"
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -4,10 +4,9 @@ with what the first teacher was sure of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -42,18 +41,24 @@ class Judgement:
 
     @property
     def alone(self) -> list[str]:
-        """The sensors."""
-        return [name for name in self.sure_accuracy if name != self.full]
+        """The sensors, one or several."""
+        names = [name for name in self.sure_accuracy if "+" not in name]
+        return names or [self.full]
 
-    def mean(self, table: Mapping[str, float], names: list[str] | None = None) -> float:
-        """Of the sensors alone, or of these rows."""
-        values = [table[name] for name in (self.alone if names is None else names)]
+    @property
+    def best(self) -> str:
+        """The sensor that alone sees most of what was sure: mostly, it was the teacher."""
+        return max(self.alone, key=lambda name: self.sure_accuracy[name])
+
+    @property
+    def pupils(self) -> list[str]:
+        """The other sensors; a single sensor is its own pupil."""
+        return [name for name in self.alone if name != self.best] or self.alone
+
+    def mean(self, table: Mapping[str, float], names: Iterable[str] | None = None) -> float:
+        """Of these rows of a table, of all by default; NaN without any."""
+        values = [table[name] for name in (table if names is None else names)]
         return float(np.mean(values)) if values else float("nan")
-
-    @classmethod
-    def of(cls, words: Mapping[str, Any]) -> Judgement:
-        """From what `dataclasses.asdict` made of one."""
-        return cls(**words)
 
 
 @dataclass
@@ -114,61 +119,48 @@ def _judgement(
     )
 
 
-def score(judgement: Judgement) -> float:
-    """What the best of several weights is chosen by: how much of what is sure the sensors see, each
-    alone and all together."""
-    names = list(judgement.sure_miou)
-    return judgement.mean(judgement.sure_miou, names) + judgement.mean(
-        judgement.sure_accuracy, names
-    )
+def score(before: Judgement, after: Judgement) -> float:
+    """What the best of several weights is chosen by: what the sensors other than the best one see
+    of what is sure, and how much all agree."""
+    return after.mean(after.sure_miou, before.pupils) + after.mean(after.agreement)
 
 
 def losses(before: Judgement, after: Judgement, margins: Margins = MARGINS) -> list[str]:
     """Why weights judged `after` are not to replace those judged `before`; empty if they are."""
-    full, alone = before.full, before.alone
+
+    def means(table: str, names: list[str]) -> tuple[float, float]:
+        return tuple(one.mean(getattr(one, table), names) for one in (before, after))  # type: ignore[return-value]
+
     all_of_streets = max(before.streets, key=lambda name: name.count("+"))
-    streets_alone = [name for name in before.streets if "+" not in name]
-    pairs = list(before.agreement)
-    checks = [
-        (
-            "all sensors on Streets val (mIoU)",
-            before.streets[all_of_streets],
-            after.streets[all_of_streets],
-            margins.streets_full,
+    best = [before.best, before.full]
+    checks = {
+        "all sensors on Streets val (mIoU)": (
+            *means("streets", [all_of_streets]),
+            -margins.streets_full,
         ),
-        (
-            "each sensor alone on Streets val (mean mIoU)",
-            before.mean(before.streets, streets_alone),
-            after.mean(after.streets, streets_alone),
-            margins.streets_alone,
+        "each sensor alone on Streets val (mean mIoU)": (
+            *means("streets", [name for name in before.streets if "+" not in name]),
+            -margins.streets_alone,
         ),
-        (
-            f"{full} on the pixels that the teacher was sure of (accuracy)",
-            before.sure_accuracy[full],
-            after.sure_accuracy[full],
-            margins.full,
+        f"{' and '.join(dict.fromkeys(best))} on what was sure (accuracy)": (
+            *means("sure_accuracy", best),
+            -margins.teacher,
         ),
-        (
-            f"confidence of {full}",
-            before.confidence[full],
-            after.confidence[full],
-            margins.confidence,
+        f"confidence of {before.full}": (
+            *means("confidence", [before.full]),
+            -margins.confidence,
         ),
-        (
-            "agreement between the sensors",
-            before.mean(before.agreement, pairs),
-            after.mean(after.agreement, pairs),
-            0.0,
+        "agreement between sensors": (
+            *means("agreement", list(before.agreement)),
+            -margins.agreement,
         ),
-        (
-            "each sensor alone on the pixels that the teacher was sure of (mean mIoU)",
-            before.mean(before.sure_miou, alone),
-            after.mean(after.sure_miou, alone),
-            0.0,
+        f"{', '.join(before.pupils)} alone on what was sure (mean mIoU)": (
+            *means("sure_miou", before.pupils),
+            margins.gain,
         ),
-    ]
+    }
     return [
         f"{what} went from {old:.1f} to {new:.1f}"
-        for what, old, new, margin in checks
-        if new < old - margin or (not margin and new <= old)
+        for what, (old, new, least) in checks.items()
+        if new < old + least
     ]

@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from any2seg_ros.adaptation.judging import Judgement
 from any2seg_ros.adaptation.result import Outcome
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.files import write_atomically
@@ -108,16 +107,14 @@ def _figures(outcome: Outcome) -> dict[str, str]:
     return {
         "the weights": f"new: {outcome.chosen}" if outcome.better else "the old ones stay",
         "each sensor alone, mIoU on what was sure": _both(
-            before.mean(before.sure_miou), after.mean(after.sure_miou)
+            before.mean(before.sure_miou, before.alone), after.mean(after.sure_miou, before.alone)
         ),
-        "agreement between sensors, %": _both(_agreement(before), _agreement(after)),
+        "agreement between sensors, %": _both(
+            before.mean(before.agreement), after.mean(after.agreement)
+        ),
         "all sensors, Streets val": _both(_all(before.streets), _all(after.streets)),
         "steps of training": str(outcome.steps),
     }
-
-
-def _agreement(one: Judgement) -> float:
-    return one.mean(one.agreement, list(one.agreement))
 
 
 def _all(streets: Mapping[str, float]) -> float:

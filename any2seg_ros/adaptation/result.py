@@ -59,7 +59,9 @@ def choose(judged: Mapping[str, Judgement], margins: Margins = judging.MARGINS) 
         if name != BEFORE
     }
     better = [name for name, reasons in why_not.items() if not reasons]
-    chosen = max(better, key=lambda name: judging.score(judged[name]), default=BEFORE)
+    chosen = max(
+        better, key=lambda name: judging.score(judged[BEFORE], judged[name]), default=BEFORE
+    )
     return Outcome(chosen, dict(judged), why_not)
 
 

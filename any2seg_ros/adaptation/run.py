@@ -115,8 +115,8 @@ class Adaptation:
                 raise
             start, done = trainer.folder.weights, done + count
             self._judge(f"round {number}", start)
-        self._first(lambda: blend(self.model, start, self._file(BETWEEN)))
-        self._judge(BETWEEN, self._file(BETWEEN))
+        self._first(lambda: blend(self.model, start, self.file_of(BETWEEN)))
+        self._judge(BETWEEN, self.file_of(BETWEEN))
         return self._conclude(steps)
 
     def _steps(self, first: TrainingConfig) -> int:
@@ -211,7 +211,7 @@ class Adaptation:
         words = json.loads(path.read_text()) if path.is_file() else {}
         return {name: Judgement(**one) for name, one in words.items()}
 
-    def _file(self, name: str) -> Path:
+    def file_of(self, name: str) -> Path:
         """The weights that were judged by a name."""
         rounds = self.config.out / "rounds"
         if name == BEFORE:
@@ -225,9 +225,15 @@ class Adaptation:
         """Judge what an interrupted round has learned, and keep the best so far."""
         name = f"interrupted {number} after {trainer.step} steps"
         metadata = trainer.segmenter().metadata
-        checkpoints.save(self._file(name), trainer.average, metadata, half=True)
-        self._judge(name, self._file(name))
+        self._forget_interrupted()
+        checkpoints.save(self.file_of(name), trainer.average, metadata, half=True)
+        self._judge(name, self.file_of(name))
         self._conclude(steps, partial=True)
+
+    def _forget_interrupted(self) -> None:
+        """Their weights are about to be replaced."""
+        words = {n: asdict(one) for n, one in self.judged().items() if "interrupted" not in n}
+        write_atomically(self.config.out / "judged.json", json.dumps(words, indent=1) + "\n")
 
     def _conclude(self, steps: int, partial: bool = False) -> Outcome:
         """Choose among the judged weights, write the best of them and the report."""
@@ -247,7 +253,7 @@ class Adaptation:
                 "options": plain(self.config),
                 "revision": revision(),
             }
-            chosen = self._file(outcome.chosen)
+            chosen = self.file_of(outcome.chosen)
             write_weights(self.weights, chosen, outcome, made_of)
             old, new = self._segmenter(self.model), self._segmenter(chosen)
             write_report(self.config.out, outcome, made_of, (old, new), CachedDataset(self._held))

@@ -1,0 +1,83 @@
+"""A short simulated drive, a few streets and small weights, for the tests of adaptation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from simulated_street import SETTINGS
+
+from any2seg_ros.adaptation.config import AdaptationConfig
+from any2seg_ros.network import checkpoints
+from any2seg_ros.resources import weights_path
+from any2seg_ros.simulation.bag import write_bag
+from any2seg_ros.simulation.dataset import Plan, write_plans
+from any2seg_ros.simulation.scene import Capture, Scene, SceneSpec
+
+SIZE = (96, 64)
+FRAMES = 24
+
+
+class WrongLabels(Scene):
+    """The same drive, whose ground truth is nonsense."""
+
+    def captures(self) -> Iterator[Capture]:
+        for capture in super().captures():
+            yield replace(capture, labels=np.full_like(capture.labels, 3))
+
+
+def spec() -> SceneSpec:
+    return SceneSpec("test", 1, "sun", frames=FRAMES, rate=10.0, size=(256, 144))
+
+
+def write_drive(folder: Path, kind: type[Scene] = Scene) -> Path:
+    """A bag of 2.4 s: 15 frames to learn from, 8 held back."""
+    write_bag(folder, kind(spec(), SETTINGS))
+    return folder
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where everything is."""
+
+    root: Path
+
+    @property
+    def bag(self) -> Path:
+        return self.root / "drive"
+
+    @property
+    def streets(self) -> Path:
+        return self.root / "streets"
+
+    @property
+    def weights(self) -> Path:
+        return self.root / "small.safetensors"
+
+    def config(self, out: str, **changes) -> AdaptationConfig:
+        """A short adaptation."""
+        config = AdaptationConfig(
+            (self.bag,),
+            self.root / out,
+            str(self.weights),
+            streets=self.streets,
+            device="cpu",
+            threads=1,
+            steps=4,
+            rounds=2,
+            batch_size=2,
+        )
+        return replace(config, **changes)
+
+
+def write(root: Path) -> Place:
+    """The drive, the streets, and the weights of the package for images of 96 x 64."""
+    place = Place(root)
+    write_drive(place.bag)
+    plans = [Plan(split, 2, 2, ("sun", "cloud"), (), size=(256, 144)) for split in ("train", "val")]
+    write_plans(place.streets, plans, SETTINGS)
+    network, metadata = checkpoints.load(weights_path("streets"))
+    checkpoints.save(place.weights, network, replace(metadata, size=SIZE), half=True)
+    return place
