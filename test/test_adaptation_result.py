@@ -29,16 +29,16 @@ def test_the_old_ones_stay_where_all_lose():
     assert outcome.chosen == BEFORE and not outcome.better and outcome.after is worse
 
 
-def test_a_blend_is_half_way(drive: Place, tmp_path):
+def test_a_blend_is_on_the_way(drive: Place, tmp_path):
     network, metadata = checkpoints.load(drive.weights)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.5)
     checkpoints.save(tmp_path / "other", network, replace(metadata, temperatures={"rgb": 2.0}))
-    blend(drive.weights, tmp_path / "other", tmp_path / "between")
+    blend(drive.weights, tmp_path / "other", 0.75, tmp_path / "between")
     mean, told = checkpoints.load(tmp_path / "between")
     for mine, theirs in zip(mean.parameters(), network.parameters(), strict=True):
-        torch.testing.assert_close(mine, theirs - 0.25, atol=2e-2, rtol=2e-3)
+        torch.testing.assert_close(mine, theirs - 0.125, atol=2e-2, rtol=2e-3)
     assert told.temperatures == {"rgb": 2.0}
 
 

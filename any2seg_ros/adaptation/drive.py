@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from any2seg_ros.adaptation.config import AdaptationConfig
-from any2seg_ros.datasets import LeftOut, Sample, Target, find_bags, parse_topics
+from any2seg_ros.datasets import Target, find_bags, parse_topics
 from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
 
@@ -47,10 +47,6 @@ class BoundedBags(BagSource):
         self._period = -(-self.duration // most) if self.duration else UNKNOWN_PERIOD
         self.fingerprint += f" {self._period} {most}"
 
-    def samples(self, rank: int, world: int) -> Iterator[Sample | LeftOut]:
-        """See `Source`; every name is another, though bags may be called the same."""
-        yield from super().samples(rank, world)
-
 
 def open_drive(
     config: AdaptationConfig, target: Target, progress: Callable[[int, int], None]
@@ -86,13 +82,13 @@ def split(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_bag(names: list[str]) -> list[list[int]]:
-    """The indices of each bag's frames."""
+    """The indices of each bag's frames; bags may be called the same."""
     bags: list[list[int]] = []
-    before = ""
+    before = ("", 0)
     for index, name in enumerate(names):
-        bag = name.rpartition("/")[0]
-        if not bags or bag != before:
+        bag, _, stamp = name.rpartition("/")
+        if bag != before[0] or int(stamp) < before[1]:
             bags.append([])
-        before = bag
+        before = (bag, int(stamp))
         bags[-1].append(index)
     return bags

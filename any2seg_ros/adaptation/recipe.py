@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from any2seg_ros.adaptation.config import AdaptationConfig
+from any2seg_ros.network import NetworkConfig
 from any2seg_ros.network.checkpoints import Header
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.training.augmentation import AugmentationConfig
@@ -30,6 +31,9 @@ def round_config(
 ) -> TrainingConfig:
     """One round: from the weights `start`, on the lessons and on Streets; `steps` is to be set."""
     size = header.metadata.size
+    network = NetworkConfig(**header.network)
+    if config.scope == "adapters" and not network.adapters:
+        raise ValueError("the weights have no adapters: use --scope all, or other weights")
     small = config.batch_size
     return TrainingConfig(
         output=str(config.out / "rounds" / "1"),
@@ -46,6 +50,7 @@ def round_config(
         checkpoint_every=25,
         terms=header.metadata.terms,
         gate_frames=GATE_FRAMES if header.metadata.gate else 0,
+        network=network,
         data=DataConfig(
             train=(
                 DataSetConfig(

@@ -14,9 +14,8 @@ from any2seg_ros.adaptation.judging import Judgement
 from any2seg_ros.files import checksum
 from any2seg_ros.network import checkpoints
 
-BEFORE, BETWEEN = "before", "half way back"
-"""Names of the weights that an adaptation begins with, and of their mean with the last round's:
-averaging keeps what either knows (WiSE-FT, Wortsman et al., CVPR 2022)."""
+BEFORE = "before"
+"""Name of the weights that an adaptation begins with."""
 
 
 @dataclass
@@ -82,14 +81,17 @@ def write_weights(path: Path, chosen: Path, outcome: Outcome, made_of: Mapping[s
     checkpoints.save(path, network, replace(metadata, training=training), half=True)
 
 
-def blend(first: Path, second: Path, path: Path) -> None:
-    """The mean of two weights of the same shape, with the metadata of the second."""
+def blend(first: Path, second: Path, share: float, path: Path) -> None:
+    """Weights on the way from the first to the second, of which they have a share and the metadata.
+
+    Averaging keeps what either knows (WiSE-FT, Wortsman et al., CVPR 2022).
+    """
     one, _ = checkpoints.load(first)
     other, metadata = checkpoints.load(second)
     theirs = one.state_dict()
     for name, tensor in other.state_dict().items():
         if tensor.is_floating_point():
-            tensor.lerp_(theirs[name], 0.5)
+            tensor.lerp_(theirs[name], 1 - share)
     checkpoints.save(path, other, metadata, half=True)
 
 

@@ -14,12 +14,11 @@ import torch
 from any2seg_ros.adaptation import fitness
 from any2seg_ros.adaptation.config import AdaptationConfig
 from any2seg_ros.adaptation.drive import Drive, open_drive
-from any2seg_ros.adaptation.judging import Judgement, judge
+from any2seg_ros.adaptation.judging import Judgement, judge, losses
 from any2seg_ros.adaptation.page import write_report
 from any2seg_ros.adaptation.recipe import of_round, round_config, shares
 from any2seg_ros.adaptation.result import (
     BEFORE,
-    BETWEEN,
     Outcome,
     bag_checksums,
     blend,
@@ -115,9 +114,20 @@ class Adaptation:
                 raise
             start, done = trainer.folder.weights, done + count
             self._judge(f"round {number}", start)
-        self._first(lambda: blend(self.model, start, self.file_of(BETWEEN)))
-        self._judge(BETWEEN, self.file_of(BETWEEN))
+        self._blend(start)
         return self._conclude(steps)
+
+    def _blend(self, last: Path) -> None:
+        """Judge what lies between the first and the last weights: half way, and then where more can
+        be had or less must be."""
+        share = 50
+        for _ in range(2):
+            name = f"{share} % of the way"
+            part, file = share / 100, self.file_of(name)
+            self._first(lambda part=part, file=file: blend(self.model, last, part, file))
+            self._judge(name, file)
+            judged = self.judged()
+            share = 25 if losses(judged[BEFORE], judged[name], self.config.margins) else 75
 
     def _steps(self, first: TrainingConfig) -> int:
         """How many steps the budget pays for, measured once."""
@@ -216,9 +226,9 @@ class Adaptation:
         rounds = self.config.out / "rounds"
         if name == BEFORE:
             return self.model
-        if name == BETWEEN:
-            return rounds / "between.safetensors"
         word, number = name.split()[:2]
+        if number == "%":
+            return rounds / f"{word}_percent.safetensors"
         return rounds / number / ("weights.safetensors" if word == "round" else "cut.safetensors")
 
     def _keep_interrupted(self, trainer: Trainer, number: int, steps: int) -> None:
