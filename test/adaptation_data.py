@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 from simulated_street import SETTINGS
 
 from any2seg_ros.adaptation.config import AdaptationConfig
@@ -14,28 +12,19 @@ from any2seg_ros.network import checkpoints
 from any2seg_ros.resources import weights_path
 from any2seg_ros.simulation.bag import write_bag
 from any2seg_ros.simulation.dataset import Plan, write_plans
-from any2seg_ros.simulation.scene import Capture, Scene, SceneSpec
+from any2seg_ros.simulation.scene import Scene, SceneSpec
 
 SIZE = (96, 64)
 FRAMES = 24
-
-
-class WrongLabels(Scene):
-    """The same drive, whose ground truth is nonsense."""
-
-    def captures(self) -> Iterator[Capture]:
-        for capture in super().captures():
-            yield replace(capture, labels=np.full_like(capture.labels, 3))
 
 
 def spec() -> SceneSpec:
     return SceneSpec("test", 1, "sun", frames=FRAMES, rate=10.0, size=(256, 144))
 
 
-def write_drive(folder: Path, kind: type[Scene] = Scene) -> Path:
-    """A bag of 2.4 s: 15 frames to learn from, 8 held back."""
-    write_bag(folder, kind(spec(), SETTINGS))
-    return folder
+def write_drive(folder: Path) -> None:
+    """A bag of 2.4 s: 15 or 16 frames to learn from, 8 held back."""
+    write_bag(folder, Scene(spec(), SETTINGS))
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import ctrl_c
+import cv2
+import numpy as np
 import pytest
+import tiny_drive
 import torch
-from adaptation_data import Place, WrongLabels, write_drive
+from adaptation_data import Place
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
-from any2seg_ros.adaptation.config import Margins
+from any2seg_ros.adaptation.config import AdaptationConfig, Margins
 from any2seg_ros.adaptation.result import BEFORE, Outcome
 from any2seg_ros.adaptation.run import Adaptation
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum
 from any2seg_ros.network import checkpoints
+from any2seg_ros.types import IGNORE
 
 LENIENT = Margins(100, 100, 100, 100, 100, -100)
 
@@ -83,49 +87,55 @@ def test_the_held_back_part_is_never_trained_on(adapted):
         assert trained_on and max(trained_on) < min(judged_on)
 
 
-def without_labels(bag: Path, folder: Path) -> Path:
-    """A copy of a bag without its ground truth."""
+def copied(bag: Path, folder: Path, wrong: bool) -> Path:
+    """A copy of a bag without its ground truth, or with that of other frames."""
     with (
         Reader(bag) as reader,
         Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer,
     ):
+        labels = [c for c in reader.connections if "label" in c.topic]
+        others = [data for _, _, data in reader.messages(labels)]
+        assert len(labels) == 1 and len(set(others)) > 1
         kept = {
-            c.topic: writer.add_connection(
-                c.topic,
-                c.msgtype,
-                msgdef=c.msgdef.data,
-                rihs01=c.digest,
-                offered_qos_profiles=c.ext.offered_qos_profiles,
-            )
+            c.topic: writer.add_connection(c.topic, c.msgtype, typestore=tiny_drive.STORE)
             for c in reader.connections
-            if "label" not in c.topic
+            if wrong or c not in labels
         }
-        assert len(kept) < len(reader.connections)
         for connection, time, data in reader.messages():
             if connection.topic in kept:
-                writer.write(kept[connection.topic], time, data)
+                written = others.pop() if connection in labels else data
+                writer.write(kept[connection.topic], time, written)
     return folder
+
+
+def begun(out: Path, config: AdaptationConfig) -> AdaptationConfig:
+    """Its folder, as it is when the teacher of the adaptation in `out` has looked at the drive."""
+    config.out.mkdir()
+    shutil.copytree(out / "cache", config.out / "cache")
+    for part in ("1", "held"):
+        shutil.copytree(out / "lessons" / part, config.out / "lessons" / part, symlinks=True)
+    shutil.copy(out / "teachers.json", config.out)
+    before = json.loads((out / "judged.json").read_text())[BEFORE]
+    (config.out / "judged.json").write_text(json.dumps({BEFORE: before}))
+    return config
 
 
 def test_no_label_of_a_bag_is_read(adapted, drive, tmp_path):
     """Wrong ground truth, and none at all, give the weights of the drive with the right one."""
-    _, out = adapted
-    for bag in (
-        write_drive(tmp_path / "wrong" / "drive", WrongLabels),
-        without_labels(drive.bag, tmp_path / "none" / "drive"),
-    ):
-        config = replace(
-            drive.config("adapted", margins=LENIENT), bags=(bag,), out=tmp_path / "out"
-        )
-        Adaptation(config).run()
-        assert same(last_round(out), last_round(config.out))
-        shutil.rmtree(config.out)
+    outcome, out = adapted
+    bag = copied(drive.bag, tmp_path / "wrong" / "drive", wrong=True)
+    config = replace(drive.config("wrong", margins=LENIENT), bags=(bag,))
+    again = Adaptation(config).run()
+    assert same(last_round(out), last_round(config.out))
+    assert again.judged == outcome.judged
+    bag = copied(drive.bag, tmp_path / "none" / "drive", wrong=False)
+    work = Adaptation(replace(drive.config("none"), bags=(bag,)))
+    cached = work.open_drive().cached
+    assert cached.images.tobytes() == Adaptation(config).open_drive().cached.images.tobytes()
+    assert (np.asarray(cached.labels) == IGNORE).all()
 
 
 def test_given_labels_are_read(adapted, drive, tmp_path):
-    import cv2
-    import numpy as np
-
     from any2seg_ros.datasets import Labelling
     from any2seg_ros.training.cached_dataset import CachedDataset
 
@@ -161,15 +171,13 @@ Adaptation(Place(Path(sys.argv[1])).config("killed", margins=LENIENT), progress=
 
 def test_a_killed_adaptation_resumes_to_the_same_weights(adapted, drive):
     _, out = adapted
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-    }
+    config = begun(out, drive.config("killed", margins=LENIENT))
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(drive.root)], env=environment, timeout=600, check=False
     )
     assert done.returncode == -signal.SIGKILL
-    config = drive.config("killed", margins=LENIENT)
     assert not (config.out / "weights.safetensors").exists()
     Adaptation(config).run()
     assert same(last_round(out), last_round(config.out))
@@ -177,7 +185,7 @@ def test_a_killed_adaptation_resumes_to_the_same_weights(adapted, drive):
 
 def test_ctrl_c_keeps_the_best_and_the_same_command_resumes(adapted, drive):
     _, out = adapted
-    config = drive.config("interrupted", margins=LENIENT)
+    config = begun(out, drive.config("interrupted", margins=LENIENT))
 
     def progress(done: float, total: float, what: str) -> None:
         if what.startswith("training") and done == 3:

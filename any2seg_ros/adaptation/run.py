@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -82,12 +83,12 @@ class Adaptation:
         KeyboardInterrupt leaves the best weights so far, and the same command resumes.
         """
         config = self.config
-        self._first(lambda: self._open_drive())
-        self.drive = self._open_drive()
+        self._first(self.open_drive)
+        self.drive = self.open_drive()
         fitness.refuse_unfit(self.drive, bool(config.labelling.folders))
         if not (self._lessons(1).is_dir() and self._held.is_dir()):
             self._first(self._look)
-        self._first(lambda: self._open_streets())
+        self._first(self._open_streets)
         self.streets = self._open_streets()
         self._judge(BEFORE, self.model)
         return self._train()
@@ -123,8 +124,8 @@ class Adaptation:
         share = 50
         for _ in range(2):
             name = f"{share} % of the way"
-            part, file = share / 100, self.file_of(name)
-            self._first(lambda part=part, file=file: blend(self.model, last, part, file))
+            file = self.file_of(name)
+            self._first(partial(blend, self.model, last, share / 100, file))
             self._judge(name, file)
             judged = self.judged()
             share = 25 if losses(judged[BEFORE], judged[name], self.config.margins) else 75
@@ -144,7 +145,8 @@ class Adaptation:
             self._first(lambda: shutil.rmtree(probe, ignore_errors=True))
         return int(json.loads(path.read_text())["steps"])
 
-    def _open_drive(self) -> Drive:
+    def open_drive(self) -> Drive:
+        """Read the bags, or find them cached."""
         return open_drive(self.config, self.target, self._telling("reading the bags"))
 
     def _open_streets(self) -> Path:

@@ -197,7 +197,8 @@ def _check_bags(folder: Path, bags: Mapping[Path, SceneSpec], settings: SensorSe
             found = json.loads((path / MANIFEST).read_text())
         except (OSError, ValueError):
             found = None
-        if found != made_from(spec, settings):
+        own = spec.drawn_rig.settings if spec.drawn_rig else settings
+        if found != made_from(spec, own):
             raise ValueError(f"{path} is a bag made with other settings: {_CHOOSE_ANOTHER}")
 
 
