@@ -5,25 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from simulated_street import SETTINGS
-
 from any2seg_ros.adaptation.config import AdaptationConfig
 from any2seg_ros.network import checkpoints
 from any2seg_ros.resources import weights_path
 from any2seg_ros.simulation.bag import write_bag
 from any2seg_ros.simulation.dataset import Plan, write_plans
 from any2seg_ros.simulation.scene import Scene, SceneSpec
+from any2seg_ros.simulation.settings import (
+    DepthSettings,
+    EventSettings,
+    LidarSettings,
+    SensorSettings,
+)
 
 SIZE = (96, 64)
-FRAMES = 24
+PICTURE = (128, 80)
+FRAMES = 21
+SETTINGS = SensorSettings(
+    depth=DepthSettings(width=96, height=60),
+    lidar=LidarSettings(columns=160),
+    event=EventSettings(width=64, height=36),
+)
 
 
 def spec() -> SceneSpec:
-    return SceneSpec("test", 1, "sun", frames=FRAMES, rate=10.0, size=(256, 144))
+    return SceneSpec("test", 1, "sun", frames=FRAMES, rate=10.0, size=PICTURE)
 
 
 def write_drive(folder: Path) -> None:
-    """A bag of 2.4 s: 15 or 16 frames to learn from, 8 held back."""
+    """A bag of two seconds: 14 frames to learn from, 7 held back."""
     write_bag(folder, Scene(spec(), SETTINGS))
 
 
@@ -65,7 +75,7 @@ def write(root: Path) -> Place:
     """The drive, the streets, and the weights of the package for images of 96 x 64."""
     place = Place(root)
     write_drive(place.bag)
-    plans = [Plan(split, 2, 2, ("sun", "cloud"), (), size=(256, 144)) for split in ("train", "val")]
+    plans = [Plan(split, 1, 2, ("sun",), (), size=PICTURE) for split in ("train", "val")]
     write_plans(place.streets, plans, SETTINGS)
     network, metadata = checkpoints.load(weights_path("streets"))
     checkpoints.save(place.weights, network, replace(metadata, size=SIZE), half=True)

@@ -30,14 +30,14 @@ def test_the_last_third_of_every_bag_is_held_back_after_a_gap():
 
 def test_frames_are_kept_without_labels(drive):
     kept = opened(drive, "kept")
-    assert len(kept.cached) in (24, 25) and kept.cached.present.all(1).sum() >= 20
+    assert len(kept.cached) in (21, 22) and kept.cached.present.all(1).sum() >= 18
     assert (kept.cached.labels == IGNORE).all()
 
 
 def test_no_more_frames_are_kept_than_asked_for_evenly_in_time(drive):
     few = opened(drive, "few", frames=8)
     stamps = np.array([int(name.rpartition("/")[2]) for name in few.cached.names])
-    assert 6 <= len(stamps) <= 8
+    assert 5 <= len(stamps) <= 8
     apart = np.diff(stamps)
     assert apart.min() >= 0.25e9 and apart.max() <= 0.45e9
 
@@ -52,9 +52,9 @@ def test_bags_are_read_once(drive):
 def test_several_bags_of_the_same_name_are_told_apart(drive, tmp_path):
     shutil.copytree(drive.bag, tmp_path / "other" / "drive")
     both = opened(drive, "both", bags=(drive.bag, tmp_path / "other" / "drive"))
-    assert len(both.bags) == 2 and len(both.cached) in (48, 50)
+    assert len(both.bags) == 2 and len(both.cached) in (42, 44)
     assert set(both.learned) & set(both.held) == set()
-    assert len(both.held) == 16
+    assert len(both.held) == 14
 
 
 @pytest.mark.parametrize(("path", "said"), [("nowhere", "no bag at"), ("streets", "is no bag")])

@@ -28,6 +28,8 @@ from any2seg_ros.files import checksum
 from any2seg_ros.network import checkpoints
 from any2seg_ros.types import IGNORE
 
+pytestmark = pytest.mark.timeout(1800)
+"""Whole adaptations, on machines that have other things to do."""
 LENIENT = Margins(100, 100, 100, 100, 100, -100)
 
 
@@ -80,7 +82,7 @@ def test_the_held_back_part_is_never_trained_on(adapted):
     _, out = adapted
     held = CachedDataset(out / "lessons" / "held")
     judged_on = {n for n, p in zip(held.names, held.present.any(1), strict=True) if p}
-    assert len(judged_on) == 8
+    assert len(judged_on) == 7
     for number in ("1", "2"):
         taught = CachedDataset(out / "lessons" / number)
         trained_on = {n for n, p in zip(taught.names, taught.present.any(1), strict=True) if p}
