@@ -44,7 +44,7 @@ def test_each_class_has_the_threshold_of_its_own_surest_share():
 
 def test_nothing_below_the_floor_is_taught():
     config = TeachingConfig(share=1.0, floor=0.5, always=0.95)
-    assert thresholds(counts(wall={20: 100}, none={}), config).tolist() == [128, 242]
+    assert thresholds(counts(wall={20: 100}, none={}), config).tolist() == [128, 128]
 
 
 def test_what_is_unsure_is_ignored_and_the_rest_counts_as_much_as_it_is_sure(streets, tmp_path):

@@ -22,8 +22,6 @@ STILL = 0.6
 VIEW = (64, 36)
 SURE = 0.05
 """Share of the pixels that must be taught."""
-CHANCE = 0.01
-"""How much more often sensors must agree in one frame than across two."""
 
 
 def refuse_unfit(drive: Drive, labelled: bool) -> None:
@@ -93,7 +91,7 @@ def _detail(cached: CachedDataset, index: int, modality: Modality) -> np.ndarray
 
 
 def refuse_doubtful(lessons: Lessons, least: np.ndarray) -> None:
-    """ValueError, with the reason, where the teacher makes nothing of the drive.
+    """ValueError, with the reason, where the teacher makes next to nothing of the drive.
 
     least (K,): thresholds of sureness.
     """
@@ -104,11 +102,4 @@ def refuse_doubtful(lessons: Lessons, least: np.ndarray) -> None:
         raise ValueError(
             f"the network is sure of {100 * share:.0f} % of the pixels: this is noise, or nothing "
             "that it knows; begin with other weights (--model), or give labels (--labels)"
-        )
-    same, across = float(np.mean(lessons.same)), float(np.mean(lessons.across))
-    if same < across + CHANCE:
-        raise ValueError(
-            f"the sensors agree with each other no more within a frame ({100 * same:.0f} %) than "
-            f"across two ({100 * across:.0f} %): noise, or a wrong calibration (any2seg inspect "
-            "shows it)"
         )

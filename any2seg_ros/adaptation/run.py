@@ -97,8 +97,17 @@ class Adaptation:
         config = self.config
         first = round_config(config, self.header, self.model, self._lessons(1), self.streets)
         steps = self._steps(first)
+        try:
+            self._blend(self._rounds(first, steps))
+        except KeyboardInterrupt:
+            self._conclude(steps, partial=True)
+            raise
+        return self._conclude(steps)
+
+    def _rounds(self, first: TrainingConfig, steps: int) -> Path:
+        """Train and judge round after round; returns the last weights."""
         start, done = self.model, 0
-        for number, count in enumerate(shares(steps, config.rounds), start=1):
+        for number, count in enumerate(shares(steps, self.config.rounds), start=1):
             if number > 1:
                 self._teach(number, start)
             trainer = Trainer(
@@ -111,12 +120,11 @@ class Adaptation:
             try:
                 trainer.run(progress=told)
             except KeyboardInterrupt:
-                self._keep_interrupted(trainer, number, steps)
+                self._judge_interrupted(trainer, number)
                 raise
             start, done = trainer.folder.weights, done + count
             self._judge(f"round {number}", start)
-        self._blend(start)
-        return self._conclude(steps)
+        return start
 
     def _blend(self, last: Path) -> None:
         """Judge what lies between the first and the last weights: half way, and then where more can
@@ -233,14 +241,13 @@ class Adaptation:
             return rounds / f"{word}_percent.safetensors"
         return rounds / number / ("weights.safetensors" if word == "round" else "cut.safetensors")
 
-    def _keep_interrupted(self, trainer: Trainer, number: int, steps: int) -> None:
-        """Judge what an interrupted round has learned, and keep the best so far."""
+    def _judge_interrupted(self, trainer: Trainer, number: int) -> None:
+        """Judge what a round has learned until it was interrupted."""
         name = f"interrupted {number} after {trainer.step} steps"
         metadata = trainer.segmenter().metadata
         self._forget_interrupted()
         checkpoints.save(self.file_of(name), trainer.average, metadata, half=True)
         self._judge(name, self.file_of(name))
-        self._conclude(steps, partial=True)
 
     def _forget_interrupted(self) -> None:
         """Their weights are about to be replaced."""
@@ -273,8 +280,8 @@ class Adaptation:
         return outcome
 
     def _segmenter(self, path: Path) -> Segmenter:
-        device = "cuda" if self.config.device == "auto" and torch.cuda.is_available() else "cpu"
-        return Segmenter.open(EngineConfig(str(path), "torch", device, self.config.threads))
+        config = self.config
+        return Segmenter.open(EngineConfig(str(path), "torch", config.device, config.threads))
 
     def _first(self, work: Callable[[], object]) -> None:
         """Let the first process do it while the others wait."""

@@ -22,8 +22,6 @@ from any2seg_ros.types import IGNORE, Modality, Segmentation, Subset, subset_nam
 
 LEVELS = 256
 """Levels of sureness."""
-APART = 6
-"""Frames between two that are compared as different views."""
 
 Progress = Callable[[int, int], None]
 
@@ -102,18 +100,9 @@ class Lessons:
         self.counts = np.zeros((classes, LEVELS), np.int64)
         self.teachers: dict[Modality, int] = dict.fromkeys(Modality, 0)
         """In how many frames each sensor taught."""
-        self.same: list[float] = []
-        self.across: list[float] = []
-        """How often sensors alone see what the teacher sees: in the same frame, in another one."""
-        self._seen: list[int] = []
 
     def add(self, index: int, seen: Opinion) -> None:
         """Keep what was seen in a frame."""
-        if len(self._seen) >= APART:
-            other = self._kept[self._seen[-APART], 0]
-            self.same += [float((one == seen.labels).mean()) for one in seen.alone.values()]
-            self.across += [float((one == other).mean()) for one in seen.alone.values()]
-        self._seen.append(index)
         self._kept[index] = seen.labels, seen.sureness
         pairs = seen.labels.astype(np.int64) * LEVELS + seen.sureness
         self.counts += np.bincount(pairs.ravel(), minlength=self.counts.size).reshape(

@@ -189,16 +189,18 @@ def _weights(work: Adaptation) -> Path:
 
 
 def _before_and_after(work: Adaptation, truth: CachedDataset, chosen: str) -> dict[str, Any]:
+    """The scores of all weights that the adaptation judged, Streets val as it judged it."""
+    judged = {
+        name: {"drive": _on_drive(work.file_of(name), work, truth), "streets": one.streets}
+        for name, one in work.judged().items()
+    }
+    steps = json.loads((work.config.out / "report.json").read_text())["steps"]
     return {
         "chosen": chosen,
-        "steps": json.loads((work.config.out / "report.json").read_text())["steps"],
-        "before": _score(work.model, work, truth),
-        "after": _score(_weights(work), work, truth),
-        "all judged": {
-            name: _score(work.file_of(name), work, truth)
-            for name in work.judged()
-            if name != "before"
-        },
+        "steps": steps,
+        "before": judged["before"],
+        "after": judged[chosen],
+        "all judged": judged,
     }
 
 
@@ -213,16 +215,19 @@ def _truth(work: Adaptation, labelling: Labelling, topics: tuple[str, ...]) -> C
 
 def _score(weights: Path, work: Adaptation, truth: CachedDataset) -> dict[str, Scores]:
     """Of the held-back frames, and of Streets val."""
-    segmenter = _segmenter(weights, work)
-    held = {work.drive.cached.names[i] for i in work.drive.held}
-    frames = [i for i, name in enumerate(truth.names) if name in held]
     source = open_source(work.streets, work.target, "val")
     identity = f"{work.streets.resolve()} val"
     streets = open_cached(source, identity, work.target, work.config.out / "cache")
     return {
-        "drive": _miou(segmenter, truth, frames),
-        "streets": validate(segmenter, streets, STREETS_FRAMES),
+        "drive": _on_drive(weights, work, truth),
+        "streets": validate(_segmenter(weights, work), streets, STREETS_FRAMES),
     }
+
+
+def _on_drive(weights: Path, work: Adaptation, truth: CachedDataset) -> Scores:
+    held = {work.drive.cached.names[i] for i in work.drive.held}
+    frames = [i for i, name in enumerate(truth.names) if name in held]
+    return _miou(_segmenter(weights, work), truth, frames)
 
 
 def _segmenter(weights: Path, work: Adaptation) -> Segmenter:
