@@ -61,7 +61,7 @@ class Adaptation:
         progress: Progress = lambda done, total, what: None,
     ) -> None:
         self.config, self.report, self._progress = config, report, progress
-        self.rank, _ = distributed.start()
+        self.rank, self._processes = distributed.start()
         if config.threads:
             torch.set_num_threads(config.threads)
         cv2.setNumThreads(1)
@@ -100,7 +100,8 @@ class Adaptation:
         try:
             self._blend(self._rounds(first, steps))
         except KeyboardInterrupt:
-            self._conclude(steps, partial=True)
+            if self._processes == 1:  # others may be gone
+                self._conclude(steps, partial=True)
             raise
         return self._conclude(steps)
 
@@ -120,7 +121,8 @@ class Adaptation:
             try:
                 trainer.run(progress=told)
             except KeyboardInterrupt:
-                self._judge_interrupted(trainer, number)
+                if self._processes == 1:
+                    self._judge_interrupted(trainer, number)
                 raise
             start, done = trainer.folder.weights, done + count
             self._judge(f"round {number}", start)
