@@ -43,6 +43,9 @@ from any2seg_ros.training.config import TrainingConfig
 from any2seg_ros.training.run_folder import revision
 from any2seg_ros.training.trainer import Trainer
 
+HALVINGS = 3
+"""How often the way between the first and the last weights is halved."""
+
 Progress = Callable[[float, float, str], None]
 """What is done, of how much, and of what."""
 
@@ -129,16 +132,18 @@ class Adaptation:
         return start
 
     def _blend(self, last: Path) -> None:
-        """Judge what lies between the first and the last weights: half way, and then where more can
-        be had or less must be."""
-        share = 50
-        for _ in range(2):
+        """Judge what lies between the first and the last weights, where as much of the way is left
+        as loses nothing: by halves."""
+        low, high = 0, 100
+        for _ in range(HALVINGS):
+            share = (low + high) // 2
             name = f"{share} % of the way"
             file = self.file_of(name)
             self._first(partial(blend, self.model, last, share / 100, file))
             self._judge(name, file)
             judged = self.judged()
-            share = 25 if losses(judged[BEFORE], judged[name], self.config.margins) else 75
+            lost = losses(judged[BEFORE], judged[name], self.config.margins)
+            low, high = (low, share) if lost else (share, high)
 
     def _steps(self, first: TrainingConfig) -> int:
         """How many steps the budget pays for, measured once."""
