@@ -161,7 +161,7 @@ def test_labels_that_are_optional_leave_no_frame_out(tmp_path):
     root = teacher(tmp_path / "teacher", np.full((8, 12), 210, np.uint8), stamps)
     target = Target((48, 32), PreprocessingConfig())
     given = labelling(root, lines=False, confidence=True, sure=0.8)
-    with_some = BagSource("drive", [tmp_path / "drive"], target, 0, given, None, True)
+    with_some = BagSource("drive", [tmp_path / "drive"], target, 0, given, unlabelled=True)
     samples = list(with_some.samples(0, 1))
     assert len(samples) >= 10 and all(isinstance(one, Sample) for one in samples)
     known = [one for one in samples if one.label.size > 1]

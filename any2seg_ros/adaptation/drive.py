@@ -43,7 +43,7 @@ class BoundedBags(BagSource):
     ) -> None:
         name = ", ".join(map(str, bags))
         topics = parse_topics(config.topics)
-        super().__init__(name, bags, target, most, config.labelling, topics, True)
+        super().__init__(name, bags, target, most, config.labelling, topics, unlabelled=True)
         self._period = -(-self.duration // most) if self.duration else UNKNOWN_PERIOD
         self.fingerprint += f" {self._period} {most}"
 

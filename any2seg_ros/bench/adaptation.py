@@ -207,9 +207,7 @@ def _before_and_after(work: Adaptation, truth: CachedDataset, chosen: str) -> di
 def _truth(work: Adaptation, labelling: Labelling, topics: tuple[str, ...]) -> CachedDataset:
     """The frames of the drive that have labels, with these."""
     drive = work.drive
-    source = BagSource(
-        "truth", list(drive.bags), work.target, 0, labelling, parse_topics(topics), False
-    )
+    source = BagSource("truth", list(drive.bags), work.target, 0, labelling, parse_topics(topics))
     return open_cached(source, f"truth {drive.bags}", work.target, work.config.out / "truth")
 
 

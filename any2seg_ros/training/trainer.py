@@ -390,7 +390,15 @@ def _open(data: DataSetConfig, target: Target, split: str) -> Source:
     path, labelling = Path(data.path), data.labelling()
     if is_cached(path):
         return CachedSource(path, target.taxonomy or DELIVER)
-    return open_source(path, target, data.split or split, 0, labelling, data.topics)
+    return open_source(
+        path,
+        target,
+        data.split or split,
+        0,
+        labelling,
+        data.topics,
+        motion_compensation=data.motion_compensation,
+    )
 
 
 def _first_line(error: Exception) -> str:
