@@ -155,7 +155,7 @@ def test_a_flooded_topic_is_left_alone_and_listened_to_again_once_it_is_over(nod
     clouds: list = []
     told: list = []
     wanted = Subscriptions(
-        node, from_values({}), lambda *_: None, lambda *given: told.append(given)
+        node, from_values({}), lambda *_: None, on_flood=lambda *given: told.append(given)
     )
     wanted.filters[LIDAR].registerCallback(clouds.append)
     wanted.start()

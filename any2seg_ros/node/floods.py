@@ -91,7 +91,7 @@ class FloodGuard:
 
 def size_of(message: Any) -> int:
     """Bytes of a message, as far as they matter: of its data or events; 0 of others."""
-    data = getattr(message, "data", None)
+    data = message if isinstance(message, bytes) else getattr(message, "data", None)
     if data is not None:
         return len(data)
     events = getattr(message, "events", ())

@@ -13,10 +13,12 @@ from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
+from any2seg_ros.messages.serialized import view_packet
 from any2seg_ros.node import delivery
+from any2seg_ros.node.batches import Batches
 from any2seg_ros.node.floods import PAUSE_S, FloodGuard, FloodLimits, size_of
 from any2seg_ros.runtime.parameters import NodeParameters
-from any2seg_ros.types import Modality
+from any2seg_ros.types import InvalidMeasurement, Modality
 
 _EVENT_TYPES = {
     "packet": "event_camera_msgs",
@@ -61,6 +63,10 @@ class _Link:
     latched: bool
     callback: Callable[[Any], None]
     guard: FloodGuard
+    batches: Batches | None = None
+    """Takes its messages many at a time, where so many come."""
+    raw: bool = False
+    """Whether its messages are left serialized."""
     subscriber: Subscriber | None = None
     profile: QoSProfile | None = None
     pause: Any = None
@@ -101,8 +107,10 @@ class Subscriptions:
 
     Messages of a sensor leave `filters[modality]`, which is there from the beginning, whether the
     sensor is subscribed to or not. `on_camera_info` gets CameraInfos; rgb/camera_info is listened
-    to in any case, for it tells the reference camera. A topic that is flooded is left alone for
-    0.7 s, again and again; `on_flood` is told, and of the end with an empty reason.
+    to in any case, for it tells the reference camera. `awaits` says whether a Frame waits for a
+    sensor: packets of events are else taken many at a time, and before a message of another sensor.
+    `on_undecodable` gets the topic of packets that are none. A topic that is flooded is left alone
+    for 0.7 s, again and again; `on_flood` is told, and of the end with an empty reason.
     """
 
     def __init__(
@@ -110,6 +118,8 @@ class Subscriptions:
         node: Any,
         parameters: NodeParameters,
         on_camera_info: Callable[[Modality, Any], None],
+        awaits: Callable[[Modality], bool] = lambda modality: False,
+        on_undecodable: Callable[[str], None] = lambda topic: None,
         on_flood: Callable[[Modality, str], None] = lambda modality, reason: None,
     ) -> None:
         self.filters = {modality: SimpleFilter() for modality in Modality}
@@ -117,6 +127,8 @@ class Subscriptions:
         self._node = node
         self._parameters = parameters
         self._on_camera_info = on_camera_info
+        self._awaits = awaits
+        self._on_undecodable = on_undecodable
         self._on_flood = on_flood
         self._links: dict[tuple[Modality, str], _Link] = {}
 
@@ -140,7 +152,16 @@ class Subscriptions:
         depth = _VIDEO_QUEUE if video else _QUEUE.get(modality, 10)
         take = self._take(modality)
         guard = FloodGuard(self._limits(modality))
-        self._listen(_DATA, _Link(modality, message_type, topic, depth, False, take, guard))
+        link = _Link(modality, message_type, topic, depth, False, take, guard)
+        if modality == Modality.EVENT and sensor.type != "image":
+            link.raw = sensor.type == "packet"
+            link.callback = self._take_serialized if link.raw else take
+            link.batches = Batches(
+                self._node,
+                lambda: self._awaits(modality),
+                lambda msg: self._on_message(link, msg),
+            )
+        self._listen(_DATA, link)
         if modality in (Modality.DEPTH, Modality.EVENT):
             self._listen_to_camera_info(modality)
 
@@ -152,6 +173,8 @@ class Subscriptions:
             profile = self._profile(link)
             if link.profile is None or not delivery.same(profile, link.profile):
                 self._subscribe(link)
+            elif link.batches is not None:
+                link.batches.open()
 
     def where(self, modality: Modality) -> str:
         """The topic of a sensor and how many publish there, for the log."""
@@ -203,9 +226,29 @@ class Subscriptions:
 
         def take(msg: Any) -> None:
             counter.on_message(msg)
+            if modality != Modality.EVENT:
+                self._take_packets()
             passed_on.signalMessage(msg)
 
         return take
+
+    def _take_serialized(self, cdr: bytes) -> None:
+        """An EventPacket as it came from the middleware."""
+        try:
+            packet = view_packet(cdr)
+        except InvalidMeasurement:
+            link = self._links.get((Modality.EVENT, _DATA))
+            if link is not None:
+                self._on_undecodable(self._resolved(link))
+            return
+        self.losses[Modality.EVENT].on_message(packet)
+        self.filters[Modality.EVENT].signalMessage(packet)
+
+    def _take_packets(self) -> None:
+        """Those that came before another sensor's message: the Frame may need no other ones."""
+        link = self._links.get((Modality.EVENT, _DATA))
+        if link is not None and link.batches is not None:
+            link.batches.take()
 
     def _listen_to_camera_info(self, modality: Modality) -> None:
         given = self._parameters.sensors[modality].camera_info
@@ -248,6 +291,9 @@ class Subscriptions:
         self._release(link)
         link.profile = self._profile(link)
         chosen = link.profile
+        options: dict[str, Any] = {"raw": True} if link.raw else {}
+        if link.batches is not None:
+            options["callback_group"] = link.batches.group
 
         def make(**events: Any) -> Subscriber:
             return Subscriber(
@@ -260,12 +306,17 @@ class Subscriptions:
                     durability=chosen.durability,
                 ),
                 qos_overriding_options=delivery.overriding(self._node, self._resolved(link)),
+                **options,
                 **events,
             )
 
         lost = (lambda count: None) if link.latched else self.losses[link.modality].on_lost
         link.subscriber = delivery.subscribed(make, lambda: self._warn(link.modality), lost)
-        link.subscriber.registerCallback(lambda msg: self._on_message(link, msg))
+        if link.batches is not None:
+            link.subscriber.registerCallback(link.batches.on_message)
+            link.batches.begin(link.subscriber.sub)
+        else:
+            link.subscriber.registerCallback(lambda msg: self._on_message(link, msg))
 
     def _on_message(self, link: _Link, msg: Any) -> None:
         if link.subscriber is None:  # taken before its subscription was ended
@@ -311,6 +362,8 @@ class Subscriptions:
             link.pause = None
 
     def _release(self, link: _Link) -> None:
+        if link.batches is not None:
+            link.batches.end()
         if link.subscriber is not None:
             self._node.destroy_subscription(link.subscriber.sub)
             link.subscriber = None
