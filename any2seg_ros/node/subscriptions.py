@@ -332,16 +332,17 @@ class Subscriptions:
     def _pause(self, link: _Link, reason: str) -> None:
         """Leave a topic alone for a while."""
         self._release(link)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        link.pause = self._node.create_timer(PAUSE_S, lambda: self._resume(link), clock=steady)
-        self._tell(link, reason)
 
-    def _resume(self, link: _Link) -> None:
-        self._node.destroy_timer(link.pause)
-        link.pause = None
-        self.losses[link.modality].forget()
-        link.guard.resume(time.monotonic_ns())
-        self._subscribe(link)
+        def resume() -> None:
+            self._node.destroy_timer(link.pause)
+            link.pause = None
+            self.losses[link.modality].forget()
+            link.guard.resume(time.monotonic_ns())
+            self._subscribe(link)
+
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        link.pause = self._node.create_timer(PAUSE_S, resume, clock=steady)
+        self._tell(link, reason)
 
     def _tell(self, link: _Link, reason: str) -> None:
         link.flood = f"camera_info is {reason}" if reason and link.latched else reason
