@@ -55,6 +55,8 @@ class _Link:
     callback: Callable[[Any], None]
     subscriber: Subscriber | None = None
     profile: QoSProfile | None = None
+    kept: Any = None
+    """A second subscription, for what some of the publishers latched."""
 
 
 def topic_of(modality: Modality, parameters: NodeParameters) -> str:
@@ -135,6 +137,7 @@ class Subscriptions:
             profile = self._profile(link)
             if link.profile is None or not delivery.same(profile, link.profile):
                 self._subscribe(link)
+            self._hear_kept(link)
 
     def where(self, modality: Modality) -> str:
         """The topic of a sensor and how many publish there, for the log."""
@@ -221,6 +224,20 @@ class Subscriptions:
         lost = (lambda count: None) if link.latched else self.losses[link.modality].on_lost
         link.subscriber = delivery.subscribed(make, lambda: self._warn(link.modality), lost)
         link.subscriber.registerCallback(link.callback)
+        self._hear_kept(link)
+
+    def _hear_kept(self, link: _Link) -> None:
+        """Listen to what was latched, too, where some publishers latch and others do not."""
+        if not link.latched or link.profile is None:
+            return
+        profile = delivery.kept_profile(self._node, self._resolved(link), link.profile)
+        if profile is not None and link.kept is None:
+            link.kept = self._node.create_subscription(
+                link.message_type, link.topic, link.callback, profile
+            )
+        elif profile is None and link.kept is not None:
+            self._node.destroy_subscription(link.kept)
+            link.kept = None
 
     def _warn(self, modality: Modality) -> None:
         text = self.misfit(modality)
@@ -233,6 +250,7 @@ class Subscriptions:
             self._release(link)
 
     def _release(self, link: _Link) -> None:
-        if link.subscriber is not None:
-            self._node.destroy_subscription(link.subscriber.sub)
-            link.subscriber = None
+        for subscription in (link.subscriber and link.subscriber.sub, link.kept):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+        link.subscriber = link.kept = None
