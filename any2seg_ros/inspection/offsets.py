@@ -16,6 +16,7 @@ SLOWEST = 0.25
 """s between measurements, above which the motion between them is not known."""
 UNSURE = 0.008
 """s: what is less certain is not told."""
+_SMALL = 0.01
 _FEWEST = 40
 _AGREEMENT = 0.6
 _OUTLIER = 4.0
@@ -43,6 +44,11 @@ class TimeOffset:
     """Correlation at that offset, of the axis that agrees best."""
     unknown: str = ""
     """Why it cannot be told; empty where it can."""
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether it is more than chance, and worth a parameter."""
+        return not self.unknown and abs(self.late) > max(3 * self.sigma, _SMALL)
 
     @property
     def text(self) -> str:

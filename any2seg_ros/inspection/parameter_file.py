@@ -21,7 +21,7 @@ def parameters_of(found: BagInspection) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for modality in Modality:
         values |= _of_sensor(modality, found)
-    values |= _of_times(found)
+    values |= _of_times(found, values)
     from_values(values)
     return values
 
@@ -38,6 +38,9 @@ def _of_sensor(modality: Modality, found: BagInspection) -> dict[str, Any]:
         values[f"{name}.camera_info"] = info
     elif modality in (Modality.DEPTH, Modality.EVENT):
         values[f"{name}.registered"] = True
+    offset = found.offsets.get(modality)
+    if offset is not None and offset.is_significant:
+        values[f"{name}.offset"] = round(-offset.late, 3)
     return values
 
 
@@ -54,7 +57,7 @@ def _of_transport(modality: Modality, topic: str, kind: str) -> dict[str, Any]:
     return values
 
 
-def _of_times(found: BagInspection) -> dict[str, Any]:
+def _of_times(found: BagInspection, given: Mapping[str, Any]) -> dict[str, Any]:
     """Slow sensors are waited for longer, and matched over a wider window."""
     values: dict[str, Any] = {}
     defaults = NodeParameters()
@@ -67,7 +70,7 @@ def _of_times(found: BagInspection) -> dict[str, Any]:
         stats = found.sensor(modality)
         if stats is None or stats is first:
             continue
-        apart = first.difference(stats)
+        apart = first.difference(stats, given.get(f"{modality.label}.offset", 0.0))
         window = max(1.5 * apart, 0.3 * stats.interval if stats.interval > _SLOW else 0.0)
         if defaults.sensors[modality].window < window < 1.0:
             values[f"{modality.label}.window"] = round(window, 3)
