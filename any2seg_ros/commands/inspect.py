@@ -111,7 +111,7 @@ def show(found: BagInspection) -> None:
 def _topics(found: BagInspection) -> Table:
     from rich.table import Table
 
-    table = Table(title=f"{found.path}: {found.duration:.1f} s")
+    table = Table(title=f"{found.title}: {found.duration:.1f} s")
     for column in ("topic", "type", "taken for", "offered QoS"):
         table.add_column(column, overflow="fold")
     for column in ("messages", "Hz", "kB"):

@@ -42,6 +42,8 @@ class BagInspection:
     topics: dict[str, TopicStats]
     layout: BagLayout
     calibration: BagCalibration | None
+    title: str = ""
+    """What was looked at."""
     offsets: dict[Modality, TimeOffset] = field(default_factory=dict)
     """By how much stamps are late against those of the first sensor, as far as motion tells."""
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -72,6 +74,7 @@ def inspect_bag(
         kinds = {topic: one.type for topic, one in stats.items()}
         layout = find_layout(kinds, topics, {topic: one.count for topic, one in stats.items()})
         found = BagInspection(path, bag.duration * 1e-9, stats, layout, None)
+        found.title = str(path) if graph is None else "live topics"
         try:
             found.calibration = read_calibration(bag, layout)
             found.notes += found.calibration.notes

@@ -87,7 +87,7 @@ def parameter_file(found: BagInspection) -> str:
         (nested.setdefault(section, {}) if section else nested)[rest] = value
     body: Mapping[str, Any] = {"/**": {"ros__parameters": nested}}
     lines = [
-        f"# Made by `any2seg inspect` of the bag {found.path.name}.",
+        f"# Made by `any2seg inspect` of {found.title}.",
         "# ros2 launch any2seg_ros any2seg.launch.py params_file:=THIS_FILE",
         "# any2seg replay --bag BAG --out FOLDER --params-file THIS_FILE",
     ]
