@@ -208,6 +208,8 @@ class Preparation:
                     measurement, self._present(modality, received[modality])
                 )
                 measurements[modality] = measurement
+                if modality in self.warnings:
+                    reasons.setdefault(modality, self.warnings[modality])
             except InvalidMeasurement as reason:
                 availability[modality] = Availability.INVALID
                 reasons[modality] = str(reason)
