@@ -28,7 +28,9 @@ def turns(rate: float, begin: float, late: float, noise: float = 2e-4, seconds: 
 
 
 @pytest.mark.parametrize("late", [-0.08, -0.04, 0.0, 0.02, 0.06, 0.08])
-@pytest.mark.parametrize(("rate", "begin"), [(10.0, 0.0), (10.0, 0.033), (20.0, 0.071), (7.0, 0.01)])
+@pytest.mark.parametrize(
+    ("rate", "begin"), [(10.0, 0.0), (10.0, 0.033), (20.0, 0.071), (7.0, 0.01)]
+)
 def test_an_offset_is_found_wherever_samples_lie(late, rate, begin):
     found = turn_offset((LIDAR, turns(rate, begin, late)), (RGB, turns(10.0, 0.0, 0.0)))
     assert not found.unknown

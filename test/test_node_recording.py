@@ -56,7 +56,12 @@ def test_a_live_graph_is_shown_and_its_parameters_are_written(playing, tmp_path,
         if file.exists() and len(load_parameters(file).topics()) == len(Modality):
             break
     said = capsys.readouterr().out
-    assert "live topics: " in said and "/lidar/points" in said and "PointCloud2" in said and "reliable, latched" in said
+    assert (
+        "live topics: " in said
+        and "/lidar/points" in said
+        and "PointCloud2" in said
+        and "reliable, latched" in said
+    )
     parameters = load_parameters(file)
     assert parameters.topics() == {
         "rgb": "/rgb/image/compressed",

@@ -76,7 +76,9 @@ class EventCounter:
     def counts(self) -> _Counts:
         """What was counted, summed over time; the counter is used up."""
         before = np.zeros((1, self._counts.shape[1]), np.float32)
-        return _Counts(np.vstack([before, np.cumsum(self._counts, 0, out=self._counts)]), self._first)
+        return _Counts(
+            np.vstack([before, np.cumsum(self._counts, 0, out=self._counts)]), self._first
+        )
 
 
 def shrunk(image: np.ndarray, camera: Camera, raster: Camera) -> tuple[np.ndarray, Camera]:

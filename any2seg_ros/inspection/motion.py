@@ -75,9 +75,7 @@ def _unknown(
     return ""
 
 
-def _turns(
-    bag: BagReader, topic: str, modality: Modality, calibration: BagCalibration
-) -> Turns:
+def _turns(bag: BagReader, topic: str, modality: Modality, calibration: BagCalibration) -> Turns:
     camera = calibration.cameras.get(modality) or calibration.reference
     estimator: ImageTurns | CloudTurns
     if modality == Modality.RGB and camera:

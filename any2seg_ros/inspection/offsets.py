@@ -104,7 +104,8 @@ def judged(
     elif abs(late) > REACH - 2 * STEP:
         why = f"it is more than {REACH:g} s"
     elif sigma > UNSURE:
-        why = f"it turned too little or for too short a time ({late * 1e3:+.0f} ± {sigma * 1e3:.0f} ms)"
+        about = f"{late * 1e3:+.0f} ± {sigma * 1e3:.0f} ms"
+        why = f"it turned too little or for too short a time ({about})"
     return TimeOffset(modality, against, late, sigma, agreement, why)
 
 

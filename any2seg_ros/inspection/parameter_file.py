@@ -15,6 +15,10 @@ from any2seg_ros.types import Modality
 _SLOW = 0.15
 """s between the camera's images from which the node is told to expect fewer frames."""
 
+_MARGIN = 1.5
+_PATIENCE = 0.2
+"""Part of a slow sensor's interval for which others are waited for."""
+
 
 def parameters_of(found: BagInspection) -> dict[str, Any]:
     """Values by the node's parameter names: only those that differ from its defaults."""
@@ -70,12 +74,17 @@ def _of_times(found: BagInspection, given: Mapping[str, Any]) -> dict[str, Any]:
         stats = found.sensor(modality)
         if stats is None or stats is first:
             continue
-        apart = first.difference(stats, given.get(f"{modality.label}.offset", 0.0))
+        offset = given.get(f"{modality.label}.offset", 0.0)
+        apart = first.difference(stats, offset)
         window = max(1.5 * apart, 0.3 * stats.interval if stats.interval > _SLOW else 0.0)
         if defaults.sensors[modality].window < window < 1.0:
             values[f"{modality.label}.window"] = round(window, 3)
-        if defaults.deadline < 1.5 * apart < 1.0:
-            values["deadline"] = max(values.get("deadline", 0.0), round(1.5 * apart, 3))
+        wait = _MARGIN * max(apart, first.later(stats, offset))
+        if first.interval > _SLOW:
+            # There is time to wait for what comes late, and it is waited for only where it does.
+            wait = max(wait, _PATIENCE * first.interval)
+        if defaults.deadline < wait < 1.0:
+            values["deadline"] = max(values.get("deadline", 0.0), round(wait, 3))
     return values
 
 

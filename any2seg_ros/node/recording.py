@@ -141,9 +141,9 @@ class GraphRecorder:
         profile = delivery.chosen_profile(self._node, topic, _DEPTH, "auto", latched, before)
         kept = delivery.kept_profile(self._node, topic, profile) if latched else None
         wanted = [profile] if kept is None else [profile, kept]
-        if heard and delivery.same(profile, heard.profile):
-            if len(heard.subscriptions) == len(wanted):
-                return
+        same = heard is not None and delivery.same(profile, heard.profile)
+        if heard and same and len(heard.subscriptions) == len(wanted):
+            return
         try:
             message_type = message_class(kind)
         except ImportError:
