@@ -24,7 +24,7 @@ def scene(seconds: float) -> np.ndarray:
     y = 36 + 9 * np.sin(8.3 * seconds + 2)
     shift = np.float32([[1, 0, -x], [0, 1, -y]])
     seen = cv2.warpAffine(picture, shift, (CAMERA.width, CAMERA.height), flags=cv2.INTER_LINEAR)
-    return np.clip(3 * seen - 255, 5, 250).astype(np.uint8)
+    return np.clip(15 * (seen - 127) + 90, 3, 250).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
