@@ -14,7 +14,8 @@ BINS = 15
 """Bins of the reliability diagram, as usual for the expected calibration error."""
 
 CELLS_PER_BIN = 1024
-CELLS = BINS * CELLS_PER_BIN
+COARSE = 32
+"""Cells per bin where many tables are counted: the calibration error is known to 1e-3."""
 
 
 class Confusion:
@@ -94,11 +95,18 @@ class Calibration:
     """Does confidence mean what it says? Counts of wrong and right pixels by confidence.
 
     int64 (2, 15 x 1024): the confidence is known to 1 / 15360, which bounds the error of the
-    expected calibration error by 4e-5, and the counts are integers: merging is exact.
+    expected calibration error by 4e-5, and the counts are integers: merging is exact. `per_bin`:
+    fewer cells than 1024 in each of the 15 bins.
     """
 
-    def __init__(self, counts: np.ndarray | None = None) -> None:
-        self.counts = np.zeros((2, CELLS), np.int64) if counts is None else np.array(counts)
+    def __init__(self, counts: np.ndarray | None = None, per_bin: int = CELLS_PER_BIN) -> None:
+        shape = (2, BINS * per_bin)
+        self.counts = np.zeros(shape, np.int64) if counts is None else np.array(counts)
+
+    @property
+    def cells(self) -> int:
+        """How many steps the confidence is known to."""
+        return self.counts.shape[1]
 
     def add(
         self, labels: np.ndarray, prediction: np.ndarray, confidence: np.ndarray
@@ -107,22 +115,26 @@ class Calibration:
 
         Pixels labelled 255 are not counted; returns self.
         """
-        highest = np.float32(CELLS - 0.5)
-        cell = np.clip(confidence * np.float32(CELLS), 0, highest).astype(np.uint16)
-        cell += (labels == prediction) * np.uint16(CELLS)
+        cells = self.cells
+        highest = np.float32(cells - 0.5)
+        cell = np.clip(confidence * np.float32(cells), 0, highest).astype(np.uint16)
+        cell += (labels == prediction) * np.uint16(cells)
         ignored = labels == IGNORE
-        cell[ignored] = 2 * CELLS
-        counts = np.bincount(cell.ravel(), minlength=2 * CELLS + 1)[:-1]
-        self.counts += counts.reshape(2, CELLS)
+        cell[ignored] = 2 * cells
+        counts = np.bincount(cell.ravel(), minlength=2 * cells + 1)[:-1]
+        self.counts += counts.reshape(2, cells)
         return self
 
     def __iadd__(self, other: Calibration) -> Calibration:
         self.counts += other.counts
         return self
 
+    def __add__(self, other: Calibration) -> Calibration:
+        return Calibration(self.counts + other.counts)
+
     def reliability(self) -> list[dict[str, float]]:
         """Per bin: `pixels`, mean `confidence` and `accuracy` in 0..1 (NaN where it is empty)."""
-        centres = (np.arange(CELLS) + 0.5) / CELLS
+        centres = (np.arange(self.cells) + 0.5) / self.cells
         total = self.counts.sum(axis=0)
         pixels = total.reshape(BINS, -1).sum(axis=1)
         right = self.counts[1].reshape(BINS, -1).sum(axis=1)

@@ -22,9 +22,9 @@ def find(relative: str) -> Path:
     raise FileNotFoundError(f"{relative} is in none of {places}: install any2seg_ros again")
 
 
-SHIPPED_WEIGHTS = ("streets", "real")
+SHIPPED_WEIGHTS = ("real", "streets")
 """Names of the weights that come with the package."""
-DEFAULT_WEIGHTS = "streets"
+DEFAULT_WEIGHTS = "real"
 """Those that run where none are named."""
 
 

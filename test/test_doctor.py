@@ -27,7 +27,7 @@ def test_every_missing_thing_has_a_fix(tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from any2seg_ros import doctor\n"
-        "doctor.WEIGHTS = {'streets': 'models/nothing.safetensors'}\n"
+        "doctor.WEIGHTS = {'real': 'models/nothing.safetensors'}\n"
         "for f in doctor.examine():\n"
         "    if f.grade is not doctor.Grade.GOOD:\n"
         "        print(f.topic, bool(f.fix), f.grade.name, sep=',')"
@@ -125,6 +125,6 @@ def test_weights_say_on_what_terms_they_may_be_used(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "find", lambda _: path)
     said = [finding.text for finding in doctor.examine() if finding.topic == "weights"]
     assert all("research only" in text for text in said) and len(said) == 2
-    assert "runs by default" in said[0] and "model:=real" in said[1]
+    assert "runs by default" in said[0] and "model:=streets" in said[1]
     save_file(tensor, path, {})
     assert doctor.weights_terms(path) == ""

@@ -132,7 +132,7 @@ def test_rmm_fuses_the_maps_of_intact_modalities_with_those_of_worn_ones(segment
     for subset in [(Modality.LIDAR,), (Modality.RGB, Modality.EVENT)]:
         expected = {m: maps[m] if m in subset else worn[m] for m in maps}
         swapped = {m: worn[m] if m in subset else maps[m] for m in maps}
-        found = tally.rmm[0.5][subset]
+        found = tally.rmm[0.5][subset].confusion
         assert apart(found, segmenter.fuse(expected, (96, 72)), one.label) < 20
         for other in (swapped, maps, worn):
             assert apart(found, segmenter.fuse(other, (96, 72)), one.label) > 200
@@ -142,8 +142,10 @@ def test_nm_segments_the_noisy_images_of_all_modalities(segmenter):
     one = sample(0)
     tally = evaluate(segmenter, [one], NOISY).tally
     worse = nm(one.images, "mid", torch_generator(NOISY.seed, zlib.crc32(one.name.encode()), 2, 1))
-    assert apart(tally.nm["mid"], segmenter.segment(worse, (96, 72)), one.label) == 0
-    assert apart(tally.nm["mid"], segmenter.segment(one.images, (96, 72)), one.label) > 200
+    assert apart(tally.nm["mid"].confusion, segmenter.segment(worse, (96, 72)), one.label) == 0
+    assert (
+        apart(tally.nm["mid"].confusion, segmenter.segment(one.images, (96, 72)), one.label) > 200
+    )
 
 
 def test_clipped_noise_has_a_table_of_its_own(segmenter):
@@ -152,7 +154,10 @@ def test_clipped_noise_has_a_table_of_its_own(segmenter):
     evaluator = evaluate(segmenter, [one], config)
     rng = generator(config.seed, zlib.crc32(one.name.encode()), 2, 1)
     worse = {m: clipped_noise(image, m, "mid", rng) for m, image in one.images.items()}
-    assert apart(evaluator.tally.noise["mid"], segmenter.segment(worse, (96, 72)), one.label) == 0
+    assert (
+        apart(evaluator.tally.noise["mid"].confusion, segmenter.segment(worse, (96, 72)), one.label)
+        == 0
+    )
     report = report_of(evaluator)
     assert report["nm"] is None and set(report["noise"]) == {"low", "mid", "high"}
 
@@ -306,6 +311,14 @@ def test_a_report_keeps_its_schema_and_has_all_figures_in_percent(segmenter):
     assert report["noise"] is None
     assert set(report["nm"]) == {"low", "mid", "high"}
     assert report["conditions"]["night"]["subsets"] == pytest.approx(miou)
+    errors = report["calibration"]
+    ece = {name: row["ece"] for name, row in report["subsets"].items()}
+    night = errors["conditions"]["night"]
+    assert night["full"] == pytest.approx(ece["rgb+depth+lidar+event"], abs=1e-3)
+    assert night["mean"] == pytest.approx(sum(ece.values()) / 15, abs=1e-3)
+    assert night["worst"]["ece"] == pytest.approx(max(ece.values()), abs=1e-3)
+    assert set(errors["rmm"]) == set(report["rmm"]) and errors["noise"] is None
+    assert all(0 < errors["nm"][level] < 1 for level in ("low", "mid", "high"))
     assert report["classes"]["Road"]["pixels"] > 0
     assert report["cost"]["all_subsets_vs_full"] > 1
     assert all(parse_subset(name) for name in report["subsets"])

@@ -76,6 +76,12 @@ def test_names_on_the_page_are_text(tally, monkeypatch):
     for table in ("emm", "nm", "rmm_by_probability"):
         told[table] = {**(told[table] or {}), HOSTILE: {}} if table != "nm" else {HOSTILE: 1.0}
     told["emm"][HOSTILE] = 1.0
+    errors = told["calibration"]
+    told["calibration"] = {
+        "nm": {HOSTILE: 0.1},
+        "rmm": {HOSTILE: errors["conditions"]["fog"]},
+        "conditions": {HOSTILE: errors["conditions"]["fog"]},
+    }
     image = np.zeros((8, 8, 3), np.uint8)
     frame = ShownFrame(51.0, HOSTILE, {HOSTILE: image})
     page = evaluation_page(told, BestAndWorst(1, [frame], [frame]))

@@ -44,7 +44,9 @@ def test_conditions_are_counted_apart_and_do_not_share_their_counts():
     assert tally.condition_frames == {"fog": 2, "night": 1}
     assert tally.conditions["night"][RGB].miou() == 100.0
     assert tally.conditions["fog"][RGB].miou() == pytest.approx(100 / 3)
-    assert tally.conditions["fog"][RGB].pixels == 2 * LABEL.size
+    assert tally.conditions["fog"][RGB].confusion.pixels == 2 * LABEL.size
+    assert tally.conditions["night"][RGB].ece() == pytest.approx(0.5, abs=2e-3)  # right, half sure
+    assert tally.conditions["fog"][RGB].ece() == pytest.approx(0, abs=2e-3)  # every second is right
 
 
 def test_skipped_frames_are_counted_by_reason_with_the_first_example():
@@ -64,6 +66,8 @@ def test_noise_tables_add_up():
         one.add_nm(LABEL, "low", found(right)[BOTH])
     tally += other
     assert tally.rmm[0.5][RGB].miou() == tally.nm["low"].miou() == pytest.approx(100 / 3)
+    assert tally.rmm[0.5][RGB].ece() == tally.nm["low"].ece() == pytest.approx(0, abs=2e-3)
+    assert other.nm["low"].ece() == pytest.approx(0.5, abs=2e-3)
 
 
 def test_the_best_and_the_worst_frames_are_those_of_all_parts():

@@ -56,10 +56,10 @@ def test_each_drive_is_judged_by_weights_that_have_seen_the_other_one_only():
 
 
 def test_the_trunk_has_seen_neither_drive():
-    assert not any("bag" in path for path, _ in trained_on("real_trunk"))
+    assert not any("bag" in path for path, _ in trained_on("real_sharp"))
 
 
 def test_shipped_weights_have_learned_from_all_sources():
-    paths = {path for path, _ in trained_on("real_further")}
+    paths = {path for path, _ in trained_on("real")}
     assert paths >= {f"data/{name}" for name in ("benchmark", "rigs", "camvid/train")}
     assert paths >= {f"data/{name}/bag" for name in ("kitti_drive", "nuscenes_0523")}

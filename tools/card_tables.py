@@ -53,11 +53,15 @@ def head(report: dict) -> str:
 
 def conditions(report: dict) -> list[str]:
     """All sensors and the camera alone, by condition and failure."""
-    titles = f"| condition or failure ({head(report)}) | frames | all four | RGB alone |"
-    lines = [titles, "|---|---|---|---|"]
+    titles = (
+        f"| condition or failure ({head(report)}) | frames | all four | RGB alone | ECE, all four |"
+    )
+    lines = [titles, "|---|---|---|---|---|"]
+    errors = report["calibration"]["conditions"]
     for name, row in sorted(report["conditions"].items()):
-        whole = list(row["subsets"].values())[-1]
-        lines.append(f"| {name} | {row['frames']} | {whole:.2f} | {row['subsets']['rgb']:.2f} |")
+        whole, alone = list(row["subsets"].values())[-1], row["subsets"]["rgb"]
+        ece = errors[name]["full"]
+        lines.append(f"| {name} | {row['frames']} | {whole:.2f} | {alone:.2f} | {ece:.3f} |")
     return lines
 
 
@@ -74,7 +78,11 @@ def robustness(report: dict) -> str:
     ]
     for key, title in (("nm", "NM"), ("noise", "Clipped noise")):
         if report[key]:
-            levels = ", ".join(f"{level} {value:.2f}" for level, value in report[key].items())
+            errors = report["calibration"][key]
+            levels = ", ".join(
+                f"{level} {value:.2f} (ECE {errors[level]:.3f})"
+                for level, value in report[key].items()
+            )
             lines += ["", f"{title} ({head(report)}): {levels}."]
     return "\n".join(lines)
 

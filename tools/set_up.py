@@ -44,10 +44,12 @@ FOR_TESTS = (
 )
 
 
-WEIGHTS = ("models/any2seg_streets.safetensors",)
-"""Whose graphs are made."""
-SIZES = ("0x0", "224x128")
-"""Of the images that graphs are made for: that of the training, and that of config/demo.yaml."""
+GRAPHS = (
+    ("models/any2seg_real.safetensors", "0x0"),
+    ("models/any2seg_streets.safetensors", "224x128"),
+)
+"""Weights and the size of the images that graphs are made for: what runs by default, at the size of
+its training, and what runs with config/demo.yaml."""
 
 
 class Failed(Exception):
@@ -158,8 +160,8 @@ def steps(tests: bool) -> list[Step]:
             "the network's graphs and compiled loops, so that the node starts at once",
             make_graphs,
             tuple(ROOT / "any2seg_ros" / name for name in ("engine", "network", "preprocessing"))
-            + tuple(ROOT / name for name in WEIGHTS),
-            SIZES,
+            + tuple(ROOT / name for name, _ in GRAPHS),
+            tuple(size for _, size in GRAPHS),
         )
     )
     if tests:
@@ -297,10 +299,10 @@ def make_graphs(place: Place) -> None:
     """What the node would make at its first start; it can, where this fails."""
     export = [place.python, "-m", "any2seg_ros.cli", "export", "--format", "graphs"]
     try:
-        for weights in WEIGHTS:
-            for width, height in (size.split("x") for size in SIZES):
-                size = ["--width", width, "--height", height]
-                run([*export, *size, ROOT / weights], place, "graphs")
+        for weights, size in GRAPHS:
+            width, height = size.split("x")
+            sized = ["--width", width, "--height", height]
+            run([*export, *sized, ROOT / weights], place, "graphs")
         with tempfile.TemporaryDirectory() as folder:
             replay = [place.python, "-m", "any2seg_ros.cli", "replay", "--out", folder]
             run([*replay, "--bag", ROOT / "demo_data" / "streets"], place, "loops")

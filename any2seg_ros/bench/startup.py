@@ -40,7 +40,7 @@ def run(node: bool = True) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         weights = folder / "weights.safetensors"  # beside which no graphs are
-        shutil.copy(resources.find("models/any2seg_streets.safetensors"), weights)
+        shutil.copy(resources.find("models/any2seg_real.safetensors"), weights)
         kept = {
             "ANY2SEG_CACHE": str(folder / "graphs"),
             "NUMBA_CACHE_DIR": str(folder / "loops"),

@@ -233,7 +233,22 @@ def _table(report: Mapping[str, Any]) -> Any:
         if report[name]:
             values = ", ".join(f"{key}: {_digits(v)}" for key, v in report[name].items())
             table.add_row(title, values)
+    for title, errors in _calibration_errors(report["calibration"]).items():
+        values = ", ".join(f"{key}: {_digits(v, 3)}" for key, v in errors.items())
+        table.add_row(f"ECE, {title}", values)
     return table
+
+
+def _calibration_errors(calibration: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """What the table says of calibration where it is hard: the worst of the subsets."""
+    found = {
+        "NM": calibration["nm"],
+        "clipped noise": calibration["noise"],
+        "RMM, worst": {k: v["worst"]["ece"] for k, v in (calibration["rmm"] or {}).items()},
+        "all sensors": {k: v["full"] for k, v in calibration["conditions"].items()},
+        "worst subset": {k: v["worst"]["ece"] for k, v in calibration["conditions"].items()},
+    }
+    return {title: errors for title, errors in found.items() if errors}
 
 
 def show_comparison(first: Path, second: Path, out: Path) -> None:

@@ -62,8 +62,8 @@ def replay(options: ReplayOptions) -> None:
     """Run a bag through the node's code, as fast as the machine allows.
 
     Writes what the node would publish, with the bag's stamps, to an output bag; report.html and
-    report.json with curves over time, a film strip of each sensor alone and all together, and mIoU
-    if there are labels. The same bag gives the same bytes.
+    report.json with curves over time, a film strip of each sensor alone and all together (also as
+    film_strip.jpg), and mIoU if there are labels. The same bag gives the same bytes.
 
     Corruptions. rgb: night, fog, rain, overexposure, underexposure, motionblur, noise, saltpepper,
     black, white. depth: noise, holes, short, black. lidar: sparse, fog, jitter, noise. event:

@@ -41,7 +41,7 @@ class NonFiniteOutput(RuntimeError):
 class EngineConfig:
     """What runs the network, and where.
 
-    model: a checkpoint, or streets or real of the package; empty for streets. engine: auto,
+    model: a checkpoint, or streets or real of the package; empty for real. engine: auto,
     torch, openvino or onnxruntime. device: auto, cpu, cuda, or a device of OpenVINO's. threads: CPU
     threads; 0 leaves it to the engine. precision: auto, f32, bf16, f16; auto is f16 mixed precision
     with torch on CUDA, what the CPU has natively with OpenVINO, else f32.

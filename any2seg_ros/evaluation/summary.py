@@ -13,7 +13,7 @@ import numpy as np
 
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, expectations
 from any2seg_ros.evaluation.tally import Score, Tally
-from any2seg_ros.metrics import Confusion, mean_and_worst
+from any2seg_ros.metrics import mean_and_worst
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import IGNORE, Subset, subset_name
 
@@ -46,6 +46,7 @@ SCHEMA: dict[str, tuple[type, ...]] = {
     "nm": (dict, type(None)),
     "noise": (dict, type(None)),
     "conditions": (dict,),
+    "calibration": (dict,),
     "classes": (dict,),
     "cost": (dict,),
 }
@@ -120,6 +121,7 @@ def summarize(tally: Tally, context: Context) -> dict[str, Any]:
         "nm": _by_level(tally.nm),
         "noise": _by_level(tally.noise),
         "conditions": _conditions(tally),
+        "calibration": _calibration(tally),
         "classes": _classes(tally, context.taxonomy),
         "cost": dict(context.cost),
     }
@@ -163,7 +165,7 @@ def head(report: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _by_level(tables: Mapping[str, Confusion]) -> dict[str, float] | None:
+def _by_level(tables: Mapping[str, Score]) -> dict[str, float] | None:
     return {level: tables[level].miou() for level in NOISE_LEVELS} if tables else None
 
 
@@ -184,6 +186,34 @@ def _conditions(tally: Tally) -> dict[str, Any]:
         frames = tally.condition_frames[condition]
         result[condition] = {"frames": frames, "mean": mean, "worst": worst, "subsets": miou}
     return result
+
+
+def _calibration(tally: Tally) -> dict[str, Any]:
+    """Expected calibration errors where it is hard: under noise, and in every condition."""
+
+    def levels(table: Mapping[str, Score]) -> dict[str, float] | None:
+        return {level: table[level].ece() for level in NOISE_LEVELS} if table else None
+
+    rmm = {f"{fraction:g}": _ece(table) for fraction, table in sorted(tally.rmm.items())}
+    return {
+        "nm": levels(tally.nm),
+        "noise": levels(tally.noise),
+        "rmm": rmm or None,
+        "conditions": {
+            name: {"full": table[tally.full].ece(), **_ece(table)}
+            for name, table in sorted(tally.conditions.items())
+        },
+    }
+
+
+def _ece(table: Mapping[Subset, Score]) -> dict[str, Any]:
+    """The mean over the subsets, and the worst of them; NaN of none."""
+    if not table:
+        return {"mean": math.nan, "worst": {"subset": "", "ece": math.nan}}
+    errors = {subset_name(subset): score.ece() for subset, score in table.items()}
+    worst = max(errors, key=lambda name: (errors[name], name))
+    mean = float(np.mean(list(errors.values())))
+    return {"mean": mean, "worst": {"subset": worst, "ece": errors[worst]}}
 
 
 def _classes(tally: Tally, taxonomy: Taxonomy) -> dict[str, Any]:

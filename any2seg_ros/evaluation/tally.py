@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from any2seg_ros.html.gallery import BestAndWorst
-from any2seg_ros.metrics import Calibration, Confusion
+from any2seg_ros.metrics import COARSE, Calibration, Confusion
 from any2seg_ros.types import Modality, Segmentation, Subset, all_subsets
 
 
@@ -19,6 +19,28 @@ class Score:
 
     confusion: Confusion
     calibration: Calibration
+
+    @classmethod
+    def coarse(cls, classes: int) -> Score:
+        """One of many tables: as `COARSE` says."""
+        return cls(Confusion(classes), Calibration(per_bin=COARSE))
+
+    def add(self, label: np.ndarray, found: Segmentation) -> Score:
+        """Count one frame, label uint8 (h, w); returns self."""
+        self.confusion.add(label, found.labels)
+        self.calibration.add(label, found.labels, found.confidence)
+        return self
+
+    def miou(self) -> float:
+        """In percent, see `Confusion.miou`."""
+        return self.confusion.miou()
+
+    def ece(self) -> float:
+        """In 0..1, see `Calibration.ece`."""
+        return self.calibration.ece()
+
+    def __add__(self, other: Score) -> Score:
+        return Score(self.confusion + other.confusion, self.calibration + other.calibration)
 
     def __iadd__(self, other: Score) -> Score:
         self.confusion += other.confusion
@@ -44,10 +66,10 @@ class Tally:
             s: Score(Confusion(classes), Calibration()) for s in all_subsets(self.modalities)
         }
         self.condition_frames: Counter[str] = Counter()
-        self.conditions: dict[str, dict[Subset, Confusion]] = {}
-        self.rmm: dict[float, dict[Subset, Confusion]] = {}
-        self.nm: dict[str, Confusion] = {}
-        self.noise: dict[str, Confusion] = {}
+        self.conditions: dict[str, dict[Subset, Score]] = {}
+        self.rmm: dict[float, dict[Subset, Score]] = {}
+        self.nm: dict[str, Score] = {}
+        self.noise: dict[str, Score] = {}
         self.left_out: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.gallery = BestAndWorst()
@@ -65,20 +87,15 @@ class Tally:
         label: uint8 (h, w). Returns the frame's mIoU with all modalities, in percent.
         """
         self.frames += 1
-        of_frame = {}
         for subset, segmentation in found.items():
-            of_frame[subset] = Confusion(self.classes).add(label, segmentation.labels)
-            score = self.subsets[subset]
-            score.confusion += of_frame[subset]
-            score.calibration.add(label, segmentation.labels, segmentation.confidence)
+            self.subsets[subset].add(label, segmentation)
+        of_frame = {
+            s: Score.coarse(self.classes).add(label, segmentation)
+            for s, segmentation in found.items()
+        }
         for condition in conditions:
             self.condition_frames[condition] += 1
-            table = self.conditions.setdefault(condition, {})
-            for subset, confusion in of_frame.items():
-                if subset in table:
-                    table[subset] += confusion
-                else:
-                    table[subset] = Confusion(self.classes, confusion.matrix)
+            _merge(self.conditions.setdefault(condition, {}), of_frame)
         return of_frame[self.full].miou()
 
     def leave_out(self, reason: str, example: str = "") -> None:
@@ -93,15 +110,15 @@ class Tally:
         """Count one frame in which the modalities outside each subset were partly zeroed."""
         table = self.rmm.setdefault(fraction, {})
         for subset, segmentation in found.items():
-            table.setdefault(subset, Confusion(self.classes)).add(label, segmentation.labels)
+            table.setdefault(subset, Score.coarse(self.classes)).add(label, segmentation)
 
     def add_nm(self, label: np.ndarray, level: str, found: Segmentation) -> None:
         """Count one frame with noise of one level on all modalities."""
-        self.nm.setdefault(level, Confusion(self.classes)).add(label, found.labels)
+        self.nm.setdefault(level, Score.coarse(self.classes)).add(label, found)
 
     def add_noise(self, label: np.ndarray, level: str, found: Segmentation) -> None:
         """Count one frame with clipped noise of a level on all modalities."""
-        self.noise.setdefault(level, Confusion(self.classes)).add(label, found.labels)
+        self.noise.setdefault(level, Score.coarse(self.classes)).add(label, found)
 
     def __iadd__(self, other: Tally) -> Tally:
         if (self.classes, self.modalities) != (other.classes, other.modalities):
@@ -124,5 +141,6 @@ class Tally:
 
 
 def _merge(mine: dict, others: Mapping) -> None:
-    for key, confusion in others.items():
-        mine[key] = mine[key] + confusion if key in mine else confusion
+    """Add up by key; sums are new, for what was added may be part of another tally."""
+    for key, score in others.items():
+        mine[key] = mine[key] + score if key in mine else score

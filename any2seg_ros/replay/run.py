@@ -26,6 +26,7 @@ from any2seg_ros.replay.fault_injection import FaultInjector
 from any2seg_ros.replay.gallery import ReplayGallery
 from any2seg_ros.replay.page import replay_page
 from any2seg_ros.replay.recording import OutputRecorder
+from any2seg_ros.replay.strip_picture import strip_picture
 from any2seg_ros.replay.summary import Context, summarize
 from any2seg_ros.replay.tally import ReplayTally
 from any2seg_ros.runtime.bag_player import BagPlayer, Step
@@ -79,6 +80,9 @@ class Replay:
         write_atomically(out / "report.json", dumps(report))
         write_atomically(out / "timing.json", dumps(timing))
         write_atomically(out / "report.html", replay_page(report, self.gallery))
+        picture = strip_picture(self.gallery.strip.frames)
+        if picture is not None:
+            write_atomically(out / "film_strip.jpg", picture)
         return {**report, "timing": timing}
 
     def _check_out(self, out: Path) -> None:

@@ -168,7 +168,7 @@ class NodeParameters:
 
     model: str = setting(
         EngineConfig.model,
-        "weights: real or streets of the package, or a file (.safetensors); empty for streets",
+        "weights: real or streets of the package, or a file (.safetensors); empty for real",
     )
     engine: str = setting(
         EngineConfig.engine,

@@ -67,6 +67,14 @@ class AugmentationConfig:
         high=1,
     )
 
+    strangers: float = setting(
+        0.0,
+        "probability that one sensor beside the camera shows another frame, so that the fusion "
+        "learns to doubt what contradicts the camera; images alone get a sensor from another set",
+        low=0,
+        high=1,
+    )
+
     def __post_init__(self) -> None:
         check(self)
 

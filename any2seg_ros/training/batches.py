@@ -18,6 +18,7 @@ from any2seg_ros.training.augmentation import AugmentationConfig, augment
 from any2seg_ros.training.cached_dataset import raising_errors
 from any2seg_ros.training.config import LossConfig
 from any2seg_ros.training.mixture import Mixture
+from any2seg_ros.training.strangers import invite, without
 from any2seg_ros.types import Modality
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -187,9 +188,9 @@ class Batches(Dataset):
         view = augment(
             cached.frame(index), self._augmentations[number], generator, self._mixture.preprocessing
         )
+        view, stranger = invite(view, number, self._mixture, self._augmentations, generator)
         present = view.present if view.present.any() else cached.present[index]
-        shares = self._losses.single_shares
-        subsets = np.stack([draw(v, present, generator, shares) for v in variants])
+        subsets = self._subsets(variants, present, stranger, generator)
         rows = _spread(view.label.shape[0], self._label_size[1])
         columns = _spread(view.label.shape[1], self._label_size[0])
         pixels = np.ix_(rows, columns)
@@ -203,8 +204,23 @@ class Batches(Dataset):
             cached.names[index],
             tuple(cached.conditions[index]),
             np.ascontiguousarray(weight),
-            self._mixture.taught[number],
+            self._mixture.taught[number] and stranger is None,
         )
+
+    def _subsets(
+        self,
+        variants: Sequence[str],
+        present: np.ndarray,
+        stranger: Modality | None,
+        generator: np.random.Generator,
+    ) -> np.ndarray:
+        """A subset of each variant, bool (V, M); none of a stranger alone."""
+        shares = self._losses.single_shares
+        if stranger is None:
+            return np.stack([draw(v, present, generator, shares) for v in variants])
+        known = present & (np.arange(len(Modality)) != stranger)
+        drawn = [draw(v, known if v == "single" else present, generator, shares) for v in variants]
+        return np.stack([without(subset, stranger) for subset in drawn])
 
 
 def draw(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.asymmetric import make_network
-from any2seg_ros.network.efficientnet import EfficientNetLite0
+from any2seg_ros.network.efficientnet import EfficientNetLite
 from any2seg_ros.network.mit import MiT
 from any2seg_ros.network.pretrained import load_encoder, load_head
 from any2seg_ros.resources import weights_path
@@ -73,12 +73,12 @@ def _shape(config: TrainingConfig, loaded: Any2Seg | None) -> NetworkConfig:
 
 def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:
     """The modules that are frozen: all but the adapters, or the stem and first stages of each
-    EfficientNet-Lite0; none of a MiT."""
+    EfficientNet-Lite; none of a MiT."""
     if config.trainable == "adapters":
         return [network.encoder, network.decoder]
     parts: list[nn.Module] = []
     for encoder in network.encoders:
-        if config.frozen_stages and isinstance(encoder, EfficientNetLite0):
+        if config.frozen_stages and isinstance(encoder, EfficientNetLite):
             parts += [encoder.stem, *encoder.stages[: config.frozen_stages]]
     return parts
 
