@@ -6,6 +6,8 @@ rotations are what their images have in common.
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 
@@ -72,9 +74,9 @@ def _followed(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.nda
     corners = cv2.goodFeaturesToTrack(before, _CORNERS, 0.005, 7)
     if corners is None or len(corners) < _FEWEST:
         return None
-    way = {"winSize": (15, 15), "maxLevel": 3}
-    moved, there, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, **way)
-    back, again, _ = cv2.calcOpticalFlowPyrLK(after, before, moved, None, **way)
+    follow = partial(cv2.calcOpticalFlowPyrLK, winSize=(15, 15), maxLevel=3)
+    moved, there, _ = follow(before, after, corners, None)  # type: ignore[call-overload]
+    back, again, _ = follow(after, before, moved, None)  # type: ignore[call-overload]
     missed = np.abs(back - corners).reshape(-1, 2).max(1)
     good = (there.ravel() > 0) & (again.ravel() > 0) & (missed < _BACK)
     if good.sum() < _FEWEST:
@@ -98,16 +100,16 @@ def _relative(before: np.ndarray, after: np.ndarray, pixel: float) -> np.ndarray
 def _starts(
     before: np.ndarray, after: np.ndarray, pixel: float
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    found = [(np.eye(3), _AHEAD)]
+    found: list[tuple[np.ndarray, np.ndarray]] = [(np.eye(3), _AHEAD)]
     if len(before) < 5:
         return found
-    flat = [np.ascontiguousarray(rays[:, :2]) for rays in (before, after)]
+    one, other = (np.ascontiguousarray(rays[:, :2]) for rays in (before, after))
     essential, _ = cv2.findEssentialMat(
-        *flat, np.eye(3), method=cv2.RANSAC, prob=0.999, threshold=pixel
+        one, other, np.eye(3), method=cv2.RANSAC, prob=0.999, threshold=pixel
     )
     if essential is not None and essential.shape == (3, 3):
-        one, other, way = cv2.decomposeEssentialMat(essential)
-        nearer = max((one, other), key=np.trace)
+        first, second, way = cv2.decomposeEssentialMat(essential)
+        nearer = max((first, second), key=np.trace)
         if np.trace(nearer) > 2.9:
             found.append((nearer, way.ravel()))
     return found
