@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -165,7 +165,9 @@ class Measurement:
 
     camera: geometry of data that is a raster or has pixel coordinates; None says that it is
     aligned with the reference camera. reference_from_sensor: float64 (4, 4), maps points of the
-    sensor's (optical, for cameras) frame to the reference camera's optical frame.
+    sensor's (optical, for cameras) frame to the reference camera's optical frame. moved: the
+    vehicle's motion is part of it, so that it is another one each time. times: of a lidar, float32
+    (n,), s after the stamp at which each point was measured; None where nobody wants to know.
     """
 
     modality: Modality
@@ -173,6 +175,8 @@ class Measurement:
     data: np.ndarray | Events
     camera: Camera | None = None
     reference_from_sensor: np.ndarray = field(default_factory=lambda: IDENTITY)
+    moved: bool = False
+    times: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +207,16 @@ class Calibration:
 UNCALIBRATED = Calibration()
 
 
+class Trajectory(Protocol):
+    """The way of the reference camera around a Frame's time; it never changes."""
+
+    def poses(self, stamps: np.ndarray) -> np.ndarray:
+        """float64 (k, 4, 4): the reference camera's frame at int64 (k,) ns to a fixed frame.
+
+        LookupError says why they are not known.
+        """
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Frame:
     """The measurements that belong to one reference stamp (ns).
@@ -212,7 +226,7 @@ class Frame:
     `availability`; `reasons` says why one is not OK. `label` uint8 (H, W) is the ground truth in
     the reference camera's geometry, where there is one; `name` identifies a frame of a data set.
     `calibration` is the geometry when the frame left the synchronizer: all that is made of it is
-    made with that one.
+    made with that one. `trajectory` is there where measurements are to be moved to the stamp.
     """
 
     stamp: int
@@ -223,6 +237,7 @@ class Frame:
     label: np.ndarray | None = None
     name: str = ""
     calibration: Calibration = UNCALIBRATED
+    trajectory: Trajectory | None = None
 
     @property
     def subset(self) -> Subset:

@@ -38,6 +38,7 @@ from any2seg_ros.network import Any2Seg, NetworkConfig
 from any2seg_ros.network.checkpoints import Metadata, save
 from any2seg_ros.node.process import start
 from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
+from any2seg_ros.node.telling_executor import TellingExecutor
 from any2seg_ros.resources import find
 from any2seg_ros.types import Availability, Camera, Modality
 
@@ -335,7 +336,7 @@ class NodeInProcess:
         given = ["--ros-args", *self._arguments]
         self.node = SegmenterNode(context=self._context, cli_args=given)
         self._listen_to(self.node.get_logger())
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor = TellingExecutor(self.node.on_undecodable, context=self._context)
         self._executor.add_node(self.node)
         self._thread.start()
         return self

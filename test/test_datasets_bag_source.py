@@ -55,3 +55,24 @@ def test_a_limit_is_noted(bag):
 
 def test_the_classes_are_those_of_the_target(bag):
     assert open_source(bag, replace(TARGET, taxonomy=CITYSCAPES)).taxonomy is CITYSCAPES
+
+
+def test_the_vehicle_s_motion_is_compensated_where_that_is_asked_for(tmp_path):
+    rows = tiny_drive.rows(10)
+    begin, end = rows[0][0], rows[-1][0] + tiny_drive.PERIOD
+    for _, topic, message in rows:
+        if topic == "/lidar/points":
+            tiny_drive.timed(message, 0.1)
+    rows = sorted([*rows, *tiny_drive.odometry(begin, end, 12.0)], key=lambda row: row[0])
+    bag = tiny_drive.write(tmp_path / "bag", rows)
+    off, on = open_source(bag, TARGET), open_source(bag, TARGET, motion_compensation="odom")
+    assert off.fingerprint != on.fingerprint
+    moved = 0
+    for one, other in zip(labelled(off), labelled(on), strict=True):
+        assert set(one.images) == set(other.images)
+        for modality, image in one.images.items():
+            same = np.array_equal(image, other.images[modality])
+            assert same == (modality != Modality.LIDAR)
+            moved += not same
+    assert moved >= 9
+    assert not any("compensated" in note for note in on.notes)

@@ -38,8 +38,9 @@ def test_an_empty_split_and_a_strange_folder_say_what_they_lack(root, tmp_path):
 
 
 def test_labels_and_topics_are_for_bags(root):
-    with pytest.raises(ValueError, match="--labels and --topic are for bags"):
-        open_source(root, TARGET, "train", topics=["rgb=/a"])
+    for given in ({"topics": ["rgb=/a"]}, {"motion_compensation": "odom"}):
+        with pytest.raises(ValueError, match="--labels, --topic and --motion-compensation are for"):
+            open_source(root, TARGET, "train", **given)
 
 
 def test_bags_are_found_with_and_without_metadata(tmp_path):

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from any2seg_ros.engine import EngineConfig, NonFiniteOutput, Segmenter
-from any2seg_ros.engine.segmenter import CHECK_EVERY
 from any2seg_ros.network.checkpoints import save
 from any2seg_ros.types import Modality, all_subsets
 
@@ -107,14 +106,50 @@ def test_a_network_that_gives_nan_is_found_before_the_first_frame(segmenter, mon
         fresh.prepare()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_no_mask_is_made_of_one_number_that_is_not_finite(segmenter, images, value, monkeypatch):
+    fresh = Segmenter(segmenter._engine, segmenter.metadata)
+    real = segmenter._engine.segment
+    frames = 0
+
+    def spoilt(*arguments):
+        nonlocal frames
+        logits, weights = real(*arguments)
+        logits = [np.array(one) for one in logits]
+        if frames % 3 == 2:
+            logits[0][-1, -1, -1] = value
+        frames += 1
+        return logits, weights
+
+    monkeypatch.setattr(segmenter._engine, "segment", spoilt)
+    for number in range(12):
+        if number % 3 == 2:
+            with pytest.raises(NonFiniteOutput):
+                fresh.segment(images)
+        else:
+            assert np.isfinite(fresh.segment(images).confidence).all()
+
+
+def test_weights_of_sensors_that_are_not_finite_are_no_mask_either(segmenter, images, monkeypatch):
+    fresh = Segmenter(segmenter._engine, segmenter.metadata)
+    real = segmenter._engine.segment
+
+    def spoilt(*arguments):
+        logits, weights = real(*arguments)
+        return logits, weights * np.nan
+
+    monkeypatch.setattr(segmenter._engine, "segment", spoilt)
+    with pytest.raises(NonFiniteOutput):
+        fresh.segment(images)
+
+
 def test_nan_is_found_while_it_runs_and_told_until_it_is_over(segmenter, images):
     fresh = Segmenter(segmenter._engine, segmenter.metadata)
     bad = {m: np.full_like(image, np.nan) for m, image in images.items()}
     fresh.segment(images)
     assert fresh.output_fault == ""
     with pytest.raises(NonFiniteOutput):
-        for _ in range(CHECK_EVERY):
-            fresh.segment(bad)
+        fresh.segment(bad)
     assert "rgb+depth+lidar+event" in fresh.output_fault
     with pytest.raises(NonFiniteOutput):  # each one, as long as it lasts
         fresh.segment(bad)

@@ -147,3 +147,24 @@ def test_words_that_yaml_turns_into_booleans_are_taken_as_words(tmp_path, given,
     with ros_vehicle.NodeProcess(tmp_path / "node.log", *mistyped) as node:
         assert node.process.wait(90) == 1
         assert words in node.log.read_text() and "Traceback" not in node.log.read_text()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_node_that_cannot_be_secured_does_not_run(tmp_path, monkeypatch, there):
+    """Its enclave has no keys, or is not there at all; PyPI's middleware could not use them."""
+    enclave = tmp_path / "keystore" / "enclaves" / "any2seg"
+    if there:
+        enclave.mkdir(parents=True)
+        for name in (
+            "cert.pem", "key.pem", "identity_ca.cert.pem", "permissions_ca.cert.pem",
+            "governance.p7s", "permissions.p7s",
+        ):  # fmt: skip
+            (enclave / name).touch()
+    for name, value in {
+        "ENABLE": "true", "STRATEGY": "Enforce", "KEYSTORE": str(tmp_path / "keystore")
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"ROS_SECURITY_{name}", value)
+    with ros_vehicle.NodeProcess(tmp_path / "node.log", "--enclave", "/any2seg") as node:
+        assert node.process.wait(90) == 1
+        log = node.log.read_text()
+    assert "segmenter: " in log and "Traceback" not in log

@@ -168,7 +168,8 @@ def test_an_inference_that_hangs_is_found_by_the_watchdog(vehicle, arguments):
     vehicle.clear()
     released = threading.Event()
     with ros_vehicle.NodeInProcess(*arguments, "-p", "watchdog:=3.0") as node:
-        assert vehicle.wait(lambda: vehicle.uses(*Modality), 90), node.log
+        # Another node of that name may be heard before this one is active.
+        assert vehicle.wait(lambda: node.node._loop and vehicle.uses(*Modality), 90), node.log
         node.node._pipeline.process = lambda frame: released.wait()
         assert vehicle.wait(lambda: node.failure is not None, 60), node.log
         released.set()

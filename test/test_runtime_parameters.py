@@ -185,7 +185,7 @@ def test_other_values_of_a_switch_are_refused_with_its_words():
 
 
 ELSEWHERE = {
-    "watchdog",
+    "watchdog", "motion_compensation", "freeze_files",
     "autostart", "executor", "status_period", "silent_after", "diagnostics_period",
     "reference_file", "reference_pinned", "reference_frame", "reference_width",
     "reference_height", "reference_k", "reference_d", "reference_model", "replay",
@@ -198,7 +198,7 @@ ELSEWHERE = {
 OTHER = {
     "engine": "torch", "device": "cpu", "precision": "f32", "model": "other.safetensors",
     "anchors": ["lidar"], "confidence_encoding": "32FC1", "header_frame": "reference",
-    "lidar.intensity_field": "signal",
+    "lidar.intensity_field": "signal", "lidar.time_field": "none",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import pytest
 from simulated_street import SETTINGS
 
 from any2seg_ros.bags import BagReader
-from any2seg_ros.messages import EventDecoder, decode_cloud, decode_labels, stamp_ns
-from any2seg_ros.simulation.bag import made_from, write_bag
+from any2seg_ros.messages import (
+    EventDecoder,
+    decode_cloud,
+    decode_depth,
+    decode_labels,
+    decode_sweep,
+    stamp_ns,
+    transform_matrix,
+)
+from any2seg_ros.simulation.bag import Recording, made_from, write_bag
 from any2seg_ros.simulation.scene import MANIFEST, Scene, SceneSpec
 
 SPEC = SceneSpec("val", 1, "cloud", frames=2, rate=10.0, size=(96, 64))
@@ -64,3 +73,64 @@ def test_a_bag_states_its_arguments_and_is_not_overwritten(bag: Path, scene: Sce
     assert json.loads((bag / MANIFEST).read_text()) == made_from(SPEC, SETTINGS)
     with pytest.raises(FileExistsError):
         write_bag(bag, scene)
+
+
+VEHICLE = Recording(odometry=50.0, raw_sweeps=True, lidar_lag=-0.04, depth_lag=0.02)
+
+
+@pytest.fixture(scope="module")
+def moving(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bags") / "moving"
+    write_bag(folder, scene, recording=VEHICLE)
+    return folder
+
+
+def test_odometry_tells_where_the_vehicle_is(moving: Path, scene: Scene) -> None:
+    told = [one for message in recorded(moving, "/tf") for one in message.transforms]
+    stamps = [stamp_ns(one.header.stamp) for one in told]
+    assert set(np.diff(stamps)) == {20_000_000}
+    assert stamps[0] < scene.stamp(SPEC.seconds(0)) - 10**9 / 2
+    assert stamps[-1] > scene.stamp(SPEC.seconds(SPEC.frames)) + 10**9 / 2
+    for one, stamp in zip(told, stamps, strict=True):
+        assert (one.header.frame_id, one.child_frame_id) == ("odom", "base_link")
+        true = scene.drive.world_from_base((stamp - scene.stamp(0.0)) * 1e-9)
+        np.testing.assert_allclose(transform_matrix(one.transform), true, atol=1e-6)
+
+
+def test_raw_sweeps_are_what_the_lidar_saw_at_each_moment(moving: Path, scene: Scene) -> None:
+    """Put back by the poses of their times, they are the compensated cloud of the stamp."""
+    for number, message in enumerate(recorded(moving, "/lidar/points")):
+        seconds = SPEC.seconds(number) - 0.04
+        assert stamp_ns(message.header.stamp) == scene.stamp(seconds)
+        sweep = decode_sweep(message, None, "auto", scene.stamp(seconds))
+        true = scene.sweep(number, -0.04)
+        np.testing.assert_allclose(sweep.times, true.time, atol=1e-6)
+        assert np.ptp(sweep.times) > 0.02
+        lidar = scene.rig.base_from_lidar
+        now = np.linalg.inv(scene.drive.world_from_base(seconds) @ lidar)
+        for k in range(0, len(sweep.times), 97):
+            then = scene.drive.world_from_base(seconds + float(sweep.times[k])) @ lidar
+            put = (now @ then @ np.append(sweep.points[k, :3].astype(float), 1.0))[:3]
+            assert np.abs(put - true.points[k, :3]).max() < 0.02
+
+
+def test_a_lag_is_one_of_the_measurement_and_not_of_the_stamp_alone(
+    moving: Path, bag: Path, scene: Scene
+) -> None:
+    depth = recorded(moving, "/depth/image/compressedDepth")
+    for number, message in enumerate(depth):
+        assert stamp_ns(message.header.stamp) == scene.stamp(SPEC.seconds(number) + 0.02)
+        assert np.array_equal(decode_depth(message), scene.depth(number, 0.02)[0])
+    before = recorded(bag, "/depth/image/compressedDepth")[0]
+    assert not np.array_equal(decode_depth(before), decode_depth(depth[0]))
+
+
+def test_how_it_is_recorded_is_part_of_what_a_bag_is_made_from(moving: Path) -> None:
+    assert json.loads((moving / MANIFEST).read_text()) == made_from(SPEC, SETTINGS, VEHICLE)
+    assert made_from(SPEC, SETTINGS, VEHICLE) != made_from(SPEC, SETTINGS)
+
+
+@pytest.mark.parametrize("wrong", [{"odometry": -1.0}, {"lidar_lag": 1.0}, {"depth_lag": np.nan}])
+def test_recordings_that_cannot_be_are_refused(wrong) -> None:
+    with pytest.raises(ValueError, match="must be from"):
+        Recording(**wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -82,3 +83,24 @@ def test_make_gets_jobs_unless_it_has_flags(monkeypatch, given, jobs):
         monkeypatch.setenv("MAKEFLAGS", given)
     flags = build.build_environment()["MAKEFLAGS"]
     assert flags.startswith("-j") if jobs else flags == given
+
+
+def test_versions_with_known_holes_are_excluded_as_the_guide_says():
+    """The table of docs/security.md is that of the requirements; what is pinned lies above."""
+    root = TOOLS.parent
+    guide = root / "docs" / "security.md"
+    if not guide.is_file():
+        pytest.skip("the documents come with the source tree only")
+    rows = re.findall(r"^\| ([\w-]+) \| ([\d.]+) \| .*CVE-", guide.read_text(), re.MULTILINE)
+    assert {"torch", "opencv-python-headless", "transformers"} <= {name for name, _ in rows}
+    lines = [line for file in root.glob("requirements*.txt") for line in file.read_text().split()]
+    pinned = (root / "constraints.txt").read_text().split()
+    for name, floor in rows:
+        floors = [line for line in lines if re.match(rf"{name}\W", line)]
+        assert floors and all(line.startswith(f"{name}>={floor},") for line in floors), floors
+        for pin in (p for p in pinned if p.startswith(f"{name}==")):
+            assert numbers(pin.partition("==")[2]) >= numbers(floor)
+
+
+def numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]

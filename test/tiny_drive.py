@@ -38,6 +38,7 @@ TYPES = {
     "/event/camera_info": "sensor_msgs/msg/CameraInfo",
     "/ground_truth/label/compressed": "sensor_msgs/msg/CompressedImage",
     "/tf_static": TF,
+    "/tf": TF,
 }
 Row = tuple[int, str, Any]
 """Log time in ns, topic, message."""
@@ -105,24 +106,48 @@ def packet(stamp: int, rng: np.random.Generator) -> Any:
     )  # fmt: skip
 
 
+def stamped(child: str, xyz: tuple, q: tuple, parent: str = "base_link", stamp: int = 0) -> Any:
+    vector = make("geometry_msgs/msg/Vector3", **dict(zip("xyz", xyz, strict=True)))
+    rotation = make("geometry_msgs/msg/Quaternion", **dict(zip("xyzw", q, strict=True)))
+    return make(
+        "geometry_msgs/msg/TransformStamped",
+        header=header(stamp, parent),
+        child_frame_id=child,
+        transform=make("geometry_msgs/msg/Transform", translation=vector, rotation=rotation),
+    )
+
+
 def transforms() -> Any:
     """The LiDAR 1 m above the camera and turned as x forward; the others where the camera is."""
-
-    def stamped(child: str, xyz: tuple, q: tuple) -> Any:
-        vector = make("geometry_msgs/msg/Vector3", **dict(zip("xyz", xyz, strict=True)))
-        rotation = make("geometry_msgs/msg/Quaternion", **dict(zip("xyzw", q, strict=True)))
-        return make(
-            "geometry_msgs/msg/TransformStamped",
-            header=header(0, "base_link"),
-            child_frame_id=child,
-            transform=make("geometry_msgs/msg/Transform", translation=vector, rotation=rotation),
-        )
-
     optical = (-0.5, 0.5, -0.5, 0.5)
     cameras = ("rgb_camera_optical", "depth_camera_optical", "event_camera_optical")
     rows = [stamped(child, (0.0, 0.0, 1.5), optical) for child in cameras]
     rows.append(stamped("lidar", (0.0, 0.0, 2.5), (0.0, 0.0, 0.0, 1.0)))
     return make(TF, transforms=rows)
+
+
+def odometry(begin: int, end: int, speed: float, period: int = 20_000_000) -> list[Row]:
+    """/tf from one time (ns) to another: base_link goes ahead in odom at `speed` m/s, in a bend."""
+    found = []
+    for stamp in range(begin, end, period):
+        x = (stamp - START) * 1e-9 * speed
+        half = (stamp - START) * 1e-9 * speed / 50 / 2
+        q = (0.0, 0.0, float(np.sin(half)), float(np.cos(half)))
+        pose = stamped("base_link", (x, 0.0, 0.0), q, "odom", stamp)
+        found.append((stamp + 2_000_000, "/tf", make(TF, transforms=[pose])))
+    return found
+
+
+def timed(message: Any, seconds: float) -> None:
+    """Give a cloud the times of its points: a sweep of so many s that ends at its stamp."""
+    points = message.data.view(np.float32).reshape(message.width, -1)
+    times = np.linspace(-seconds, 0.0, message.width, dtype=np.float32)
+    message.data = np.concatenate([points, times[:, None]], 1).view(np.uint8).ravel()
+    place = message.point_step
+    message.fields.append(
+        make("sensor_msgs/msg/PointField", name="time", offset=place, datatype=7, count=1)
+    )
+    message.point_step, message.row_step = place + 4, message.width * (place + 4)
 
 
 def label(index: int) -> np.ndarray:
@@ -179,13 +204,15 @@ def write(
     """Write a bag folder with the topics that `keep` says."""
     writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    messages = rows() if messages is None else messages
+    given = {topic for _, topic, _ in messages} | TYPES.keys() - {"/tf"}
     with writer:
         connections = {
             topic: writer.add_connection(topic, kind, typestore=STORE)
             for topic, kind in TYPES.items()
-            if keep(topic)
+            if topic in given and keep(topic)
         }
-        for log_time, topic, message in rows() if messages is None else messages:
+        for log_time, topic, message in messages:
             if topic in connections:
                 data = STORE.serialize_cdr(message, TYPES[topic])
                 writer.write(connections[topic], log_time, data)

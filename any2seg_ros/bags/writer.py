@@ -80,7 +80,7 @@ class BagWriter:
         self._rows.sort(key=lambda row: row[:2])
         count = sum(1 for row in self._rows if until is None or row[0] <= until)
         for time, _, topic, kind, data in self._rows[:count]:
-            latched = kind == TRANSFORMS
+            latched = topic == "/tf_static"
             self._file.write(topic, kind, time, data, reliable=kind != EVENTS, latched=latched)
         del self._rows[:count]
 
@@ -157,8 +157,17 @@ class BagWriter:
 
     def transforms(self, stamp: int, base_from: dict[str, np.ndarray]) -> None:
         """`/tf_static`: the pose float64 (4, 4) of every frame in the frame base_link."""
+        self._transforms("/tf_static", stamp, "base_link", base_from, 0)
+
+    def odometry(self, stamp: int, odom_from_base: np.ndarray, delay: int = 0) -> None:
+        """`/tf`: the pose float64 (4, 4) of base_link in the frame odom."""
+        self._transforms("/tf", stamp, "odom", {"base_link": odom_from_base}, delay)
+
+    def _transforms(
+        self, topic: str, stamp: int, parent: str, poses: dict[str, np.ndarray], delay: int
+    ) -> None:
         rows = []
-        for child, matrix in base_from.items():
+        for child, matrix in poses.items():
             x, y, z = (float(v) for v in matrix[:3, 3])
             qx, qy, qz, qw = quaternion(matrix[:3, :3])
             transform = self._file.message(
@@ -169,13 +178,13 @@ class BagWriter:
             rows.append(
                 self._file.message(
                     "geometry_msgs/msg/TransformStamped",
-                    header=self._file.header(stamp, "base_link"),
+                    header=self._file.header(stamp, parent),
                     child_frame_id=child,
                     transform=transform,
                 )  # fmt: skip
             )
         message = self._file.message(TRANSFORMS, transforms=rows)
-        self._put("/tf_static", TRANSFORMS, stamp, message)
+        self._put(topic, TRANSFORMS, stamp + delay, message)
 
     def _write(
         self, topic: str, kind: str, stamp: int, frame_id: str, delay: int, **fields: Any

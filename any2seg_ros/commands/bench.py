@@ -20,8 +20,9 @@ SECTIONS = (
     "replay",
     "soak",
     "delivery",
+    "motion",
 )
-LONG_SECTIONS = ("alternative", "startup", "replay", "soak", "delivery")
+LONG_SECTIONS = ("alternative", "startup", "replay", "soak", "delivery", "motion")
 _SOURCES = {"transformers": "requirements-training.txt", "rclpy": ""}
 """Where what sections need comes from; rclpy is ROS's."""
 

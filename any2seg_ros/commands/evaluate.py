@@ -90,6 +90,15 @@ class EvaluateOptions:
         typer.Option(help="Labels of less confidence are not scored.", rich_help_panel=BAGS),
     ] = 0.8
     topic: Topic = None
+    motion_compensation: Annotated[
+        str,
+        typer.Option(
+            metavar="FRAME",
+            help="Move measurements to the time of their frame by the vehicle's motion in this "
+            "frame of /tf, such as odom.",
+            rich_help_panel=BAGS,
+        ),
+    ] = ""
     model: Annotated[
         Path | None,
         typer.Option(
@@ -174,6 +183,7 @@ def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
         options.topic or (),
         wanted,
         leave_out=True,
+        motion_compensation=options.motion_compensation,
     )
     config = EvaluationConfig(
         protocol=options.protocol or ("drop" if segmenter.leaves_out else "zero"),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-DRIVES, RECIPE = "Drives", "Recipe"
+DRIVES, BAGS, RECIPE = "Drives", "Bags", "Recipe"
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,30 @@ class SimulateOptions:
             rich_help_panel=DRIVES,
         ),
     ] = None
+    odometry: Annotated[
+        float,
+        typer.Option(
+            help="Rate (Hz) at which /tf tells where base_link is in odom; 0: not at all.",
+            rich_help_panel=BAGS,
+        ),
+    ] = 0.0
+    raw_sweeps: Annotated[
+        bool,
+        typer.Option(
+            "--raw-sweeps",
+            help="Points where the moving LiDAR saw them, with their times, as drivers send them; "
+            "otherwise compensated to the stamp.",
+            rich_help_panel=BAGS,
+        ),
+    ] = False
+    lidar_lag: Annotated[
+        float,
+        typer.Option(help="Time (s) from the camera to the LiDAR.", rich_help_panel=BAGS),
+    ] = 0.0
+    depth_lag: Annotated[
+        float,
+        typer.Option(help="Time (s) from the camera to depth.", rich_help_panel=BAGS),
+    ] = 0.0
     recipe: Annotated[
         Path | None,
         typer.Option(

@@ -12,6 +12,7 @@ from any2seg_ros.datasets.ground_truth import UNMAPPED, GroundTruth, Labelling, 
 from any2seg_ros.datasets.samples import LeftOut, Sample, Target
 from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.runtime.bag_player import BagPlayer
+from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.runtime.pipeline import Preparation, Prepared
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import Modality
@@ -38,18 +39,21 @@ class BagSource:
         limit: int = 0,
         labelling: Labelling = UNMAPPED,
         topics: Mapping[str, str] | None = None,
+        motion_compensation: str = "",
     ) -> None:
         self.name = name
         self.notes: list[str] = []
         self.taxonomy = target.taxonomy or DELIVER
         self._bags, self._target, self._limit = bags, target, limit
         self._labelling, self._topics = labelling, topics
+        self._parameters = from_values({"motion_compensation": motion_compensation})
         self._length = 0
         self.groups = ClassGroups.of_classes(self.taxonomy)
         self.modalities: tuple[Modality, ...] = tuple(Modality)
         for bag in bags:
             self._look_into(bag)
-        self.fingerprint = _fingerprint([*bags, *labelling.paths()], repr(labelling))
+        how = f"{labelling!r}{motion_compensation}"
+        self.fingerprint = _fingerprint([*bags, *labelling.paths()], how)
 
     independent = False
 
@@ -134,16 +138,15 @@ class BagSource:
         return truth
 
     def _open_walk(self, bag: Path) -> BagPlayer:
-        return BagPlayer(
-            bag, Preparation(self._target.size, self._target.preprocessing), self._topics
-        )
+        preparation = Preparation(self._target.size, self._target.preprocessing)
+        return BagPlayer(bag, preparation, self._topics, self._parameters)
 
 
-def _fingerprint(bags: list[Path], labelling: str) -> str:
-    """Of names, sizes and times of the files, and of how labels are read."""
+def _fingerprint(bags: list[Path], how: str) -> str:
+    """Of names, sizes and times of the files, and of how they are read."""
     files = [f for bag in bags for f in ([bag] if bag.is_file() else sorted(bag.iterdir()))]
     stats = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
-    return hashlib.sha256(repr((stats, labelling)).encode()).hexdigest()
+    return hashlib.sha256(repr((stats, how)).encode()).hexdigest()
 
 
 def picture_of(data: np.ndarray) -> np.ndarray:

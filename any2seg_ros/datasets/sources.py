@@ -29,20 +29,25 @@ def open_source(
     topics: Sequence[str] = (),
     wanted: Subset = (),
     leave_out: bool = False,
+    motion_compensation: str = "",
 ) -> Source:
     """Open what is at `path`; FileNotFoundError or ValueError say what is wrong.
 
     `labelling` is for bags, and its label map for folders of images; `topics`
-    (`rgb=/camera/image_raw`) are for bags. For data sets are `split`, the sensors that are `wanted`
+    (`rgb=/camera/image_raw`) and `motion_compensation`, see `NodeParameters`, are for bags. For
+    data sets are `split`, the sensors that are `wanted`
     (all that there are by default), and `leave_out`, see `FolderSource`.
     """
     if not path.exists():
         raise FileNotFoundError(f"no data at {path}: make some with `any2seg simulate`")
     bags = find_bags(path)
     if bags:
-        return BagSource(str(path), bags, target, limit, labelling, parse_topics(topics))
-    if labelling.folders or topics:
-        raise ValueError(f"{path} is no bag: --labels and --topic are for bags")
+        given = parse_topics(topics)
+        return BagSource(str(path), bags, target, limit, labelling, given, motion_compensation)
+    if labelling.folders or topics or motion_compensation:
+        raise ValueError(
+            f"{path} is no bag: --labels, --topic and --motion-compensation are for bags"
+        )
     data: DataSet
     if (path / IMAGES).is_dir() and (path / LABELS).is_dir():
         taxonomy = target.taxonomy or DELIVER

@@ -67,6 +67,9 @@ class Engine(Protocol):
     def array(self, logits: Any) -> np.ndarray:
         """The logits of one choice, float32 (K, H/4, W/4)."""
 
+    def total(self, logits: Any) -> float:
+        """The sum of the logits of one choice: not finite if one of them is not."""
+
 
 def resolve(name: str, device: str) -> str:
     """The engine for `auto`: torch where there is a GPU, else the fastest that is installed."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.engine.features import Choices, Features, everything
-from any2seg_ros.engine.masks import masks
+from any2seg_ros.engine.masks import masks, total
 from any2seg_ros.engine.sources import NetworkSource
 from any2seg_ros.network.modality_groups import by_group
 from any2seg_ros.types import Modality, Subset, all_subsets
@@ -56,6 +56,9 @@ class GraphEngine:
 
     def array(self, logits: Any) -> np.ndarray:
         return logits
+
+    def total(self, logits: Any) -> float:
+        return total(logits)
 
     def _decode(
         self, features: Sequence[Features], choices: Choices, mixing: Mixing

@@ -23,6 +23,12 @@ def masks(
     return _labels(logits, size), _confidence(logits, size, temperature)
 
 
+def total(logits: np.ndarray) -> float:
+    """Their sum, a hundredth of what masks cost; NaN or infinite if one of them is."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(logits.sum(dtype=np.float32))
+
+
 def _labels(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The argmax of the logits upsampled as OpenCV does it, without upsampling most of them."""
     classes, height, width = logits.shape

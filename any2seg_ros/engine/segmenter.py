@@ -29,10 +29,6 @@ PUBLISHED = (".pth", ".pt", ".bin")
 """Endings of files that published weights come in; ours are safetensors."""
 
 
-CHECK_EVERY = 10
-"""Of so many segmentations one is checked for numbers that are not finite."""
-
-
 class NonFiniteOutput(RuntimeError):
     """The network gave NaN or infinity: nothing can be made of it; the text names the fix."""
 
@@ -104,8 +100,7 @@ class Segmenter:
         self.leaves_out = True
         """Whether an absent modality can be left out; otherwise its image is one of zeros."""
         self.output_fault = ""
-        """Why the last check found the network's output unusable; empty while it is finite."""
-        self._unchecked = 0
+        """Why the last output of the network is unusable; empty while it is finite."""
 
     @classmethod
     def open(cls, config: EngineConfig = EngineConfig()) -> Segmenter:
@@ -146,7 +141,6 @@ class Segmenter:
         ramp = np.linspace(-2, 2, width, dtype=np.float32)  # what images lie between
         image = np.ascontiguousarray(np.broadcast_to(ramp, (3, height, width)))
         for subset in self._engine.subsets_to_prepare(modalities):
-            self._unchecked = 0
             self.segment(dict.fromkeys(subset, image))
         self._engine.prepared()
 
@@ -263,13 +257,8 @@ class Segmenter:
         return Segmentation(labels, confidence, shares)
 
     def _check(self, subset: Subset, logits: Any, weights: np.ndarray) -> None:
-        """NonFiniteOutput, of one segmentation in CHECK_EVERY and of each after a bad one."""
-        self._unchecked -= 1
-        if self._unchecked > 0 and not self.output_fault:
-            return
-        self._unchecked = CHECK_EVERY
-        values = self._engine.array(logits)
-        if np.isfinite(values.max()) and np.isfinite(values.min()) and np.isfinite(weights).all():
+        """NonFiniteOutput before a mask is made of it; one that is not finite is so in a sum."""
+        if np.isfinite(self._engine.total(logits)) and np.isfinite(weights).all():
             self.output_fault = ""
             return
         self.output_fault = (

@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from any2seg_ros.engine.features import Choices, Features
 from any2seg_ros.engine.graph_engine import GraphEngine, Mixing
 from any2seg_ros.engine.graphs import DecoderGraph, EncoderGraph
-from any2seg_ros.engine.masks import masks
+from any2seg_ros.engine.masks import masks, total
 from any2seg_ros.engine.sources import NetworkSource
 from any2seg_ros.network import Any2Seg
 from any2seg_ros.types import Modality
@@ -100,6 +100,11 @@ class TorchEngine(GraphEngine):
 
     def array(self, logits: Any) -> np.ndarray:
         return logits if isinstance(logits, np.ndarray) else logits.float().cpu().numpy()
+
+    def total(self, logits: Any) -> float:
+        if isinstance(logits, np.ndarray):
+            return total(logits)
+        return float(logits.sum(dtype=torch.float32))
 
     def _batch(self, images: Sequence[np.ndarray]) -> Tensor:
         """The images on the device, or in memory of the CPU that CUDA reads on its own."""

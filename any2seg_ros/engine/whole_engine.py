@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from any2seg_ros.engine.features import Choices, Features, everything
-from any2seg_ros.engine.masks import masks
+from any2seg_ros.engine.masks import masks, total
 from any2seg_ros.network.whole import WholeNetwork
 from any2seg_ros.types import Modality, Subset
 
@@ -72,6 +72,9 @@ class WholeEngine:
 
     def array(self, logits: Any) -> np.ndarray:
         return logits
+
+    def total(self, logits: Any) -> float:
+        return total(logits)
 
     def _run(self, images: dict[Modality, Tensor]) -> np.ndarray:
         blank = torch.zeros_like(next(iter(images.values())))

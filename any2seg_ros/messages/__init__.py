@@ -15,6 +15,7 @@ from any2seg_ros.messages.cameras import (
 from any2seg_ros.messages.clouds import (
     cloud_fields,
     decode_cloud,
+    decode_sweep,
     labelled_cloud,
     labelled_points,
     view_cloud,
@@ -47,6 +48,7 @@ __all__ = [
     "decode_depth",
     "decode_image",
     "decode_labels",
+    "decode_sweep",
     "from_array",
     "image_fields",
     "image_size",

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from any2seg_ros.messages.buffers import as_bytes, from_array
 from any2seg_ros.messages.kinds import CLOUD, HEADER, POINT_FIELD, message_class
 from any2seg_ros.messages.making import Make
+from any2seg_ros.messages.point_times import NONE, fields_to_read, point_times
 from any2seg_ros.preprocessing.intensity import IntensityScale
 from any2seg_ros.types import InvalidMeasurement, plain
 
@@ -117,6 +118,18 @@ def _own_dtype_from_fields(fields: Iterable[_Field], point_step: int) -> np.dtyp
     )
 
 
+class Sweep(NamedTuple):
+    """A cloud and when its points were measured.
+
+    points: see `decode_cloud`. times: float32 (n,), s after the cloud's stamp; None where it does
+    not tell, and `doubt` then says why, unless it has no such field.
+    """
+
+    points: np.ndarray
+    times: np.ndarray | None
+    doubt: str = ""
+
+
 def decode_cloud(msg: Any, intensity: IntensityScale | None = None) -> np.ndarray:
     """The points of a PointCloud2: float32 (n, 4), x, y, z in metres and intensity in 0..1.
 
@@ -125,26 +138,48 @@ def decode_cloud(msg: Any, intensity: IntensityScale | None = None) -> np.ndarra
     the clouds before; without it, this cloud alone tells. It is 0 where there is none.
     InvalidMeasurement for clouds without x, y, z and for clouds without a point.
     """
+    return decode_sweep(msg, intensity, NONE, 0).points
+
+
+def decode_sweep(msg: Any, intensity: IntensityScale | None, time_field: str, stamp: int) -> Sweep:
+    """A PointCloud2 as `decode_cloud` has it, and the times of its points.
+
+    time_field: name of the field, `auto` or `none`, see `point_times`. stamp: its header's, ns.
+    """
     intensity = intensity or IntensityScale()
-    points = view_cloud(msg, ("x", "y", "z", *intensity.names))
+    timed = fields_to_read(time_field)
+    points = view_cloud(msg, ("x", "y", "z", *intensity.names, *timed))
     given = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(given):
         raise InvalidMeasurement("cloud lacks one of the fields x, y and z")
-    cloud = np.empty((points.shape[0], points.shape[1], 4), np.float32)
+    raster = np.empty((points.shape[0], points.shape[1], 4), np.float32)
     with np.errstate(all="ignore"):
         for column, name in enumerate("xyz"):
-            cloud[..., column] = points[name]
+            raster[..., column] = points[name]
     names = [name for name in given if name in intensity.names]
     chosen = intensity.choose({name: points[name] for name in names})
     if chosen is None:
-        cloud[..., 3] = 0.0
+        raster[..., 3] = 0.0
     else:
-        intensity.apply(points[chosen], cloud[..., 3])
-    return _returned(cloud.reshape(-1, 4))
+        intensity.apply(points[chosen], raster[..., 3])
+    cloud = raster.reshape(-1, 4)
+    kept = _returned(cloud)
+    cloud = cloud if kept is None else cloud[kept]
+    field = next((name for name in timed if name in given), None)
+    if field is None:
+        return Sweep(cloud, None)
+    values = points[field].reshape(-1)
+    try:
+        return Sweep(cloud, point_times(values if kept is None else values[kept], field, stamp))
+    except ValueError as reason:
+        return Sweep(cloud, None, str(reason))
 
 
-def _returned(cloud: np.ndarray) -> np.ndarray:
-    """Without the points where nothing came back: not finite, or at the sensor itself."""
+def _returned(cloud: np.ndarray) -> np.ndarray | None:
+    """Which points of a cloud (n, 4) came back, bool (n,): None for all.
+
+    Where nothing did, they are not finite, or at the sensor itself.
+    """
     with np.errstate(all="ignore"):
         total = cloud[:, 0] + cloud[:, 1]
         total += cloud[:, 2]
@@ -153,11 +188,10 @@ def _returned(cloud: np.ndarray) -> np.ndarray:
     if len(nowhere):
         keep[nowhere] = cloud[nowhere, :3].any(axis=1)
     if keep.all():
-        return cloud
-    cloud = cloud[keep]
-    if len(cloud) == 0:
+        return None
+    if not keep.any():
         raise InvalidMeasurement("cloud has no point with finite coordinates, or all are (0, 0, 0)")
-    return cloud
+    return keep
 
 
 # name, dtype, offset, PointField.datatype. RViz reads the bytes of rgb as those of a float32;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from any2seg_ros.messages import transform_matrix
 from any2seg_ros.node import delivery
 from any2seg_ros.runtime.frame_tree import FrameTree
 from any2seg_ros.runtime.monitor import Repeats
+from any2seg_ros.runtime.transform_history import TransformHistory
 
 MESSAGES, BYTES = 1000, 4_000_000
 """A second, of one topic; more is a flood. A vehicle's publishers together send some hundreds."""
@@ -33,13 +35,21 @@ class CalibrationListener:
     """The newest transform between two frames, for `CalibrationTracker`; see its `Lookup`.
 
     A flooded topic is left alone for 1, 2, 4, ... 60 s: what is not subscribed to costs nothing,
-    and poses that are known stay. `notes` are for the log, to be taken away.
+    and poses that are known stay. `notes` are for the log, to be taken away. history: gets what is
+    believed, too. on_undecodable: told the topic of messages that are none.
     """
 
-    def __init__(self, node: Any) -> None:
+    def __init__(
+        self,
+        node: Any,
+        history: TransformHistory | None = None,
+        on_undecodable: Callable[[str], None] = lambda topic: None,
+    ) -> None:
         # Without the node: given one, it makes a service there that nothing takes away again.
         self._buffer = tf2_ros.Buffer()
         self._node = node
+        self._history = history
+        self._on_undecodable = on_undecodable
         self._tree = FrameTree()
         self._repeats = Repeats()
         self._subscriptions: dict[str, Any] = {}
@@ -66,6 +76,8 @@ class CalibrationListener:
         """Drop the transforms of a time that is over; static ones stay."""
         self._buffer.clear()
         self._tree.forget()
+        if self._history is not None:
+            self._history.forget()
 
     def stop(self) -> None:
         """Listen to TF no more."""
@@ -100,10 +112,17 @@ class CalibrationListener:
             return
         static = topic == "/tf_static"
         put = self._buffer.set_transform_static if static else self._buffer.set_transform
-        for transform in deserialize_message(data, TFMessage).transforms:
+        try:
+            transforms = deserialize_message(data, TFMessage).transforms
+        except Exception:  # of the middleware's own types; what is raised here ends the node
+            self._on_undecodable(topic)
+            return
+        for transform in transforms:
             reason = self._tree.refusal(transform, static, now)
             if not reason:
                 put(transform, "default_authority")
+                if self._history is not None:
+                    self._history.add(transform, static)
             elif self._repeats.due(reason, now):
                 self.notes.append(reason)
 

@@ -90,4 +90,6 @@ class Diagnostics:
         for name, count in asdict(counters).items():
             if name != "waiting":
                 stat.add(name.replace("_", " "), str(count))
+        for topic, count in list(state.undecodable.items()):
+            stat.add(f"undecodable on {topic}", str(count))
         return stat

@@ -12,10 +12,11 @@ from typing import Any
 
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from any2seg_ros.node.segmenter_node import SegmenterNode, WatchdogExpired
+from any2seg_ros.node.telling_executor import TellingExecutor
 
 _PLACE = re.compile(r", at \S+:\d+")
 """Where in its own sources rcl found an error."""
@@ -43,6 +44,12 @@ def run(arguments: list[str] | None = None) -> int:
     except ParameterException as error:
         hint = "write 1.0 for a number with a fraction, 1 for a whole one"
         print(f"segmenter: a parameter cannot be: {error} ({hint})", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    except Exception as error:
+        if type(error).__name__ != "RCLError":  # of the middleware; rclpy has no public name for it
+            raise
+        print(f"segmenter: {_PLACE.sub('', ' '.join(str(error).split()))}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
     try:
@@ -111,7 +118,7 @@ def make_executor(node: SegmenterNode) -> Any:
             return EventsExecutor()
         except ImportError:
             node.get_logger().warning("this rclpy has no events executor: single_threaded it is")
-    return SingleThreadedExecutor()
+    return TellingExecutor(node.on_undecodable)
 
 
 def start(node: SegmenterNode) -> bool:

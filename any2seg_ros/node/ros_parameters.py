@@ -14,7 +14,9 @@ from rclpy.exceptions import ParameterUninitializedException
 
 from any2seg_ros.configuration import Entry
 from any2seg_ros.node.subscriptions import type_of
-from any2seg_ros.runtime.parameters import OF_ROS, NodeParameters, entries, from_values
+from any2seg_ros.runtime.parameters import FILES, OF_ROS, NodeParameters, entries, from_values
+
+_FREEZE = "freeze_files"
 
 
 class RosParameters:
@@ -23,9 +25,13 @@ class RosParameters:
     def __init__(self, node: Any) -> None:
         self._node = node
         self._entries = {entry.name: entry for entry in entries()}
+        node.declare_parameter(_FREEZE, False, _descriptor(self._entries[_FREEZE], True))
+        fixed = FILES if node.get_parameter(_FREEZE).value else ()
         for entry in self._entries.values():
-            value = list(entry.default) if isinstance(entry.default, tuple) else entry.default
-            node.declare_parameter(entry.name, value, _descriptor(entry))
+            if entry.name != _FREEZE:
+                value = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+                described = _descriptor(entry, entry.name in fixed)
+                node.declare_parameter(entry.name, value, described)
         self.parameters = NodeParameters()
         given = getattr(node, "_parameter_overrides", {})  # rclpy has no public name for them
         strange = [name for name in given if not node.has_parameter(name) and _ours(name)]
@@ -81,10 +87,13 @@ def _ours(name: str) -> bool:
     return not name.startswith(OF_ROS)
 
 
-def _descriptor(entry: Entry) -> ParameterDescriptor:
+def _descriptor(entry: Entry, read_only: bool = False) -> ParameterDescriptor:
     # Words that YAML reads as true and false arrive as either.
     descriptor = ParameterDescriptor(
-        name=entry.name, description=entry.text, dynamic_typing=entry.switch
+        name=entry.name,
+        description=entry.text,
+        dynamic_typing=entry.switch,
+        read_only=read_only,
     )
     if entry.low is None or entry.high is None:
         return descriptor

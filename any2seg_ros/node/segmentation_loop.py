@@ -29,6 +29,7 @@ from any2seg_ros.runtime.status import (
     status_of,
 )
 from any2seg_ros.runtime.synchronizer import Synchronizer
+from any2seg_ros.runtime.transform_history import TransformHistory
 from any2seg_ros.types import LONGEST_REASON, Frame, Modality, plain, unmeasured
 
 DELIVERY_EVERY_S = 0.5
@@ -52,7 +53,9 @@ class SegmentationLoop:
         self._publishers = publishers
         self._state = state
         self._broken_packets = pipeline.broken_packets[0]
-        self._transforms = CalibrationListener(node)
+        fixed = parameters.motion_compensation
+        self._history = TransformHistory(fixed) if fixed else None
+        self._transforms = CalibrationListener(node, self._history, node.on_undecodable)
         self._status_period = parameters.status_period * 1e9
         self._status_at = 0
         self._repeats, self._failures = Repeats(), Repeats()
@@ -86,6 +89,7 @@ class SegmentationLoop:
             self._clock,
             self._on_refused,
             self._on_stamps_reset,
+            self._history,
         )
 
     def _clock(self, arrival: int) -> int | None:
@@ -139,6 +143,21 @@ class SegmentationLoop:
         """Open at most so many Frames a second from now on; 0 for no limit."""
         self.synchronizer.run(lambda: self._intake.synchronizer.limit(maximum_rate))
 
+    def on_undecodable(self, topic: str) -> None:
+        """A message on a topic could not be decoded."""
+        now = time.monotonic_ns()
+        modality, kind = self._subscriptions.role_of(topic)
+        as_kind = f" as {kind}" if kind else ""
+        reason = (
+            f"messages on {topic} cannot be decoded{as_kind}: their publisher has another version "
+            "of it, or they are damaged"
+        )
+        if modality is None:
+            if self._repeats.due(reason, now):
+                self._node.get_logger().warning(reason)
+            return
+        self.synchronizer.run(lambda: self._intake.on_undecodable(modality, reason, now))
+
     def own_header(self) -> Header:
         """The header of messages that belong to no frame."""
         frame_id = self._intake.tracker.current.reference_frame
@@ -172,8 +191,11 @@ class SegmentationLoop:
             while notes:
                 self._node.get_logger().warning(notes.pop(0))
         for modality, text in self._pipeline.warnings.items():
-            if self._warned.get(modality) != unmeasured(text):
-                self._warned[modality] = unmeasured(text)
+            known = f"{modality.label}: {unmeasured(text)}"
+            if self._warned.get(modality) == known:
+                continue
+            self._warned[modality] = known
+            if self._repeats.due(known, time.monotonic_ns()):
                 self._node.get_logger().warning(f"{modality.label}: {text}")
 
     def _tick(self) -> None:

@@ -12,6 +12,7 @@ from any2seg_ros.node.diagnostics import Diagnostics
 from any2seg_ros.node.publishers import Publishers
 from any2seg_ros.node.ros_parameters import RosParameters
 from any2seg_ros.node.segmentation_loop import SegmentationLoop, error_text
+from any2seg_ros.runtime import motion_compensation
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Pipeline
 from any2seg_ros.runtime.status import NodeState
@@ -59,6 +60,8 @@ class SegmenterNode(LifecycleNode):
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
             segmenter.prepare(m for m, sensor in parameters.sensors.items() if sensor.enabled)
+            if parameters.motion_compensation:
+                motion_compensation.prepare()
             self._outputs = Publishers(self, segmenter.taxonomy, parameters.output_config())
             if self._diagnostics is None:
                 self._diagnostics = Diagnostics(self, self._state, parameters.diagnostics_period)
@@ -117,6 +120,13 @@ class SegmenterNode(LifecycleNode):
             self._diagnosed_at = now
             if self._diagnostics is not None:
                 self._diagnostics.update(now)
+
+    def on_undecodable(self, topic: str) -> None:
+        """A message has arrived that the middleware could not decode."""
+        counts = self._state.undecodable
+        counts[topic] = counts.get(topic, 0) + 1
+        if self._loop is not None:
+            self._loop.on_undecodable(topic)
 
     def watch(self, now: int) -> None:
         """WatchdogExpired, with the reason, where the node is of no use; now: ns, steady clock.

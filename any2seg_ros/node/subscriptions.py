@@ -159,6 +159,15 @@ class Subscriptions:
                 return f"incompatible QoS: {text}: set {modality.label}.reliable to auto or no"
         return ""
 
+    def role_of(self, topic: str) -> tuple[Modality | None, str]:
+        """The sensor whose data come on a topic, None of others, and the type if it is known."""
+        for (modality, role), link in self._links.items():
+            if self._resolved(link) == topic:
+                package = link.message_type.__module__.split(".")[0]
+                kind = f"{package}/{link.message_type.__name__}"
+                return (modality if role == _DATA else None), kind
+        return None, ""
+
     def remove(self, modality: Modality) -> None:
         """Unsubscribe from a sensor; the reference camera is still listened to."""
         self._end(modality, _DATA)

@@ -263,15 +263,16 @@ def _warp(view: Camera, camera: Camera, rotation: bytes) -> tuple[np.ndarray, np
 
 
 def warp(
-    view: Camera, camera: Camera, reference_from_sensor: np.ndarray
+    view: Camera, camera: Camera, reference_from_sensor: np.ndarray, keep: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Maps for cv2.remap that show a camera's image as `view` would see it.
 
     float32 (h, w) each, in the camera's pixels; -2 where the camera sees nothing. Only the rotation
-    is respected: what is looked at is taken to be far away.
+    is respected: what is looked at is taken to be far away. keep: the same rotation will be asked
+    for again.
     """
     rotation = np.ascontiguousarray(reference_from_sensor[:3, :3], np.float64)
-    return _warp(view, camera, rotation.tobytes())
+    return (_warp if keep else _warp.__wrapped__)(view, camera, rotation.tobytes())
 
 
 @lru_cache(maxsize=16)

@@ -47,7 +47,7 @@ def depth_in_view(measurement: Measurement, view: Camera) -> np.ndarray:
         camera_models.same_place(matrix) and camera_models.same_view(camera, view)
     ):
         return _registered(data, view)
-    return _moved(data, camera, view, np.asarray(matrix, np.float64))
+    return _moved(data, camera, view, np.asarray(matrix, np.float64), not measurement.moved)
 
 
 def _metres(samples: np.ndarray, hole: float) -> np.ndarray:
@@ -84,13 +84,34 @@ def _grid(camera: Camera, step: int, rotation: bytes) -> np.ndarray:
     return (matrix @ np.stack([a, b, np.ones_like(a)])).astype(np.float32)
 
 
-def _moved(data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray) -> np.ndarray:
+_UNTURNED = np.eye(3).tobytes()
+
+
+def _turned(
+    x: np.ndarray, y: np.ndarray, z: np.ndarray, rotation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points float32 (n,) each, turned. Written out: a matrix product would wake up threads."""
+    rows, product = rotation.astype(np.float32), np.empty_like(x)
+    turned = [x * row[0] for row in rows]
+    for axis, row in zip(turned, rows, strict=True):
+        axis += np.multiply(y, row[1], out=product)
+        axis += np.multiply(z, row[2], out=product)
+    return turned[0], turned[1], turned[2]
+
+
+def _moved(
+    data: np.ndarray, camera: Camera, view: Camera, matrix: np.ndarray, keep: bool
+) -> np.ndarray:
+    """keep: the same rotation will be there again, so that its table is worth keeping."""
     ratio = min(camera.fx / view.fx, camera.fy / view.fy)
     # Of a fine image, as many depth pixels are looked at as the view has.
     step = max(1, int(ratio))
-    grid = _grid(camera, step, np.ascontiguousarray(matrix[:3, :3]).tobytes())
+    rotation = np.ascontiguousarray(matrix[:3, :3])
+    grid = _grid(camera, step, rotation.tobytes() if keep else _UNTURNED)
     depth = _metres(data[step // 2 :: step, step // 2 :: step], np.nan)
     x, y, z = grid * depth.reshape(1, -1)
+    if not keep:
+        x, y, z = _turned(x, y, z, rotation)
     for points, offset in zip((x, y, z), matrix[:3, 3], strict=True):
         points += np.float32(offset)
     index, pixel = camera_models.project(x, y, z, view)

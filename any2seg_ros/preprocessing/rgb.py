@@ -88,7 +88,7 @@ def seen(measurement: Measurement, view: Camera) -> tuple[np.ndarray, np.ndarray
     if camera is None or _aligned(camera, measurement.reference_from_sensor, view):
         image = shrink(image, view.width, view.height)
     else:
-        image, blind = _warped(image, camera, measurement.reference_from_sensor, view)
+        image, blind = _warped(image, camera, measurement, view)
     if image.ndim == 2:
         image = image[..., None]
     return (image[..., ::-1] if reversed_channels else image), blind
@@ -102,13 +102,15 @@ def _aligned(camera: Camera, reference_from_sensor: np.ndarray, view: Camera) ->
 
 
 def _warped(
-    image: np.ndarray, camera: Camera, reference_from_sensor: np.ndarray, view: Camera
+    image: np.ndarray, camera: Camera, measurement: Measurement, view: Camera
 ) -> tuple[np.ndarray, np.ndarray]:
     factor = max(1, int(min(camera.fx / view.fx, camera.fy / view.fy)))
     if factor > 1:
         camera = camera.resized(max(1, camera.width // factor), max(1, camera.height // factor))
         image = shrink(image, camera.width, camera.height)
-    u, v = camera_models.warp(view, camera, reference_from_sensor)
+    u, v = camera_models.warp(
+        view, camera, measurement.reference_from_sensor, not measurement.moved
+    )
     seen = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return seen, u < -1.0
 

@@ -22,11 +22,13 @@ from any2seg_ros.bags import (
 from any2seg_ros.bags.layout import TF_STATIC
 from any2seg_ros.messages.kinds import COMPRESSED, IMAGE
 from any2seg_ros.runtime.calibration import CalibrationTracker
+from any2seg_ros.runtime.frame_tree import FrameTree
 from any2seg_ros.runtime.intake import Intake
 from any2seg_ros.runtime.monitor import Monitor
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Preparation
 from any2seg_ros.runtime.synchronizer import Synchronizer
+from any2seg_ros.runtime.transform_history import TransformHistory
 from any2seg_ros.types import Calibration, Frame, Modality, unmeasured
 
 DEFAULTS = NodeParameters()
@@ -83,6 +85,9 @@ class BagPlayer:
         self._out_of_order = 0
         self._log_is_clock = True
         self._transforms = StaticTransforms()
+        self._tree = FrameTree()
+        fixed = parameters.motion_compensation
+        self._history = TransformHistory(fixed) if fixed else None
         with BagReader(path) as bag:
             found = self._look_into(bag, topics, parameters)
         self._notes += found.notes
@@ -160,10 +165,16 @@ class BagPlayer:
         if topic in TRANSFORMS:
             for transform in message.transforms:
                 self._transforms.add(transform)
+                self._remember(transform, topic == TF_STATIC, log_time)
             return
         for modality, info in self.layout.infos.items():
             if info == topic:
                 self.intake.on_camera_info(modality, message, log_time)
+
+    def _remember(self, transform: Any, static: bool, log_time: int) -> None:
+        if self._history is None or self._tree.refusal(transform, static, log_time):
+            return
+        self._history.add(transform, static)
 
     def _on_refused(self, modality: Modality, reason: str, arrival: int) -> None:
         self.unusable[f"{modality.label}: {unmeasured(reason)}"] += 1
@@ -199,6 +210,10 @@ class BagPlayer:
             {m: sensor.rectified for m, sensor in parameters.sensors.items()},
         )
         self.duration = bag.duration
+        if self._history is not None and TF_STATIC in bag.topics:
+            for recorded in bag.messages([TF_STATIC]):
+                for transform in recorded.message.transforms:
+                    self._remember(transform, True, recorded.log_time)
         if Modality.LIDAR not in found.poses:
             self._leave_out(Modality.LIDAR)
         event = self.layout.sensors.get(Modality.EVENT, "")
@@ -241,7 +256,14 @@ class BagPlayer:
             self.monitors,
             lambda log_time: log_time if self._log_is_clock else None,
             self._on_refused,
+            self._on_reset,
+            self._history,
         )
+
+    def _on_reset(self) -> None:
+        if self._history is not None:
+            self._history.forget()
+            self._tree.forget()
 
     def _leave_out_silent(self, bag: BagReader) -> None:
         for modality, topic in self.layout.sensors.items():

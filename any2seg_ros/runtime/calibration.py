@@ -137,6 +137,12 @@ class CalibrationTracker:
         """Look all poses up again, as after a jump of time."""
         self._looked_up.clear()
 
+    @property
+    def camera_from_rectified(self) -> np.ndarray:
+        """float64 (4, 4): points of the reference camera, rectified or not, in its TF frame."""
+        turn = self._turns.get(Modality.RGB)
+        return IDENTITY if turn is None else turn.T
+
     def warnings(self, now: int) -> dict[Modality, str]:
         """By sensor: what was told lately and not believed, how long already, and what counts.
 

@@ -14,10 +14,18 @@ from any2seg_ros import messages
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.runtime.calibration import CalibrationTracker, frame_of
 from any2seg_ros.runtime.monitor import Monitor
-from any2seg_ros.runtime.pipeline import Preparation, Received, is_picture
+from any2seg_ros.runtime.pipeline import Preparation, Received, is_picture, last_of
 from any2seg_ros.runtime.sensor_buffer import NOT_IN_WINDOW
 from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import LONGEST_REASON, Frame, InvalidMeasurement, Modality, plain
+from any2seg_ros.runtime.transform_history import TransformHistory
+from any2seg_ros.types import (
+    LONGEST_REASON,
+    Frame,
+    InvalidMeasurement,
+    Modality,
+    Trajectory,
+    plain,
+)
 
 _RECENT = 2_000_000_000
 """ns within which two messages have come for their stamps to be compared."""
@@ -37,6 +45,7 @@ class Intake:
     """Belongs to the thread that hears messages. Each Frame takes its `Calibration` along.
 
     on_refused is told of every message that is refused, on_reset of stamps that jumped backwards.
+    history: of the transforms, where Frames are to take the vehicle's motion along.
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class Intake:
         clock: Clock,
         on_refused: Refused,
         on_reset: Callable[[], None] = lambda: None,
+        history: TransformHistory | None = None,
     ) -> None:
         self.synchronizer = synchronizer
         self.tracker = tracker
@@ -56,6 +66,7 @@ class Intake:
         self._clock = clock
         self._on_refused = on_refused
         self._on_reset = on_reset
+        self._history = history
         self._last: dict[Modality, tuple[int, int]] = {}
         """By sensor: stamp with its offset, and arrival, of its last good message."""
 
@@ -81,6 +92,11 @@ class Intake:
             self._forget()
             self._on_reset()
         return self._calibrated(frames)
+
+    def on_undecodable(self, modality: Modality, reason: str, arrival: int) -> None:
+        """Count a message that nobody could read as one that was refused; arrival: ns."""
+        self._monitors[modality].on_message(arrival)
+        self._refuse(modality, reason, arrival)
 
     def on_camera_info(self, modality: Modality, msg: Any, arrival: int) -> None:
         """Take a CameraInfo; one that is not calibrated counts as a refused message."""
@@ -148,9 +164,26 @@ class Intake:
     def _calibrated(self, frames: list[Frame]) -> list[Frame]:
         calibration = self.tracker.current
         return [
-            replace(frame, calibration=calibration, reasons=self._explained(frame))
+            replace(
+                frame,
+                calibration=calibration,
+                reasons=self._explained(frame),
+                trajectory=self._trajectory(frame),
+            )
             for frame in frames
         ]
+
+    def _trajectory(self, frame: Frame) -> Trajectory | None:
+        """The motion around the stamps of a frame's measurements."""
+        if self._history is None:
+            return None
+        stamps = [frame.stamp]
+        for modality, entry in frame.measurements.items():
+            stamps.append(last_of(entry).stamp + self._offset(modality))
+        tracker = self.tracker
+        return self._history.trajectory(
+            tracker.current.reference_frame, min(stamps), max(stamps), tracker.camera_from_rectified
+        )
 
     def _doubts(self, frame: Frame) -> dict[Modality, str]:
         """What is wrong with the calibration of sensors that are used nevertheless."""

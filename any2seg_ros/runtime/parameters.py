@@ -25,6 +25,7 @@ from any2seg_ros.configuration import (
     setting,
 )
 from any2seg_ros.engine import EngineConfig
+from any2seg_ros.messages.point_times import AUTO
 from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.preprocessing.camera_models import field_of_view, transform
@@ -48,6 +49,8 @@ _LIMITS = {item.name for item in fields(HealthConfig)}
 EVENT_TYPES = ("packet", "dvs", "prophesee", "image")
 SECTIONS = ("/**", "segmenter", "/segmenter")
 """Sections of a parameter file that are the node's; `/car/segmenter` is, too."""
+FILES = ("model", "reference_file")
+"""Parameters that name files on the vehicle."""
 OF_ROS = ("qos_overrides.", "diagnostic_updater.", "use_sim_time", "start_type_description_service")
 """Names of parameters that the node has from ROS: `ros2 param dump` writes them as well."""
 
@@ -149,6 +152,13 @@ class SensorParameters:
         high=1e6,
         only=(_LIDAR,),
     )
+    time_field: str = setting(
+        AUTO,
+        "field of the cloud with the time of each point, for motion_compensation; auto takes t, "
+        "time, timestamp, time_stamp, time_offset or offset_time; none: all points are of the "
+        "stamp, as in clouds that the driver has compensated already",
+        only=(_LIDAR,),
+    )
 
 
 def _sensors() -> Mapping[Modality, SensorParameters]:
@@ -240,6 +250,11 @@ class NodeParameters:
         "release frames by stamps only, independent of the clock; auto: with simulated time",
         choices=("auto", "yes", "no"),
     )
+    motion_compensation: str = setting(
+        "",
+        "frame that stands still in the world, such as odom: measurements are moved to the time of "
+        "their frame by the vehicle's motion in it, as TF tells it; empty for no compensation",
+    )
     width: int = setting(
         0, "width of the outputs; 0 for the reference camera's", "px", low=0, high=16384
     )
@@ -296,6 +311,11 @@ class NodeParameters:
         False,
         "keep the reference camera of reference_file, or the first one that is stored there, "
         "whatever rgb/camera_info says",
+    )
+    freeze_files: bool = setting(
+        False,
+        "what names a file (model, reference_file) can be given at the start alone, and nobody in "
+        "the graph can change it",
     )
     reference_frame: str = setting(
         "", "TF frame of the reference camera; empty for the frame_id of its camera_info"
@@ -379,7 +399,7 @@ class NodeParameters:
         intensity = IntensityConfig(lidar.intensity_field, lidar.intensity_scale)
         event = self.sensors[_EVENT]
         limits = EventLimits(event.maximum_packet, event.maximum_bandwidth)
-        return PipelineConfig(health, offsets, size, intensity, limits)
+        return PipelineConfig(health, offsets, size, intensity, limits, lidar.time_field)
 
     def reference_camera(self) -> Camera | None:
         """The reference camera, if parameters give it."""

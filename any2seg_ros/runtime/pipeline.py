@@ -16,10 +16,12 @@ import numpy as np
 
 from any2seg_ros import messages
 from any2seg_ros.engine import Segmenter
+from any2seg_ros.messages.point_times import AUTO, NONE
 from any2seg_ros.preprocessing import Health, HealthConfig, PreprocessingConfig, Preprocessor
 from any2seg_ros.preprocessing.intensity import IntensityConfig, IntensityScale
 from any2seg_ros.preprocessing.rgb import check_size
 from any2seg_ros.runtime.event_stream import EventLimits, EventStream, Packet
+from any2seg_ros.runtime.motion_compensation import MotionCompensation
 from any2seg_ros.runtime.video_stream import VideoPacket, VideoStream
 from any2seg_ros.types import (
     LONGEST_REASON,
@@ -66,6 +68,8 @@ class PipelineConfig:
     """Which field of a cloud is its intensity, and its scale."""
     events: EventLimits = EventLimits()
     """What is taken of an event camera."""
+    time_field: str = AUTO
+    """The field of a cloud with its points' times, see `messages.point_times`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +123,8 @@ class Preparation:
         self.stream = EventStream(config.events)
         self.video = VideoStream()
         self._intensity = IntensityScale(config.intensity)
-        self.warnings: dict[Modality, str] = {}
-        """What is wrong with a sensor that is used nevertheless, in words for people."""
+        self._intensity_warning = ""
+        self._motion = MotionCompensation(preprocessing.lidar_minimum_range)
         self._bits = {modality: messages.BitDepth() for modality in Modality}
         self._health = self._new_health()
         self._reset_wanted = False
@@ -143,6 +147,15 @@ class Preparation:
         self.stream.reset()
         self.video.reset()
         self._reset_wanted = True
+
+    @property
+    def warnings(self) -> dict[Modality, str]:
+        """What is wrong with a sensor that is used nevertheless, in words for people."""
+        said = dict(self._motion.warnings)
+        if self._intensity_warning:
+            both = self._intensity_warning, said.get(Modality.LIDAR)
+            said[Modality.LIDAR] = "; ".join(filter(None, both))
+        return said
 
     @property
     def broken_packets(self) -> tuple[int, str]:
@@ -184,7 +197,7 @@ class Preparation:
         if self._reset_wanted:
             self._reset_wanted = False
             self._health = self._new_health()
-        received = {m: _last(x) for m, x in frame.measurements.items()}
+        received = {m: last_of(x) for m, x in frame.measurements.items()}
         decoded = self._decode(frame, received)
         images: Mapping[Modality, np.ndarray] = {}
         reference = frame.calibration.reference
@@ -207,6 +220,9 @@ class Preparation:
                 self._health[modality].check(
                     measurement, self._present(modality, received[modality])
                 )
+                if frame.trajectory is not None:
+                    at = measurement.stamp + self._offset(modality)
+                    measurement = self._motion.apply(measurement, frame, at, reasons)
                 measurements[modality] = measurement
                 if modality in self.warnings:
                     reasons.setdefault(modality, self.warnings[modality])
@@ -241,15 +257,24 @@ class Preparation:
             size = messages.image_size(newest.body)
             if size is not None:
                 check_size(*size, camera)
+        if modality == Modality.LIDAR:
+            return self._sweep(frame, newest, pose)
         data = self._decoded(modality, newest.body)
         return Measurement(modality, newest.stamp, data, camera, pose)
 
+    def _sweep(self, frame: Frame, newest: Received, pose: np.ndarray) -> Measurement:
+        field = NONE if frame.trajectory is None else self.config.time_field
+        points, times, doubt = messages.decode_sweep(
+            newest.body, self._intensity, field, newest.stamp
+        )
+        self._intensity_warning = self._intensity.warning
+        if doubt:
+            self._motion.doubt(Modality.LIDAR, doubt)
+        return Measurement(
+            Modality.LIDAR, newest.stamp, points, reference_from_sensor=pose, times=times
+        )
+
     def _decoded(self, modality: Modality, msg: Any) -> np.ndarray:
-        if modality == Modality.LIDAR:
-            points = messages.decode_cloud(msg, self._intensity)
-            said = self._intensity.warning
-            self.warnings = {Modality.LIDAR: said} if said else {}
-            return points
         if modality == Modality.DEPTH:
             return messages.decode_depth(msg)
         pixels = messages.decode_image(msg, self._bits[modality])
@@ -327,5 +352,6 @@ def _all(entry: Any) -> list[Received]:
     return entry if isinstance(entry, list) else [entry]
 
 
-def _last(entry: Any) -> Received:
+def last_of(entry: Any) -> Received:
+    """What the synchronizer has of a sensor; of events, the last packet."""
     return _all(entry)[-1]

@@ -60,6 +60,8 @@ class NodeState:
     enabled: dict[Modality, bool] = field(default_factory=lambda: dict.fromkeys(Modality, True))
     hindrances: dict[Modality, str] = field(default_factory=dict)
     """Why nothing of a sensor can arrive, where that is known."""
+    undecodable: dict[str, int] = field(default_factory=dict)
+    """By topic: messages that arrived and could not be decoded."""
     geometry: dict[Modality, str] = field(default_factory=dict)
     """Which part of its camera_info is a sensor's geometry, in words."""
     silent_after: float = 0.3
@@ -95,7 +97,7 @@ class NodeState:
     def begin(self, parameters: NodeParameters, now: int = 0) -> None:
         """Reset for an activation with these parameters. now: ns of the steady clock."""
         self.began, self.blind_since, self.told_lost = now, now, {}
-        self.hindrances, self.geometry = {}, {}
+        self.hindrances, self.geometry, self.undecodable = {}, {}, {}
         self.counters, self.latencies = FrameCounters(), Latencies()
         self.mean_confidence = math.nan
         self.published_at = self.frame_at = 0

@@ -24,7 +24,7 @@ import cv2
 from any2seg_ros.files import write_atomically
 from any2seg_ros.preprocessing.preprocessor import Preprocessor
 from any2seg_ros.simulation import layout
-from any2seg_ros.simulation.bag import made_from, write_bag
+from any2seg_ros.simulation.bag import EASY, Recording, made_from, write_bag
 from any2seg_ros.simulation.scene import MANIFEST, SPLITS, VERSION, Scene, SceneSpec
 from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
@@ -152,6 +152,7 @@ def write_bags(
     settings: SensorSettings = DEFAULTS,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    recording: Recording = EASY,
 ) -> int:
     """Write one bag per scene of the plan, from scene `first` on, to `<folder>/<split>_<...>`.
 
@@ -160,7 +161,7 @@ def write_bags(
     """
     specs = [plan.spec(index) for index in range(first, first + plan.scenes)]
     folders = [folder if len(specs) == 1 else bag_folder(folder, spec) for spec in specs]
-    _check_bags(folder, dict(zip(folders, specs, strict=True)), settings)
+    _check_bags(folder, dict(zip(folders, specs, strict=True)), settings, recording)
     todo = [job for job in zip(specs, folders, strict=True) if not job[1].exists()]
     made, total = plan.frames * len(todo), plan.scenes * plan.frames
     _check_space(folder, sum(spec.frames * _bytes(spec, settings) for spec, _ in todo))
@@ -175,16 +176,19 @@ def write_bags(
             path,
             Scene(spec, settings),
             lambda number, _: progress(done + number, total) if progress else None,
+            recording,
         )
         return made
-    for count in _run(partial(_write_bag, settings), todo, jobs):
+    for count in _run(partial(_write_bag, settings, recording), todo, jobs):
         done += count
         if progress:
             progress(done, total)
     return made
 
 
-def _check_bags(folder: Path, bags: Mapping[Path, SceneSpec], settings: SensorSettings) -> None:
+def _check_bags(
+    folder: Path, bags: Mapping[Path, SceneSpec], settings: SensorSettings, recording: Recording
+) -> None:
     """ValueError if a bag's path holds something else, or a bag with other settings."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file, not a folder: {_CHOOSE_ANOTHER}")
@@ -197,7 +201,7 @@ def _check_bags(folder: Path, bags: Mapping[Path, SceneSpec], settings: SensorSe
             found = json.loads((path / MANIFEST).read_text())
         except (OSError, ValueError):
             found = None
-        if found != made_from(spec, settings):
+        if found != made_from(spec, settings, recording):
             raise ValueError(f"{path} is a bag made with other settings: {_CHOOSE_ANOTHER}")
 
 
@@ -206,9 +210,9 @@ def bag_folder(folder: Path, spec: SceneSpec) -> Path:
     return folder / f"{spec.split}_{spec.condition}_{spec.name}"
 
 
-def _write_bag(settings: SensorSettings, job: tuple[SceneSpec, Path]) -> int:
+def _write_bag(settings: SensorSettings, recording: Recording, job: tuple[SceneSpec, Path]) -> int:
     spec, path = job
-    write_bag(path, Scene(spec, settings))
+    write_bag(path, Scene(spec, settings), recording=recording)
     return spec.frames
 
 

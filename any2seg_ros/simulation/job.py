@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from any2seg_ros.progress import ProgressBar
+from any2seg_ros.simulation.bag import EASY, Recording
 from any2seg_ros.simulation.dataset import Plan, write_bags, write_plans
 from any2seg_ros.simulation.recipe import Recipe, checksums, load_recipe, record_checksums
 from any2seg_ros.simulation.settings import load_settings
@@ -37,6 +38,10 @@ class Options:
     recipe: Path | None = None
     verify: bool = False
     record: bool = False
+    odometry: float = 0.0
+    raw_sweeps: bool = False
+    lidar_lag: float = 0.0
+    depth_lag: float = 0.0
 
 
 def run(options: Options) -> None:
@@ -52,9 +57,16 @@ def run(options: Options) -> None:
     if options.verify or options.record:
         raise ValueError("--verify and --record need a recipe: add --recipe")
     plan, settings = plan_of(options), load_settings(options.sensors)
+    recording = Recording(
+        options.odometry, options.raw_sweeps, options.lidar_lag, options.depth_lag
+    )
+    if recording != EASY and options.format != "bag":
+        raise ValueError("--odometry, --raw-sweeps and lags are of bags: add --format bag")
     with ProgressBar("rendering", unit="frames", console=console) as bar:
         if options.format == "bag":
-            made = write_bags(options.out, plan, options.first, settings, jobs, bar.update)
+            made = write_bags(
+                options.out, plan, options.first, settings, jobs, bar.update, recording
+            )
         else:
             made = write_plans(options.out, [plan], settings, jobs, bar.update)
     console.print(f"{options.out}: {made} frames rendered, {plan.scenes * plan.frames} in total")

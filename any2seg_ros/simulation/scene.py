@@ -125,6 +125,17 @@ class Scene:
         events = self._events(sensor, seconds - self.settings.event.window, seconds, steps)
         return self._capture(number, events)
 
+    def sweep(self, number: int, lag: float) -> Sweep:
+        """What the LiDAR measures `lag` seconds after frame `number`."""
+        seconds = self.spec.seconds(number) + lag
+        return self._sweep(self.snapshot(seconds), seconds, self._chance(number, 1))
+
+    def depth(self, number: int, lag: float) -> tuple[np.ndarray, np.ndarray]:
+        """The depth image and its truth, as in `Capture`, `lag` seconds after frame `number`."""
+        seconds = self.spec.seconds(number) + lag
+        base = self.drive.world_from_base(seconds)
+        return self._depth(self.snapshot(seconds), base, self._chance(number, 2))
+
     def captures(self) -> Iterator[Capture]:
         """All frames in order, each with all events since the one before."""
         sensor = self._event_sensor(0)
@@ -213,20 +224,23 @@ class Scene:
 
     def _capture(self, number: int, events: Events) -> Capture:
         seconds = self.spec.seconds(number)
-        rng = np.random.default_rng(self.spec.sequence(_CAPTURE, number))
+        rng = self._chance(number)
         snapshot = self.snapshot(seconds)
         base = self.drive.world_from_base(seconds)
         rgb, labels = self._picture(snapshot, seconds, base, rng)
-        depth, true = sensors.measure_depth(
-            snapshot,
-            self.rig.depth,
-            base @ self.rig.base_from_depth,
-            self.weather,
-            self.settings.depth,
-            rng,
-        )
+        depth, true = self._depth(snapshot, base, rng)
         cloud = self._sweep(snapshot, seconds, rng)
         return Capture(self.stamp(seconds), rgb, labels, depth, true, cloud, events)
+
+    def _chance(self, number: int, *purpose: int) -> np.random.Generator:
+        return np.random.default_rng(self.spec.sequence(_CAPTURE, number, *purpose))
+
+    def _depth(
+        self, snapshot: Snapshot, base: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        camera, pose = self.rig.depth, base @ self.rig.base_from_depth
+        settings = self.settings.depth
+        return sensors.measure_depth(snapshot, camera, pose, self.weather, settings, rng)
 
     def _picture(
         self, snapshot: Snapshot, seconds: float, base: np.ndarray, rng: np.random.Generator

@@ -43,6 +43,9 @@ class DataSetConfig:
     )
     sure: float = setting(0.5, "labels of less confidence are not trained on", low=0, high=1)
     topics: tuple[str, ...] = setting((), "of a bag: what a topic is, as rgb=/camera/image_raw")
+    motion_compensation: str = setting(
+        "", "of a bag: frame such as odom, in which the vehicle's motion is compensated"
+    )
     foreign: float = setting(
         1.0, "augmentation.foreign of its frames, as a multiple of that of all", low=0, high=1
     )

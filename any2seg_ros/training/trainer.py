@@ -379,7 +379,15 @@ class Trainer:
 def _open(data: DataSetConfig, target: Target, split: str) -> Source:
     """The frames of a data set, of its own split or of this one."""
     path, labelling = Path(data.path), data.labelling()
-    return open_source(path, target, data.split or split, 0, labelling, data.topics)
+    return open_source(
+        path,
+        target,
+        data.split or split,
+        0,
+        labelling,
+        data.topics,
+        motion_compensation=data.motion_compensation,
+    )
 
 
 def _first_line(error: Exception) -> str:

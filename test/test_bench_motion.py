@@ -1,0 +1,72 @@
+"""The benchmark of motion measures errors of pixels, against what it is told is true."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from any2seg_ros.bench import motion
+from any2seg_ros.preprocessing.camera_models import transform
+from any2seg_ros.types import Camera, Measurement, Modality
+
+CAMERA = Camera(320, 180, 200.0, 200.0, 159.5, 89.5)
+LIDAR = transform((0.0, -0.3, 0.0), (0.5, -0.5, 0.5, 0.5))
+
+
+@pytest.fixture(scope="module")
+def drives():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(motion, "_FRAMES", 6)
+        patch.setattr(motion, "_SIZE", (320, 180))
+        patch.setattr(motion, "_REPEATS", 1)
+        lidar = motion.LidarSettings(sector=360.0, columns=256, beams=16)
+        events = motion.EventSettings(width=32, height=18)
+        patch.setattr(motion, "_SETTINGS", motion.SensorSettings(lidar=lidar, event=events))
+        return motion.run()
+
+
+@pytest.mark.parametrize("name", motion.DRIVES)
+def test_compensation_takes_the_error_of_simulated_drives_away(drives, name) -> None:
+    for sensor, errors in drives["px"][name].items():
+        if errors["off"]["p95"] == 0:  # depth that is measured with the image
+            assert sensor == "depth" and errors["on"]["p95"] == 0
+            continue
+        assert errors["on"]["p95"] < 0.25 < errors["off"]["p50"]
+        assert errors["on"]["mean"] < 0.1 * errors["off"]["mean"]
+
+
+def test_what_a_sweep_costs_is_timed(drives) -> None:
+    assert set(drives["ms"]) == {
+        "read times", "move point by point", "move as a whole", "beside: copy the points"
+    }  # fmt: skip
+
+
+def pole(shift: float) -> np.ndarray:
+    """A cloud of one pole before a wall, `shift` m to the left of where it is."""
+    azimuth = np.radians(np.arange(-35, 35, 0.1))
+    rows = []
+    for elevation in np.radians(np.arange(-10, 10, 1.0)):
+        distance = np.where(np.abs(azimuth) < 0.03, 8.0, 20.0)
+        x, y = distance * np.cos(azimuth), distance * np.sin(azimuth)
+        rows.append(np.stack([x, y + shift, distance * np.tan(elevation), 0 * x], 1))
+    return np.concatenate(rows).astype(np.float32)
+
+
+def test_edges_agree_best_where_nothing_has_moved() -> None:
+    image = np.full((180, 320, 3), 90, np.uint8)
+    image[:, 154:166] = 200  # 0.03 rad to each side
+    scores = {
+        shift: motion.edge_score(
+            image, Measurement(Modality.LIDAR, 0, pole(shift), None, LIDAR), CAMERA
+        )
+        for shift in (-0.4, -0.2, 0.0, 0.2, 0.4)
+    }
+    assert max(scores, key=lambda shift: scores[shift]) == 0.0
+    assert scores[0.0] > 1.15 * max(scores[-0.2], scores[0.2])
+
+
+def test_edges_are_what_stands_before_something_farther() -> None:
+    points, weights = motion.edges_of(pole(0.0))
+    assert len(points) == 40
+    np.testing.assert_allclose(np.hypot(points[:, 0], points[:, 1]), 8.0, atol=1e-3)
+    assert (weights > 0).all()
