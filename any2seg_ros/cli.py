@@ -14,7 +14,18 @@ from any2seg_ros.commands.options import flattened
 # Newer typers carry their own click: its exceptions are reached through typer alone.
 UsageError: Any = typer.BadParameter.__mro__[1]
 
-VERBS = ("demo", "doctor", "inspect", "replay", "evaluate", "simulate", "train", "export", "bench")
+VERBS = (
+    "demo",
+    "doctor",
+    "inspect",
+    "replay",
+    "evaluate",
+    "simulate",
+    "train",
+    "adapt",
+    "export",
+    "bench",
+)
 
 app = typer.Typer(
     name="any2seg",

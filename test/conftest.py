@@ -16,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     import numpy as np
+    from adaptation_data import Place
 
     from any2seg_ros.types import Modality
 
@@ -71,6 +72,14 @@ def images() -> dict[Modality, np.ndarray]:
     generator = np.random.default_rng(0)
     width, height = ENGINE_SIZE
     return {m: generator.standard_normal((3, height, width)).astype("f4") for m in Modality}
+
+
+@pytest.fixture(scope="session")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A simulated drive and all that it takes to adapt to it."""
+    import adaptation_data
+
+    return adaptation_data.write(tmp_path_factory.mktemp("drive"))
 
 
 SKIP = os.environ.get("ANY2SEG_SKIP_MISSING") == "1"

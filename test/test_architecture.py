@@ -15,7 +15,10 @@ TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 FOR_ALL = set(
     re.findall(r"`(\w+)\.py`", TEXT.partition("Every room may know ")[2].partition("\n\n")[0])
 )
-PLAY_TO_A_NODE = {PACKAGE / "bench" / f"{name}.py" for name in ("delivery", "soak", "startup")}
+PLAY_TO_A_NODE = {
+    PACKAGE / "bench" / f"{name}.py"
+    for name in ("delivery", "soak", "startup", "vehicle", "vehicle_frames", "vehicle_sensors")
+}
 
 
 def table() -> dict[str, set[str]]:

@@ -9,6 +9,7 @@ import pytest
 import tiny_drive
 
 from any2seg_ros.datasets import Sample, Target, open_source
+from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import CITYSCAPES, DELIVER
 from any2seg_ros.types import Modality
@@ -55,6 +56,13 @@ def test_a_limit_is_noted(bag):
 
 def test_the_classes_are_those_of_the_target(bag):
     assert open_source(bag, replace(TARGET, taxonomy=CITYSCAPES)).taxonomy is CITYSCAPES
+
+
+def test_frames_can_be_further_apart_in_time(bag):
+    source = BagSource("drive", [bag], TARGET, period=250_000_000)
+    stamps = [int(sample.name.rpartition("/")[2]) for sample in labelled(source)]
+    assert len(stamps) == 3 and set(np.diff(stamps)) == {300_000_000}
+    assert len(source) == 4
 
 
 def test_the_vehicle_s_motion_is_compensated_where_that_is_asked_for(tmp_path):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tiny_drive
 
-from any2seg_ros.datasets import Target, open_source
+from any2seg_ros.datasets import Sample, Target, open_source
+from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.datasets.ground_truth import LabelFolder, Labelling, LabelTopic, MappedLabels
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import DELIVER
@@ -151,6 +152,22 @@ def test_a_bag_is_labelled_by_its_teachers_folders(tmp_path):
     assert frozenset([LINE]) in source.groups.groups and frozenset([CAR]) in source.groups.groups
     for sample in samples:
         assert sample.label.shape == (8, 12) and (sample.weight == 210).all()
+
+
+def test_labels_that_are_optional_leave_no_frame_out(tmp_path):
+    """Half of the frames have one; the bag's own topic is not read."""
+    tiny_drive.write(tmp_path / "drive")
+    stamps = [tiny_drive.START + i * tiny_drive.PERIOD for i in range(1, 6)]
+    root = teacher(tmp_path / "teacher", np.full((8, 12), 210, np.uint8), stamps)
+    target = Target((48, 32), PreprocessingConfig())
+    given = labelling(root, lines=False, confidence=True, sure=0.8)
+    with_some = BagSource("drive", [tmp_path / "drive"], target, 0, given, unlabelled=True)
+    samples = list(with_some.samples(0, 1))
+    assert len(samples) >= 10 and all(isinstance(one, Sample) for one in samples)
+    known = [one for one in samples if one.label.size > 1]
+    assert len(known) == 5 and all((one.weight == 210).all() for one in known)
+    without = BagSource("drive", [tmp_path / "drive"], target, unlabelled=True)
+    assert all((one.label == 255).all() and one.weight is None for one in without.samples(0, 1))
 
 
 def test_a_label_map_for_a_bag_needs_a_folder(tmp_path):

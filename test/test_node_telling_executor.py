@@ -13,6 +13,7 @@ from rclpy.serialization import serialize_message  # noqa: E402
 from sensor_msgs.msg import CameraInfo, PointCloud2  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
+from any2seg_ros.node.batches import Batches  # noqa: E402
 from any2seg_ros.node.telling_executor import TellingExecutor  # noqa: E402
 from any2seg_ros.types import Availability, Modality  # noqa: E402
 
@@ -111,3 +112,30 @@ def test_nothing_is_told_of_queues_that_overflow_and_publishers_that_leave() -> 
             executor.shutdown()
         finally:
             rclpy.try_shutdown()
+
+
+def test_nothing_is_told_of_packets_that_were_taken_with_others(monkeypatch) -> None:
+    told: list[str] = []
+    ros_vehicle.isolate(monkeypatch)
+    rclpy.init()
+    try:
+        node = rclpy.create_node("packets")
+        heard: list[object] = []
+        batches = Batches(node, lambda: True, heard.append)
+        subscription = node.create_subscription(
+            PointCloud2, "/cloud", batches.on_message, 10, callback_group=batches.group
+        )
+        batches.begin(subscription)
+        publisher = node.create_publisher(PointCloud2, "/cloud", 10)
+        executor = TellingExecutor(told.append)
+        executor.add_node(node)
+        while not publisher.get_subscription_count():
+            executor.spin_once(timeout_sec=0.05)
+        publisher.publish(CLOUD)
+        while not heard:
+            batches.take()
+        assert executor._take_subscription(subscription) is None
+        assert told == []
+        node.destroy_node()
+    finally:
+        rclpy.try_shutdown()

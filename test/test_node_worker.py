@@ -85,3 +85,32 @@ def test_a_frame_that_waits_can_be_forgotten(slow):
     assert entered.acquire(timeout=10)
     worker.stop()
     assert done == [1, 3]
+
+
+def test_when_nudged_it_does_what_else_there_is_after_the_frame_that_waits():
+    done, gate, entered, idled = [], threading.Semaphore(0), threading.Semaphore(0), []
+    idle = threading.Semaphore(0)
+
+    def process(frame):
+        entered.release()
+        gate.acquire()
+        done.append(frame.stamp)
+
+    def rest():
+        idled.append(list(done))
+        idle.release()
+
+    worker = Worker(process, lambda error: None, rest)
+    worker.nudge()
+    assert idle.acquire(timeout=10)
+    worker.submit(_frame(1))
+    assert entered.acquire(timeout=10)
+    worker.nudge()
+    worker.nudge()
+    worker.submit(_frame(2))
+    gate.release()
+    assert entered.acquire(timeout=10)
+    gate.release()
+    assert idle.acquire(timeout=10)
+    worker.stop()
+    assert idled == [[], [1, 2]]

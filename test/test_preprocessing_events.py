@@ -147,3 +147,19 @@ def test_chunks_must_be_there_and_of_one_sensor():
         concatenate([], 0, 1)
     with pytest.raises(ValueError, match="different sizes"):
         concatenate([events([]), events([], 10, 10)], 0, 1)
+
+
+def test_events_are_in_order_of_time_however_their_packets_were_put_together() -> None:
+    t = np.array([10, 30, 20, 40, 35, 50], np.int64)
+    x = np.arange(6, dtype=np.uint16)
+
+    def chunk(part: slice) -> Events:
+        order = np.argsort(t[part], kind="stable")
+        return Events(t[part][order], x[part][order], x[part], x[part] > 0, 8, 8)
+
+    made = [
+        concatenate([chunk(slice(a, b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)], 10, 45)
+        for cuts in ([0, 6], [0, 2, 4, 6], [0, 1, 2, 3, 4, 5, 6])
+    ]
+    assert [one.t.tolist() for one in made] == [[20, 30, 35, 40]] * 3
+    assert [one.x.tolist() for one in made] == [[2, 1, 4, 3]] * 3

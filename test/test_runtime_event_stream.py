@@ -220,3 +220,36 @@ def test_vectors_of_few_bytes_and_many_events_are_told_as_a_storm() -> None:
             made = packet(STAMP + 20 * k * MS, encoding="evt3")
             made.events = data
             stream.events([stream.add(made, 20 * k * MS)], 0, 2 * STAMP)
+
+
+@pytest.mark.parametrize("encoding", ["mono", "evt3"])
+def test_events_have_the_same_times_however_packets_are_decoded_together(encoding):
+    """One of them is broken, and stamps come sooner and later after their events."""
+    sizes = ([30], [1] * 30, [7, 9, 14], [15, 15])
+    made = []
+    for parts in sizes:
+        stream, packets = EventStream(), []
+        for size in parts:
+            for k in range(len(packets), len(packets) + size):
+                packets.append(stream.add(_late(k, encoding)))
+            stream.decode_ahead()
+        assert stream.invalid == 1 and stream.waiting == 0
+        made.append(stream.events(packets, 0, STAMP * 2))
+    assert len(made[0]) >= 28
+    for other in made[1:]:
+        for column in "txyp":
+            assert np.array_equal(getattr(made[0], column), getattr(other, column))
+
+
+def _late(k: int, encoding: str):
+    """Packet number k: its events are at k ms of the sensor, its stamp is up to 0.2 ms later."""
+    late = (k * 37 % 11) * MS // 50
+    one = packet(STAMP + k * MS + late, encoding=encoding)
+    one.time_base = k * MS
+    if encoding == "evt3":
+        low = 0x6000 | (k * 1000 & 0xFFF)
+        words = [0x8000 | k * 1000 >> 12, low, 5, 0x2000 | k]
+        one.events = array("B", struct.pack("<4H", *words))
+    if k == 12:
+        one.events = one.events[:-3]
+    return one

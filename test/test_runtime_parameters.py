@@ -223,6 +223,7 @@ def _used(parameters):
         parameters.output_config(),
         parameters.pipeline_config(),
         parameters.synchronizer_config(0.05, False),
+        {m: vars(budget) for m, budget in parameters.decode_budgets().items()},
     )
 
 

@@ -15,6 +15,7 @@ from sensor_messages import MS, STAMP, cloud, depth, header, packet, rgb
 
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.preprocessing.camera_models import transform
+from any2seg_ros.runtime.decode_budget import DecodeBudget
 from any2seg_ros.runtime.outputs import outputs
 from any2seg_ros.runtime.pipeline import Pipeline, PipelineConfig, Received
 from any2seg_ros.runtime.rendering import OutputConfig, semantic_points
@@ -249,3 +250,98 @@ def test_broken_packets_among_good_ones_are_counted_and_the_frame_has_its_events
     assert result.frame.availability[EVENT] == Availability.OK
     count, reason = pipeline.broken_packets
     assert count == before + 1 and "encoding" in reason
+
+
+def never() -> bool:
+    return False
+
+
+def test_what_is_made_ahead_is_taken_and_gives_the_same_mask(segmenter, monkeypatch):
+    messages = dict(rgb=rgb(), depth=depth(), lidar=cloud(), event=packet())
+    plain_one, ahead = Pipeline(segmenter), Pipeline(segmenter)
+    wanted = plain_one.process(frame_of(plain_one, **messages))
+    frame = frame_of(ahead, **messages)
+    some = {m: x for m, x in frame.measurements.items() if m is not LIDAR}
+    assert ahead.prepare_ahead(replace(frame, measurements=some), never)
+    made = []
+    make = ahead._make
+    monkeypatch.setattr(ahead, "_make", lambda m, f: (made.append(m), make(m, f))[1])
+    result = ahead.process(frame)
+    assert made == [LIDAR]
+    assert np.array_equal(result.segmentation.labels, wanted.segmentation.labels)
+    assert np.array_equal(result.segmentation.confidence, wanted.segmentation.confidence)
+    for modality, image in wanted_images(segmenter, messages).items():
+        assert np.array_equal(ahead.prepare(frame).images[modality], image)
+
+
+def wanted_images(segmenter, messages) -> dict[Modality, np.ndarray]:
+    pipeline = Pipeline(segmenter)
+    return dict(pipeline.prepare(frame_of(pipeline, **messages)).images)
+
+
+@pytest.mark.parametrize("change", ["message", "camera", "pose", "reference", "packets", "reset"])
+def test_what_was_made_ahead_of_something_else_is_made_anew(pipeline, monkeypatch, change):
+    frame = frame_of(pipeline, rgb=rgb(), event=[packet(STAMP - MS), packet()])
+    pipeline.prepare_ahead(frame, never)
+    other, geometry = dict(frame.measurements), frame.calibration
+    if change == "message":
+        other[RGB] = received(rgb())
+    elif change == "packets":
+        other[EVENT] = other[EVENT][1:]
+    elif change == "camera":
+        closer = replace(CAMERA, fx=90.0)
+        geometry = replace(geometry, cameras={RGB: closer, EVENT: closer})
+    elif change == "pose":
+        turned = transform((0, 0, 0), (0.01, 0, 0, 1))
+        geometry = replace(geometry, poses={RGB: turned, EVENT: turned})
+    elif change == "reference":
+        geometry = replace(geometry, reference=replace(CAMERA, fx=90.0))
+    else:
+        pipeline.reset()
+    made = []
+    make = pipeline._make
+    monkeypatch.setattr(pipeline, "_make", lambda m, f: (made.append(m), make(m, f))[1])
+    pipeline.prepare(replace(frame, measurements=other, calibration=geometry))
+    assert made == {"message": [RGB], "packets": [EVENT]}.get(change, [RGB, EVENT])
+
+
+def test_the_same_geometry_told_anew_is_the_same(pipeline, monkeypatch):
+    frame = frame_of(pipeline, rgb=rgb())
+    pipeline.prepare_ahead(frame, never)
+    monkeypatch.setattr(pipeline, "_make", None)
+    again = replace(frame, calibration=replace(CALIBRATION, image_sizes={RGB: (128, 96)}))
+    assert set(pipeline.prepare(again).images) == {RGB}
+
+
+def test_work_ahead_ends_when_a_frame_is_to_be_segmented(pipeline):
+    frame = frame_of(pipeline, rgb=rgb(), depth=depth())
+    assert not pipeline.prepare_ahead(frame, lambda: True)
+    assert pipeline._ahead == {}
+
+
+def test_event_packets_are_decoded_though_no_frame_waits(pipeline):
+    entry = pipeline.stream.add(packet())
+    assert pipeline.prepare_ahead(None, never)
+    assert entry.decoded and pipeline.stream.waiting == 0
+
+
+def test_a_frozen_camera_is_told_as_soon_where_its_pictures_are_made_ahead(pipeline):
+    message = rgb()
+    for k in range(12):
+        message.header = header(STAMP + k * 100 * MS)
+        frame = frame_of(pipeline, rgb=message, depth=depth(STAMP + k))
+        pipeline.prepare_ahead(frame, never)
+        result = pipeline.process(frame)
+        assert ("content is frozen" in result.frame.reasons.get(RGB, "")) == (k >= 10)
+
+
+def test_a_sensor_that_takes_too_long_is_refused_and_the_others_go_on(pipeline):
+    pipeline.budgets = {RGB: DecodeBudget(1e-9, "rgb.decode_budget")}
+    reasons = []
+    for k in range(3):
+        frame = frame_of(pipeline, rgb=rgb(STAMP + k), depth=depth(STAMP + k))
+        result = pipeline.process(frame)
+        reasons.append(result.frame.reasons.get(RGB, ""))
+        assert DEPTH in result.segmentation.subset
+    assert reasons[0] == ""
+    assert "refused for 1 s: decoding took" in reasons[1] and "rgb.decode_budget" in reasons[2]

@@ -85,3 +85,14 @@ def test_the_reason_for_nothing_is_the_nearest_cause():
     assert buffer.absence() == (Availability.INVALID, "stamp is zero")
     buffer.enabled = False
     assert buffer.absence() == (Availability.DISABLED, "taken out by configuration")
+
+
+@pytest.mark.parametrize("stamps", [(), (0,), (0, 100), (0, 60), (0, 40, 80, 120)])
+@pytest.mark.parametrize("sliced", [False, True])
+def test_peeking_tells_what_taking_gives_and_forgets_nothing(stamps, sliced) -> None:
+    for reference in (0, 30, 70, 110, 200):
+        buffer = filled(*stamps, sliced=sliced)
+        kept = list(buffer.messages)
+        seen = buffer.peek(reference * MS)
+        assert list(buffer.messages) == kept
+        assert buffer.take(reference * MS) == seen

@@ -815,3 +815,25 @@ def test_slow_sensors_whose_intervals_vary_are_waited_for(run) -> None:
     frames = run(SynchronizerConfig(timing=timing), sorted(rows))
     assert len(frames) == 60
     assert sum(frame.availability[LIDAR] == OK for _, frame in frames) >= 57
+
+
+def test_what_a_waiting_frame_has_for_certain_is_told_once_and_is_what_it_has_in_the_end() -> None:
+    synchronizer = Synchronizer(replace(CERTAIN, live=True))
+    at = [START + k * 100 * MS for k in range(3)]
+    for stamp in at[:2]:
+        for modality in (RGB, DEPTH, LIDAR):
+            synchronizer.add(modality, stamp, (modality, stamp), stamp)
+    assert synchronizer.certain() is None
+    assert synchronizer.add(RGB, at[2], "picture", at[2]) == []
+    assert synchronizer.awaits(DEPTH) and not synchronizer.awaits(RGB)
+    certain = synchronizer.certain()
+    assert certain.stamp == at[2] and certain.measurements == {RGB: "picture"}
+    assert synchronizer.certain() is None
+    assert synchronizer.add(DEPTH, at[2] + MS, "depth", at[2]) == []
+    certain = synchronizer.certain()
+    (frame,) = synchronizer.add(LIDAR, at[2], "cloud", at[2])
+    assert frame.measurements == {**certain.measurements, LIDAR: "cloud"}
+    assert synchronizer.certain() is None and not synchronizer.awaits(LIDAR)
+
+
+CERTAIN = SynchronizerConfig(timing={m: Timing() for m in (RGB, DEPTH, LIDAR)})

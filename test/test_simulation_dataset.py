@@ -185,3 +185,9 @@ def test_a_single_bag_is_the_folder_itself_and_is_not_made_twice(tmp_path: Path)
     with pytest.raises(ValueError, match="made with other settings"):
         write_bags(tmp_path / "bag", replace(plan, seed=7), 5, SMALL)
     assert {path.name: path.read_bytes() for path in (tmp_path / "bag").iterdir()} == made
+
+
+def test_a_bag_of_a_drawn_rig_is_known_again(tmp_path: Path) -> None:
+    plan = replace(PLAN, scenes=1, frames=1, rate=10.0, rigs=1)
+    assert write_bags(tmp_path / "bag", plan) == 1
+    assert write_bags(tmp_path / "bag", plan) == 0

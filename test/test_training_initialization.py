@@ -125,6 +125,18 @@ def test_what_is_frozen_is_not_optimized_and_keeps_its_statistics(network):
     assert frozen_parts(mit, TrainingConfig(frozen_stages=2, network=mit.config)) == []
 
 
+def test_norms_that_are_frozen_keep_their_statistics(network):
+    network = copy.deepcopy(network)
+    train_mode(network, TrainingConfig(frozen_norms=True, network=network.config))
+    before = {n: b.clone() for n, b in network.named_buffers()}
+    network.encoders[0](torch.randn(2, 3, 32, 32))
+    assert all(torch.equal(b, before[n]) for n, b in network.named_buffers())
+    assert network.training and network.decoder.training
+    train_mode(network, TrainingConfig(frozen_stages=0, network=network.config))
+    network.encoders[0](torch.randn(2, 3, 32, 32))
+    assert any(not torch.equal(b, before[n]) for n, b in network.named_buffers())
+
+
 def test_a_recipe_that_says_nothing_of_the_network_goes_on_with_that_of_the_weights(place):
     shape = NetworkConfig(classes=25, width=24, refine=1, shared_encoder=False, adapters=True)
     path = place / "shaped.safetensors"

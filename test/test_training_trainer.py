@@ -22,6 +22,7 @@ from any2seg_ros.files import checksum
 from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.modality_groups import ALL, ONE, SEVERAL
+from any2seg_ros.training.cached_dataset import CachedSource, relabelled
 from any2seg_ros.training.config import load_config
 from any2seg_ros.training.trainer import Trainer
 from any2seg_ros.types import Modality
@@ -52,6 +53,27 @@ def test_a_run_leaves_config_revision_seed_metrics_and_weights(place, whole):
     assert segmenter.size == (64, 32) and segmenter.taxonomy.name == "deliver"
     assert len(segmenter.metadata.temperatures) == 15
     assert segmenter.metadata.training["step"] == 6
+
+
+def test_a_cached_data_set_is_trained_on_as_it_is(place, whole):
+    """With other labels and no frame of a half: only what is present is seen."""
+    cached = Trainer(load_config(written(place, "whole"))).mixture.sets[0]
+    present = cached.present & (np.arange(len(cached)) % 2 == 0)[:, None]
+    sky = np.full(cached.labels.shape[-2:], 12, np.uint8)
+    labels = ((sky, np.full_like(sky, 200)) for _ in range(len(cached)))
+    folder = place / "relabelled"
+    relabelled(cached, folder, [[k] for k in range(25)], present, labels)
+    data = {"train": [str(folder)], "val": str(place / "data"), "cache": str(place / "cache")}
+    trainer = Trainer(load_config(written(place, "again", data=data)))
+    batch = trainer.batches.at(0)
+    names = {cached.names[i] for i in range(0, len(cached), 2)}
+    assert set(batch.names) <= names
+    assert (batch.labels == 12).all() and (batch.weights == 200).all()
+    fingerprint = CachedSource(folder, trainer.taxonomy).fingerprint
+    with pytest.raises(ValueError, match="cached already"):
+        CachedSource(folder, trainer.taxonomy).samples(0, 1)
+    (folder / "labels.u8").write_bytes(bytes(cached.labels.size))
+    assert CachedSource(folder, trainer.taxonomy).fingerprint != fingerprint
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_result(place, whole):

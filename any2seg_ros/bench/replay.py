@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
@@ -20,6 +21,8 @@ from any2seg_ros.resources import find
 
 SECTION = "replay"
 LATCHED = "/tf_static"
+_BEFORE, _AFTER = 60_000_000, 10_000_000
+"""ns around a frame's stamp in which its measurements are stamped."""
 
 
 def run(bag: Path | None = None) -> dict:
@@ -37,8 +40,11 @@ def run(bag: Path | None = None) -> dict:
     }
 
 
-def repeat(bag: Path, out: Path, times: int) -> None:
-    """Write a bag that repeats a bag `times` times, with stamps that continue."""
+def repeat(bag: Path, out: Path, times: int, every: int = 1) -> None:
+    """Write a bag that repeats a bag `times` times, with stamps that continue.
+
+    every: only what belongs to one frame of so many is written, another one in each round.
+    """
     writer = Writer(out, version=9, storage_plugin=StoragePlugin.MCAP)
     writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     with Reader(bag) as reader, writer:
@@ -47,14 +53,29 @@ def repeat(bag: Path, out: Path, times: int) -> None:
             one.id: writer.add_connection(one.topic, one.msgtype, typestore=types)
             for one in reader.connections
         }
+        triggers = _triggers(reader) if every > 1 else []
         for index in range(times):
+            kept = triggers[7 * index % every :: every]
             for one, log_time, data in reader.messages():
                 if one.topic == LATCHED and index:
                     continue
                 if one.topic != LATCHED:
                     cdr = bytes(data)
+                    if triggers and not _belongs(header_stamp(cdr), kept):
+                        continue
                     data = restamp(cdr, header_stamp(cdr) + index * length)
                 writer.write(connections[one.id], log_time + index * length, data)
+
+
+def _triggers(reader: Reader) -> list[int]:
+    """Stamps of the pictures, ns."""
+    topics = [one for one in reader.connections if one.topic.startswith("/rgb/image")]
+    return sorted(header_stamp(bytes(data)) for _, _, data in reader.messages(topics))
+
+
+def _belongs(stamp: int, triggers: Sequence[int]) -> bool:
+    """Whether a message of this stamp is of one of the frames: events come before their stamp."""
+    return any(-_BEFORE <= stamp - trigger <= _AFTER for trigger in triggers)
 
 
 def peak(bag: Path, times: int) -> dict:

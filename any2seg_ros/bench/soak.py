@@ -1,6 +1,7 @@
 """Soak test: four sensors at 10 Hz for ten minutes; checks for growing memory and latency.
 
 python -m any2seg_ros.bench.soak --minutes 2
+With sensors of full size: python -m any2seg_ros.bench.vehicle --seconds 600
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ _SETTLED = 0.3
 
 class WatchedNode(NodeProcess):
     """A NodeProcess that reports its memory."""
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
 
     def memory_mib(self) -> float:
         """Resident memory in MiB."""
@@ -134,8 +140,6 @@ def summary(samples: Samples, minutes: float, exit_code: int | None) -> dict[str
     """The result of `run`."""
     times, memory, cpu = np.array(samples.memory).T
     masks = int(samples.last.frames_published)
-    settled = times >= times[0] + _SETTLED * (times[-1] - times[0])
-    slope = float(np.polyfit(times[settled] / 60, memory[settled], 1)[0])
     latencies = np.array([latency for _, latency in samples.latencies]) * 1e3
     tenth = max(1, len(latencies) // 10)
     return {
@@ -145,6 +149,21 @@ def summary(samples: Samples, minutes: float, exit_code: int | None) -> dict[str
         "dropped_busy": int(samples.last.dropped_busy),
         "dropped_late": int(samples.last.dropped_late),
         "frames_incomplete": int(samples.last.frames_incomplete),
+        **memory_over_time(times, memory),
+        "latency_ms": {
+            "first": _percentiles(latencies[:tenth]),
+            "last": _percentiles(latencies[-tenth:]),
+        },
+        "cpu_ms_per_frame": round(1e3 * float(cpu[-1] - cpu[0]) / max(masks, 1), 1),
+        "node_exit_code": exit_code,
+    }
+
+
+def memory_over_time(times: np.ndarray, memory: np.ndarray) -> dict[str, Any]:
+    """What resident memory does; times in s, memory in MiB."""
+    settled = times >= times[0] + _SETTLED * (times[-1] - times[0])
+    slope = float(np.polyfit(times[settled] / 60, memory[settled], 1)[0])
+    return {
         "memory_mib": {
             "first": round(float(memory[0])),
             "settled": round(float(memory[settled][0])),
@@ -152,12 +171,6 @@ def summary(samples: Samples, minutes: float, exit_code: int | None) -> dict[str
             "most": round(float(memory.max())),
         },
         "memory_growth_mib_per_minute": round(slope, 3),
-        "latency_ms": {
-            "first": _percentiles(latencies[:tenth]),
-            "last": _percentiles(latencies[-tenth:]),
-        },
-        "cpu_ms_per_frame": round(1e3 * float(cpu[-1] - cpu[0]) / max(masks, 1), 1),
-        "node_exit_code": exit_code,
     }
 
 

@@ -20,9 +20,20 @@ SECTIONS = (
     "replay",
     "soak",
     "delivery",
+    "vehicle",
+    "drive",
     "motion",
 )
-LONG_SECTIONS = ("alternative", "startup", "replay", "soak", "delivery", "motion")
+LONG_SECTIONS = (
+    "alternative",
+    "startup",
+    "replay",
+    "soak",
+    "delivery",
+    "vehicle",
+    "drive",
+    "motion",
+)
 _SOURCES = {"transformers": "requirements-training.txt", "rclpy": ""}
 """Where what sections need comes from; rclpy is ROS's."""
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from any2seg_ros.datasets.ground_truth import UNMAPPED, GroundTruth, Labelling, open_ground_truth
+from any2seg_ros.datasets.ground_truth import (
+    UNMAPPED,
+    GroundTruth,
+    Labelling,
+    open_ground_truth,
+    open_optional,
+)
 from any2seg_ros.datasets.samples import LeftOut, Sample, Target
 from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.runtime.bag_player import BagPlayer
@@ -26,7 +32,9 @@ class BagSource:
     a past; each scores its share of the frames.
 
     Labels are ids of the target's classes, DELIVER's if it names none. ValueError where a bag has
-    no ground truth.
+    no ground truth, unless `unlabelled`: then labels are those of the labelling's folders, for the
+    frames that have any, and what the bag itself has is not read. period: ns between the stamps of
+    two frames at least.
     """
 
     split: str | None = None
@@ -40,6 +48,8 @@ class BagSource:
         labelling: Labelling = UNMAPPED,
         topics: Mapping[str, str] | None = None,
         motion_compensation: str = "",
+        unlabelled: bool = False,
+        period: int = 0,
     ) -> None:
         self.name = name
         self.notes: list[str] = []
@@ -47,7 +57,9 @@ class BagSource:
         self._bags, self._target, self._limit = bags, target, limit
         self._labelling, self._topics = labelling, topics
         self._parameters = from_values({"motion_compensation": motion_compensation})
-        self._length = 0
+        self._unlabelled, self._period = unlabelled, period
+        self.duration = 0
+        """ns of all bags together, 0 where it is not known."""
         self.groups = ClassGroups.of_classes(self.taxonomy)
         self.modalities: tuple[Modality, ...] = tuple(Modality)
         for bag in bags:
@@ -58,7 +70,8 @@ class BagSource:
     independent = False
 
     def __len__(self) -> int:
-        return min(self._length, self._limit) if self._limit else self._length
+        length = round(self.duration / max(PERIOD, self._period))
+        return min(length, self._limit) if self._limit else length
 
     def samples(self, rank: int, world: int) -> Iterator[Sample | LeftOut]:
         count = 0
@@ -77,10 +90,12 @@ class BagSource:
         """The frames of a bag; None for those that are another process's."""
         walk = self._open_walk(bag)
         truth = self._open_truth(bag, walk)
+        kept = -self._period
         try:
             for played in walk.frames():
-                if played.frame is None:
+                if played.frame is None or abs(played.frame.stamp - kept) < self._period:
                     continue
+                kept = played.frame.stamp
                 prepared = walk.preparation.prepare(played.frame)
                 mine = count % world == rank
                 count += 1
@@ -121,13 +136,15 @@ class BagSource:
     def _look_into(self, bag: Path) -> None:
         """How long the bag is, which sensors it has, and whether it has ground truth."""
         walk = self._open_walk(bag)
-        self._length += round(walk.duration / PERIOD)
+        self.duration += walk.duration
         self.groups = self._open_truth(bag, walk).groups
         self.modalities = tuple(m for m in self.modalities if m in walk.layout.sensors)
         if not self.modalities:
             raise ValueError(f"the bags of {self.name} have no sensor in common")
 
     def _open_truth(self, bag: Path, walk: BagPlayer) -> GroundTruth:
+        if self._unlabelled:
+            return open_optional(bag, self._labelling, self.taxonomy)
         truth = open_ground_truth(bag, walk.layout.label, self._labelling, self.taxonomy)
         if truth is None:
             raise ValueError(

@@ -93,6 +93,27 @@ class LabelTopic:
                 yield stamp, recorded.log_time, recorded.message
 
 
+class OptionalLabels:
+    """Labels of folders for the frames that have one there; nothing is known of the others.
+
+    Without `given` that is all frames: labels that a bag holds itself are not read.
+    """
+
+    lacking = ""
+
+    def __init__(self, given: GroundTruth | None, taxonomy: Taxonomy) -> None:
+        self.groups = given.groups if given else ClassGroups.of_classes(taxonomy)
+        self.notes = given.notes if given else []
+        self.weight: np.ndarray | None = None
+        self._given = given
+
+    def label(self, stamp: int, log_time: int) -> np.ndarray:
+        """See `GroundTruth.label`; a single pixel without a label where nothing is known."""
+        label = self._given.label(stamp, log_time) if self._given else None
+        self.weight = self._given.weight if self._given and label is not None else None
+        return np.full((1, 1), IGNORE, np.uint8) if label is None else label
+
+
 class StampedImages:
     """Images `<stamp in ns>.png` in a folder, by time."""
 
@@ -241,3 +262,8 @@ def open_ground_truth(
     if labelling.folders:
         return LabelFolder(labelling.folders[0], taxonomy)
     return LabelTopic(bag, topic, taxonomy) if topic else None
+
+
+def open_optional(bag: Path, labelling: Labelling, taxonomy: Taxonomy) -> OptionalLabels:
+    """Labels from folders, for the frames that have one; never the bag's own."""
+    return OptionalLabels(open_ground_truth(bag, None, labelling, taxonomy), taxonomy)

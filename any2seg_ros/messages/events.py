@@ -11,6 +11,7 @@ began anew, a bag loops), it is found anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,11 @@ class SensorClock:
         return least
 
 
+def warm() -> None:
+    """Have the loops over words compiled or loaded, which no packet should wait for."""
+    WordDecoder(EVT3).decode(np.zeros(1, np.uint16))
+
+
 class EventDecoder:
     """Decodes the messages of one event camera, every one of them and in their order.
 
@@ -103,6 +109,14 @@ class EventDecoder:
         self._clock = SensorClock(self._config)
         self._words: dict[str, WordDecoder] = {}
         self._evt2: dict[str, Evt2Decoder] = {}
+
+    def state(self) -> Any:
+        """What `restore` takes, to decode the same messages again."""
+        return deepcopy((self._clock, self._words, self._evt2))
+
+    def restore(self, state: Any) -> None:
+        """Be as it was when `state` was asked for, which is used up by that."""
+        self._clock, self._words, self._evt2 = state
 
     def resume(self) -> None:
         """Go on behind packets that are missing: times of before them stay what they are."""

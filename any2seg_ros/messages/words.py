@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# In this order, words that are events are the last ones.
+from any2seg_ros.loops import compiled
+
 _NONE, _LINE, _BASE, _LOW, _HIGH, _SINGLE, _TWELVE, _EIGHT = range(8)
-_ADVANCE = np.array([0, 0, 0, 0, 0, 0, 12, 8])
-_VALID = np.array([(1 << bits) - 1 for bits in range(13)], np.uint16)
+_STEP_BACK = -2048
+"""A smaller step of the upper time back is noise of the sensor, a larger one begins the next loop
+of its 24 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +52,12 @@ class WordDecoder:
 
     def reset(self) -> None:
         """Forget the stream: the next packet may be of another one."""
-        self._line = 0
-        self._base = 0
-        self._base_polarity = False
-        self._high = 0
-        self._low = 0
-        self._loops = 0
-        self._timed = False
+        self._state = np.zeros(7, np.int64)
+
+    def __deepcopy__(self, memo: object) -> WordDecoder:
+        copied = WordDecoder(self._dialect)
+        copied._state[:] = self._state
+        return copied
 
     def decode(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Events of the words, uint16 (n,): time int64 us, line, position uint16, polarity bool.
@@ -71,103 +72,92 @@ class WordDecoder:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """As `decode`, and how many events come from the words before each of `ends`."""
         if not self._dialect.loops:
-            self._high = self._low = self._loops = 0
-            self._timed = True
-        kinds = self._dialect.kinds.take(words >> 12)
-        counts = np.bincount(kinds, minlength=8)
-        at = (kinds >= _SINGLE).nonzero()[0]
-        at_high = self._new_highs(words, kinds) if counts[_HIGH] else []
-        if not self._timed:
-            at = at[at > at_high[0]] if at_high else at[:0]
-        at_time = (kinds == _LOW).nonzero()[0]
-        if at_high:
-            at_time = np.sort(np.concatenate([at_time, at_high]))
-        times = self._times(words.take(at_time), at_time.searchsorted(at_high).tolist())
-        lines = self._lines(words, kinds, at)
-        t = times.take(at_time.searchsorted(at))
-        if counts[_BASE] or counts[_TWELVE] or counts[_EIGHT]:
-            position, polarity, source = self._vectors(words, kinds, at)
-            counts = source.searchsorted(at.searchsorted(ends))
-            return t.take(source), lines.take(source), position, polarity, counts
-        word = words.take(at)
-        return t, lines, word & 0x7FF, (word & 0x800).astype(bool), at.searchsorted(ends)
+            self._state[_TIME:] = 0, 0, 0, 1
+        words = np.ascontiguousarray(words, np.uint16)
+        most = _count(words, self._dialect.kinds)
+        t, polarity = np.empty(most, np.int64), np.empty(most, np.bool_)
+        line, position = np.empty(most, np.uint16), np.empty(most, np.uint16)
+        counts = np.empty(len(ends), np.int64)
+        given = np.asarray(ends, np.int64)
+        kinds, loops, state = self._dialect.kinds, self._dialect.loops, self._state
+        made = _decode(words, kinds, loops, state, given, counts, t, line, position, polarity)
+        return t[:made], line[:made], position[:made], polarity[:made], counts
 
-    def _new_highs(self, words: np.ndarray, kinds: np.ndarray) -> list[int]:
-        """Where the upper half of the time changes: sensors repeat it many times over."""
-        at = (kinds == _HIGH).nonzero()[0]
-        values = words.take(at) & 0xFFF
-        changes = np.empty(len(at), bool)
-        changes[0] = values[0] != self._high or not self._timed
-        np.not_equal(values[1:], values[:-1], out=changes[1:])
-        return at[changes].tolist()
 
-    def _times(self, words: np.ndarray, highs: list[int]) -> np.ndarray:
-        """The time before the first and after each of the words that set it, int64 (n + 1,) us.
+# The state of a stream: address of the line, base and polarity of vectors, then the time.
+_TIME = 3
 
-        `highs` are the positions of new upper halves among these words. A new upper half begins
-        with a lower half of 0 in EVT3, and leaves it as it is in libcaer_cmp.
-        """
-        times = np.empty(len(words) + 1, np.int64)
-        times[0] = self._upper() + self._low
-        np.bitwise_and(words, 0xFFF, out=times[1:])
-        begin = 1
-        for high in highs:
-            value = int(times[high + 1])
-            self._pass(times[begin : high + 1])
-            # A small step back is noise of the sensor, a large one the beginning of the next loop.
-            if self._dialect.loops:
-                self._loops += self._timed and value - self._high < -2048
-                self._low = 0
-            self._high, self._timed = value, True
-            times[high + 1] = self._upper() + self._low
-            begin = high + 2
-        self._pass(times[begin:])
-        return times
 
-    def _upper(self) -> int:
-        return (self._loops << 24) | (self._high << 12)
+@compiled
+def _count(words: np.ndarray, kinds: np.ndarray) -> int:
+    """Events in words uint16 (n,), those without a time among them."""
+    count = 0
+    for word in words:
+        kind = kinds[word >> 12]
+        if kind == _SINGLE:
+            count += 1
+        elif kind > _SINGLE:
+            bits = word & (0xFFF if kind == _TWELVE else 0xFF)
+            while bits:
+                bits &= bits - 1
+                count += 1
+    return count
 
-    def _pass(self, lows: np.ndarray) -> None:
-        """Completes lower halves of the time by the present upper half, in place."""
-        if len(lows):
-            self._low = int(lows[-1])
-            lows += self._upper()
 
-    def _lines(self, words: np.ndarray, kinds: np.ndarray, at: np.ndarray) -> np.ndarray:
-        at_line = (kinds == _LINE).nonzero()[0]
-        lines = np.empty(len(at_line) + 1, np.uint16)
-        lines[0] = self._line
-        np.bitwise_and(words.take(at_line), 0x7FF, out=lines[1:])
-        self._line = int(lines[-1])
-        return lines.take(at_line.searchsorted(at))
-
-    def _vectors(
-        self, words: np.ndarray, kinds: np.ndarray, at: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Positions and polarities of all events, and the event word that each comes from."""
-        at_base = (kinds == _BASE).nonzero()[0]
-        base_words = words.take(at_base)
-        advance = _ADVANCE.take(kinds)
-        total = advance.cumsum()
-        bases = np.empty(len(at_base) + 1, np.int64)
-        bases[0] = self._base
-        np.subtract(base_words & 0x7FF, total.take(at_base), out=bases[1:])
-        polarities = np.empty(len(at_base) + 1, bool)
-        polarities[0] = self._base_polarity
-        polarities[1:] = base_words & 0x800
-        self._base = int(bases[-1] + total[-1])
-        self._base_polarity = bool(polarities[-1])
-        word = words.take(at)
-        advanced = advance.take(at)
-        single = advanced == 0
-        which = at_base.searchsorted(at)
-        start = np.where(single, word & 0x7FF, bases.take(which) + total.take(at) - advanced)
-        polarity = np.where(single, (word & 0x800).astype(bool), polarities.take(which))
-        valid = word & _VALID.take(advanced)
-        valid[single] = 1
-        bits = np.unpackbits(valid.astype("<u2", copy=False).view(np.uint8), bitorder="little")
-        bit = bits.view(bool).nonzero()[0]
-        source = bit >> 4
-        position = start.take(source)
-        position += bit & 15
-        return position.astype(np.uint16), polarity.take(source), source
+@compiled
+def _decode(
+    words: np.ndarray,
+    kinds: np.ndarray,
+    loops: bool,
+    state: np.ndarray,
+    ends: np.ndarray,
+    counts: np.ndarray,
+    t: np.ndarray,
+    line: np.ndarray,
+    position: np.ndarray,
+    polarity: np.ndarray,
+) -> int:
+    """Fills t, line, position, polarity and `counts`, goes on from `state`; how many events."""
+    y, base, base_polarity, high, low, passed, timed = state
+    made = part = 0
+    for index in range(len(words)):
+        while part < len(ends) and ends[part] <= index:
+            counts[part] = made
+            part += 1
+        word = np.int64(words[index])
+        kind = kinds[word >> 12]
+        if kind == _LINE:
+            y = word & 0x7FF
+        elif kind == _BASE:
+            base, base_polarity = word & 0x7FF, word & 0x800
+        elif kind == _LOW:
+            low = word & 0xFFF
+        elif kind == _HIGH:
+            # Sensors repeat it many times over. A new one begins with a lower half of 0 in EVT3,
+            # and leaves it as it is in libcaer_cmp.
+            value = word & 0xFFF
+            if value != high or not timed:
+                if loops:
+                    passed += timed and value - high < _STEP_BACK
+                    low = 0
+                high, timed = value, 1
+        elif kind >= _SINGLE:
+            first, bits, shown = base, word & 0xFFF, base_polarity
+            if kind == _SINGLE:
+                first, bits, shown = word & 0x7FF, np.int64(1), word & 0x800
+            elif kind == _TWELVE:
+                base += 12
+            else:
+                bits &= 0xFF
+                base += 8
+            while bits and timed:
+                if bits & 1:
+                    t[made] = passed << 24 | high << 12 | low
+                    line[made], position[made] = y, first & 0xFFFF
+                    polarity[made] = shown != 0
+                    made += 1
+                bits >>= 1
+                first += 1
+    counts[part:] = made
+    state[:] = y, base, base_polarity, high, low, passed, timed
+    return made

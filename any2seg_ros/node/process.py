@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -57,6 +58,7 @@ def run(arguments: list[str] | None = None) -> int:
         executor.add_node(node)
         if node.get_parameter("autostart").value and not start(node):
             return 1 if rclpy.ok() else 0
+        gc.freeze()  # what is there by now stays: looking through it for garbage is in vain
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

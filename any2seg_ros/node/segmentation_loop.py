@@ -21,6 +21,7 @@ from any2seg_ros.runtime.monitor import Repeats
 from any2seg_ros.runtime.outputs import mask_header
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Pipeline, Result
+from any2seg_ros.runtime.sensor_buffer import NEVER
 from any2seg_ros.runtime.status import (
     Latencies,
     NodeState,
@@ -33,11 +34,14 @@ from any2seg_ros.runtime.transform_history import TransformHistory
 from any2seg_ros.types import LONGEST_REASON, Frame, Modality, plain, unmeasured
 
 DELIVERY_EVERY_S = 0.5
+_CLOCK_HOLDS = 1_000_000
+"""ns for which the node's clock is not read again."""
 
 
 class SegmentationLoop:
     """Messages come in on the executor's thread, which owns the intake; Frames are handed to the
-    inference thread, which segments and publishes them.
+    inference thread, which segments and publishes them. While a Frame waits for sensors, that
+    thread decodes what the Frame has.
     """
 
     def __init__(
@@ -60,9 +64,22 @@ class SegmentationLoop:
         self._status_at = 0
         self._repeats, self._failures = Repeats(), Repeats()
         self._delivery_at = 0
+        self._read, self._read_at = 0, -_CLOCK_HOLDS
+        """The node's clock, and when (ns of the steady clock) it was read."""
+        self._waiting: Frame | None = None
+        """The last Frame that waited for sensors, with what it had already."""
+        self._segmented = NEVER
+        """Stamp of the last Frame that was segmented."""
+        pipeline.budgets = parameters.decode_budgets()
         self._intake = self._open_intake(parameters)
-        self.worker = Worker(self._segment, self._on_failure)
-        self._subscriptions = Subscriptions(node, parameters, self._on_camera_info)
+        self.worker = Worker(self._segment, self._on_failure, self._look_ahead)
+        self._subscriptions = Subscriptions(
+            node,
+            parameters,
+            self._on_camera_info,
+            self._intake.synchronizer.awaits,
+            node.on_undecodable,
+        )
         self.synchronizer = SynchronizerFilter(
             self._subscriptions.filters, node=node, failed=self._on_failure, matcher=self._intake
         )
@@ -88,13 +105,17 @@ class SegmentationLoop:
             self._state.monitors,
             self._clock,
             self._on_refused,
-            self._on_stamps_reset,
+            lambda: self._after_reset("stamps jumped backwards, resetting"),
             self._history,
+            self._on_waiting,
         )
 
     def _clock(self, arrival: int) -> int | None:
         """None while simulated time stands at zero: there is no clock then."""
-        return self._node.get_clock().now().nanoseconds or None
+        passed = arrival - self._read_at
+        if not 0 <= passed < _CLOCK_HOLDS:  # a thousand packets a second ask
+            self._read, self._read_at = self._node.get_clock().now().nanoseconds, arrival
+        return self._read or None
 
     def start(self) -> None:
         """Subscribe and publish. Where that fails half-way, `stop` ends what was begun."""
@@ -172,8 +193,9 @@ class SegmentationLoop:
         if self._state.monitors[modality].refuse(reason, arrival):
             self._node.get_logger().warning(f"{modality.label}: {reason}")
 
-    def _on_stamps_reset(self) -> None:
-        self._after_reset("stamps jumped backwards, resetting")
+    def _on_waiting(self, frame: Frame | None) -> None:
+        self._waiting = frame or self._waiting
+        self.worker.nudge()
 
     def _on_clock_jump(self, jump: Any) -> None:
         self.synchronizer.run(self._intake.reset)
@@ -184,6 +206,7 @@ class SegmentationLoop:
         if self._repeats.due(text, self._state.reset_at):
             self._node.get_logger().warning(text)
         self.worker.forget()
+        self._segmented = NEVER
         self._transforms.forget()
 
     def _log_notes(self) -> None:
@@ -253,6 +276,13 @@ class SegmentationLoop:
 
     # On the inference thread.
 
+    def _look_ahead(self) -> None:
+        frame = self._waiting
+        if frame is not None and frame.stamp <= self._segmented:
+            frame = None
+        if not self._pipeline.prepare_ahead(frame, lambda: self.worker.waiting > 0):
+            self.worker.nudge()
+
     def _segment(self, frame: Frame) -> None:
         self._state.working_since = time.monotonic_ns()
         try:
@@ -262,6 +292,7 @@ class SegmentationLoop:
 
     def _segment_now(self, frame: Frame, began: int) -> None:
         state = self._state
+        self._segmented = frame.stamp
         result = self._pipeline.process(frame)
         self._note_result(result)
         anchor = result.anchor

@@ -8,6 +8,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from any2seg_ros.engine import Segmenter
+from any2seg_ros.messages import events
 from any2seg_ros.node.diagnostics import Diagnostics
 from any2seg_ros.node.publishers import Publishers
 from any2seg_ros.node.ros_parameters import RosParameters
@@ -16,6 +17,7 @@ from any2seg_ros.runtime import motion_compensation
 from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.runtime.pipeline import Pipeline
 from any2seg_ros.runtime.status import NodeState
+from any2seg_ros.types import Modality
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -60,6 +62,8 @@ class SegmenterNode(LifecycleNode):
             segmenter = Segmenter.open(parameters.engine_config())
             self._pipeline = Pipeline(segmenter, parameters.pipeline_config())
             segmenter.prepare(m for m, sensor in parameters.sensors.items() if sensor.enabled)
+            if parameters.sensors[Modality.EVENT].enabled:
+                events.warm()
             if parameters.motion_compensation:
                 motion_compensation.prepare()
             self._outputs = Publishers(self, segmenter.taxonomy, parameters.output_config())

@@ -11,9 +11,11 @@ from message_filters import SimpleFilter, Subscriber
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo
 
+from any2seg_ros.messages.serialized import view_packet
 from any2seg_ros.node import delivery
+from any2seg_ros.node.batches import Batches
 from any2seg_ros.runtime.parameters import NodeParameters
-from any2seg_ros.types import Modality
+from any2seg_ros.types import InvalidMeasurement, Modality
 
 _EVENT_TYPES = {
     "packet": "event_camera_msgs",
@@ -53,6 +55,10 @@ class _Link:
     depth: int
     latched: bool
     callback: Callable[[Any], None]
+    batches: Batches | None = None
+    """Takes its messages many at a time, where so many come."""
+    raw: bool = False
+    """Whether its messages are left serialized."""
     subscriber: Subscriber | None = None
     profile: QoSProfile | None = None
     kept: Any = None
@@ -91,7 +97,9 @@ class Subscriptions:
 
     Messages of a sensor leave `filters[modality]`, which is there from the beginning, whether the
     sensor is subscribed to or not. `on_camera_info` gets CameraInfos; rgb/camera_info is listened
-    to in any case, for it tells the reference camera.
+    to in any case, for it tells the reference camera. `awaits` says whether a Frame waits for a
+    sensor: packets of events are else taken many at a time, and before a message of another sensor.
+    `on_undecodable` gets the topic of packets that are none.
     """
 
     def __init__(
@@ -99,12 +107,16 @@ class Subscriptions:
         node: Any,
         parameters: NodeParameters,
         on_camera_info: Callable[[Modality, Any], None],
+        awaits: Callable[[Modality], bool] = lambda modality: False,
+        on_undecodable: Callable[[str], None] = lambda topic: None,
     ) -> None:
         self.filters = {modality: SimpleFilter() for modality in Modality}
         self.losses = {modality: delivery.LossCounter() for modality in Modality}
         self._node = node
         self._parameters = parameters
         self._on_camera_info = on_camera_info
+        self._awaits = awaits
+        self._on_undecodable = on_undecodable
         self._links: dict[tuple[Modality, str], _Link] = {}
 
     def start(self) -> None:
@@ -125,9 +137,13 @@ class Subscriptions:
         message_type = type_of(modality, self._parameters)
         video = sensor.transport in ("ffmpeg", "foxglove")
         depth = _VIDEO_QUEUE if video else _QUEUE.get(modality, 10)
-        self._listen(
-            _DATA, _Link(modality, message_type, topic, depth, False, self._take(modality))
-        )
+        link = _Link(modality, message_type, topic, depth, False, self._take(modality))
+        if modality == Modality.EVENT and sensor.type != "image":
+            link.raw = sensor.type == "packet"
+            take = self._take_serialized if link.raw else link.callback
+            link.batches = Batches(self._node, lambda: self._awaits(modality), take)
+            link.callback = link.batches.on_message
+        self._listen(_DATA, link)
         if modality in (Modality.DEPTH, Modality.EVENT):
             self._listen_to_camera_info(modality)
 
@@ -137,6 +153,8 @@ class Subscriptions:
             profile = self._profile(link)
             if link.profile is None or not delivery.same(profile, link.profile):
                 self._subscribe(link)
+            elif link.batches is not None:
+                link.batches.open()
             self._hear_kept(link)
 
     def where(self, modality: Modality) -> str:
@@ -184,9 +202,29 @@ class Subscriptions:
 
         def take(msg: Any) -> None:
             counter.on_message(msg)
+            if modality != Modality.EVENT:
+                self._take_packets()
             passed_on.signalMessage(msg)
 
         return take
+
+    def _take_serialized(self, cdr: bytes) -> None:
+        """An EventPacket as it came from the middleware."""
+        try:
+            packet = view_packet(cdr)
+        except InvalidMeasurement:
+            link = self._links.get((Modality.EVENT, _DATA))
+            if link is not None:
+                self._on_undecodable(self._resolved(link))
+            return
+        self.losses[Modality.EVENT].on_message(packet)
+        self.filters[Modality.EVENT].signalMessage(packet)
+
+    def _take_packets(self) -> None:
+        """Those that came before another sensor's message: the Frame may need no other ones."""
+        link = self._links.get((Modality.EVENT, _DATA))
+        if link is not None and link.batches is not None:
+            link.batches.take()
 
     def _listen_to_camera_info(self, modality: Modality) -> None:
         given = self._parameters.sensors[modality].camera_info
@@ -215,6 +253,9 @@ class Subscriptions:
         self._release(link)
         link.profile = self._profile(link)
         chosen = link.profile
+        options: dict[str, Any] = {"raw": True} if link.raw else {}
+        if link.batches is not None:
+            options["callback_group"] = link.batches.group
 
         def make(**events: Any) -> Subscriber:
             return Subscriber(
@@ -227,12 +268,15 @@ class Subscriptions:
                     durability=chosen.durability,
                 ),
                 qos_overriding_options=delivery.overriding(self._node, self._resolved(link)),
+                **options,
                 **events,
             )
 
         lost = (lambda count: None) if link.latched else self.losses[link.modality].on_lost
         link.subscriber = delivery.subscribed(make, lambda: self._warn(link.modality), lost)
         link.subscriber.registerCallback(link.callback)
+        if link.batches is not None:
+            link.batches.begin(link.subscriber.sub)
         self._hear_kept(link)
 
     def _hear_kept(self, link: _Link) -> None:
@@ -259,6 +303,8 @@ class Subscriptions:
             self._release(link)
 
     def _release(self, link: _Link) -> None:
+        if link.batches is not None:
+            link.batches.end()
         for subscription in (link.subscriber and link.subscriber.sub, link.kept):
             if subscription is not None:
                 self._node.destroy_subscription(subscription)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.executors import SingleThreadedExecutor
+from any2seg_ros.node.batches import GatedGroup
+from any2seg_ros.node.executor import LeanExecutor
 
 
-class TellingExecutor(SingleThreadedExecutor):
+class TellingExecutor(LeanExecutor):
     """Calls `on_undecodable` with the topic of each such message, on the executor's thread."""
 
     def __init__(self, on_undecodable: Callable[[str], None], **arguments: Any) -> None:
@@ -24,7 +25,9 @@ class TellingExecutor(SingleThreadedExecutor):
     def _take_subscription(self, sub: Any) -> Any:
         """rclpy's own since Humble; where a distribution calls it no more, nothing is told."""
         taken = super()._take_subscription(sub)
-        if taken is None and _exists(sub):
+        # What is taken in batches may have been taken by then.
+        batched = isinstance(sub.callback_group, GatedGroup)
+        if taken is None and not batched and _exists(sub):
             self._on_undecodable(str(sub.topic_name))
         return taken
 

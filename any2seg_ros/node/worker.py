@@ -13,15 +13,21 @@ class Worker:
 
     An exception in `process` is told to `failed` and harms nothing else. `busy` counts Frames
     that were replaced by a newer one before their turn, `forgotten` those that `forget` dropped.
+    After a `nudge`, `idle` is called when no Frame waits; it may look at `waiting` and be short.
     """
 
     def __init__(
-        self, process: Callable[[Frame], None], failed: Callable[[Exception], None]
+        self,
+        process: Callable[[Frame], None],
+        failed: Callable[[Exception], None],
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
         self.busy = 0
         self.forgotten = 0
         self._process = process
         self._failed = failed
+        self._idle = idle
+        self._nudged = False
         self._next: Frame | None = None
         self._stopped = False
         self._changed = threading.Condition()
@@ -38,6 +44,12 @@ class Worker:
         with self._changed:
             self.busy += self._next is not None
             self._next = frame
+            self._changed.notify()
+
+    def nudge(self) -> None:
+        """Have `idle` called as soon as there is nothing else to do."""
+        with self._changed:
+            self._nudged = True
             self._changed.notify()
 
     def forget(self) -> None:
@@ -57,13 +69,16 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while self._next is None and not self._stopped:
+                while self._next is None and not self._nudged and not self._stopped:
                     self._changed.wait()
                 if self._stopped:
                     return
                 frame, self._next = self._next, None
-            assert frame is not None
+                self._nudged = self._nudged and frame is not None
             try:
-                self._process(frame)
+                if frame is None:
+                    self._idle()
+                else:
+                    self._process(frame)
             except Exception as error:
                 self._failed(error)

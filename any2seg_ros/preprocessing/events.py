@@ -17,7 +17,7 @@ _MANY = 1 << 16
 
 
 def concatenate(chunks: Sequence[Events], t0: int, t1: int) -> Events:
-    """The events of `chunks` with t0 < t <= t1 (ns), in the order of the chunks.
+    """The events of `chunks` with t0 < t <= t1 (ns), in order of time, whatever chunks they are in.
 
     Chunks are of one sensor and follow each other, as packets do. ValueError for no chunk, because
     then the sensor's size is unknown, and for chunks of sensors of different sizes.
@@ -44,6 +44,11 @@ def concatenate(chunks: Sequence[Events], t0: int, t1: int) -> Events:
         t, x, y, p = parts[0]
     else:
         t, x, y, p = (np.concatenate(column) for column in zip(*parts, strict=True))
+        if not (
+            t[1:] >= t[:-1]
+        ).all():  # a packet may begin before the last event of the one before
+            order = np.argsort(t, kind="stable")
+            t, x, y, p = t[order], x[order], y[order], p[order]
     return Events(t, x, y, p, width, height)
 
 

@@ -94,15 +94,22 @@ class Preprocessor:
         """The modality images of a frame. A measurement that cannot be used becomes INVALID."""
         result = Preprocessed({}, dict(frame.availability), dict(frame.reasons))
         for modality in frame.subset:
-            try:
-                result.images[modality] = self.preprocess_one(frame.measurements[modality])
-            except InvalidMeasurement as reason:
+            image, reason = self.try_one(frame.measurements[modality])
+            if image is None:
                 result.availability[modality] = Availability.INVALID
-                result.reasons[modality] = str(reason)
-            except Exception as error:  # one sensor's error must not cost the others
-                result.availability[modality] = Availability.INVALID
-                result.reasons[modality] = f"preprocessing failed: {type(error).__name__}: {error}"
+                result.reasons[modality] = reason
+            else:
+                result.images[modality] = image
         return result
+
+    def try_one(self, measurement: Measurement) -> tuple[np.ndarray | None, str]:
+        """One measurement's modality image, or None and the reason why there is none."""
+        try:
+            return self.preprocess_one(measurement), ""
+        except InvalidMeasurement as reason:
+            return None, str(reason)
+        except Exception as error:  # one sensor's error must not cost the others
+            return None, f"preprocessing failed: {type(error).__name__}: {error}"
 
     def preprocess_one(self, measurement: Measurement) -> np.ndarray:
         """One measurement's modality image, float32 (3, H, W); InvalidMeasurement if none."""

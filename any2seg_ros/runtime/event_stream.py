@@ -145,6 +145,19 @@ class EventStream:
             self._decode_until(packet)
         return packet
 
+    @property
+    def waiting(self) -> int:
+        """Packets that wait for decoding."""
+        return len(self._waiting)
+
+    def decode_ahead(self) -> None:
+        """Decode what waits, though no Frame asks for it yet: it has to be decoded anyway."""
+        try:
+            last = self._waiting[-1]
+        except IndexError:
+            return
+        self._decode_until(last)
+
     def reset(self) -> None:
         """Forget the stream, as after a jump of time; packets that waited have no events."""
         with self._lock:
@@ -193,11 +206,13 @@ class EventStream:
         if batch[0].after_gap:
             self._decoder.resume()
         size = sum(len(packet.message.events) for packet in batch)
+        state = self._decoder.state()
         try:
             batch[-1].events = self._decoder.decode_all([packet.message for packet in batch])
             for packet in batch:
                 packet.home = batch[-1]
         except Exception:
+            self._decoder.restore(state)
             self._decode_one_by_one(batch)
         for packet in batch:
             packet.message, packet.decoded = None, True
@@ -220,7 +235,7 @@ class EventStream:
         """One of them is broken: the others are good."""
         for packet in batch:
             try:
-                packet.events = self._decoder.decode(packet.message)
+                packet.events = self._decoder.decode_all([packet.message])
             except InvalidMeasurement as reason:
                 packet.reason = str(reason)
             except Exception as error:

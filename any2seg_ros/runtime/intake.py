@@ -33,6 +33,9 @@ _APART = 1_000_000_000
 """ns by which two stamps differ more than their arrivals where clocks differ: no message is as
 late."""
 
+_MANY_PACKETS = 32
+"""Event packets that wait for decoding until that is worth a turn of the other thread."""
+
 Clock = Callable[[int], "int | None"]
 """Of an arrival in ns: what the clock that makes the stamps showed then, in ns; None leaves out the
 checks against it."""
@@ -40,12 +43,17 @@ checks against it."""
 Refused = Callable[[Modality, str, int], None]
 """Told of a message that cannot be used: its sensor, the reason, and its arrival in ns."""
 
+Waiting = Callable[["Frame | None"], None]
+"""Told of a Frame that still waits for some sensors, with the measurements that it has for certain;
+with None, of many event packets that wait for decoding."""
+
 
 class Intake:
     """Belongs to the thread that hears messages. Each Frame takes its `Calibration` along.
 
-    on_refused is told of every message that is refused, on_reset of stamps that jumped backwards.
-    history: of the transforms, where Frames are to take the vehicle's motion along.
+    on_refused is told of every message that is refused, on_reset of stamps that jumped backwards,
+    on_waiting of what can be made ready while a Frame waits. history: of the transforms, where
+    Frames are to take the vehicle's motion along.
     """
 
     def __init__(
@@ -58,6 +66,7 @@ class Intake:
         on_refused: Refused,
         on_reset: Callable[[], None] = lambda: None,
         history: TransformHistory | None = None,
+        on_waiting: Waiting | None = None,
     ) -> None:
         self.synchronizer = synchronizer
         self.tracker = tracker
@@ -67,6 +76,7 @@ class Intake:
         self._on_refused = on_refused
         self._on_reset = on_reset
         self._history = history
+        self._on_waiting = on_waiting
         self._last: dict[Modality, tuple[int, int]] = {}
         """By sensor: stamp with its offset, and arrival, of its last good message."""
 
@@ -91,7 +101,17 @@ class Intake:
         if self.synchronizer.counters.resets > resets:
             self._forget()
             self._on_reset()
+        if self._on_waiting is not None:
+            self._tell_waiting(self._on_waiting)
         return self._calibrated(frames)
+
+    def _tell_waiting(self, tell: Waiting) -> None:
+        certain = self.synchronizer.certain()
+        # Where the vehicle goes until the Frame's stamp is known when it leaves.
+        if certain is not None and self._history is None:
+            tell(replace(certain, calibration=self.tracker.current))
+        elif self._preparation.stream.waiting >= _MANY_PACKETS:
+            tell(None)
 
     def on_undecodable(self, modality: Modality, reason: str, arrival: int) -> None:
         """Count a message that nobody could read as one that was refused; arrival: ns."""

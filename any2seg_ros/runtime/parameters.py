@@ -30,6 +30,7 @@ from any2seg_ros.messages.sizes import LARGEST, check_area
 from any2seg_ros.preprocessing import HealthConfig
 from any2seg_ros.preprocessing.camera_models import field_of_view, transform
 from any2seg_ros.preprocessing.intensity import IntensityConfig
+from any2seg_ros.runtime.decode_budget import DecodeBudget
 from any2seg_ros.runtime.event_stream import EventLimits
 from any2seg_ros.runtime.pipeline import PipelineConfig
 from any2seg_ros.runtime.rendering import OutputConfig
@@ -119,6 +120,14 @@ class SensorParameters:
         "s",
         low=0,
         high=10,
+    )
+    decode_budget: float = setting(
+        0.25,
+        "max processor time to decode and project one measurement; a sensor that takes more again "
+        "and again is refused for a while, and the others go on; 0 for no limit",
+        "s",
+        low=0,
+        high=60,
     )
     health: HealthConfig = HealthConfig()
     """Its limits are parameters of the sensor's."""
@@ -400,6 +409,13 @@ class NodeParameters:
         event = self.sensors[_EVENT]
         limits = EventLimits(event.maximum_packet, event.maximum_bandwidth)
         return PipelineConfig(health, offsets, size, intensity, limits, lidar.time_field)
+
+    def decode_budgets(self) -> dict[Modality, DecodeBudget]:
+        """How long each sensor's measurements may take."""
+        return {
+            m: DecodeBudget(sensor.decode_budget, f"{m.label}.decode_budget")
+            for m, sensor in self.sensors.items()
+        }
 
     def reference_camera(self) -> Camera | None:
         """The reference camera, if parameters give it."""

@@ -8,8 +8,9 @@ Preparation. Nothing of ROS is imported: messages are known by their attributes.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from any2seg_ros.messages.point_times import AUTO, NONE
 from any2seg_ros.preprocessing import Health, HealthConfig, PreprocessingConfig, Preprocessor
 from any2seg_ros.preprocessing.intensity import IntensityConfig, IntensityScale
 from any2seg_ros.preprocessing.rgb import check_size
+from any2seg_ros.runtime.decode_budget import DecodeBudget
 from any2seg_ros.runtime.event_stream import EventLimits, EventStream, Packet
 from any2seg_ros.runtime.motion_compensation import MotionCompensation
 from any2seg_ros.runtime.video_stream import VideoPacket, VideoStream
@@ -104,6 +106,46 @@ class Result(Prepared):
     infer_s: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """What became of a measurement: an image, or the reason why there is none. `reason` may say
+    of an image as well what is wrong with it."""
+
+    measurement: Measurement | None = None
+    image: np.ndarray | None = None
+    reason: str = ""
+
+
+class _Ahead(NamedTuple):
+    """What was made of a sensor's measurement before its Frame left."""
+
+    modality: Modality
+    frame: Frame
+    made: _Made
+
+    def is_of(self, frame: Frame) -> bool:
+        """Whether it is what that Frame has of the sensor, and as it is to be seen."""
+        if frame.trajectory is not None:
+            return False
+        mine, other = (f.measurements.get(self.modality) for f in (self.frame, frame))
+        if isinstance(mine, list) and isinstance(other, list):
+            same = len(mine) == len(other) and all(map(is_, mine, other))
+            same = same and self.frame.stamp == frame.stamp
+        else:
+            same = mine is other
+        return same and _same_geometry(self.modality, self.frame.calibration, frame.calibration)
+
+
+def _same_geometry(modality: Modality, one: Calibration, other: Calibration) -> bool:
+    if one is other:
+        return True
+    return (
+        one.reference == other.reference
+        and one.camera_of(modality) == other.camera_of(modality)
+        and np.array_equal(one.pose_of(modality), other.pose_of(modality))
+    )
+
+
 class Preparation:
     """Decodes, checks and preprocesses messages; `prepare` belongs to one thread.
 
@@ -125,6 +167,9 @@ class Preparation:
         self._intensity = IntensityScale(config.intensity)
         self._intensity_warning = ""
         self._motion = MotionCompensation(preprocessing.lidar_minimum_range)
+        self.budgets: Mapping[Modality, DecodeBudget] = {}
+        """How long each sensor's decoding may take. None on a bag: it has no time to keep to."""
+        self._ahead: dict[Modality, _Ahead] = {}
         self._bits = {modality: messages.BitDepth() for modality in Modality}
         self._health = self._new_health()
         self._reset_wanted = False
@@ -141,6 +186,7 @@ class Preparation:
             self._intensity = IntensityScale(config.intensity)
         self.config = config
         self._health = self._new_health()
+        self._ahead = {}
 
     def reset(self) -> None:
         """Forget the past, as after a jump of time; the frame being prepared keeps it."""
@@ -194,46 +240,87 @@ class Preparation:
     def prepare(self, frame: Frame) -> Prepared:
         """The images of a Frame of `Received`s (events: a list of them), as far as usable."""
         began = time.perf_counter()
+        self._begin()
+        measurements: dict[Modality, Measurement] = {}
+        images: dict[Modality, np.ndarray] = {}
+        availability, reasons = dict(frame.availability), dict(frame.reasons)
+        for modality in frame.subset:
+            made = self._made(modality, frame)
+            if made.measurement is None or made.image is None:
+                availability[modality] = Availability.INVALID
+                reasons[modality] = made.reason
+            else:
+                measurements[modality], images[modality] = made.measurement, made.image
+                if frame.trajectory is not None and made.reason:
+                    reasons[modality] = made.reason
+                if modality in self.warnings:
+                    reasons.setdefault(modality, self.warnings[modality])
+        self._ahead.clear()
+        received = {m: last_of(x) for m, x in frame.measurements.items()}
+        anchor = received.get(frame.anchor) if frame.anchor is not None else None
+        decoded = replace(
+            frame, measurements=measurements, availability=availability, reasons=reasons
+        )
+        return Prepared(decoded, images, received, anchor, time.perf_counter() - began)
+
+    def prepare_ahead(self, frame: Frame | None, hurry: Callable[[], bool]) -> bool:
+        """Make ready what a Frame that still waits has already, one measurement a sensor.
+
+        `prepare` takes it if the Frame has it in the end. Event packets are decoded in any case.
+        Ends early when `hurry()`, and gives False then. Belongs to the thread of `prepare`.
+        """
+        self._begin()
+        self.stream.decode_ahead()
+        for modality in frame.subset if frame is not None else ():
+            if hurry():
+                return False
+            assert frame is not None
+            known = self._ahead.get(modality)
+            if known is None or not known.is_of(frame):
+                self._ahead[modality] = _Ahead(modality, frame, self._made(modality, frame))
+        return True
+
+    def _begin(self) -> None:
         if self._reset_wanted:
             self._reset_wanted = False
             self._health = self._new_health()
-        received = {m: last_of(x) for m, x in frame.measurements.items()}
-        decoded = self._decode(frame, received)
-        images: Mapping[Modality, np.ndarray] = {}
-        reference = frame.calibration.reference
-        if reference is not None:
-            made = self._preprocessor_for(reference).preprocess(decoded)
-            images = made.images
-            decoded = _checked(decoded, made.availability, made.reasons)
-        elif decoded.measurements:
-            decoded = _without_reference(decoded)
-        anchor = received.get(frame.anchor) if frame.anchor is not None else None
-        return Prepared(decoded, images, received, anchor, time.perf_counter() - began)
+            self._ahead.clear()
 
-    def _decode(self, frame: Frame, received: dict[Modality, Received]) -> Frame:
-        """The frame with `Measurement`s that passed their health checks."""
-        measurements: dict[Modality, Measurement] = {}
-        availability, reasons = dict(frame.availability), dict(frame.reasons)
-        for modality in frame.subset:
-            try:
-                measurement = self._measurement(modality, frame, received[modality])
-                self._health[modality].check(
-                    measurement, self._present(modality, received[modality])
-                )
-                if frame.trajectory is not None:
-                    at = measurement.stamp + self._offset(modality)
-                    measurement = self._motion.apply(measurement, frame, at, reasons)
-                measurements[modality] = measurement
-                if modality in self.warnings:
-                    reasons.setdefault(modality, self.warnings[modality])
-            except InvalidMeasurement as reason:
-                availability[modality] = Availability.INVALID
-                reasons[modality] = str(reason)
-            except Exception as error:  # one sensor's must not cost the others theirs
-                availability[modality] = Availability.INVALID
-                text = f"cannot be used: {type(error).__name__}: {error}"
-                reasons[modality] = plain(text, LONGEST_REASON)
-        return replace(frame, measurements=measurements, availability=availability, reasons=reasons)
+    def _made(self, modality: Modality, frame: Frame) -> _Made:
+        """What becomes of a sensor's measurement, made now or ahead, within its budget."""
+        ahead = self._ahead.pop(modality, None)
+        if ahead is not None and ahead.is_of(frame):
+            return ahead.made
+        budget = self.budgets.get(modality)
+        if budget is None:
+            return self._make(modality, frame)
+        refusal = budget.refusal(time.monotonic_ns())
+        if refusal:
+            return _Made(reason=refusal)
+        began = time.thread_time()
+        made = self._make(modality, frame)
+        budget.spend(time.thread_time() - began, time.monotonic_ns())
+        return made
+
+    def _make(self, modality: Modality, frame: Frame) -> _Made:
+        received = last_of(frame.measurements[modality])
+        said = dict(frame.reasons)
+        try:
+            measurement = self._measurement(modality, frame, received)
+            self._health[modality].check(measurement, self._present(modality, received))
+            if frame.trajectory is not None:
+                at = measurement.stamp + self._offset(modality)
+                measurement = self._motion.apply(measurement, frame, at, said)
+        except InvalidMeasurement as reason:
+            return _Made(reason=str(reason))
+        except Exception as error:  # one sensor's must not cost the others theirs
+            text = f"cannot be used: {type(error).__name__}: {error}"
+            return _Made(reason=plain(text, LONGEST_REASON))
+        reference = frame.calibration.reference
+        if reference is None:
+            return _Made(reason="reference camera is unknown: no camera_info yet")
+        image, why = self._preprocessor_for(reference).try_one(measurement)
+        return _Made(measurement, image, why or said.get(modality, ""))
 
     def _present(self, modality: Modality, received: Received) -> int | None:
         """When a message arrived, in the time of its own sensor (ns), if it is known."""
@@ -319,25 +406,6 @@ class Pipeline(Preparation):
 def is_picture(msg: Any) -> bool:
     """Whether a message is a sensor_msgs/Image or CompressedImage."""
     return hasattr(msg, "data") and not hasattr(msg, "events")
-
-
-def _checked(
-    frame: Frame,
-    availability: Mapping[Modality, Availability],
-    reasons: Mapping[Modality, str],
-) -> Frame:
-    left = {m: x for m, x in frame.measurements.items() if availability[m].usable}
-    return replace(frame, measurements=left, availability=dict(availability), reasons=dict(reasons))
-
-
-def _without_reference(frame: Frame) -> Frame:
-    reason = "reference camera is unknown: no camera_info yet"
-    lost = {m: Availability.INVALID for m in frame.measurements}
-    return _checked(
-        frame,
-        {**frame.availability, **lost},
-        {**frame.reasons, **{m: reason for m in lost}},
-    )
 
 
 def _blank(modality: Modality, width: int, height: int) -> Any:

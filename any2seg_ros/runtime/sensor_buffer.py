@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from any2seg_ros.types import Availability, Modality
 
@@ -13,6 +13,8 @@ NEVER = -(1 << 62)
 NO_ANCHOR = len(Modality)
 NOT_IN_WINDOW = "no measurement in the window"
 """Why a Frame lacks a sensor that is heard."""
+_UNKNOWN = 1_000_000_000
+"""ns after a sensor's only message for which another is waited for."""
 _OK, _HELD, _MISSING = Availability.OK, Availability.HELD, Availability.MISSING
 
 
@@ -32,6 +34,14 @@ class Timing:
     hold: float = 0.25
     capacity: int = 30
     sliced: bool = False
+
+
+class Patience(NamedTuple):
+    """For how long a sensor that is silent may still measure: so many periods (ns), or intervals of
+    its own where these are longer."""
+
+    frames: int
+    period: int
 
 
 class SensorBuffer:
@@ -104,6 +114,13 @@ class SensorBuffer:
             return message, _OK
         return (message, _HELD) if 0 < age <= self.hold else (None, _MISSING)
 
+    def peek(self, reference: int) -> tuple[Any, Availability]:
+        """What `take` would give now; nothing is forgotten."""
+        kept = self.messages.copy()
+        found = self.take(reference)
+        self.messages = kept
+        return found
+
     def _take_slice(self, reference: int) -> tuple[Any, Availability]:
         """The chunks that may have events in (reference - window, reference].
 
@@ -121,6 +138,34 @@ class SensorBuffer:
             if stamp >= reference:
                 break
         return (chunks, _OK) if chunks else (None, _MISSING)
+
+    def awaited(self, reference: int, patience: Patience) -> bool:
+        """Whether a better measurement than its last may come for a later Frame."""
+        if self.sliced:
+            return True
+        since = reference - self.last
+        if not self.interval:  # one message so far: nobody knows when the next comes
+            return since <= _UNKNOWN
+        until_next = self.interval - since
+        # Intervals vary: key frames of a slow recording by a fifth and more.
+        if until_next > self.window + self.interval // 4 or until_next >= since:
+            return False
+        return since <= patience.frames * max(patience.period, self.interval)
+
+    def compare_clocks(self, anchor: SensorBuffer, stamp: int, period: int) -> None:
+        """Finds the skew of a sensor with its first message after one of the anchor's.
+
+        Their clocks agree if the anchor's stamp lies between the sensor's last two, or nearly so:
+        messages overtake each other. If not, the sensor's time goes on from the anchor's.
+        """
+        slack = period // 4
+        before = max(self.last, stamp - (2 * self.interval or period))
+        between = before - slack <= anchor.last <= stamp + period
+        near = stamp - anchor.last <= max(anchor.interval, period) + slack
+        if between and (near or self.skew == anchor.skew):
+            self.skew = anchor.skew
+        else:
+            self.skew = stamp - anchor.arrived
 
     def absence(self) -> tuple[Availability, str]:
         """Why a Frame has nothing of it."""

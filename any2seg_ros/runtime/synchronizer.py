@@ -14,13 +14,18 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from any2seg_ros.runtime.sensor_buffer import NEVER, NO_ANCHOR, SensorBuffer, Timing, nanoseconds
+from any2seg_ros.runtime.sensor_buffer import (
+    NEVER,
+    NO_ANCHOR,
+    Patience,
+    SensorBuffer,
+    Timing,
+    nanoseconds,
+)
 from any2seg_ros.types import Availability, Frame, Modality
 
 _SAME_JUMP = 5_000_000_000
 """ns that two steps back may differ by, in stamp and in arrival, to be one jump of time."""
-_UNKNOWN = 1_000_000_000
-"""ns after a sensor's only message for which another is waited for."""
 _STEADY = 1_000_000_000
 """ns that a better anchor is heard, behind the last Frame, until time begins anew with it."""
 _OK, _HELD = Availability.OK, Availability.HELD
@@ -89,6 +94,8 @@ class _Pending:
     message: Any
     waiting: set[SensorBuffer]
     deadline: int
+    told: int = 0
+    """How many sensors `certain` has told of."""
 
 
 class _Arrival(NamedTuple):
@@ -131,7 +138,7 @@ class Synchronizer:
         self._period = nanoseconds(config.period)
         self._deadline = nanoseconds(config.deadline)
         self._jump = nanoseconds(config.jump)
-        self._silence = (config.dead_after + 1) * self._period
+        self._patience = Patience(config.dead_after + 1, self._period)
         self._streams = [
             SensorBuffer(m, config.timing.get(m, Timing(enabled=False))) for m in Modality
         ]
@@ -167,6 +174,29 @@ class Synchronizer:
     def alive(self, modality: Modality) -> bool:
         """Whether Frames wait for the modality."""
         return not self._streams[modality].dead
+
+    def awaits(self, modality: Modality) -> bool:
+        """Whether a Frame waits for a message of the modality now."""
+        stream = self._streams[modality]
+        return any(stream in frame.waiting for frame in self._pending)
+
+    def certain(self) -> Frame | None:
+        """What the oldest Frame that waits has of the sensors that it does not wait for.
+
+        None if that is no more than was told before. Seldom a message that is still better comes.
+        """
+        if not self._pending:
+            return None
+        first = self._pending[0]
+        settled = [s for s in self._streams if s.enabled and s not in first.waiting]
+        if len(settled) <= first.told:
+            return None
+        first.told = len(settled)
+        found = {s.modality: s.peek(first.stamp) for s in settled}
+        measurements = {m: message for m, (message, how) in found.items() if how.usable}
+        if not first.anchor.sliced:
+            measurements[first.anchor.modality] = first.message
+        return Frame(first.stamp, measurements, _ALL_OK, {}, first.anchor.modality)
 
     def kept(self, modality: Modality) -> int:
         """How many of the modality's messages are in its buffer."""
@@ -238,7 +268,7 @@ class Synchronizer:
             return []
         for frame in pending:
             if stream in frame.waiting and (
-                stream.last >= frame.stamp or not self._awaited(stream, frame.stamp)
+                stream.last >= frame.stamp or not stream.awaited(frame.stamp, self._patience)
             ):
                 frame.waiting.remove(stream)
         first = pending[0]
@@ -259,24 +289,9 @@ class Synchronizer:
         """The time that has come by the stamps: the newest, all clocks set to the anchor's."""
         if stream.compared != self._anchor.last != NEVER and stream is not self._anchor:
             stream.compared = self._anchor.last
-            self._compare_clocks(stream, stamp)
+            stream.compare_clocks(self._anchor, stamp, self._period)
         self._time = max(self._time, stamp - stream.skew)
         return self._time
-
-    def _compare_clocks(self, stream: SensorBuffer, stamp: int) -> None:
-        """Finds the skew of a sensor with its first message after one of the anchor's.
-
-        Their clocks agree if the anchor's stamp lies between the sensor's last two, or nearly so:
-        messages overtake each other. If not, the sensor's time goes on from the anchor's.
-        """
-        anchor, slack = self._anchor, self._period // 4
-        before = max(stream.last, stamp - (2 * stream.interval or self._period))
-        between = before - slack <= anchor.last <= stamp + self._period
-        near = stamp - anchor.last <= max(anchor.interval, self._period) + slack
-        if between and (near or stream.skew == anchor.skew):
-            stream.skew = anchor.skew
-        else:
-            stream.skew = stamp - anchor.arrived
 
     def _replaces(self, stream: SensorBuffer, passed: int) -> bool:
         """Whether all better anchors are overdue when a message of `stream` is heard.
@@ -312,22 +327,9 @@ class Synchronizer:
         self.counters.opened += 1
         waiting = set()
         for other in self._streams:
-            if other.last < stamp and not other.dead and self._awaited(other, stamp):
+            if other.last < stamp and not other.dead and other.awaited(stamp, self._patience):
                 waiting.add(other)
         self._pending.append(_Pending(stamp, stream, message, waiting, passed + self._deadline))
-
-    def _awaited(self, stream: SensorBuffer, reference: int) -> bool:
-        """Whether a better measurement than its last may come for a later Frame."""
-        if stream.sliced:
-            return True
-        since = reference - stream.last
-        if not stream.interval:  # one message so far: nobody knows when the next comes
-            return since <= _UNKNOWN
-        until_next = stream.interval - since
-        # Intervals vary: key frames of a slow recording by a fifth and more.
-        if until_next > stream.window + stream.interval // 4 or until_next >= since:
-            return False
-        return since <= self._silence or since <= (self.config.dead_after + 1) * stream.interval
 
     def _leave(self, passed: int) -> list[Frame]:
         """The Frames that wait for nothing, or whose deadline has come."""

@@ -201,7 +201,8 @@ def _check_bags(
             found = json.loads((path / MANIFEST).read_text())
         except (OSError, ValueError):
             found = None
-        if found != made_from(spec, settings, recording):
+        own = spec.drawn_rig.settings if spec.drawn_rig else settings
+        if found != made_from(spec, own, recording):
             raise ValueError(f"{path} is a bag made with other settings: {_CHOOSE_ANOTHER}")
 
 

@@ -6,11 +6,16 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
+
+from any2seg_ros.training import distributed
+from any2seg_ros.training.trainer import Trainer
 
 SHORT, LONG = 4, 20
 """Steps of the two runs whose difference is what a step costs; both start up alike."""
@@ -39,6 +44,19 @@ def seconds_a_step(config: dict[str, Any]) -> float:
         short = processor_seconds([*command, str(1 + SHORT)])
         long = processor_seconds([*command, str(1 + SHORT + LONG)])
     return max((long - short) / (LONG - SHORT), 1e-3)
+
+
+def seconds_of(trainer: Trainer) -> float:
+    """What a step of a run that has not begun costs here: processor seconds of all its processes,
+    on a GPU seconds by the clock. It trains a few steps."""
+    clock = time.monotonic if trainer.device.type == "cuda" else time.process_time
+    trainer.run(1)
+    began = clock()
+    trainer.run(1 + SHORT)
+    spent = torch.tensor(clock() - began)
+    if trainer.device.type != "cuda":
+        spent = distributed.total(spent)
+    return max(float(spent) / SHORT, 1e-3)
 
 
 def fit_steps(config: dict[str, Any], seconds: float) -> dict[str, Any]:

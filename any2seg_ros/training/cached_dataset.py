@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from any2seg_ros.datasets import LeftOut, Sample, Source, Target
-from any2seg_ros.files import clear_parts, part_of
+from any2seg_ros.files import checksum, clear_parts, part_of
 from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.preprocessing.rgb import shrink
 from any2seg_ros.taxonomy import Taxonomy
@@ -101,7 +101,9 @@ class CachedDataset:
         self._has = np.array(index["has"], bool)
         self._clouds = index["clouds"]
         points = sum(cloud["points"] for cloud in self._clouds if cloud)
-        self._points = np.fromfile(folder / POINTS, np.float32).reshape(points, 4)
+        self._points = np.zeros((0, 4), np.float32)
+        if points:
+            self._points = np.memmap(folder / POINTS, np.float32, "r", shape=(points, 4))
 
     def class_groups(self, taxonomy: Taxonomy) -> ClassGroups:
         """What the values of the labels stand for."""
@@ -156,6 +158,68 @@ def open_cached(
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return CachedDataset(folder)
+
+
+def relabelled(
+    cached: CachedDataset,
+    folder: Path,
+    groups: Sequence[Sequence[int]],
+    present: np.ndarray,
+    labels: Iterable[tuple[np.ndarray, np.ndarray]],
+) -> CachedDataset:
+    """The frames of a cached data set with other labels, in a folder that links to its images.
+
+    groups: what the values of the labels stand for. present: as the data set's; a frame without a
+    sensor is not trained on. labels: label and weight uint8 (2H, 2W) of every frame, in order.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    partial = part_of(folder)
+    try:
+        partial.mkdir(parents=True)
+        for name in (IMAGES, PICTURES, POINTS):
+            (partial / name).symlink_to((cached.folder / name).resolve())
+        with (partial / LABELS).open("wb") as label_file, (partial / WEIGHTS).open("wb") as weights:
+            for label, weight in labels:
+                label_file.write(np.ascontiguousarray(label).data)
+                weights.write(np.ascontiguousarray(weight).data)
+        index = json.loads((cached.folder / INDEX).read_text())
+        index["groups"] = [list(group) for group in groups]
+        index["present"] = np.asarray(present, bool).tolist()
+        index["has"] = [[picture, True] for picture, _ in index["has"]]
+        (partial / INDEX).write_text(json.dumps(index))
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return CachedDataset(folder)
+
+
+class CachedSource:
+    """A cached data set as a source that is trained on as it is; see `Source`."""
+
+    independent = False
+    split: str | None = None
+
+    def __init__(self, folder: Path, taxonomy: Taxonomy) -> None:
+        self.cached = CachedDataset(folder)
+        self.name = str(folder)
+        self.notes: list[str] = []
+        self.taxonomy = taxonomy
+        self.groups = self.cached.class_groups(taxonomy)
+        self.modalities = tuple(m for m in Modality if self.cached.present[:, m].any())
+        parts = [checksum(folder / name) for name in (INDEX, LABELS, WEIGHTS)]
+        self.fingerprint = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.cached)
+
+    def samples(self, rank: int, world: int) -> Iterator[Sample | LeftOut]:
+        """Nothing: the frames are cached already."""
+        raise ValueError(f"{self.name} is cached already")
+
+
+def is_cached(folder: Path) -> bool:
+    """Whether a folder is a cached data set."""
+    return (folder / INDEX).is_file() and (folder / IMAGES).is_file()
 
 
 def _check_space(folder: Path, frames: int, size: tuple[int, int]) -> None:

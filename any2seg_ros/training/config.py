@@ -292,6 +292,9 @@ class TrainingConfig:
     frozen_stages: int = setting(
         2, "the stem and this many first stages of EfficientNet-Lite0 are frozen", low=0
     )
+    frozen_norms: bool = setting(
+        False, "batch norms keep the statistics of init_from, whatever the batches look like"
+    )
     amp: str = setting("none", "mixed precision; f16 needs CUDA", choices=("none", "bf16", "f16"))
     device: str = setting(
         "auto", "auto is the GPU where there is one", choices=("auto", "cuda", "cpu")

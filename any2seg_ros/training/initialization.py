@@ -84,10 +84,14 @@ def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:
 
 
 def train_mode(network: Any2Seg, config: TrainingConfig) -> None:
-    """Training mode, except for frozen modules, whose norms keep their statistics."""
+    """Training mode, except for frozen modules and frozen norms, which keep their statistics."""
     network.train()
     for part in frozen_parts(network, config):
         part.eval()
+    if config.frozen_norms:
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
 
 
 def _check_alike(loaded: Any2Seg, network: Any2Seg, init_from: str) -> None:

@@ -28,9 +28,15 @@ from any2seg_ros.network.asymmetric import Asymmetric
 from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.network.modality_groups import GROUPS, ONE, group_of
 from any2seg_ros.resources import weights_path
+from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training import distributed, gate_fitting, teachers
 from any2seg_ros.training.batches import Batch, Batches, trained_groups
-from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
+from any2seg_ros.training.cached_dataset import (
+    CachedDataset,
+    CachedSource,
+    is_cached,
+    open_cached,
+)
 from any2seg_ros.training.config import DataSetConfig, TrainingConfig
 from any2seg_ros.training.cuda_graphs import record
 from any2seg_ros.training.initialization import build, check_files, train_mode
@@ -228,6 +234,9 @@ class Trainer:
         self._sets = sets
 
     def _cached(self, source: Source, target: Target) -> CachedDataset:
+        if isinstance(source, CachedSource):
+            return source.cached
+
         def progress(done: int, total: int) -> None:
             if done % 100 == 0 or done == total:
                 self.report(f"cached {done} of {total} frames of {source.name} {source.split}")
@@ -379,6 +388,8 @@ class Trainer:
 def _open(data: DataSetConfig, target: Target, split: str) -> Source:
     """The frames of a data set, of its own split or of this one."""
     path, labelling = Path(data.path), data.labelling()
+    if is_cached(path):
+        return CachedSource(path, target.taxonomy or DELIVER)
     return open_source(
         path,
         target,

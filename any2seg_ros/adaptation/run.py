@@ -1,0 +1,315 @@
+"""One adaptation: read the drive, let the teacher look, train, judge; again; keep the best."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import torch
+
+from any2seg_ros.adaptation import fitness
+from any2seg_ros.adaptation.config import AdaptationConfig
+from any2seg_ros.adaptation.drive import Drive, open_drive
+from any2seg_ros.adaptation.judging import Judgement, judge, losses
+from any2seg_ros.adaptation.page import write_report
+from any2seg_ros.adaptation.recipe import of_round, round_config, shares
+from any2seg_ros.adaptation.result import (
+    BEFORE,
+    Outcome,
+    bag_checksums,
+    blend,
+    choose,
+    plain,
+    write_weights,
+)
+from any2seg_ros.adaptation.streets import open_streets
+from any2seg_ros.adaptation.teaching import Lessons, teach, thresholds
+from any2seg_ros.datasets import Target, open_source
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.files import checksum, write_atomically
+from any2seg_ros.network import checkpoints
+from any2seg_ros.network.checkpoints import read_header
+from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.resources import weights_path
+from any2seg_ros.taxonomy import get
+from any2seg_ros.training import budget, distributed
+from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
+from any2seg_ros.training.config import TrainingConfig
+from any2seg_ros.training.run_folder import revision
+from any2seg_ros.training.trainer import Trainer
+
+HALVINGS = 3
+"""How often the way between the first and the last weights is halved."""
+
+Progress = Callable[[float, float, str], None]
+"""What is done, of how much, and of what."""
+
+
+class Adaptation:
+    """An adaptation in the folder `config.out`, started or resumed: what is there already is not
+    made again. ValueError where the folder holds another one.
+
+    Several processes train; the first alone reads, teaches and judges.
+    """
+
+    def __init__(
+        self,
+        config: AdaptationConfig,
+        report: Callable[[str], None] = lambda line: None,
+        progress: Progress = lambda done, total, what: None,
+    ) -> None:
+        self.config, self.report, self._progress = config, report, progress
+        self.rank, self._processes = distributed.start()
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        cv2.setNumThreads(1)
+        self.weights = config.out / "weights.safetensors"
+        """Where the new weights are, if they are better."""
+        self.model = weights_path(config.model)
+        self.header = read_header(self.model)
+        metadata = self.header.metadata
+        self.target = Target(
+            metadata.size, PreprocessingConfig(**metadata.preprocessing), get(metadata.taxonomy)
+        )
+        self._check_folder()
+        self.drive: Drive
+        self.streets: Path
+
+    def run(self) -> Outcome:
+        """Adapt; ValueError, with the reason, for a drive that nothing can be learned from.
+
+        KeyboardInterrupt leaves the best weights so far, and the same command resumes.
+        """
+        config = self.config
+        self._first(self.open_drive)
+        self.drive = self.open_drive()
+        fitness.refuse_unfit(self.drive, bool(config.labelling.folders))
+        if not (self._lessons(1).is_dir() and self._held.is_dir()):
+            self._first(self._look)
+        self._first(self._open_streets)
+        self.streets = self._open_streets()
+        self._judge(BEFORE, self.model)
+        return self._train()
+
+    def _train(self) -> Outcome:
+        config = self.config
+        first = round_config(config, self.header, self.model, self._lessons(1), self.streets)
+        steps = self._steps(first)
+        try:
+            self._blend(self._rounds(first, steps))
+        except KeyboardInterrupt:
+            if self._processes == 1:  # others may be gone
+                self._conclude(steps, partial=True)
+            raise
+        return self._conclude(steps)
+
+    def _rounds(self, first: TrainingConfig, steps: int) -> Path:
+        """Train and judge round after round; returns the last weights."""
+        start, done = self.model, 0
+        for number, count in enumerate(shares(steps, self.config.rounds), start=1):
+            if number > 1:
+                self._teach(number, start)
+            trainer = Trainer(
+                of_round(first, number, count, start, self._lessons(number)), self.report
+            )
+
+            def told(step: int, loss: float, done: int = done) -> None:
+                self._progress(done + step, steps, f"training, loss {loss:.3f}")
+
+            try:
+                trainer.run(progress=told)
+            except KeyboardInterrupt:
+                if self._processes == 1:
+                    self._judge_interrupted(trainer, number)
+                raise
+            start, done = trainer.folder.weights, done + count
+            self._judge(f"round {number}", start)
+        return start
+
+    def _blend(self, last: Path) -> None:
+        """Judge what lies between the first and the last weights, where as much of the way is left
+        as loses nothing: by halves."""
+        low, high = 0, 100
+        for _ in range(HALVINGS):
+            share = (low + high) // 2
+            name = f"{share} % of the way"
+            file = self.file_of(name)
+            self._first(partial(blend, self.model, last, share / 100, file))
+            self._judge(name, file)
+            judged = self.judged()
+            lost = losses(judged[BEFORE], judged[name], self.config.margins)
+            low, high = (low, share) if lost else (share, high)
+
+    def _steps(self, first: TrainingConfig) -> int:
+        """How many steps the budget pays for, measured once."""
+        if self.config.steps:
+            return self.config.steps
+        path = self.config.out / "steps.json"
+        if not path.is_file():
+            probe = self.config.out / "probe"
+            self._first(lambda: shutil.rmtree(probe, ignore_errors=True))
+            seconds = budget.seconds_of(Trainer(replace(first, output=str(probe))))
+            steps = max(int(60 * self.config.minutes / seconds), self.config.rounds)
+            self.report(f"{seconds:.2f} s a step: {steps} steps in {self.config.minutes:g} minutes")
+            self._first(lambda: write_atomically(path, json.dumps({"steps": steps}) + "\n"))
+            self._first(lambda: shutil.rmtree(probe, ignore_errors=True))
+        return int(json.loads(path.read_text())["steps"])
+
+    def open_drive(self) -> Drive:
+        """Read the bags, or find them cached."""
+        return open_drive(self.config, self.target, self._telling("reading the bags"))
+
+    def _open_streets(self) -> Path:
+        told = self._telling("rendering Streets")
+        return open_streets(self.config.streets, self.config.out, told)
+
+    def _look(self) -> None:
+        """The first teacher's lessons, of what is learned from and of what is held back."""
+        segmenter = self._segmenter(self.model)
+        lessons = self._seen(segmenter, self.drive.learned.tolist(), "learning part")
+        least = thresholds(lessons.counts, self.config.teaching)
+        fitness.refuse_doubtful(lessons, least)
+        held = self.drive.held.tolist()
+        unseen = self._seen(segmenter, held, "held-back part")
+        unseen.write(self._held, held, least)
+        unseen.close()
+        self._write_lessons(1, lessons)
+
+    def _teach(self, number: int, start: Path) -> None:
+        """The lessons of a round after the first, by the weights learned until then."""
+        if self._lessons(number).is_dir():
+            return
+
+        def teach_again() -> None:
+            segmenter = self._segmenter(start)
+            seen = self._seen(segmenter, self.drive.learned.tolist(), "learning part again")
+            self._write_lessons(number, seen)
+
+        self._first(teach_again)
+
+    def _seen(self, segmenter: Segmenter, frames: list[int], what: str) -> Lessons:
+        folder = self.config.out / "lessons" / what.replace(" ", "_")
+        told = self._telling(f"the teacher looks at the {what}")
+        return teach(segmenter, self.drive.cached, frames, folder, self.config.teaching, told)
+
+    def _write_lessons(self, number: int, lessons: Lessons) -> None:
+        learned = self.drive.learned.tolist()
+        if number == 1:
+            shares = {m.label: n / max(len(learned), 1) for m, n in lessons.teachers.items() if n}
+            write_atomically(self.config.out / "teachers.json", json.dumps(shares) + "\n")
+        least = thresholds(lessons.counts, self.config.teaching)
+        lessons.write(self._lessons(number), learned, least)
+        lessons.close()
+
+    def _lessons(self, number: int) -> Path:
+        return self.config.out / "lessons" / str(number)
+
+    @property
+    def _held(self) -> Path:
+        return self.config.out / "lessons" / "held"
+
+    def _judge(self, name: str, path: Path) -> None:
+        """Judge weights, unless they have been."""
+        if name in self.judged() or self.rank:
+            distributed.wait()
+            return
+        target = self.target
+        source = open_source(self.streets, target, "val")
+        identity = f"{self.streets.resolve()} val"
+        streets = open_cached(source, identity, target, self.config.out / "cache")
+        found = judge(
+            self._segmenter(path),
+            CachedDataset(self._held),
+            streets,
+            self._telling(f"judging the weights {name}"),
+        )
+        words = {key: asdict(one) for key, one in {**self.judged(), name: found}.items()}
+        write_atomically(self.config.out / "judged.json", json.dumps(words, indent=1) + "\n")
+        distributed.wait()
+
+    def judged(self) -> dict[str, Judgement]:
+        """All judgements so far, by name of the weights."""
+        path = self.config.out / "judged.json"
+        words = json.loads(path.read_text()) if path.is_file() else {}
+        return {name: Judgement(**one) for name, one in words.items()}
+
+    def file_of(self, name: str) -> Path:
+        """The weights that were judged by a name."""
+        rounds = self.config.out / "rounds"
+        if name == BEFORE:
+            return self.model
+        word, number = name.split()[:2]
+        if number == "%":
+            return rounds / f"{word}_percent.safetensors"
+        return rounds / number / ("weights.safetensors" if word == "round" else "cut.safetensors")
+
+    def _judge_interrupted(self, trainer: Trainer, number: int) -> None:
+        """Judge what a round has learned until it was interrupted."""
+        name = f"interrupted {number} after {trainer.step} steps"
+        metadata = trainer.segmenter().metadata
+        self._forget_interrupted()
+        checkpoints.save(self.file_of(name), trainer.average, metadata, half=True)
+        self._judge(name, self.file_of(name))
+
+    def _forget_interrupted(self) -> None:
+        """Their weights are about to be replaced."""
+        words = {n: asdict(one) for n, one in self.judged().items() if "interrupted" not in n}
+        write_atomically(self.config.out / "judged.json", json.dumps(words, indent=1) + "\n")
+
+    def _conclude(self, steps: int, partial: bool = False) -> Outcome:
+        """Choose among the judged weights, write the best of them and the report."""
+        judged = self.judged()
+        if not partial:
+            judged = {name: one for name, one in judged.items() if "interrupted" not in name}
+        outcome = choose(judged, self.config.margins)
+        outcome.steps, outcome.partial = steps, partial
+        outcome.teachers = json.loads((self.config.out / "teachers.json").read_text())
+        outcome.notes = list(self.drive.notes)
+        if not self.rank:
+            parent = {"file": self.model.name, "sha256": checksum(self.model)}
+            made_of = {
+                "parent": parent,
+                "before_that": self.header.metadata.training.get("adaptation", {}),
+                "bags": bag_checksums(self.drive.bags),
+                "options": plain(self.config),
+                "revision": revision(),
+            }
+            chosen = self.file_of(outcome.chosen)
+            write_weights(self.weights, chosen, outcome, made_of)
+            old, new = self._segmenter(self.model), self._segmenter(chosen)
+            write_report(self.config.out, outcome, made_of, (old, new), CachedDataset(self._held))
+        distributed.wait()
+        return outcome
+
+    def _segmenter(self, path: Path) -> Segmenter:
+        config = self.config
+        return Segmenter.open(EngineConfig(str(path), "torch", config.device, config.threads))
+
+    def _first(self, work: Callable[[], object]) -> None:
+        """Let the first process do it while the others wait."""
+        if not self.rank:
+            work()
+        distributed.wait()
+
+    def _telling(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self._progress(done, total, what)
+
+    def _check_folder(self) -> None:
+        path = self.config.out / "adaptation.json"
+        mine = {"model": checksum(self.model), "options": plain(self.config)}
+        if path.is_file():
+            theirs = json.loads(path.read_text())
+            changed = [key for key in mine if theirs.get(key) != mine[key]]
+            if changed:
+                raise ValueError(
+                    f"{self.config.out} holds an adaptation with other {changed[0]}: give another "
+                    "--out, or delete the folder to start over"
+                )
+        elif not self.rank:
+            write_atomically(path, json.dumps(mine, indent=1) + "\n")
+        distributed.wait()

@@ -1,0 +1,129 @@
+"""A long drive: an hour's bag through replay and evaluate, and their memory over the time.
+
+python -m any2seg_ros.bench.drive --minutes 60 --every 20
+python -m any2seg_ros.bench.drive --write hour_bag --minutes 60 --every 20    only makes the bag
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from any2seg_ros.bench.replay import repeat
+from any2seg_ros.resources import find
+
+SECTION = "drive"
+MINUTES = 60.0
+EVERY = 20
+"""Of so many frames one is kept: half a frame a second makes the hour affordable."""
+_SETTLED = 0.3
+"""Share of a run after which memory must be flat."""
+_PARTS = (0.1, 0.3, 0.5, 0.75, 1.0)
+_SAMPLE_S = 0.5
+_COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "replay": ("replay", "--bag", "{bag}", "--out", "{out}", "--outputs", "mask,status"),
+    "evaluate": (
+        "evaluate", "--data", "{bag}", "--out", "{out}", "--modalities", "rgb+lidar",
+        "--robustness", "none",
+    ),
+}  # fmt: skip
+
+
+def run(minutes: float = MINUTES, every: int = EVERY) -> dict[str, Any]:
+    """The demo bag repeated for `minutes`, thinned to one frame of `every`, through each command.
+
+    resident_mib: after so large a share of the run. growth_mib: of a straight line through the
+    samples after the first 30 %, from there to the end.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures: dict[str, Any] = write(folder / "bag", minutes, every)
+        for command, words in _COMMANDS.items():
+            given = [word.format(bag=folder / "bag", out=folder / command) for word in words]
+            figures[command] = watched(given, folder / f"{command}.log")
+    return figures
+
+
+def write(out: Path, minutes: float, every: int) -> dict[str, Any]:
+    """Write the long bag; its minutes and its size in MB."""
+    from any2seg_ros.bags import BagReader
+
+    bag = find("demo_data/streets")
+    with BagReader(bag) as reader:
+        length = reader.duration + 50_000_000
+    repeat(bag, out, max(1, round(minutes * 60e9 / length)), every)
+    with BagReader(out) as reader:
+        duration, frames = reader.duration, reader.counts["/rgb/image/compressed"]
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    return {"bag_minutes": round(duration / 60e9, 1), "frames": frames, "bag_mb": size // 10**6}
+
+
+def watched(words: Sequence[str], log: Path) -> dict[str, Any]:
+    """Run a command of `any2seg` and sample its resident memory; ChildProcessError if it fails."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "any2seg_ros.cli", *words], stdout=output, stderr=output
+        )
+        samples: list[float] = []
+        began = time.monotonic()
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            samples.append(_resident_mib(process.pid))
+            time.sleep(_SAMPLE_S)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise ChildProcessError(f"any2seg {words[0]} failed:\n{log.read_text()[-2000:]}")
+    seconds = time.monotonic() - began
+    processor_s = usage.ru_utime + usage.ru_stime
+    return {"wall_s": round(seconds), "processor_s": round(processor_s), **summary(samples)}
+
+
+def summary(samples: Sequence[float]) -> dict[str, Any]:
+    """The result of `run` for one command, of MiB at equal distances."""
+    memory = np.array([one for one in samples if one])
+    parts = {f"{part:.0%}": round(memory[int(part * (len(memory) - 1))]) for part in _PARTS}
+    settled = memory[int(_SETTLED * len(memory)) :]
+    slope = np.polyfit(np.arange(len(settled)), settled, 1)[0] if len(settled) > 1 else 0.0
+    return {
+        "resident_mib": parts,
+        "most_mib": round(float(memory.max())),
+        "growth_mib": round(float(slope * len(settled)), 1),
+    }
+
+
+def _resident_mib(pid: int) -> float:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):  # it is ending
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the figures, or only write the bag."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--every", type=int, default=EVERY, help="keep one frame of so many")
+    parser.add_argument("--write", type=Path, metavar="BAG", help="only write the bag")
+    chosen = parser.parse_args(arguments)
+    if chosen.write:
+        figures = write(chosen.write, chosen.minutes, chosen.every)
+    else:
+        figures = run(chosen.minutes, chosen.every)
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

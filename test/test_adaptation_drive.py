@@ -1,0 +1,69 @@
+"""Which frames of bags are kept, and which of them are learned from."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import tiny_drive
+from adaptation_data import Place
+
+from any2seg_ros.adaptation.drive import open_drive, split
+from any2seg_ros.datasets import Target
+from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.types import IGNORE
+
+TARGET = Target((96, 64), PreprocessingConfig())
+
+
+def opened(drive: Place, out: str, **changes):
+    return open_drive(drive.config(out, **changes), TARGET, lambda done, total: None)
+
+
+def test_the_last_third_of_every_bag_is_held_back_after_a_gap():
+    names = [f"a/{i}" for i in range(60)] + [f"b/{i}" for i in range(30)]
+    learned, held = split(names)
+    assert held.tolist() == [*range(40, 60), *range(80, 90)]
+    assert learned.tolist() == [*range(37), *range(60, 78)]
+
+
+def test_frames_are_kept_without_labels(drive):
+    kept = opened(drive, "kept")
+    assert len(kept.cached) in (21, 22) and kept.cached.present.all(1).sum() >= 18
+    assert (kept.cached.labels == IGNORE).all()
+
+
+def test_no_more_frames_are_kept_than_asked_for_evenly_in_time(drive):
+    few = opened(drive, "few", frames=8)
+    stamps = np.array([int(name.rpartition("/")[2]) for name in few.cached.names])
+    assert 5 <= len(stamps) <= 8
+    apart = np.diff(stamps)
+    assert apart.min() >= 0.25e9 and apart.max() <= 0.45e9
+
+
+def test_bags_are_read_once(drive):
+    first = opened(drive, "once")
+    written = (first.cached.folder / "index.json").stat().st_mtime_ns
+    again = opened(drive, "once")
+    assert (again.cached.folder / "index.json").stat().st_mtime_ns == written
+
+
+def test_several_bags_of_the_same_name_are_told_apart(drive, tmp_path):
+    shutil.copytree(drive.bag, tmp_path / "other" / "drive")
+    both = opened(drive, "both", bags=(drive.bag, tmp_path / "other" / "drive"))
+    assert len(both.bags) == 2 and len(both.cached) in (42, 44)
+    assert set(both.learned) & set(both.held) == set()
+    assert len(both.held) == 14
+
+
+@pytest.mark.parametrize(("path", "said"), [("nowhere", "no bag at"), ("streets", "is no bag")])
+def test_what_is_no_bag_is_said(drive, path, said):
+    with pytest.raises((FileNotFoundError, ValueError), match=said):
+        opened(drive, "no", bags=(drive.root / path,))
+
+
+def test_topics_can_be_chosen(drive, tmp_path):
+    folder = tiny_drive.write(tmp_path / "tiny", tiny_drive.rows(4))
+    with pytest.raises(ValueError, match="/nothing"):
+        opened(drive, "topics", bags=(folder,), topics=("lidar=/nothing",))

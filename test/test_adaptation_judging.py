@@ -1,0 +1,95 @@
+"""Which weights may replace others, and which of several is best."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from adaptation_data import Place
+
+from any2seg_ros.adaptation.judging import Judgement, judge, losses, score
+from any2seg_ros.datasets import Target, open_source
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.training.cached_dataset import open_cached, relabelled
+
+SUBSETS = ("rgb", "lidar", "rgb+lidar")
+BEFORE = Judgement(
+    "rgb+lidar",
+    sure_accuracy=dict(zip(SUBSETS, (90.0, 40.0, 92.0), strict=True)),
+    sure_miou=dict(zip(SUBSETS, (80.0, 20.0, 85.0), strict=True)),
+    agreement={"rgb+lidar": 45.0},
+    confidence=dict(zip(SUBSETS, (70.0, 60.0, 75.0), strict=True)),
+    streets={"rgb+depth+lidar+event": 60.0, "rgb": 40.0, "lidar": 30.0},
+)
+
+
+def changed(**tables: dict[str, float]) -> Judgement:
+    """Better than before: LiDAR has learned; with these rows of tables changed."""
+    better = {"sure_miou": {"lidar": 30.0}, "agreement": {"rgb+lidar": 55.0}}
+    every = {name: {**getattr(BEFORE, name), **rows} for name, rows in {**better, **tables}.items()}
+    return replace(BEFORE, **every)
+
+
+def test_weights_that_gain_and_lose_nothing_may_replace_others():
+    assert losses(BEFORE, changed()) == []
+    assert BEFORE.best == "rgb" and BEFORE.pupils == ["lidar"]
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"streets": {"rgb+depth+lidar+event": 59.4}}, "all sensors on Streets val"),
+        ({"streets": {"rgb": 37.0}}, "each sensor alone on Streets val"),
+        ({"sure_accuracy": {"rgb": 60.0}}, "rgb and rgb\\+lidar on what was sure"),
+        ({"confidence": {"rgb+lidar": 60.0}}, "confidence of rgb\\+lidar"),
+        ({"agreement": {"rgb+lidar": 44.0}}, "agreement between sensors"),
+        ({"sure_miou": {"lidar": 20.3}}, "lidar alone on what was sure"),
+    ],
+)
+def test_each_loss_is_a_reason(tables, said):
+    reasons = losses(BEFORE, changed(**tables))
+    assert len(reasons) == 1
+    assert re.match(said, reasons[0])
+
+
+def test_small_losses_are_no_reason():
+    tables = {"streets": {"rgb+depth+lidar+event": 59.6}, "sure_accuracy": {"rgb": 82.0}}
+    assert losses(BEFORE, changed(**tables)) == []
+
+
+def test_the_camera_that_taught_may_move_on():
+    """Its agreement with what it said before says nothing of how good it is."""
+    assert losses(BEFORE, changed(sure_miou={"rgb": 70.0, "lidar": 30.0})) == []
+
+
+def test_the_best_is_who_taught_the_others_most():
+    less = changed(sure_miou={"lidar": 25.0})
+    assert score(BEFORE, changed()) > score(BEFORE, less) > score(BEFORE, BEFORE)
+
+
+def test_judged_is_what_the_network_sees_of_the_labels(drive: Place):
+    """Labels that are the network's own masks: it sees all of them, each sensor some."""
+    segmenter = Segmenter.open(EngineConfig(str(drive.weights), "torch", "cpu", threads=1))
+    target = Target.of(segmenter)
+    source = open_source(drive.streets, target, "val")
+    streets = open_cached(source, "judged", target, drive.root / "judged_cache")
+
+    def masks():
+        for images, present in zip(streets.images, streets.present, strict=True):
+            from any2seg_ros.types import Modality
+
+            given = {m: images[m].astype(np.float32) for m in Modality if present[m]}
+            found = segmenter.segment(given, streets.labels.shape[:0:-1])
+            yield found.labels, np.full_like(found.labels, 255)
+
+    own = relabelled(
+        streets, drive.root / "own", [[k] for k in range(25)], streets.present, masks()
+    )
+    found = judge(segmenter, own, streets)
+    assert found.full == "rgb+depth+lidar+event" and found.frames == len(streets)
+    assert found.sure_accuracy[found.full] == 100 and found.sure_miou[found.full] == 100
+    assert all(0 < found.sure_accuracy[name] < 100 for name in found.alone)
+    assert len(found.agreement) == 6 and all(0 < a < 100 for a in found.agreement.values())
+    assert set(found.streets) == {*found.alone, found.full}

@@ -1,0 +1,219 @@
+"""An adaptation from bag to weights: what it reads, what it keeps, what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import ctrl_c
+import cv2
+import numpy as np
+import pytest
+import tiny_drive
+import torch
+from adaptation_data import Place
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+
+from any2seg_ros.adaptation.config import AdaptationConfig, Margins
+from any2seg_ros.adaptation.result import BEFORE, Outcome
+from any2seg_ros.adaptation.run import Adaptation
+from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.files import checksum
+from any2seg_ros.network import checkpoints
+from any2seg_ros.types import IGNORE
+
+pytestmark = pytest.mark.timeout(1800)
+"""Whole adaptations, on machines that have other things to do."""
+LENIENT = Margins(100, 100, 100, 100, 100, -100)
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return checkpoints.load(path)[0].state_dict()
+
+
+def same(first: Path, second: Path) -> bool:
+    one, other = weights(first), weights(second)
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def adapted(drive: Place) -> tuple[Outcome, Path]:
+    """What everything else is compared with, and its folder."""
+    config = drive.config("adapted", margins=LENIENT)
+    return Adaptation(config).run(), config.out
+
+
+def last_round(out: Path) -> Path:
+    return out / "rounds" / "2" / "weights.safetensors"
+
+
+def test_the_result_is_a_normal_weights_file_with_its_history(adapted, drive):
+    outcome, out = adapted
+    assert outcome.better
+    segmenter = Segmenter.open(EngineConfig(str(out / "weights.safetensors"), "torch", "cpu"))
+    told = segmenter.metadata.training["adaptation"]
+    assert told["parent"] == {"file": "small.safetensors", "sha256": checksum(drive.weights)}
+    recorded = next(drive.bag.glob("*.mcap"))
+    assert told["bags"] == {f"drive/{recorded.name}": checksum(recorded)}
+    assert told["options"]["steps"] == 4 and told["chosen"] == outcome.chosen
+    assert segmenter.metadata.size == (96, 64)
+    assert set(told["after"]["streets"]) >= {"rgb", "depth", "lidar", "event"}
+
+
+def test_the_report_shows_every_sensor_before_and_after(adapted):
+    _, out = adapted
+    page = (out / "report.html").read_text()
+    for sensor in ("rgb", "depth", "lidar", "event", "rgb+depth+lidar+event"):
+        assert f'alt="{sensor} before"' in page and f'alt="{sensor} after"' in page
+    report = json.loads((out / "report.json").read_text())
+    assert report["chosen"] in report["judged"] and BEFORE in report["judged"]
+    assert report["teachers"]["rgb"] > 0
+
+
+def test_the_held_back_part_is_never_trained_on(adapted):
+    from any2seg_ros.training.cached_dataset import CachedDataset
+
+    _, out = adapted
+    held = CachedDataset(out / "lessons" / "held")
+    judged_on = {n for n, p in zip(held.names, held.present.any(1), strict=True) if p}
+    assert len(judged_on) == 7
+    for number in ("1", "2"):
+        taught = CachedDataset(out / "lessons" / number)
+        trained_on = {n for n, p in zip(taught.names, taught.present.any(1), strict=True) if p}
+        assert trained_on and max(trained_on) < min(judged_on)
+
+
+def copied(bag: Path, folder: Path, wrong: bool) -> Path:
+    """A copy of a bag without its ground truth, or with that of other frames."""
+    with (
+        Reader(bag) as reader,
+        Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer,
+    ):
+        labels = [c for c in reader.connections if "label" in c.topic]
+        others = [data for _, _, data in reader.messages(labels)]
+        assert len(labels) == 1 and len(set(others)) > 1
+        kept = {
+            c.topic: writer.add_connection(c.topic, c.msgtype, typestore=tiny_drive.STORE)
+            for c in reader.connections
+            if wrong or c not in labels
+        }
+        for connection, time, data in reader.messages():
+            if connection.topic in kept:
+                written = others.pop() if connection in labels else data
+                writer.write(kept[connection.topic], time, written)
+    return folder
+
+
+def begun(out: Path, config: AdaptationConfig) -> AdaptationConfig:
+    """Its folder, as it is when the teacher of the adaptation in `out` has looked at the drive."""
+    config.out.mkdir()
+    shutil.copytree(out / "cache", config.out / "cache")
+    for part in ("1", "held"):
+        shutil.copytree(out / "lessons" / part, config.out / "lessons" / part, symlinks=True)
+    shutil.copy(out / "teachers.json", config.out)
+    before = json.loads((out / "judged.json").read_text())[BEFORE]
+    (config.out / "judged.json").write_text(json.dumps({BEFORE: before}))
+    return config
+
+
+def test_no_label_of_a_bag_is_read(adapted, drive, tmp_path):
+    """Wrong ground truth, and none at all, give the weights of the drive with the right one."""
+    outcome, out = adapted
+    bag = copied(drive.bag, tmp_path / "wrong" / "drive", wrong=True)
+    config = replace(drive.config("wrong", margins=LENIENT), bags=(bag,))
+    again = Adaptation(config).run()
+    assert same(last_round(out), last_round(config.out))
+    assert again.judged == outcome.judged
+    bag = copied(drive.bag, tmp_path / "none" / "drive", wrong=False)
+    work = Adaptation(replace(drive.config("none"), bags=(bag,)))
+    cached = work.open_drive().cached
+    assert cached.images.tobytes() == Adaptation(config).open_drive().cached.images.tobytes()
+    assert (np.asarray(cached.labels) == IGNORE).all()
+
+
+def test_given_labels_are_read(adapted, drive, tmp_path):
+    from any2seg_ros.datasets import Labelling
+    from any2seg_ros.training.cached_dataset import CachedDataset
+
+    _, out = adapted
+    names = CachedDataset(out / "lessons" / "1").names
+    for name in names[::2]:
+        label = np.full((36, 64), 9, np.uint8)
+        cv2.imwrite(str(tmp_path / f"{name.rpartition('/')[2]}.png"), label)
+    labelling = Labelling((tmp_path,))
+    config = replace(
+        drive.config("labelled", margins=LENIENT), labelling=labelling, steps=2, rounds=1
+    )
+    Adaptation(config).run()
+    taught = CachedDataset(config.out / "lessons" / "1")
+    values = taught.labels[0]
+    assert (values == 25 + 9).all() and taught.groups[34] == [9]
+    assert not same(config.out / "rounds/1/weights.safetensors", last_round(out))
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from adaptation_data import Place
+from any2seg_ros.adaptation.run import Adaptation
+from test_adaptation_run import LENIENT
+import os, signal
+def progress(done, total, what):
+    if what.startswith("training") and done == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+Adaptation(Place(Path(sys.argv[1])).config("killed", margins=LENIENT), progress=progress).run()
+"""
+
+
+def test_a_killed_adaptation_resumes_to_the_same_weights(adapted, drive):
+    _, out = adapted
+    config = begun(out, drive.config("killed", margins=LENIENT))
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(drive.root)], env=environment, timeout=600, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert not (config.out / "weights.safetensors").exists()
+    Adaptation(config).run()
+    assert same(last_round(out), last_round(config.out))
+
+
+def test_ctrl_c_keeps_the_best_and_the_same_command_resumes(adapted, drive):
+    _, out = adapted
+    config = begun(out, drive.config("interrupted", margins=LENIENT))
+
+    def progress(done: float, total: float, what: str) -> None:
+        if what.startswith("training") and done == 3:
+            ctrl_c.press()
+
+    with ctrl_c.heeded(), pytest.raises(KeyboardInterrupt):
+        Adaptation(config, progress=progress).run()
+    report = json.loads((config.out / "report.json").read_text())
+    assert report["partial"]
+    assert {"round 1", "interrupted 2 after 1 steps"} <= set(report["judged"])
+    assert (config.out / "weights.safetensors").is_file()
+    outcome = Adaptation(config).run()
+    assert not outcome.partial and "interrupted 2 after 1 steps" not in outcome.judged
+    assert same(last_round(out), last_round(config.out))
+
+
+def test_weights_that_lose_are_not_kept(adapted, drive):
+    """No step of training can gain as much as is asked for here."""
+    _, out = adapted
+    config = drive.config("strict", margins=Margins(gain=200), steps=1, rounds=1)
+    outcome = Adaptation(begun(out, config)).run()
+    assert not outcome.better and all(outcome.why_not.values())
+    assert not (config.out / "weights.safetensors").exists()
+    assert "The old weights stay" in (config.out / "report.html").read_text()
+
+
+def test_a_folder_of_another_adaptation_is_refused(adapted, drive):
+    with pytest.raises(ValueError, match="another adaptation|other options"):
+        Adaptation(drive.config("adapted", margins=LENIENT, seed=1))

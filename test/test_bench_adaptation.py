@@ -1,0 +1,87 @@
+"""The command that measures what adaptation is worth, on the smallest of drives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+from adaptation_data import Place
+
+from any2seg_ros.bench import adaptation
+from any2seg_ros.configuration import load
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, capsys, monkeypatch):
+    """A recorded drive, judged against labels that were given for it."""
+    from any2seg_ros.adaptation.drive import open_drive
+    from any2seg_ros.datasets import Target
+    from any2seg_ros.preprocessing import PreprocessingConfig
+
+    names = open_drive(
+        drive.config("names"), Target((96, 64), PreprocessingConfig()), lambda *n: None
+    ).cached.names
+    for kind, value in (("labels", 6), ("sure", 255)):
+        (tmp_path / kind).mkdir()
+        for name in names:
+            image = np.full((36, 64), value, np.uint8)
+            cv2.imwrite(str(tmp_path / kind / f"{name.rpartition('/')[2]}.png"), image)
+    plan = {
+        "output": str(tmp_path / "out"),
+        "steps": 2,
+        "rounds": 1,
+        "threads": 1,
+        "streets": str(drive.streets),
+        "drives": [
+            {
+                "name": "mine",
+                "bag": str(drive.bag),
+                "labels": [str(tmp_path / "labels")],
+                "label_map": [str(tmp_path / "map.yaml")],
+                "confidence": str(tmp_path / "sure"),
+                "model": str(drive.weights),
+            }
+        ],
+    }
+    (tmp_path / "map.yaml").write_text(yaml.safe_dump({6: "Road"}))
+    config = tmp_path / "plan.yaml"
+    config.write_text(yaml.safe_dump(plan))
+    assert adaptation.main([str(config)]) == 0
+    row = json.loads((tmp_path / "out" / "mine_seed0.json").read_text())
+    assert set(row["before"]["drive"]) == {
+        "rgb",
+        "depth",
+        "lidar",
+        "event",
+        "rgb+depth+lidar+event",
+    }
+    assert row["steps"] == 2 and "round 1" in row["all judged"]
+    assert row["with labels"]["drive"]["lidar"] >= row["before"]["drive"]["lidar"]
+    first = capsys.readouterr().out
+    assert "| mine, seed 0 |" in first
+    monkeypatch.setattr(adaptation, "_real", None)  # finished rows are not made again
+    assert adaptation.main([str(config)]) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_the_committed_plan_can_be_read():
+    config = load(adaptation.BenchConfig, ROOT / "config" / "adaptation.yaml")
+    assert len(config.simulated.rigs) == len(config.seeds) == 3
+    assert [drive.name for drive in config.drives] == ["nuscenes_0523", "kitti_drive"]
+
+
+def test_gains_are_averaged_with_their_spread():
+    def row(name: str, gain: float) -> dict:
+        before = {
+            "drive": {"rgb+lidar": 40.0, "rgb": 30.0, "lidar": 10.0},
+            "streets": {"rgb": 50.0},
+        }
+        after = {**before, "drive": {"rgb+lidar": 41.0, "rgb": 30.0 + gain, "lidar": 10.0 + gain}}
+        return {"name": name, "chosen": "round 1", "before": before, "after": after}
+
+    table = adaptation.markdown([row("rig 1, seed 0", 4.0), row("rig 2, seed 0", 6.0)])
+    assert "lidar 10.0 → 14.0" in table and "+5.0 ± 1.4" in table

@@ -1,0 +1,52 @@
+"""The bench of full-size sensors: what it plays, and that a node hears it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not here")
+pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not here")
+
+import ros_vehicle
+
+from any2seg_ros.bench import vehicle
+
+
+def test_the_time_of_threads_is_told_apart():
+    done, release = threading.Event(), threading.Event()
+
+    def work():
+        end = time.thread_time() + 0.2
+        while time.thread_time() < end:
+            pass
+        done.set()
+        release.wait(60)
+
+    before = vehicle.by_thread(os.getpid())
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert done.wait(60)
+    inside = vehicle.by_thread(os.getpid())
+    release.set()
+    thread.join()
+    assert inside["decoding and network"] > before["decoding and network"] + 0.1
+
+
+@pytest.mark.timeout(900)
+def test_a_node_hears_the_sensors_and_masks_are_counted(monkeypatch):
+    ros_vehicle.isolate(monkeypatch)
+    monkeypatch.setattr(vehicle, "_WARM_UP_S", 1.0)
+    figures = vehicle.played(vehicle.Scenario(seconds=4.0))
+    node = figures["nodes"]["/"]
+    assert node["masks"] > 0 and node["frames"] >= node["masks"] / 2
+    assert all(0 < share <= 1 for share in node["heard"].values()), node["heard"]
+    assert node["processor_ms_per_frame"]["executor"] > 0
+    assert figures["player"]["sent"]["/event/packets"] > figures["player"]["sent"]["/rgb/image"]
+    node = vehicle.compared(figures, {"sum_ms": 10.0, "network_wall_p50_ms": 5.0})["nodes"]["/"]
+    assert node["processor_vs_parts_alone"] == pytest.approx(
+        node["processor_ms_per_frame"]["all"] / 10, abs=0.006
+    )
