@@ -6,6 +6,7 @@ import pytest
 import tiny_drive
 
 from any2seg_ros.inspection import inspect_bag, parameter_file
+from any2seg_ros.inspection.offsets import TimeOffset
 from any2seg_ros.inspection.parameter_file import parameters_of
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.runtime.bag_player import BagPlayer
@@ -46,6 +47,23 @@ def test_slow_sensors_that_are_apart_are_waited_for(tmp_path):
     values = parameters_of(inspect_bag(tiny_drive.write(tmp_path / "bag", rows)))
     assert values["period"] == pytest.approx(0.5, abs=0.01)
     assert values["lidar.window"] >= 0.12 and values["deadline"] >= 0.12
+
+
+def test_a_sensor_that_arrives_late_is_waited_for(tmp_path):
+    rows = tiny_drive.rows(12)
+    late = [(t + 70_000_000 * (topic == "/lidar/points"), topic, m) for t, topic, m in rows]
+    late.sort(key=lambda row: row[0])
+    found = inspect_bag(tiny_drive.write(tmp_path / "bag", late))
+    assert 0.09 < parameters_of(found)["deadline"] < 0.15
+
+
+def test_an_offset_of_stamps_is_put_right(tmp_path):
+    found = inspect_bag(tiny_drive.write(tmp_path / "bag", tiny_drive.rows(8)))
+    assert not any(name.endswith("offset") for name in parameters_of(found))
+    found.offsets[Modality.LIDAR] = TimeOffset(Modality.LIDAR, Modality.RGB, 0.043, 0.002, 0.9)
+    found.offsets[Modality.DEPTH] = TimeOffset(Modality.DEPTH, Modality.RGB, 0.012, 0.006, 0.9)
+    values = parameters_of(found)
+    assert values["lidar.offset"] == -0.043 and "depth.offset" not in values
 
 
 def test_replay_takes_the_file_as_it_is(tmp_path):

@@ -38,3 +38,12 @@ def test_the_difference_of_two_topics_is_that_of_nearest_stamps():
     assert camera.difference(lidar) == pytest.approx(0.038)
     assert camera.difference(stats_of([100_000_000])) > 1
     assert camera.difference(stats_of([])) == float("inf")
+
+
+def test_what_arrives_later_is_that_of_the_same_time():
+    camera = stats_of([k * 100_000_000 for k in range(1, 30)], late=10_000_000)
+    lidar = stats_of([k * 100_000_000 + 5_000_000 for k in range(1, 30)], late=90_000_000)
+    assert camera.later(lidar) == pytest.approx(0.085)
+    assert lidar.later(camera) == 0
+    assert camera.later(stats_of([])) == 0
+    assert camera.difference(lidar, -0.045) == pytest.approx(0.04)

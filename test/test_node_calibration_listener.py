@@ -13,6 +13,7 @@ pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not he
 import numpy as np  # noqa: E402
 import ros_vehicle  # noqa: E402
 from geometry_msgs.msg import TransformStamped  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from any2seg_ros.node import calibration_listener  # noqa: E402
@@ -113,6 +114,43 @@ def test_the_newest_transform_is_found_on_either_topic(heard, topic) -> None:
     np.testing.assert_allclose(listener.lookup("camera", "lidar"), expected)
     with pytest.raises(LookupError, match="sonar"):
         listener.lookup("camera", "sonar")
+
+
+@pytest.mark.parametrize(
+    ("topic", "profile"),
+    [
+        ("/tf_static", QoSProfile(depth=10)),
+        ("/tf_static", QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)),
+        ("/tf", QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)),
+    ],
+)
+def test_transforms_of_publishers_with_another_qos_are_heard(monkeypatch, topic, profile) -> None:
+    ros_vehicle.isolate(monkeypatch)
+    rclpy.init()
+    node = rclpy.create_node("listener")
+    listener = CalibrationListener(node)
+    transform = TransformStamped(child_frame_id="lidar")
+    transform.header.frame_id, transform.header.stamp.sec = "camera", 100
+    transform.transform.translation.x, transform.transform.rotation.w = 1.5, 1.0
+    publisher = node.create_publisher(TFMessage, topic, profile)
+    found = None
+    for _ in range(300):
+        listener.adapt()
+        publisher.publish(TFMessage(transforms=[transform]))
+        rclpy.spin_once(node, timeout_sec=0.1)
+        try:
+            found = listener.lookup("camera", "lidar")
+            break
+        except LookupError:
+            pass
+    node.destroy_publisher(publisher)
+    listener.adapt()
+    heard = node.get_subscriptions_info_by_topic(topic)
+    listener.stop()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    assert found is not None and found[0, 3] == 1.5
+    assert len(heard) == 1
 
 
 def test_a_time_that_is_over_is_forgotten_and_what_is_static_stays(heard) -> None:

@@ -119,6 +119,48 @@ def test_a_camera_info_that_is_not_latched_is_heard_as_ever(hearing):
     assert here.spin(heard)
 
 
+@pytest.mark.parametrize("first", ["latched", "volatile"])
+@pytest.mark.parametrize("policy", [RELIABLE, BEST_EFFORT])
+def test_of_publishers_some_of_which_latch_all_are_heard(hearing, first, policy):
+    here = hearing()
+    topic, heard = "/rgb/camera_info", lambda: {msg.width for _, msg in here.infos}
+    profiles = {"latched": LATCHED, "volatile": QoSProfile(depth=1, reliability=policy)}
+    publishers = {first: here.driver.create_publisher(CameraInfo, topic, profiles.pop(first))}
+    here.subscriptions.start()
+    assert here.spin(lambda: here.node.count_publishers(topic) == 1)
+    if first == "latched":
+        publishers[first].publish(CameraInfo(width=1))
+        assert here.spin(lambda: heard() == {1})
+    # The other one comes later; what it latched was published before it is known.
+    ((second, profile),) = profiles.items()
+    publishers[second] = here.driver.create_publisher(CameraInfo, topic, profile)
+    if second == "latched":
+        publishers[second].publish(CameraInfo(width=1))
+        assert here.spin(lambda: heard() == {1})
+
+    def hears(width: int, name: str) -> bool:
+        publishers[name].publish(CameraInfo(width=width))
+        return width in heard()
+
+    assert here.spin(lambda: hears(2, "volatile")) and here.spin(lambda: hears(3, "latched"))
+    here.driver.destroy_publisher(publishers["latched"])
+    assert here.spin(lambda: len(here.asked(topic)) == 1)
+    assert here.spin(lambda: hears(4, "volatile"))
+
+
+def test_a_mixture_that_is_there_first_gives_what_was_latched_before(hearing):
+    here = hearing()
+    latched = here.driver.create_publisher(CameraInfo, "/rgb/camera_info", LATCHED)
+    volatile = here.driver.create_publisher(CameraInfo, "/rgb/camera_info", 1)
+    latched.publish(CameraInfo(width=1))
+    volatile.publish(CameraInfo(width=2))
+    assert here.spin(lambda: here.node.count_publishers("/rgb/camera_info") == 2)
+    here.subscriptions.start()
+    assert here.spin(lambda: [msg.width for _, msg in here.infos] == [1])
+    here.subscriptions.stop()
+    assert here.spin(lambda: here.asked("/rgb/camera_info") == [])
+
+
 def test_auto_takes_what_all_publishers_of_a_topic_offer(hearing):
     here = hearing()
     here.subscriptions.start()

@@ -183,3 +183,53 @@ def test_a_cache_fits_before_and_behind(inputs):
     assert [frame.stamp for frame in frames] == [10**9, 2 * 10**9, 3 * 10**9]
     kept = caches[DEPTH].getElemBeforeTime(caches[RGB].getOldestTime())
     assert kept.header.stamp.sec == 1
+
+
+def test_what_came_while_the_thread_was_busy_is_in_the_frame_whose_deadline_has_passed(monkeypatch):
+    rclpy = pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    import ros_vehicle
+    from rclpy.executors import SingleThreadedExecutor
+    from sensor_msgs.msg import Image
+
+    ros_vehicle.isolate(monkeypatch)
+    rclpy.init()
+    node, driver = rclpy.create_node("mine"), rclpy.create_node("driver")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    topics = {RGB: "/one", DEPTH: "/other"}
+    filters = {m: message_filters.Subscriber(node, Image, t) for m, t in topics.items()}
+    publishers = {m: driver.create_publisher(Image, t, 10) for m, t in topics.items()}
+    frames: list[Frame] = []
+    joined = SynchronizerFilter(filters, SynchronizerConfig(deadline=0.2), node)
+    joined.registerCallback(frames.append)
+
+    def publish(modality: Modality, stamp: int) -> None:
+        image = Image()
+        image.header.stamp.sec, image.header.stamp.nanosec = 1000, stamp
+        publishers[modality].publish(image)
+
+    def spin(condition) -> bool:
+        end = time.monotonic() + 30
+        while not condition() and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+        return bool(condition())
+
+    try:
+        publish(DEPTH, 100)
+        publish(RGB, 200)
+        assert spin(lambda: frames)  # both are heard, so that each waits for the other
+        for number in range(3):
+            frames.clear()
+            stamp = 100_000_000 * (number + 1)
+            publish(RGB, stamp)
+            assert spin(lambda: joined.next_deadline is not None)
+            publish(DEPTH, stamp + 1)
+            time.sleep(0.3)  # the deadline passes, and nobody looks
+            assert spin(lambda: frames)
+            assert frames[0].availability[DEPTH] == Availability.OK
+    finally:
+        joined.stop()
+        executor.shutdown()
+        node.destroy_node()
+        driver.destroy_node()
+        rclpy.try_shutdown()

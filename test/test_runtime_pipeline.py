@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from any2seg_ros.runtime.decode_budget import DecodeBudget
 from any2seg_ros.runtime.outputs import outputs
 from any2seg_ros.runtime.pipeline import Pipeline, PipelineConfig, Received
 from any2seg_ros.runtime.rendering import OutputConfig, semantic_points
+from any2seg_ros.runtime.status import NodeState, status_of
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import UNCALIBRATED, Availability, Calibration, Camera, Frame, Modality
 
@@ -128,6 +130,27 @@ def test_a_frozen_camera_is_told_by_its_content(pipeline):
         result = pipeline.process(frame_of(pipeline, rgb=message, depth=depth(STAMP + k)))
     assert result.frame.reasons[RGB] == "content is frozen"
     assert result.segmentation.subset == (DEPTH,)
+
+
+@pytest.mark.parametrize(("fill", "said"), [(1.0, "is dead"), (None, "is saturated"), (0.4, "")])
+def test_of_a_lidar_whose_intensity_is_no_good_the_status_says_so_and_it_is_used(
+    segmenter, fill, said
+):
+    pipeline = Pipeline(segmenter)
+    for number in range(12):
+        message = cloud(STAMP)
+        points = np.frombuffer(message.data, "<f4").reshape(-1, 4).copy()
+        rng = np.random.default_rng(number)
+        points[:, 3] = rng.random(len(points)) * (1.0 if fill is None else fill)
+        if fill != 0.4:
+            share = 0.6 if fill is None else 1.0
+            points[rng.random(len(points)) < share, 3] = 1.0
+        message.data = array("B", points.tobytes())
+        result = pipeline.process(frame_of(pipeline, lidar=message))
+    assert result.frame.availability[LIDAR] == Availability.OK
+    told = status_of(make_message, NodeState(), result, None)
+    reason = next(row.reason for row in told.modalities if row.modality == "lidar")
+    assert (said in reason) if said else reason == ""
 
 
 def test_a_reset_forgets_what_was_usual(pipeline):

@@ -8,6 +8,7 @@ from any2seg_ros.bags.layout import (
     find_layout,
     read_calibration,
 )
+from any2seg_ros.bags.offers import Graph, Offer
 from any2seg_ros.bags.output_bag import OutputBag, check_folder
 from any2seg_ros.bags.reader import BagReader, Recorded
 from any2seg_ros.bags.typestore import typestore
@@ -19,6 +20,8 @@ __all__ = [
     "BagLayout",
     "BagReader",
     "BagWriter",
+    "Graph",
+    "Offer",
     "OutputBag",
     "Recorded",
     "StaticTransforms",

@@ -19,6 +19,7 @@ from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
+from any2seg_ros.bags.offers import Offer, offers_of, unique
 from any2seg_ros.bags.parts import Parts, ready
 from any2seg_ros.bags.salvage import SalvagedFile, is_whole
 from any2seg_ros.bags.sqlite import SalvagedDatabase
@@ -69,10 +70,13 @@ class WholeFile:
         self._reader.open()
         reader = self._reader
         self.topics = {c.topic: c.msgtype for c in reader.connections}
+        self.offers: dict[str, tuple[Offer, ...]] = {}
         self.counts: Counter[str] = Counter()
         self.definitions: list[tuple[str, str, str]] = []
         for connection in reader.connections:
             self.counts[connection.topic] += connection.msgcount
+            known = self.offers.get(connection.topic, ())
+            self.offers[connection.topic] = unique((*known, *offers_of(connection)))
             form = connection.msgdef.format
             if form != MessageDefinitionFormat.NONE:
                 encoding = "ros2idl" if form == MessageDefinitionFormat.IDL else "ros2msg"
@@ -122,6 +126,8 @@ class BagReader:
         """Messages in the bag; 0 where it is not known."""
         self.counts: Counter[str] = Counter()
         """Messages by topic."""
+        self.offers: dict[str, tuple[Offer, ...]] = {}
+        """With which QoS topics were published, where the recorder wrote it down."""
         self._typestore = typestore()
         self._known = set(self._typestore.types)
         self._parts: list[Part] = []
@@ -211,6 +217,8 @@ class BagReader:
             self._parts.append(part)
             self.topics |= part.topics
             self.counts.update(part.counts)
+            for topic, offers in getattr(part, "offers", {}).items():
+                self.offers[topic] = unique((*self.offers.get(topic, ()), *offers))
             for definition in part.definitions:
                 self._register(*definition)
         if not self._parts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,13 @@ class SensorLog:
     """The sensor messages of a bag in memory, by log time; topics are named `<modality>/...`.
 
     `start`: smallest header stamp, ns; `types`: message type of each topic; `static`: serialized
-    messages of /tf_static.
+    messages of /tf_static. topics: which sensor's each topic is; without it, their names tell.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, topics: Mapping[str, Modality] | None = None) -> None:
         self.types: dict[str, str] = {}
         self.static: list[bytes] = []
+        self._topics = topics
         rows = list(self._rows(path))
         if not rows:
             raise ValueError(
@@ -62,7 +63,12 @@ class SensorLog:
             for connection, timestamp, data in reader.messages():
                 if connection.topic == STATIC_TOPIC:
                     self.static.append(bytes(data))
-                elif (modality := modalities.get(connection.topic.split("/")[1])) is not None:
+                    continue
+                if self._topics is None:
+                    modality = modalities.get(connection.topic.split("/")[1])
+                else:
+                    modality = self._topics.get(connection.topic)
+                if modality is not None:
                     self.types[connection.topic] = connection.msgtype
                     yield modality, connection.topic, timestamp - reader.start_time, bytes(data)
 

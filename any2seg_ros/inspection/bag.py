@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from any2seg_ros import messages
-from any2seg_ros.bags import BagCalibration, BagLayout, BagReader, find_layout, read_calibration
+from any2seg_ros.bags import (
+    BagCalibration,
+    BagLayout,
+    BagReader,
+    Graph,
+    find_layout,
+    read_calibration,
+)
+from any2seg_ros.bags.offers import differing
+from any2seg_ros.inspection.motion import time_offsets
+from any2seg_ros.inspection.offsets import TimeOffset
 from any2seg_ros.inspection.topics import TopicStats, topic_stats
 from any2seg_ros.messages.video import VideoDecoder
 from any2seg_ros.preprocessing.intensity import IntensityScale
+from any2seg_ros.runtime.parameters import NodeParameters
 from any2seg_ros.types import InvalidMeasurement, Modality
 
 _DECODED = 12
@@ -31,6 +42,10 @@ class BagInspection:
     topics: dict[str, TopicStats]
     layout: BagLayout
     calibration: BagCalibration | None
+    title: str = ""
+    """What was looked at."""
+    offsets: dict[Modality, TimeOffset] = field(default_factory=dict)
+    """By how much stamps are late against those of the first sensor, as far as motion tells."""
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -47,11 +62,19 @@ class BagInspection:
         return None if topic is None else self.topics[topic]
 
 
-def inspect_bag(path: Path, topics: Mapping[str, str] | None = None) -> BagInspection:
-    """Walk a bag twice; `topics` overrules the choice. ValueError where it has no sensor."""
+def inspect_bag(
+    path: Path, topics: Mapping[str, str] | None = None, graph: Graph | None = None
+) -> BagInspection:
+    """Walk a bag some times; `topics` overrules the choice. ValueError where it has no sensor.
+
+    graph: what the running graph said from which the bag was recorded just now.
+    """
     with BagReader(path) as bag:
-        layout = find_layout(bag.topics, topics, bag.counts)
-        found = BagInspection(path, bag.duration * 1e-9, topic_stats(bag), layout, None)
+        stats = _with_graph(topic_stats(bag), graph)
+        kinds = {topic: one.type for topic, one in stats.items()}
+        layout = find_layout(kinds, topics, {topic: one.count for topic, one in stats.items()})
+        found = BagInspection(path, bag.duration * 1e-9, stats, layout, None)
+        found.title = str(path) if graph is None else "live topics"
         try:
             found.calibration = read_calibration(bag, layout)
             found.notes += found.calibration.notes
@@ -60,10 +83,29 @@ def inspect_bag(path: Path, topics: Mapping[str, str] | None = None) -> BagInspe
             found.problems.append((text.partition(":")[0], text.partition("; ")[2] or text))
         for modality in layout.sensors:
             _decode(bag, modality, found)
+        intervals = {m: stats[topic].interval for m, topic in layout.sensors.items()}
+        found.offsets = time_offsets(bag, layout.sensors, found.calibration, intervals)
         found.notes = [*bag.notes, *layout.notes, *found.notes]
     _check_sensors(found)
     _check_times(found)
+    _check_offsets(found)
+    _check_qos(found)
+    if graph is not None:
+        found.problems += graph.problems
+        found.notes += graph.notes
     return found
+
+
+def _with_graph(stats: dict[str, TopicStats], graph: Graph | None) -> dict[str, TopicStats]:
+    """The statistics, with topics that nothing came from, and what publishers offer now."""
+    if graph is None:
+        return stats
+    for topic, kind in graph.types.items():
+        stats.setdefault(topic, TopicStats(topic, kind))
+    for topic, offers in graph.offers.items():
+        if topic in stats:
+            stats[topic].offers = offers
+    return dict(sorted(stats.items()))
 
 
 def _decode(bag: BagReader, modality: Modality, found: BagInspection) -> None:
@@ -119,6 +161,32 @@ def _check_sensors(found: BagInspection) -> None:
                 "record /tf_static, or set lidar.extrinsics to 'x y z qx qy qz qw'",
             )
         )
+
+
+def _check_offsets(found: BagInspection) -> None:
+    """Stamps that are late by more than the synchronizer's window are a problem, others a note."""
+    for modality, offset in found.offsets.items():
+        if not offset.is_significant:
+            continue
+        name, against = modality.label, offset.against.label
+        late = f"{abs(offset.late) * 1e3:.0f} ms {'late' if offset.late > 0 else 'early'}"
+        said = f"the stamps of {name} are {late} against those of {against}, by their motion"
+        mend = (
+            f"set {name}.offset to {-offset.late:.3f} (--write-params does), or have its driver "
+            "stamp the time of the measurement"
+        )
+        if abs(offset.late) > NodeParameters().sensors[modality].window:
+            found.problems.append((said, mend))
+        else:
+            found.notes.append(f"{said}: {mend}")
+
+
+def _check_qos(found: BagInspection) -> None:
+    infos = set(found.layout.infos.values())
+    for topic in (*found.layout.sensors.values(), *sorted(infos)):
+        problem = differing(topic, found.topics[topic].offers, topic in infos)
+        if problem:
+            found.problems.append(problem)
 
 
 def _check_times(found: BagInspection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from any2seg_ros.html.templating import render
 from any2seg_ros.inspection.bag import BagInspection
 from any2seg_ros.inspection.overlay import lidar_over_image
@@ -12,8 +14,8 @@ def inspection_page(found: BagInspection) -> str:
     """The page, with LiDAR over the camera's image where both are there."""
     return render(
         "inspection.html.j2",
-        title=f"Inspection of {found.path.name}",
-        subtitle=f"{found.path}, {found.duration:.1f} s",
+        title=f"Inspection of {Path(found.title).name}",
+        subtitle=f"{found.title}, {found.duration:.1f} s",
         footer="Made by any2seg inspect.",
         found=found,
         overlay=lidar_over_image(found),

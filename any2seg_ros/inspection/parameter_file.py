@@ -15,13 +15,17 @@ from any2seg_ros.types import Modality
 _SLOW = 0.15
 """s between the camera's images from which the node is told to expect fewer frames."""
 
+_MARGIN = 1.5
+_PATIENCE = 0.2
+"""Part of a slow sensor's interval for which others are waited for."""
+
 
 def parameters_of(found: BagInspection) -> dict[str, Any]:
     """Values by the node's parameter names: only those that differ from its defaults."""
     values: dict[str, Any] = {}
     for modality in Modality:
         values |= _of_sensor(modality, found)
-    values |= _of_times(found)
+    values |= _of_times(found, values)
     from_values(values)
     return values
 
@@ -38,6 +42,9 @@ def _of_sensor(modality: Modality, found: BagInspection) -> dict[str, Any]:
         values[f"{name}.camera_info"] = info
     elif modality in (Modality.DEPTH, Modality.EVENT):
         values[f"{name}.registered"] = True
+    offset = found.offsets.get(modality)
+    if offset is not None and offset.is_significant:
+        values[f"{name}.offset"] = round(-offset.late, 3)
     return values
 
 
@@ -54,7 +61,7 @@ def _of_transport(modality: Modality, topic: str, kind: str) -> dict[str, Any]:
     return values
 
 
-def _of_times(found: BagInspection) -> dict[str, Any]:
+def _of_times(found: BagInspection, given: Mapping[str, Any]) -> dict[str, Any]:
     """Slow sensors are waited for longer, and matched over a wider window."""
     values: dict[str, Any] = {}
     defaults = NodeParameters()
@@ -67,12 +74,17 @@ def _of_times(found: BagInspection) -> dict[str, Any]:
         stats = found.sensor(modality)
         if stats is None or stats is first:
             continue
-        apart = first.difference(stats)
+        offset = given.get(f"{modality.label}.offset", 0.0)
+        apart = first.difference(stats, offset)
         window = max(1.5 * apart, 0.3 * stats.interval if stats.interval > _SLOW else 0.0)
         if defaults.sensors[modality].window < window < 1.0:
             values[f"{modality.label}.window"] = round(window, 3)
-        if defaults.deadline < 1.5 * apart < 1.0:
-            values["deadline"] = max(values.get("deadline", 0.0), round(1.5 * apart, 3))
+        wait = _MARGIN * max(apart, first.later(stats, offset))
+        if first.interval > _SLOW:
+            # There is time to wait for what comes late, and it is waited for only where it does.
+            wait = max(wait, _PATIENCE * first.interval)
+        if defaults.deadline < wait < 1.0:
+            values["deadline"] = max(values.get("deadline", 0.0), round(wait, 3))
     return values
 
 
@@ -84,7 +96,7 @@ def parameter_file(found: BagInspection) -> str:
         (nested.setdefault(section, {}) if section else nested)[rest] = value
     body: Mapping[str, Any] = {"/**": {"ros__parameters": nested}}
     lines = [
-        f"# Made by `any2seg inspect` of the bag {found.path.name}.",
+        f"# Made by `any2seg inspect` of {found.title}.",
         "# ros2 launch any2seg_ros any2seg.launch.py params_file:=THIS_FILE",
         "# any2seg replay --bag BAG --out FOLDER --params-file THIS_FILE",
     ]

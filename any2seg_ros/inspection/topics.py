@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from any2seg_ros.bags.offers import Offer
 from any2seg_ros.bags.reader import BagReader
 from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp
 
@@ -24,6 +25,8 @@ class TopicStats:
     log_times: list[int] = field(default_factory=list)
     stamps: list[int] = field(default_factory=list)
     """header.stamp of each message; of types without a header, what stands in its place."""
+    offers: tuple[Offer, ...] = ()
+    """With which QoS it is published; empty where that is not known."""
 
     @property
     def rate(self) -> float:
@@ -35,6 +38,11 @@ class TopicStats:
     def interval(self) -> float:
         """Median time between stamps in s; 0 where there are too few."""
         return float(np.median(np.diff(self.stamps))) * 1e-9 if self.count > 1 else 0.0
+
+    @property
+    def qos(self) -> str:
+        """What its publishers offer, for tables; empty where that is not known."""
+        return " and ".join(offer.short for offer in self.offers)
 
     @property
     def gap(self) -> float:
@@ -49,19 +57,46 @@ class TopicStats:
         behind = float(np.median(np.subtract(self.log_times, self.stamps)))
         return behind * 1e-9 if abs(behind) < _DAY else None
 
-    def difference(self, other: TopicStats) -> float:
-        """Median distance in s of another topic's nearest stamps; inf where there are none."""
+    def difference(self, other: TopicStats, offset: float = 0.0) -> float:
+        """Median distance in s of another topic's nearest stamps; inf where there are none.
+
+        offset: s that is added to the other's stamps.
+        """
         if not (self.count and other.count):
             return float("inf")
-        theirs = np.sort(np.asarray(other.stamps))
-        after = theirs.searchsorted(self.stamps).clip(1, max(1, len(theirs) - 1))
-        near = theirs[[after - 1, np.minimum(after, len(theirs) - 1)]]
-        return float(np.median(np.abs(near - np.asarray(self.stamps)).min(0))) * 1e-9
+        near, _ = self._partners(other, offset)
+        return float(np.median(np.abs(near))) * 1e-9
+
+    def later(self, other: TopicStats, offset: float = 0.0) -> float:
+        """By how many s another topic's messages of the same time arrive later, of 95 % of them."""
+        if not (self.count and other.count):
+            return 0.0
+        _, came = self._partners(other, offset)
+        return max(0.0, float(np.quantile(came, 0.95)) * 1e-9)
+
+    def _partners(self, other: TopicStats, offset: float) -> tuple[np.ndarray, np.ndarray]:
+        """Of the other's message nearest to each by stamp: how much later stamps and arrivals are.
+
+        int64 (n,) each, ns.
+        """
+        shifted = np.asarray(other.stamps, np.int64) + round(offset * 1e9)
+        order = np.argsort(shifted, kind="stable")
+        theirs, came = shifted[order], np.asarray(other.log_times, np.int64)[order]
+        mine = np.asarray(self.stamps, np.int64)
+        after = theirs.searchsorted(mine).clip(1, max(1, len(theirs) - 1))
+        after = np.minimum(after, len(theirs) - 1)
+        before = np.maximum(after - 1, 0)
+        nearer = np.abs(theirs[before] - mine) <= np.abs(theirs[after] - mine)
+        at = np.where(nearer, before, after)
+        return theirs[at] - mine, came[at] - np.asarray(self.log_times, np.int64)
 
 
 def topic_stats(bag: BagReader) -> dict[str, TopicStats]:
     """Of every topic of a bag, by its name; walks the bag once and decodes nothing."""
-    found = {topic: TopicStats(topic, kind) for topic, kind in sorted(bag.topics.items())}
+    found = {
+        topic: TopicStats(topic, kind, offers=bag.offers.get(topic, ()))
+        for topic, kind in sorted(bag.topics.items())
+    }
     for topic, _, log_time, data in bag.serialized():
         stats = found[topic]
         stats.count += 1

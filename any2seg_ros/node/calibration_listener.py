@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import tf2_ros
 from rclpy.clock import Clock, ClockType
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
 from any2seg_ros.messages import transform_matrix
+from any2seg_ros.node import delivery
 from any2seg_ros.runtime.frame_tree import FrameTree
 from any2seg_ros.runtime.monitor import Repeats
 from any2seg_ros.runtime.transform_history import TransformHistory
@@ -27,6 +28,7 @@ _TOPICS = {
     "/tf": QoSProfile(depth=100),
     "/tf_static": QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
 }
+_ANY = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class CalibrationListener:
@@ -51,6 +53,8 @@ class CalibrationListener:
         self._tree = FrameTree()
         self._repeats = Repeats()
         self._subscriptions: dict[str, Any] = {}
+        self._others: dict[str, Any] = {}
+        """By topic: a second subscription, for publishers whose QoS is not TF's."""
         self._counts: dict[str, tuple[int, int, int]] = {}
         """By topic: when a second began (ns), and its messages and bytes."""
         self._pauses: dict[str, int] = {}
@@ -79,17 +83,28 @@ class CalibrationListener:
         """Listen to TF no more."""
         for timer in self._timers.values():
             self._node.destroy_timer(timer)
-        for subscription in self._subscriptions.values():
+        for subscription in (*self._subscriptions.values(), *self._others.values()):
             self._node.destroy_subscription(subscription)
-        self._timers, self._subscriptions = {}, {}
+        self._timers, self._subscriptions, self._others = {}, {}, {}
+
+    def adapt(self) -> None:
+        """Hear publishers, too, whose QoS is not TF's: static ones that do not latch, and so on."""
+        for topic in self._subscriptions:
+            deaf = bool(delivery.misfit(self._node, topic, _TOPICS[topic]))
+            if deaf and topic not in self._others:
+                self._others[topic] = self._listen(topic, _ANY)
+            elif not deaf and topic in self._others:
+                self._node.destroy_subscription(self._others.pop(topic))
 
     def _subscribe(self, topic: str) -> None:
         self._counts[topic] = time.monotonic_ns(), 0, 0
         # Raw, so that what is too much is not even made a message.
-        self._subscriptions[topic] = self._node.create_subscription(
-            TFMessage, topic, lambda data, t=topic: self._on_message(t, data), _TOPICS[topic],
-            raw=True,
-        )  # fmt: skip
+        self._subscriptions[topic] = self._listen(topic, _TOPICS[topic])
+
+    def _listen(self, topic: str, profile: QoSProfile) -> Any:
+        return self._node.create_subscription(
+            TFMessage, topic, lambda data: self._on_message(topic, data), profile, raw=True
+        )
 
     def _on_message(self, topic: str, data: bytes) -> None:
         now = time.monotonic_ns()
@@ -127,7 +142,9 @@ class CalibrationListener:
             f"{topic} is flooded ({messages} messages and {total * 1e-6:.1f} MB within a second): "
             f"not listened to for {pause} s, poses stay as they are"
         )
-        self._node.destroy_subscription(self._subscriptions.pop(topic))
+        for subscription in (self._subscriptions.pop(topic), self._others.pop(topic, None)):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers[topic] = self._node.create_timer(
             float(pause), lambda: self._again(topic), clock=steady

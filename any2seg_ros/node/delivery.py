@@ -53,6 +53,24 @@ def chosen_profile(
     )
 
 
+def kept_profile(node: Any, topic: str, chosen: QoSProfile) -> QoSProfile | None:
+    """The QoS of a second subscription, for what some publishers of a topic keep for latecomers.
+
+    None where the first one, `chosen`, hears that already, or where nobody keeps anything.
+    """
+    if chosen.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+        return None
+    for _, offered in offers(node, topic):
+        kept = offered.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        if kept and offered.reliability == ReliabilityPolicy.RELIABLE:
+            return QoSProfile(
+                depth=chosen.depth,
+                reliability=ReliabilityPolicy.RELIABLE,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL,
+            )
+    return None
+
+
 def same(one: QoSProfile, other: QoSProfile) -> bool:
     """Whether two profiles of `chosen_profile` mean the same."""
     return (one.reliability, one.durability) == (other.reliability, other.durability)

@@ -245,6 +245,7 @@ class SegmentationLoop:
             return
         self._delivery_at = now
         self._subscriptions.adapt()
+        self._transforms.adapt()
         for modality, counter in self._subscriptions.losses.items():
             monitor = self._state.monitors[modality]
             misfit = "" if monitor.count else self._subscriptions.misfit(modality)

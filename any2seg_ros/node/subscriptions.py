@@ -17,7 +17,7 @@ from any2seg_ros.messages.serialized import view_packet
 from any2seg_ros.node import delivery
 from any2seg_ros.node.batches import Batches
 from any2seg_ros.node.floods import PAUSE_S, FloodGuard, FloodLimits, size_of
-from any2seg_ros.runtime.parameters import NodeParameters
+from any2seg_ros.runtime.parameters import NodeParameters, SensorParameters
 from any2seg_ros.types import InvalidMeasurement, Modality
 
 _EVENT_TYPES = {
@@ -73,6 +73,20 @@ class _Link:
     """The timer at whose end a flooded topic is listened to again."""
     flood: str = ""
     """Why it is left alone; empty once that is over."""
+    kept: Any = None
+    """A second subscription, for what some of the publishers latched."""
+
+
+def _limits(modality: Modality, sensor: SensorParameters) -> FloodLimits:
+    """What a sensor may send."""
+    if modality != Modality.EVENT or sensor.type == "image":
+        return _LIMITS
+    return replace(
+        _PACKETS,
+        megabytes=sensor.maximum_bandwidth,
+        largest=sensor.maximum_packet,
+        parameter="event.maximum_bandwidth",
+    )
 
 
 def topic_of(modality: Modality, parameters: NodeParameters) -> str:
@@ -151,7 +165,7 @@ class Subscriptions:
         video = sensor.transport in ("ffmpeg", "foxglove")
         depth = _VIDEO_QUEUE if video else _QUEUE.get(modality, 10)
         take = self._take(modality)
-        guard = FloodGuard(self._limits(modality))
+        guard = FloodGuard(_limits(modality, self._parameters.sensors[modality]))
         link = _Link(modality, message_type, topic, depth, False, take, guard)
         if modality == Modality.EVENT and sensor.type != "image":
             link.raw = sensor.type == "packet"
@@ -175,6 +189,7 @@ class Subscriptions:
                 self._subscribe(link)
             elif link.batches is not None:
                 link.batches.open()
+            self._hear_kept(link)
 
     def where(self, modality: Modality) -> str:
         """The topic of a sensor and how many publish there, for the log."""
@@ -262,17 +277,6 @@ class Subscriptions:
             _INFO, _Link(modality, CameraInfo, topic, _CAMERA_INFO_QUEUE, True, take, guard)
         )
 
-    def _limits(self, modality: Modality) -> FloodLimits:
-        sensor = self._parameters.sensors[modality]
-        if modality != Modality.EVENT or sensor.type == "image":
-            return _LIMITS
-        return replace(
-            _PACKETS,
-            megabytes=sensor.maximum_bandwidth,
-            largest=sensor.maximum_packet,
-            parameter="event.maximum_bandwidth",
-        )
-
     def _listen(self, role: str, link: _Link) -> None:
         self._links[link.modality, role] = link
         self._subscribe(link)
@@ -317,6 +321,7 @@ class Subscriptions:
             link.batches.begin(link.subscriber.sub)
         else:
             link.subscriber.registerCallback(lambda msg: self._on_message(link, msg))
+        self._hear_kept(link)
 
     def _on_message(self, link: _Link, msg: Any) -> None:
         if link.subscriber is None:  # taken before its subscription was ended
@@ -348,6 +353,19 @@ class Subscriptions:
         link.flood = f"camera_info is {reason}" if reason and link.latched else reason
         self._on_flood(link.modality, link.flood)
 
+    def _hear_kept(self, link: _Link) -> None:
+        """Listen to what was latched, too, where some publishers latch and others do not."""
+        if not link.latched or link.profile is None or link.pause is not None:
+            return
+        profile = delivery.kept_profile(self._node, self._resolved(link), link.profile)
+        if profile is not None and link.kept is None:
+            link.kept = self._node.create_subscription(
+                link.message_type, link.topic, lambda msg: self._on_message(link, msg), profile
+            )
+        elif profile is None and link.kept is not None:
+            self._node.destroy_subscription(link.kept)
+            link.kept = None
+
     def _warn(self, modality: Modality) -> None:
         text = self.misfit(modality)
         if text:
@@ -365,6 +383,7 @@ class Subscriptions:
     def _release(self, link: _Link) -> None:
         if link.batches is not None:
             link.batches.end()
-        if link.subscriber is not None:
-            self._node.destroy_subscription(link.subscriber.sub)
-            link.subscriber = None
+        for subscription in (link.subscriber and link.subscriber.sub, link.kept):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+        link.subscriber = link.kept = None

@@ -47,6 +47,8 @@ class MessageMatcher:
 
 
 _FIRED = -1
+_STALLED = 5_000_000
+"""ns by which a deadline is seen late when the thread was busy."""
 
 
 def _log_failure(error: Exception) -> None:
@@ -147,5 +149,12 @@ class SynchronizerFilter(SimpleFilter):
             self._timer.reset()
 
     def _fire(self) -> None:
-        self._armed = _FIRED  # and fires again and again until it is armed anew
+        due, self._armed = self._armed, _FIRED  # and fires again and again until it is armed anew
+        late = time.monotonic_ns() - due if due is not None and due > 0 else 0
+        if late > _STALLED and self._timer is not None:
+            # The thread was busy with something else. Timers come before messages then, and what a
+            # frame waits for may lie in the middleware: one round of the executor takes it first.
+            self._timer.timer_period_ns = 1
+            self._timer.reset()
+            return
         self.poll()

@@ -253,6 +253,8 @@ class Preparation:
                 measurements[modality], images[modality] = made.measurement, made.image
                 if frame.trajectory is not None and made.reason:
                     reasons[modality] = made.reason
+                if modality in self.warnings:
+                    reasons.setdefault(modality, self.warnings[modality])
         self._ahead.clear()
         received = {m: last_of(x) for m, x in frame.measurements.items()}
         anchor = received.get(frame.anchor) if frame.anchor is not None else None
