@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -20,6 +21,10 @@ from any2seg_ros.runtime.status import NodeState
 from any2seg_ros.types import Modality
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+SEVERAL, SEVERAL_WITHIN_S = 3, 30.0
+"""As many messages that cannot be decoded within so long are a reason: one alone may be a wake-up
+for nothing, as after a node that was killed."""
 
 
 class WatchdogExpired(Exception):
@@ -40,6 +45,8 @@ class SegmenterNode(LifecycleNode):
         self._loop: SegmentationLoop | None = None
         self._stuck: list[SegmentationLoop] = []
         """Loops that were stopped and whose last frame has not come to its end."""
+        self._undecodable: dict[str, deque[float]] = {}
+        """When the last messages that could not be decoded came, in s, by topic."""
         self.add_on_set_parameters_callback(self._ros_parameters.check)
         self.add_post_set_parameters_callback(self._apply)
 
@@ -129,7 +136,10 @@ class SegmenterNode(LifecycleNode):
         """A message has arrived that the middleware could not decode."""
         counts = self._state.undecodable
         counts[topic] = counts.get(topic, 0) + 1
-        if self._loop is not None:
+        recent = self._undecodable.setdefault(topic, deque(maxlen=SEVERAL))
+        recent.append(time.monotonic())
+        several = len(recent) == SEVERAL and recent[-1] - recent[0] < SEVERAL_WITHIN_S
+        if several and self._loop is not None:
             self._loop.on_undecodable(topic)
 
     def watch(self, now: int) -> None:
