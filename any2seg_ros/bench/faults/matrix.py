@@ -71,7 +71,7 @@ _ANY: tuple[tuple[str, Callable[[], Alter], str], ...] = (
     ("no data", _plain(spoiling.empty), "."),
     ("half of the data", _plain(spoiling.truncated), "."),
     ("random data", _plain(spoiling.garbage), "."),
-    ("DDS cannot decode it", _plain(spoiling.undecodable), "silent|no message"),
+    ("DDS cannot decode it", _plain(spoiling.undecodable), "cannot be decoded|silent|no message"),
     ("frame_id of control characters", lambda: spoiling.named("\x1b]0;own\x07" * 40), "frame_id"),
     ("every second frame_id another", lambda: spoiling.named("moon", 2), "frame_id|no transform"),
 )
