@@ -30,12 +30,11 @@ from any2seg_ros.datasets import Labelling, open_source, parse_topics
 from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import write_atomically
-from any2seg_ros.metrics import Confusion
 from any2seg_ros.simulation.dataset import Plan, write_bags
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached, relabelled
 from any2seg_ros.training.trainer import Trainer
-from any2seg_ros.training.validation import encode, validate
-from any2seg_ros.types import IGNORE, Modality, Subset, subset_name
+from any2seg_ros.training.validation import score, together_and_alone, validate
+from any2seg_ros.types import IGNORE
 
 
 @dataclass(frozen=True)
@@ -225,28 +224,12 @@ def _score(weights: Path, work: Adaptation, truth: CachedDataset) -> dict[str, S
 def _on_drive(weights: Path, work: Adaptation, truth: CachedDataset) -> Scores:
     held = {work.drive.cached.names[i] for i in work.drive.held}
     frames = [i for i, name in enumerate(truth.names) if name in held]
-    return _miou(_segmenter(weights, work), truth, frames)
+    subsets = together_and_alone(truth.present[frames])
+    return score(_segmenter(weights, work), truth, frames, subsets)
 
 
 def _segmenter(weights: Path, work: Adaptation) -> Segmenter:
     return Segmenter.open(EngineConfig(str(weights), "torch", "cpu", work.config.threads))
-
-
-def _miou(segmenter: Segmenter, truth: CachedDataset, frames: list[int]) -> Scores:
-    """All sensors together, and each alone."""
-    groups = truth.class_groups(segmenter.taxonomy)
-    sensors = tuple(m for m in Modality if truth.present[frames, m].any())
-    subsets: list[Subset] = [sensors, *((m,) for m in sensors)]
-    confusions = {s: Confusion(len(groups)) for s in subsets}
-    for index in frames:
-        maps = encode(segmenter, truth, index)
-        label = np.asarray(truth.labels[index])
-        for subset, confusion in confusions.items():
-            given = {m: maps[m] for m in subset if m in maps}
-            if given:
-                found = segmenter.fuse(given, label.shape[::-1])
-                confusion.add(label, groups.seen(label, found.labels))
-    return {subset_name(s): round(c.miou(), 2) for s, c in confusions.items()}
 
 
 def _supervised(work: Adaptation, truth: CachedDataset, steps: int) -> Path:

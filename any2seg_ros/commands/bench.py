@@ -10,20 +10,8 @@ from typing import Annotated
 
 import typer
 
-SECTIONS = (
-    "place",
-    "synchronizer",
-    "network",
-    "alternative",
-    "startup",
-    "simulation",
-    "replay",
-    "soak",
-    "delivery",
-    "vehicle",
-    "drive",
-    "motion",
-)
+QUICK_SECTIONS = ("place", "synchronizer", "network", "simulation")
+"""What runs where none is named."""
 LONG_SECTIONS = (
     "alternative",
     "startup",
@@ -34,6 +22,7 @@ LONG_SECTIONS = (
     "drive",
     "motion",
 )
+SECTIONS = (*QUICK_SECTIONS, *LONG_SECTIONS)
 _SOURCES = {"transformers": "requirements-training.txt", "rclpy": ""}
 """Where what sections need comes from; rclpy is ROS's."""
 
@@ -52,7 +41,7 @@ def bench(
 
     Compare only figures of one run, as ratios: machines are noisy.
     """
-    chosen = only or [name for name in SECTIONS if name not in LONG_SECTIONS]
+    chosen = only or list(QUICK_SECTIONS)
     unknown = sorted(set(chosen) - set(SECTIONS))
     if unknown:
         raise ValueError(f"no section '{unknown[0]}': use one of {', '.join(SECTIONS)}")

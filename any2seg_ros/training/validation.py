@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -23,9 +23,17 @@ def validate(
 
     Without `subsets`: all sensors of the data together, and each alone.
     """
+    indices = evenly_spread(len(cached), frames)
+    return score(segmenter, cached, indices, subsets or together_and_alone(cached.present))
+
+
+def score(
+    segmenter: Segmenter, cached: CachedDataset, indices: Iterable[int], subsets: Sequence[Subset]
+) -> dict[str, float]:
+    """mIoU in percent by subset name, over the frames of these indices."""
     groups = cached.class_groups(segmenter.taxonomy)
-    confusions = {s: Confusion(len(groups)) for s in subsets or _quick(cached)}
-    for index in evenly_spread(len(cached), frames):
+    confusions = {s: Confusion(len(groups)) for s in subsets}
+    for index in indices:
         maps = encode(segmenter, cached, index)
         label = np.asarray(cached.labels[index])
         for subset, confusion in confusions.items():
@@ -62,8 +70,9 @@ def fit_temperatures(
     }
 
 
-def _quick(cached: CachedDataset) -> list[Subset]:
-    sensors = tuple(m for m in Modality if cached.present[:, m].any())
+def together_and_alone(present: np.ndarray) -> list[Subset]:
+    """All sensors that any frame has, and each of them: bool (N, M)."""
+    sensors = tuple(m for m in Modality if present[:, m].any())
     return [sensors, *((m,) for m in sensors)]
 
 
