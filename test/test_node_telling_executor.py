@@ -62,6 +62,7 @@ def test_garbage_is_counted_by_topic_and_costs_its_sensor_alone(vehicle, node) -
             publisher.publish(data)
         expected = dict.fromkeys(("/lidar/points", "/tf", "/depth/camera_info"), number)
         assert vehicle.wait(lambda e=expected: counted(vehicle) == e, 30), counted(vehicle)
+        assert ("/lidar/points cannot be decoded" in node.log) is (number == len(GARBAGE))
     vehicle._publishers[LIDAR].publish(HALF)
     assert vehicle.wait(lambda: counted(vehicle)["/lidar/points"] == len(GARBAGE) + 1, 30)
     reason = "messages on /lidar/points cannot be decoded as sensor_msgs/PointCloud2"

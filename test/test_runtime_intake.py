@@ -17,6 +17,7 @@ from any2seg_ros.runtime.monitor import Monitor
 from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.runtime.pipeline import Preparation
 from any2seg_ros.runtime.synchronizer import Synchronizer
+from any2seg_ros.runtime.transform_history import TransformHistory
 from any2seg_ros.types import Availability, Frame, Modality
 
 RGB, DEPTH, LIDAR, EVENT = Modality
@@ -25,11 +26,17 @@ RGB, DEPTH, LIDAR, EVENT = Modality
 class Bench:
     """An intake of some parameters whose clock shows `now`, and what it refused."""
 
-    def __init__(self, lookup: Callable = lambda target, source: np.eye(4), **values) -> None:
+    def __init__(
+        self,
+        lookup: Callable = lambda target, source: np.eye(4),
+        history: TransformHistory | None = None,
+        **values,
+    ) -> None:
         parameters = from_values(values)
         self.now: int | None = STAMP
         self.refused: list[tuple[Modality, str]] = []
         self.resets = 0
+        self.waiting: list[Frame | None] = []
         self.monitors = {modality: Monitor() for modality in Modality}
         config = parameters.pipeline_config()
         self.preparation = Preparation((96, 64), PreprocessingConfig(), config)
@@ -41,6 +48,8 @@ class Bench:
             lambda arrival: self.now,
             lambda modality, reason, arrival: self.refused.append((modality, reason)),
             self._on_reset,
+            history,
+            self.waiting.append,
         )
         self.intake.on_camera_info(RGB, camera_info("camera", width=128, height=96), 0)
 
@@ -65,6 +74,38 @@ def test_a_frame_takes_the_calibration_along_that_it_was_made_with() -> None:
     (second,) = bench.feed(RGB, rgb(STAMP + 100 * MS))
     assert (first.calibration.reference.fx, first.calibration.reference_frame) == (40.0, "camera")
     assert (second.calibration.reference.fx, second.calibration.reference_frame) == (80.0, "other")
+
+
+def test_what_can_be_made_while_a_frame_waits_is_told_once_a_sensor() -> None:
+    bench = told_of_two_sensors(Bench())
+    (waiting,) = bench.waiting  # by the camera's message; the LiDAR's let the frame leave
+    assert waiting.subset == (RGB,)
+    assert waiting.calibration is bench.intake.tracker.current
+    bench.feed(DEPTH, depth(STAMP + 300 * MS))
+    assert [frame.subset for frame in bench.waiting] == [(RGB,)]
+
+
+def test_nothing_is_made_before_it_is_known_where_the_vehicle_goes() -> None:
+    assert told_of_two_sensors(Bench(history=TransformHistory("odom"))).waiting == []
+
+
+def test_packets_are_to_be_decoded_when_there_are_many() -> None:
+    bench = Bench()
+    bench.intake.on_camera_info(EVENT, camera_info("event", width=128, height=96), 0)
+    for k in range(40):
+        bench.now = STAMP + k * MS
+        bench.feed(EVENT, packet(STAMP + k * MS))
+        assert bench.waiting == [None] * max(0, k - 30)
+
+
+def told_of_two_sensors(bench: Bench) -> Bench:
+    """Camera and LiDAR at 10 Hz; what was told when the camera's third image came, and then."""
+    for k in range(3):
+        bench.now = STAMP + k * 100 * MS
+        bench.waiting.clear()
+        bench.feed(RGB, rgb(bench.now))
+        bench.feed(LIDAR, cloud(bench.now))
+    return bench
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,19 @@ def test_transforms_that_end_are_missed_after_a_moment(tmp_path) -> None:
     assert sum("is behind" in note for note in notes) == 1
 
 
+def test_what_was_said_of_transforms_is_over_once_they_are_there(tmp_path) -> None:
+    middle = START + 5 * PERIOD
+    on, notes = play(
+        drive(tmp_path, tiny_drive.odometry(middle, END, SPEED)), motion_compensation="odom"
+    )
+    said = {p.frame.stamp: p.frame.reasons.get(LIDAR, "") for p in both(on)}
+    early = [text for stamp, text in said.items() if stamp < middle]
+    assert early and all("not motion compensated" in text for text in early)
+    later = [text for stamp, text in said.items() if stamp > middle + 150_000_000]
+    assert later and not any(later)
+    assert any("not motion compensated" in note for note in notes)
+
+
 def test_times_that_are_none_are_said_and_the_cloud_is_moved_as_a_whole(tmp_path) -> None:
     rows = tiny_drive.rows(FRAMES)
     for _, topic, message in rows:

@@ -156,18 +156,19 @@ class GraphRecorder:
         heard.profile = profile
         heard.subscriptions = [
             self._node.create_subscription(
-                message_type, topic, self._taker(topic, heard), one, raw=True
+                message_type, topic, self._taker(topic, heard, one), one, raw=True
             )
             for one in wanted
         ]
 
-    def _taker(self, topic: str, heard: _Heard) -> Callable[[bytes], None]:
+    def _taker(self, topic: str, heard: _Heard, profile: QoSProfile) -> Callable[[bytes], None]:
+        latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        reliable = profile.reliability == ReliabilityPolicy.RELIABLE
+
         def take(data: bytes) -> None:
             heard.count += 1
             self._bytes += len(data)
             now = self._node.get_clock().now().nanoseconds
-            latched = heard.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
-            reliable = heard.profile.reliability == ReliabilityPolicy.RELIABLE
             self._file.write(topic, heard.kind, now, data, reliable, latched)
 
         return take

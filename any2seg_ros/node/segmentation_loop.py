@@ -208,6 +208,7 @@ class SegmentationLoop:
             self._node.get_logger().warning(text)
         self.worker.forget()
         self._segmented = NEVER
+        self._waiting = None
         self._transforms.forget()
 
     def _log_notes(self) -> None:

@@ -87,6 +87,7 @@ class SegmenterNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen, segment, publish."""
+        self._undecodable.clear()
         result = super().on_activate(state)
         try:
             self._start()

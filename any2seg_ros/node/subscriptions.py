@@ -341,7 +341,8 @@ class Subscriptions:
         def resume() -> None:
             self._node.destroy_timer(link.pause)
             link.pause = None
-            self.losses[link.modality].forget()
+            if not link.latched:
+                self.losses[link.modality].forget()
             link.guard.resume(time.monotonic_ns())
             self._subscribe(link)
 

@@ -103,14 +103,14 @@ class Intake:
         if self.synchronizer.counters.resets > resets:
             self._forget()
             self._on_reset()
-        if self._on_waiting is not None:
+        if self._on_waiting is not None and not frames:  # what leaves is made first
             self._tell_waiting(self._on_waiting)
         return self._calibrated(frames)
 
     def _tell_waiting(self, tell: Waiting) -> None:
-        certain = self.synchronizer.certain()
         # Where the vehicle goes until the Frame's stamp is known when it leaves.
-        if certain is not None and self._history is None:
+        certain = self.synchronizer.certain() if self._history is None else None
+        if certain is not None:
             tell(replace(certain, calibration=self.tracker.current))
         elif self._preparation.stream.waiting >= _MANY_PACKETS:
             tell(None)

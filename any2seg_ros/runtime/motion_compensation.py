@@ -16,8 +16,9 @@ def prepare() -> None:
 class MotionCompensation:
     """Belongs to the thread that prepares Frames.
 
-    minimum_range: m, see `moved_to`. warnings, by sensor: the last reason why its measurements
-    stayed as they were, or were moved less well than they might have been.
+    minimum_range: m, see `moved_to`. warnings, by sensor, for the log: the last reason why its
+    measurements stayed as they were, or were moved less well than they might have been; what holds
+    for one Frame is in its reasons.
     """
 
     def __init__(self, minimum_range: float) -> None:
@@ -40,12 +41,13 @@ class MotionCompensation:
                 measurement, trajectory, at, frame.stamp, reference, self._minimum_range
             )
         except LookupError as why:
-            modality = measurement.modality
-            text = f"{NOT_MOVED}: {plain(why, 200)}"
-            reasons[modality] = "; ".join(filter(None, (reasons.get(modality), text)))
-            self.warnings[modality] = text
+            self._say(measurement.modality, f"{NOT_MOVED}: {plain(why, 200)}", reasons)
             return measurement
 
-    def doubt(self, modality: Modality, why: str) -> None:
-        """Its measurements are moved as wholes, because of what is wrong with their times."""
-        self.warnings[modality] = f"moved as a whole: {why}"
+    def doubt(self, modality: Modality, why: str, reasons: dict[Modality, str]) -> None:
+        """A measurement is moved as a whole, because of what is wrong with its times."""
+        self._say(modality, f"moved as a whole: {why}", reasons)
+
+    def _say(self, modality: Modality, text: str, reasons: dict[Modality, str]) -> None:
+        reasons[modality] = "; ".join(filter(None, (reasons.get(modality), text)))
+        self.warnings[modality] = text

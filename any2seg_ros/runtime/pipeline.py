@@ -253,8 +253,8 @@ class Preparation:
                 measurements[modality], images[modality] = made.measurement, made.image
                 if frame.trajectory is not None and made.reason:
                     reasons[modality] = made.reason
-                if modality in self.warnings:
-                    reasons.setdefault(modality, self.warnings[modality])
+                if modality == Modality.LIDAR and self._intensity_warning:
+                    reasons.setdefault(modality, self._intensity_warning)
         self._ahead.clear()
         received = {m: last_of(x) for m, x in frame.measurements.items()}
         anchor = received.get(frame.anchor) if frame.anchor is not None else None
@@ -269,6 +269,8 @@ class Preparation:
         `prepare` takes it if the Frame has it in the end. Event packets are decoded in any case.
         Ends early when `hurry()`, and gives False then. Belongs to the thread of `prepare`.
         """
+        if hurry():
+            return False
         self._begin()
         self.stream.decode_ahead()
         for modality in frame.subset if frame is not None else ():
@@ -306,7 +308,7 @@ class Preparation:
         received = last_of(frame.measurements[modality])
         said = dict(frame.reasons)
         try:
-            measurement = self._measurement(modality, frame, received)
+            measurement = self._measurement(modality, frame, received, said)
             self._health[modality].check(measurement, self._present(modality, received))
             if frame.trajectory is not None:
                 at = measurement.stamp + self._offset(modality)
@@ -329,7 +331,9 @@ class Preparation:
     def _offset(self, modality: Modality) -> int:
         return round(self.config.offset_s.get(modality, 0.0) * 1e9)
 
-    def _measurement(self, modality: Modality, frame: Frame, newest: Received) -> Measurement:
+    def _measurement(
+        self, modality: Modality, frame: Frame, newest: Received, said: dict[Modality, str]
+    ) -> Measurement:
         camera = frame.calibration.camera_of(modality)
         pose = frame.calibration.pose_of(modality)
         if isinstance(newest.body, Packet):
@@ -345,18 +349,20 @@ class Preparation:
             if size is not None:
                 check_size(*size, camera)
         if modality == Modality.LIDAR:
-            return self._sweep(frame, newest, pose)
+            return self._sweep(frame, newest, pose, said)
         data = self._decoded(modality, newest.body)
         return Measurement(modality, newest.stamp, data, camera, pose)
 
-    def _sweep(self, frame: Frame, newest: Received, pose: np.ndarray) -> Measurement:
+    def _sweep(
+        self, frame: Frame, newest: Received, pose: np.ndarray, said: dict[Modality, str]
+    ) -> Measurement:
         field = NONE if frame.trajectory is None else self.config.time_field
         points, times, doubt = messages.decode_sweep(
             newest.body, self._intensity, field, newest.stamp
         )
         self._intensity_warning = self._intensity.warning
         if doubt:
-            self._motion.doubt(Modality.LIDAR, doubt)
+            self._motion.doubt(Modality.LIDAR, doubt, said)
         return Measurement(
             Modality.LIDAR, newest.stamp, points, reference_from_sensor=pose, times=times
         )
