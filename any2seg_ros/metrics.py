@@ -132,6 +132,10 @@ class Calibration:
     def __add__(self, other: Calibration) -> Calibration:
         return Calibration(self.counts + other.counts)
 
+    def coarser(self, per_bin: int = COARSE) -> Calibration:
+        """The same pixels in fewer cells; ValueError where these are not whole multiples."""
+        return Calibration(self.counts.reshape(2, BINS * per_bin, -1).sum(-1))
+
     def reliability(self) -> list[dict[str, float]]:
         """Per bin: `pixels`, mean `confidence` and `accuracy` in 0..1 (NaN where it is empty)."""
         centres = (np.arange(self.cells) + 0.5) / self.cells

@@ -30,6 +30,7 @@ def test_the_command_prints_and_writes_the_comparison(tally, tmp_path, capsys):
 def test_the_command_prints_every_subset_and_what_was_left_out(tally, tmp_path, capsys):
     show(report(tally, partial=True), tmp_path)
     said = capsys.readouterr().out
+    assert "ECE, all sensors" in said and "ECE, worst subset" in said
     for expected in ("rgb+depth+lidar+event", "worst", "EMM", "no <label>", "partial"):
         assert expected in said
 

@@ -55,6 +55,7 @@ def test_the_page_says_what_was_left_out_and_has_every_subset(tally):
         "Partial: the evaluation was interrupted",
         "rgb+depth+lidar+event",
         "fog (2)",
+        "ECE, worst subset",
         "good: 51.0 %",
         "bad: 3.0 %",
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from any2seg_ros.metrics import Calibration, Confusion, mean_and_worst
+from any2seg_ros.metrics import COARSE, Calibration, Confusion, mean_and_worst
 from any2seg_ros.taxonomy import DELIVER
 
 
@@ -121,7 +121,10 @@ def test_a_reliability_bin_holds_pixels_mean_confidence_and_accuracy():
     confidence = np.full((1, 4), 0.9, np.float32)
     labels = np.array([[1, 1, 1, 1]], np.uint8)
     prediction = np.array([[1, 1, 1, 0]], np.uint8)
-    bins = Calibration().add(labels, prediction, confidence).reliability()
+    fine = Calibration().add(labels, prediction, confidence)
+    coarse = Calibration(per_bin=COARSE).add(labels, prediction, confidence)
+    assert np.array_equal(fine.coarser().counts, coarse.counts)
+    bins = fine.reliability()
     assert len(bins) == 15
     assert bins[13]["pixels"] == 4
     assert bins[13]["accuracy"] == 0.75

@@ -39,6 +39,10 @@ class Score:
         """In 0..1, see `Calibration.ece`."""
         return self.calibration.ece()
 
+    def coarser(self) -> Score:
+        """The same counts, as `coarse` has them."""
+        return Score(self.confusion, self.calibration.coarser())
+
     def __add__(self, other: Score) -> Score:
         return Score(self.confusion + other.confusion, self.calibration + other.calibration)
 
@@ -87,15 +91,16 @@ class Tally:
         label: uint8 (h, w). Returns the frame's mIoU with all modalities, in percent.
         """
         self.frames += 1
-        for subset, segmentation in found.items():
-            self.subsets[subset].add(label, segmentation)
         of_frame = {
-            s: Score.coarse(self.classes).add(label, segmentation)
+            s: Score(Confusion(self.classes), Calibration()).add(label, segmentation)
             for s, segmentation in found.items()
         }
+        for subset, score in of_frame.items():
+            self.subsets[subset] += score
+        coarser = {s: score.coarser() for s, score in of_frame.items()} if conditions else {}
         for condition in conditions:
             self.condition_frames[condition] += 1
-            _merge(self.conditions.setdefault(condition, {}), of_frame)
+            _merge(self.conditions.setdefault(condition, {}), coarser)
         return of_frame[self.full].miou()
 
     def leave_out(self, reason: str, example: str = "") -> None:
