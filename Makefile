@@ -21,7 +21,7 @@ help:  ## this text
 	@echo "  make demo     set up, take sensors away from a running node, score its masks"
 	@echo "  make test     set up, run the tests               (PYTEST_ARGS='-k synchronizer -x', JOBS=2 processes)"
 	@echo "  make setup    set up only: .venv with ROS 2 (the sourced one, or from PyPI)"
-	@echo "  make weights  render the data and train the shipped weights (minutes with a GPU, else three hours; resumes)"
+	@echo "  make weights  render the data and train any2seg_streets (minutes with a GPU, else three hours; resumes)"
 	@echo "  make weights-real  train the weights of real data again; needs data/camvid, data/idd_lite and two drives (docs/training.md)"
 	@echo "  make lint     ruff and mypy"
 	@echo "  make format   let ruff fix what it can"
