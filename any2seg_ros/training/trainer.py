@@ -39,6 +39,7 @@ from any2seg_ros.training.cached_dataset import (
 )
 from any2seg_ros.training.config import DataSetConfig, TrainingConfig
 from any2seg_ros.training.cuda_graphs import record
+from any2seg_ros.training.depthwise import hasten
 from any2seg_ros.training.initialization import build, check_files, train_mode
 from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.mixture import Mixture
@@ -73,6 +74,8 @@ class Trainer:
         self._open_data()
         self.network = build(config, len(self.taxonomy), report).to(self.device)
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.device.type == "cpu":
+            hasten(self.network)
         if self.processes > 1 and config.sync_batchnorm:
             distributed.share_norms(self.network)
         self._alike = self.network.adapters is not None and self.network.adapters.alike()
