@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
@@ -19,6 +19,7 @@ from tf2_msgs.msg import TFMessage
 
 from any2seg_ros.bags.stamps import restamp
 from any2seg_ros.demo.player import SensorLog, SensorMessage
+from any2seg_ros.messages.buffers import stamp_ns
 from any2seg_ros.messages.kinds import message_class
 from any2seg_ros.msg import SegmentationStatus
 from any2seg_ros.types import Modality
@@ -32,14 +33,23 @@ _NODE = "/segmenter"
 _QUEUE = 50
 
 
+class Mask(NamedTuple):
+    """A mask of the node; times in ns of the clock that its stamps have, too."""
+
+    stamp: int
+    heard: int
+    used: frozenset[Modality]
+
+
 @dataclass
 class Heard:
     """What the node published in one phase, and what was due."""
 
     frames: int = 0
     """Frames of the bag that were played, whatever became of their messages."""
-    statuses: int = 0
     masks: int = 0
+    made: list[Mask] = field(default_factory=list)
+    """Those masks whose status was heard."""
     used: Counter[Modality] = field(default_factory=Counter)
     """Masks that each sensor was used for."""
     sets: Counter[frozenset[Modality]] = field(default_factory=Counter)
@@ -185,7 +195,6 @@ class Vehicle:
 
     def _on_status(self, status: Any) -> None:
         heard = self.heard
-        heard.statuses += 1
         new = status.frames_published - self._published
         self._published = status.frames_published
         used = frozenset(
@@ -193,6 +202,7 @@ class Vehicle:
         )
         if new > 0:
             heard.masks += new
+            heard.made.append(Mask(stamp_ns(status.header.stamp), time.time_ns(), used))
             heard.sets[used] += new
             heard.used.update({m: new for m in used})
         for row in status.modalities:
