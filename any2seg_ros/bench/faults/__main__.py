@@ -12,11 +12,11 @@ that a vehicle that is held up is not held against the node.
 lived: still running, or ended with the code it has to end with. said: the reason, in ~/status,
 /diagnostics or the log. rate: masks, of the control's. others: use of the sensor that lost most, of
 those that the fault does not hit. cost: processor time of the node for each mask, of the control's.
-recovery: from the end of the fault to the first mask with a later stamp and of all sensors; of a node
-that ended, from its new start. memory: resident, before, and after recovery. control: masks a frame before and after the
-fault; below 0.9 something else keeps the machine busy: the fault is tried again, and where that
-does not help, its rates are not judged. The last column names promises that were not kept: rate and
-others below 0.95, recovery above 1 s.
+recovery: from the end of the fault to the first mask with a later stamp and of all sensors; of a
+node that ended, from its new start. memory: resident, before, and after recovery. control: masks a
+frame before and after the fault; below 0.9 something else keeps the machine busy: the fault is
+tried again, and where that does not help, its rates are not judged. The last column names promises
+that were not kept: rate and others below 0.95, recovery above 1 s.
 """
 
 from __future__ import annotations
