@@ -48,6 +48,7 @@ class Recorded:
         self._due = [(ended + heard * 10**6, ended + at * 10**6, used) for at, heard, used in masks]
         self.vehicle: Any = Vehicle.__new__(Vehicle)
         self.vehicle.heard, self.vehicle._published = Heard(frames=10), 0
+        self.vehicle._failure = None
         lives: dict[str, Any] = {"lives": True, "code": None}
         self.process = SimpleNamespace(
             **lives, cpu_seconds=lambda: 0.0, memory_mib=lambda: 0.0, check=lambda: None

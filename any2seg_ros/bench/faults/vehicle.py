@@ -83,7 +83,8 @@ class Vehicle:
     """Plays `log` in a loop on a thread of its own until `close`.
 
     `alter` has what happens to the messages of a sensor, `alter_info` to its camera_infos. What the
-    node says is counted in `heard`, which may be replaced at any time.
+    node says is counted in `heard`, which may be replaced at any time. `check`, and with it `wait`,
+    raises what ended one of the threads.
     """
 
     def __init__(self, node: Any, log: SensorLog) -> None:
@@ -97,6 +98,9 @@ class Vehicle:
         self.last: dict[str, bytes] = {}
         """By topic: the serialized message that was played last."""
         self._published = 0
+        self._failure: Exception | None = None
+        self._publishing = threading.Lock()
+        """Held while a publisher is used or replaced."""
         self._publishers: dict[str, Any] = {}
         self._reliability = dict.fromkeys(Modality, RELIABLE)
         self._static: Any = None
@@ -108,7 +112,8 @@ class Vehicle:
         self._executor.add_node(node)
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=work, daemon=True) for work in (self._spin, self._play)
+            threading.Thread(target=self._run, args=[work], daemon=True)
+            for work in (self._spin, self._play)
         ]
         for thread in self._threads:
             thread.start()
@@ -120,6 +125,11 @@ class Vehicle:
             thread.join(5)
         self._executor.shutdown()
 
+    def check(self) -> None:
+        """RuntimeError if the vehicle plays or listens no more."""
+        if self._failure is not None:
+            raise RuntimeError(f"the vehicle has stopped: {self._failure!r}") from self._failure
+
     def topic(self, modality: Modality, info: bool = False) -> str:
         """The topic of a sensor, or of its camera_info."""
         own = [t for t in self.log.types if t.startswith(f"/{modality.label}/")]
@@ -128,10 +138,10 @@ class Vehicle:
     def reopen(self, modality: Modality, reliability: Any = RELIABLE) -> None:
         """Let the publishers of a sensor go and make new ones, as a driver that starts again."""
         self._reliability[modality] = reliability
-        for topic in [t for t in self.log.types if t.startswith(f"/{modality.label}/")]:
-            old, self._publishers[topic] = self._publishers.pop(topic), None
-            self.node.destroy_publisher(old)
-            self._advertise(topic)
+        with self._publishing:
+            for topic in [t for t in self.log.types if t.startswith(f"/{modality.label}/")]:
+                self.node.destroy_publisher(self._publishers.pop(topic))
+                self._advertise(topic)
 
     def publish_static(self) -> None:
         """Publish the bag's transforms, latched, from a new publisher."""
@@ -168,6 +178,7 @@ class Vehicle:
         """s until `condition()` came true; None if it did not in time."""
         began = time.monotonic()
         while not condition():
+            self.check()
             if time.monotonic() - began > seconds:
                 return None
             time.sleep(0.02)
@@ -215,6 +226,12 @@ class Vehicle:
                 name = status.name.rsplit(" ", 1)[-1].rsplit("/", 1)[-1]
                 self.heard.said[f"{name}: {status.message}"] += 1
 
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self._failure = error
+
     def _spin(self) -> None:
         while not self._stop.is_set():
             self._executor.spin_once(timeout_sec=0.1)
@@ -236,12 +253,8 @@ class Vehicle:
         self.heard.frames += message.modality == Modality.LIDAR
         cdr = self.last[message.topic] = restamp(message.cdr, stamp)
         change = (self.alter_info if info else self.alter).get(message.modality)
-        publisher = self._publishers.get(message.topic)
-        if publisher is None:
-            return
-        if change is None:
-            publisher.publish(cdr)
-            return
         kind = message_class(self.log.types[message.topic])
-        for changed in change(deserialize_message(cdr, kind)):
-            publisher.publish(changed)
+        published = [cdr] if change is None else change(deserialize_message(cdr, kind))
+        with self._publishing:
+            for one in published:
+                self._publishers[message.topic].publish(one)
