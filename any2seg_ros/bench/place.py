@@ -20,6 +20,7 @@ import numpy as np
 from any2seg_ros import messages
 from any2seg_ros.messages import kinds
 from any2seg_ros.messages.clouds import LABELLED_POINT
+from any2seg_ros.messages.making import point_fields
 from any2seg_ros.preprocessing import Preprocessor, concatenate
 from any2seg_ros.preprocessing.camera_models import transform
 from any2seg_ros.types import Camera, Events, Measurement, Modality
@@ -211,10 +212,7 @@ def _cloud(random: np.random.Generator) -> SimpleNamespace:
     points[:, 2] = distance * np.sin(elevation)
     points[:, 3] = random.uniform(0.0, 255.0, _POINTS)
     names = ("x", "y", "z", "intensity")
-    fields = [
-        SimpleNamespace(name=name, offset=4 * i, datatype=7, count=1)
-        for i, name in enumerate(names)
-    ]
+    fields = point_fields(lambda kind, **values: SimpleNamespace(**values), names)
     fields.append(SimpleNamespace(name="ring", offset=16, datatype=4, count=1))
     return SimpleNamespace(
         header=_header(),

@@ -31,12 +31,11 @@ from any2seg_ros.messages.kinds import (
     CLOUD,
     EVENTS,
     IMAGE,
-    POINT_FIELD,
     TRANSFORMS,
     message_class,
     ros_message,
 )
-from any2seg_ros.messages.making import camera_info_message, header_message
+from any2seg_ros.messages.making import camera_info_message, header_message, point_fields
 from any2seg_ros.simulation import evt3
 from any2seg_ros.types import Camera, Events, Modality
 
@@ -151,16 +150,12 @@ def _cloud(message: Any) -> Any:
     random = np.random.default_rng(0)
     chosen = points[np.sort(random.integers(0, len(points), POINTS))]
     chosen[:, :3] += random.normal(0, 0.02, (POINTS, 3)).astype(np.float32)
-    fields = [
-        ros_message(POINT_FIELD, name=name, offset=4 * i, datatype=7, count=1)
-        for i, name in enumerate(("x", "y", "z", "intensity"))
-    ]
     return ros_message(
         CLOUD,
         header=_header(message.header.frame_id),
         height=1,
         width=POINTS,
-        fields=fields,
+        fields=point_fields(ros_message, ("x", "y", "z", "intensity")),
         is_bigendian=False,
         point_step=16,
         row_step=16 * POINTS,

@@ -9,10 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from any2seg_ros.types import InvalidMeasurement
+
 SLOW_S = 0.2
 """Processor time of one input."""
 LARGE_MIB = 200.0
 """Memory on top of what was there before."""
+DOCUMENTED = (ValueError, OSError, InvalidMeasurement)
+"""What readers of files and messages may raise: commands print it as one line."""
+BROKEN = ("cannot be read: ", "cannot be used: ", "camera_info cannot be read: ")
+"""Begin reasons that an exception was caught which nobody had thought of."""
 _LONGEST_LINE = 1000
 
 
@@ -34,7 +40,9 @@ class Finding:
         return f"{self.target} {self.kind} {text[:120]}"
 
 
-def unexpected(error: BaseException, documented: tuple[type[BaseException], ...]) -> str:
+def unexpected(
+    error: BaseException, documented: tuple[type[BaseException], ...] = DOCUMENTED
+) -> str:
     """What is wrong with an exception; empty if it is a documented one of one line."""
     text = str(error)
     if isinstance(error, documented):
