@@ -19,7 +19,7 @@ import ros_vehicle
 from any2seg_ros.bench.faults import measuring
 from any2seg_ros.bench.faults import vehicle as faults_vehicle
 from any2seg_ros.bench.faults.__main__ import main
-from any2seg_ros.bench.faults.matrix import Fault
+from any2seg_ros.bench.faults.matrix import Fault, faults
 from any2seg_ros.bench.faults.measuring import Outcome, measure, recovery_after, shares, table
 from any2seg_ros.bench.faults.vehicle import Heard, Mask, Vehicle
 from any2seg_ros.messages.kinds import ros_message
@@ -135,6 +135,15 @@ def test_a_node_that_has_to_end_may_take_its_time_to_start_again() -> None:
     assert replace(KEPT, exit_code=-9, recovery_s=20.0).failures() == []
 
 
+def test_faults_are_chosen_by_their_names(capsys, tmp_path) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    assert main(["--list", "--only", "^rgb: drop$", "--only", "SIGK", *out]) == 0
+    assert capsys.readouterr().out.splitlines() == ["rgb: drop", "node: SIGKILL"]
+    assert main(["--only", "no such fault", *out]) == 2
+    assert len(capsys.readouterr().out.splitlines()) == len(faults())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.timeout(900)
 def test_faults_are_told_from_each_other_by_what_a_real_node_says(tmp_path, monkeypatch) -> None:
     ros_vehicle.isolate(monkeypatch)
@@ -142,13 +151,18 @@ def test_faults_are_told_from_each_other_by_what_a_real_node_says(tmp_path, monk
     model = ros_vehicle.tiny_model(tmp_path)
     given = ros_vehicle.arguments_of(model=model, period=0.1)
     node = [word for word in given if ":=" in word]
-    chosen = ("rgb: drop", "lidar: NaN", "depth: stamp zero", "node: SIGTERM")
-    given = [word for name in chosen for word in ("--only", f"^{name}$")]
+    chosen = ("rgb: drop", "depth: stamp zero", "lidar: NaN", "node: SIGTERM")
+    given = [word for name in chosen[::-1] for word in ("--only", f"^{name}$")]
     given += [word for one in node for word in ("--parameter", one)]
-    main([*given, "--seconds", "3", "--control", "2", "--tries", "1", "--out", str(out)])
+    short = ["--seconds", "3", "--control", "2", "--tries", "1", "--out", str(out)]
+    code = main([*given, *short])
     figures = json.loads((out / "faults.json").read_text())
     rows = {row["fault"]: row for row in figures["faults"]}
-    assert set(rows) == set(chosen)
+    assert tuple(rows) == chosen
+    assert figures["kept"] == sum(not row["failures"] for row in rows.values())
+    assert code == int(figures["kept"] < len(chosen))
+    assert all(row["others"] is not None for row in list(rows.values())[:3])
+    assert rows["node: SIGTERM"]["others"] is None  # all sensors are hit
     assert all(row["lived"] and not row["undone"] and not row["silent"] for row in rows.values())
     assert rows["rgb: drop"]["said"] == "rgb: silent"
     assert "no point with finite coordinates" in rows["lidar: NaN"]["said"]

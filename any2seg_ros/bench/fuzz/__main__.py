@@ -51,7 +51,7 @@ class Target(Protocol):
 class Campaign:
     """Counts inputs and findings over runs; both are files in a folder.
 
-    seed: None goes on with the folder's, or begins with 0. ValueError for another than the folder's.
+    seed: None is that of the folder, or 0. ValueError for another than the folder has.
     """
 
     def __init__(self, out: Path, seed: int | None = None) -> None:
