@@ -25,6 +25,7 @@ from any2seg_ros import messages, resources
 from any2seg_ros.bags.layout import TF_STATIC
 from any2seg_ros.bags.reader import BagReader
 from any2seg_ros.bags.stamps import restamp
+from any2seg_ros.bench.figures import percentiles
 from any2seg_ros.messages.buffers import from_array
 from any2seg_ros.messages.kinds import (
     CAMERA_INFO,
@@ -332,7 +333,7 @@ class Player:
         return {
             "sent": {topic: source.sent for topic, source in self._sources.items()},
             "processor_s": round(time.process_time(), 2),
-            "behind_ms": {f"p{p}": round(float(np.percentile(behind, p)), 2) for p in (50, 90, 99)},
+            "behind_ms": percentiles(behind, (50, 90, 99), 2),
         }
 
 

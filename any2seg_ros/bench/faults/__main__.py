@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import signal
 import sys
@@ -35,6 +34,7 @@ from typing import Any
 from any2seg_ros.bench.faults.matrix import Fault, faults
 from any2seg_ros.bench.faults.measuring import Outcome, measure, observe, table
 from any2seg_ros.bench.faults.scene import Scene
+from any2seg_ros.demo.process import isolate
 from any2seg_ros.files import write_atomically
 
 
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list or not chosen:
         print("\n".join(f.name for f in (chosen or faults())))
         return 0 if chosen else 2
-    _have_a_domain()
+    isolate()
     node = [word for given in options.parameter or () for word in ("-p", given)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
@@ -99,11 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = sum(not outcome.failures() for outcome in outcomes)
     print(f"{kept} of {len(outcomes)} kept every promise; table: {options.out / 'faults.md'}")
     return int(kept < len(outcomes))
-
-
-def _have_a_domain() -> None:
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 
 
 def _matches(name: str, patterns: Sequence[str] | None) -> bool:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from any2seg_ros.demo.process import resident_mib
 from any2seg_ros.types import InvalidMeasurement
 
 SLOW_S = 0.2
@@ -76,11 +77,11 @@ class Watch:
     def bounded(self, tell: Callable[[str], None]) -> Iterator[None]:
         """`tell` is called with a text if the block used too much memory at any moment."""
         self._rewind()
-        before = resident_mib("VmRSS")
+        before = resident_mib()
         try:
             yield
         finally:
-            most = resident_mib("VmHWM") - before
+            most = _peak_mib() - before
             if self._rewinds and most > LARGE_MIB:
                 tell(f"{most:.0f} MiB at once")
 
@@ -92,9 +93,7 @@ class Watch:
             self._rewinds = False
 
 
-def resident_mib(name: str) -> float:
-    """VmRSS or VmHWM of this process in MiB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) / 1024
-    return 0.0
+def _peak_mib() -> float:
+    """The most that was resident of this process since the last rewind."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
