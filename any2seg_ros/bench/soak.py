@@ -1,4 +1,4 @@
-"""Soak test: four sensors at 10 Hz for ten minutes; checks for growing memory and latency.
+"""Plays the demo's drive to a node in a loop; prints its memory, latency and processor time.
 
 python -m any2seg_ros.bench.soak --minutes 2
 With sensors of full size: python -m any2seg_ros.bench.vehicle --seconds 600
@@ -143,7 +143,9 @@ def summary(samples: Samples, minutes: float, exit_code: int | None) -> dict[str
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--model", default="", help="weights file; default: the shipped weights")
+    parser.add_argument("--minutes", type=float, default=10.0, help="to play; default: 10")
+    parser.add_argument(
+        "--model", default="", help="real, streets (the default) or a file of weights"
+    )
     chosen = parser.parse_args()
     print(json.dumps(run(chosen.minutes, chosen.model), indent=2))
