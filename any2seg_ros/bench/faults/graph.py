@@ -175,10 +175,9 @@ def states(*there: int, back: tuple[int, ...]) -> Make:
     def make(scene: Scene) -> Iterator[None]:
         if not scene.change_state(*there):
             raise RuntimeError(f"transitions {there} failed")
-        try:
-            yield
-        finally:
-            scene.change_state(*back)
+        yield
+        if not scene.change_state(*back):
+            raise RuntimeError(f"transitions {back} failed")
 
     return make
 
