@@ -71,9 +71,7 @@ def test_ros_is_known_where_the_table_says_so() -> None:
 MAX_LINES, MAX_PARAMETERS, MAX_METHODS = 60, 10, 25
 
 NO_TEST_MODULE = {
-    "bench/faults/graph.py": "faults of the graph: run by the commands that measure them",
     "bench/faults/scene.py": "node and vehicle of bench.faults, run by test_bench_faults_measuring",
-    "bench/faults/vehicle.py": "node and vehicle of bench.faults, run by the same",
     "messages/kinds.py": "a table of type names, walked by the tests of bags and node",
     "network/whole.py": "an interface: networks that have it are run by those who test them",
 }

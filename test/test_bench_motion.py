@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -39,6 +40,20 @@ def test_what_a_sweep_costs_is_timed(drives) -> None:
     assert set(drives["ms"]) == {
         "read times", "move point by point", "move as a whole", "beside: copy the points"
     }  # fmt: skip
+
+
+def test_errors_are_px_of_a_lens_that_bends_too() -> None:
+    bent = Camera(320, 180, 200.0, 200.0, 150.5, 89.5, (-0.2, 0.03, 0.0, 0.0, 0.0))
+    true = np.array([[0.0, 0.0, 10.0], [6.0, 0.0, 10.0], [0.0, 0.0, 2.0], [12.0, 0.0, 10.0]])
+    drawn = true + np.array([[0.5, 0.0, 0.0]])
+    for camera in (CAMERA, bent):
+        pixels, _ = cv2.projectPoints(
+            np.concatenate([drawn, true]), np.zeros(3), np.zeros(3), camera.matrix,
+            np.array(camera.distortion or (0.0,) * 5),
+        )  # fmt: skip
+        moved = np.hypot(*(pixels[:4, 0] - pixels[4:, 0]).T)
+        # The third is too near, the last out of view.
+        np.testing.assert_allclose(motion._apart(drawn, true, camera), moved[:2], atol=1e-6)
 
 
 def pole(shift: float) -> np.ndarray:

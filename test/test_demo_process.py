@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="starts the node: needs rclpy")
 
 import ros_vehicle
 
-from any2seg_ros.demo.process import NodeProcess
+from any2seg_ros.demo.process import NodeProcess, isolate, resident_mib
 
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     ros_vehicle.isolate(monkeypatch)
+
+
+def test_topics_stay_in_a_domain_of_their_own_on_this_host(monkeypatch) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")  # a vehicle's
+    monkeypatch.delenv("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    isolate()
+    assert 10 <= int(os.environ["ROS_DOMAIN_ID"]) < 100
+    assert os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    isolate(3)
+    assert os.environ["ROS_DOMAIN_ID"] == "3"
+
+
+def test_resident_memory_grows_by_what_is_written() -> None:
+    before = resident_mib()
+    kept = np.ones(12_500_000)
+    assert 80 < resident_mib() - before < 120 and kept.size
 
 
 def ended(node: NodeProcess) -> bool:
@@ -41,8 +59,8 @@ def test_leaving_the_block_stops_a_running_node(tmp_path: Path) -> None:
     with NodeProcess(tmp_path / "node.log", arguments, {"A_VARIABLE": "set"}) as node:
         with pytest.raises(TimeoutError, match="no status within 1 s: see .*node.log"):
             node.wait_until(lambda: False, 1.0, "status")
-        assert node.lives and node.cpu_seconds() > 0
-        environment = Path(f"/proc/{node._process.pid}/environ").read_bytes()
+        assert node.lives and node.cpu_seconds() > 0 and node.memory_mib() > 5
+        environment = Path(f"/proc/{node.pid}/environ").read_bytes()
         assert b"A_VARIABLE=set" in environment
-    assert not node.lives
+    assert not node.lives and node.memory_mib() == 0
     assert node.exit_code == node.stop()

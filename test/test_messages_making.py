@@ -8,7 +8,12 @@ import pytest
 
 from any2seg_ros.messages import camera_from_info
 from any2seg_ros.messages.kinds import CAMERA_INFO, HEADER
-from any2seg_ros.messages.making import camera_info_message, header_message, time_message
+from any2seg_ros.messages.making import (
+    camera_info_message,
+    header_message,
+    point_fields,
+    time_message,
+)
 from any2seg_ros.types import Camera
 
 
@@ -30,6 +35,13 @@ def test_times_are_seconds_and_nanoseconds_and_never_negative(
 def test_a_header_has_stamp_and_frame() -> None:
     header = header_message(make, 2_000_000_001, "lidar")
     assert (header.kind, header.frame_id, header.stamp.nanosec) == (HEADER, "lidar", 1)
+
+
+def test_fields_of_points_lie_behind_each_other() -> None:
+    fields = point_fields(make, "xyz")
+    assert [(f.name, f.offset, f.datatype, f.count) for f in fields] == [
+        ("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 8, 7, 1),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("model", ["plumb_bob", "rational_polynomial", "equidistant"])

@@ -16,8 +16,8 @@ from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
-from any2seg_ros.node import calibration_listener  # noqa: E402
 from any2seg_ros.node.calibration_listener import CalibrationListener  # noqa: E402
+from any2seg_ros.node.floods import FloodGuard, FloodLimits  # noqa: E402
 from any2seg_ros.types import Availability, Modality  # noqa: E402
 
 RGB, LIDAR = Modality.RGB, Modality.LIDAR
@@ -173,12 +173,25 @@ def test_a_loop_in_tf_leaves_the_transforms_as_they_were_and_is_told(heard) -> N
     assert "closes a loop" in listener.notes[0] and len(listener.notes) <= 2
 
 
-def test_a_flood_of_tf_is_not_listened_to_and_known_poses_stay(heard, monkeypatch) -> None:
-    monkeypatch.setattr(calibration_listener, "MESSAGES", 50)
+def test_a_flood_of_tf_is_not_listened_to_and_known_poses_stay(heard) -> None:
     listener, tell = heard
+    listener._guards["/tf"] = FloodGuard(FloodLimits(messages=50, burst=20))
     tell("/tf_static", "camera", "lidar", 1.0)
     tell("/tf", "camera", "gripper", 2.0, times=1000)
-    assert any("/tf is flooded" in note for note in listener.notes)
+    said = "/tf is flooded: not listened to while above 50 messages/s, for 1 s"
+    assert any(said in note for note in listener.notes)
     assert listener.lookup("camera", "lidar")[0, 3] == 1.0
-    listener._pauses.clear()
     tell("/tf", "camera", "gripper", 3.0)
+
+
+def test_a_flood_that_goes_on_is_left_alone_longer_and_one_much_later_is_not(heard) -> None:
+    listener, _ = heard
+    second, now = 1_000_000_000, 5_000_000_000
+    pauses = []
+    for after in (0, 1, 2, 4, 30):
+        now += after * second
+        listener._guards["/tf"] = FloodGuard(FloodLimits(messages=1, burst=0))
+        assert listener._is_flood("/tf", 100, now)
+        pauses.append(listener._pauses["/tf"][0])
+        listener._again("/tf")
+    assert pauses == [1, 2, 4, 8, 1]

@@ -63,6 +63,44 @@ def test_what_cannot_be_heard_is_in_the_status_with_both_sides(vehicle, argument
         vehicle.node.destroy_publisher(publisher)
 
 
+def test_what_a_frame_has_while_it_waits_is_decoded_ahead_and_taken(vehicle, arguments):
+    arrived, taken = threading.Event(), threading.Event()
+
+    def wait_until_made(message):
+        """The depth image is published when the cloud, which was before it, has been made."""
+        arrived.wait(5)
+        arrived.clear()
+
+    rgb, depth, lidar, _ = Modality
+    with ros_vehicle.NodeInProcess(*arguments, "-p", "anchors:=[lidar, depth, rgb]") as node:
+        assert vehicle.wait(lambda: "ready after" in node.log, 60), node.log
+        pipeline = node.node._pipeline
+        ahead, made = pipeline.prepare_ahead, pipeline._made
+
+        def prepare_ahead(frame, hurry):
+            done = ahead(frame, hurry)
+            if lidar in pipeline._ahead:
+                arrived.set()
+            return done
+
+        def watched(modality, frame):
+            known = pipeline._ahead.get(modality)
+            found = made(modality, frame)
+            if modality is lidar and known is not None and found is known.made:
+                taken.set()
+            return found
+
+        pipeline.prepare_ahead, pipeline._made = prepare_ahead, watched
+        vehicle.alive = {rgb, depth, lidar}
+        try:
+            assert vehicle.wait(lambda: vehicle.uses(rgb, depth, lidar), 60), node.log
+            vehicle.spoil[depth] = wait_until_made
+            assert taken.wait(60)
+        finally:
+            vehicle.spoil.clear()
+            vehicle.alive = set()
+
+
 def test_event_packets_that_are_missing_are_counted_and_told(vehicle, arguments):
     numbers = count(1, 5)
 

@@ -172,6 +172,39 @@ def test_a_sensor_without_a_transform_is_refused_and_the_others_go_on() -> None:
     assert [frame.subset for frame in bench.feed(RGB, message)] == [(RGB,)]
 
 
+def test_where_an_anchor_s_message_is_refused_the_next_sensor_triggers_the_frame() -> None:
+    def lookup(target: str, source: str) -> np.ndarray:
+        return nothing(target, source) if source == "moon" else np.eye(4)
+
+    bench = Bench(lookup, **{"depth.registered": True})
+    bench.feed(DEPTH, depth(STAMP))
+    bench.feed(RGB, rgb(STAMP), 5 * MS)
+    bench.now = STAMP + 100 * MS
+    assert not bench.feed(DEPTH, depth(bench.now), 100 * MS)
+    other = rgb(bench.now)
+    other.header.frame_id = "moon"
+    frames = bench.feed(RGB, other, 105 * MS) + bench.intake.flush()
+    assert "frame_id is 'moon'" in bench.reason
+    assert [(frame.anchor, frame.availability[RGB]) for frame in frames] == [
+        (DEPTH, Availability.INVALID)
+    ]
+
+
+def test_what_leaves_is_made_before_anything_is_made_ready_for_the_next_frame() -> None:
+    bench = Bench(**{"depth.registered": True})
+    bench.feed(LIDAR, cloud(STAMP))
+    bench.feed(RGB, rgb(STAMP))
+    for k in (1, 2):  # two frames that wait for the LiDAR
+        bench.now = STAMP + 20 * k * MS
+        assert not bench.feed(RGB, rgb(bench.now), k)
+    told = len(bench.waiting)
+    assert told
+    (left,) = bench.feed(LIDAR, cloud(STAMP + 20 * MS), 3)
+    assert left.stamp == STAMP + 20 * MS and len(bench.waiting) == told
+    assert not bench.feed(DEPTH, depth(bench.now), 4)
+    assert bench.waiting[-1] is not None and bench.waiting[-1].stamp == bench.now
+
+
 def test_packets_join_their_stream_even_when_their_pose_is_unknown() -> None:
     bench = Bench(nothing, **{"event.registered": False})
     bench.feed(EVENT, packet(STAMP))

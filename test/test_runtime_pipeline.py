@@ -335,6 +335,28 @@ def test_a_frozen_camera_is_told_as_soon_where_its_pictures_are_made_ahead(pipel
         assert ("content is frozen" in result.frame.reasons.get(RGB, "")) == (k >= 10)
 
 
+@pytest.mark.parametrize("ahead", (False, True))
+def test_events_that_are_decoded_ahead_count_against_their_budget(pipeline, ahead):
+    pipeline.budgets = {EVENT: DecodeBudget(1e-9, "event.decode_budget")}
+    spent: list[float] = []
+    spend = pipeline.budgets[EVENT].spend
+    pipeline.budgets[EVENT].spend = lambda seconds, now: (
+        spent.append(seconds),
+        spend(seconds, now),
+    )
+    entry = pipeline.stream.add(packet())
+    if ahead:
+        pipeline.prepare_ahead(None, never)
+    frame = frame_of(pipeline, rgb=rgb())
+    events = [received(packet())._replace(body=entry)]
+    pipeline.prepare(replace(frame, measurements={**frame.measurements, EVENT: events}))
+    pipeline.prepare(frame_of(pipeline, rgb=rgb()))
+    assert len(spent) == 1 and entry.decoded  # one measurement, however often there was work
+    waits = pipeline.stream.add(packet())
+    pipeline.prepare_ahead(None, never)
+    assert waits.events is None and pipeline.stream.waiting == 0  # refused, and not kept
+
+
 def test_a_sensor_that_takes_too_long_is_refused_and_the_others_go_on(pipeline):
     pipeline.budgets = {RGB: DecodeBudget(1e-9, "rgb.decode_budget")}
     reasons = []

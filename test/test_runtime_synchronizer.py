@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -141,7 +142,7 @@ def test_buffers_never_hold_more_than_their_capacity(world, seed, capacity):
     synchronizer = Synchronizer(config)
     for now, modality, stamp in arrivals(world, seed):
         synchronizer.add(modality, stamp, None, now)
-        assert all(synchronizer.kept(m) <= capacity for m in Modality)
+        assert all(len(stream.messages) <= capacity for stream in synchronizer._streams)
 
 
 def test_a_full_buffer_keeps_its_newest_when_an_older_one_is_overtaken():
@@ -369,7 +370,7 @@ def test_a_disabled_modality_is_neither_used_nor_waited_for():
         synchronizer.add(modality, stamp, None, now)
     synchronizer.enable(LIDAR, False)
     assert synchronizer.add(LIDAR, START + 600 * MS, None, START + 600 * MS) == []
-    assert not synchronizer.alive(LIDAR)
+    assert synchronizer._streams[LIDAR].dead
     stamp = START + 600 * MS
     synchronizer.add(DEPTH, stamp, None, stamp)
     synchronizer.add(EVENT, stamp, None, stamp)
@@ -399,7 +400,7 @@ def test_disabling_the_anchor_lets_the_next_one_open_the_next_frame():
 
 def test_a_refused_message_is_invalid_with_its_reason_until_a_good_one_comes():
     synchronizer = Synchronizer(SynchronizerConfig())
-    synchronizer.refuse(LIDAR, "stamp is zero")
+    synchronizer.refuse(LIDAR, "stamp is zero", START)
     (frame,) = synchronizer.add(RGB, START, None, START)
     assert frame.availability[LIDAR] is Availability.INVALID
     assert frame.reasons[LIDAR] == "stamp is zero"
@@ -412,6 +413,59 @@ def test_a_refused_message_is_invalid_with_its_reason_until_a_good_one_comes():
         for frame in synchronizer.add(RGB, START + 100 * k * MS, None, START + 100 * k * MS)
     ][-1:]
     assert frame.availability[LIDAR] is MISSING
+
+
+@pytest.mark.parametrize("way", ("live", "replay"))
+@pytest.mark.parametrize("late", (18, 35))
+@pytest.mark.parametrize("left", (set(), {LIDAR, EVENT}, {EVENT}))
+def test_where_every_second_message_of_the_anchor_is_refused_the_output_keeps_its_rate(
+    way, late, left
+):
+    sensors = [s for s in vehicle(late) if s.modality is RGB or s.modality in (left or Modality)]
+    synchronizer = Synchronizer(SynchronizerConfig(live=way == "live"))
+    frames = []
+    for now, modality, stamp in arrivals(sensors):
+        frames += synchronizer.poll(now)
+        if modality is RGB and (stamp - START) // (100 * MS) % 2:
+            frames += synchronizer.refuse(modality, "frame_id is moon", now)
+        else:
+            frames += synchronizer.add(modality, stamp, (modality, stamp), now)
+    assert 29 <= len(frames) <= 31
+    gaps = [(b.stamp - a.stamp) / MS for a, b in pairwise(frames)]
+    assert all(50 <= gap <= 150 for gap in gaps), gaps
+    fresh = [frame for frame in frames if frame.availability[RGB] is OK]
+    assert len(fresh) >= 14
+
+
+def vehicle(rgb_late: float) -> list[Sensor]:
+    """Sensors of the demo's vehicle, but for when the camera's images come."""
+    events = Sensor(EVENT, interval=10, latency=11)
+    return [
+        Sensor(RGB, latency=rgb_late),
+        Sensor(DEPTH, latency=22),
+        Sensor(LIDAR, latency=28),
+        events,
+    ]
+
+
+@pytest.mark.parametrize("way", ("live", "replay"))
+@pytest.mark.parametrize(("rate", "expected"), ((0.0, 29), (10.0, 29), (5.0, 15)))
+def test_messages_of_the_anchor_that_come_in_pairs_the_later_first_cost_no_frame(
+    way, rate, expected
+):
+    rows = []
+    for now, modality, stamp in arrivals(vehicle(18)):
+        number = (stamp - START) // (100 * MS)
+        if modality is RGB:  # numbers 1, 0 come together, and so do 3, 2
+            now += 0 if number % 2 else 100 * MS + 1
+        rows.append((now, modality, stamp))
+    run = drive if way == "live" else recorded
+    frames = [frame for _, frame in run(SynchronizerConfig(maximum_rate=rate), sorted(rows))]
+    assert len(frames) == pytest.approx(expected, abs=1)
+    stamps = [frame.stamp for frame in frames]
+    assert stamps == sorted(set(stamps))
+    assert all(len(frame.measurements) == 4 for frame in frames[2:-1])
+    assert all(frame.measurements[RGB] == (RGB, frame.stamp) for frame in frames[2:-1])
 
 
 # Rule 5: stamps drive replay, so that it is the same on every run.

@@ -23,6 +23,7 @@ from any2seg_ros.evaluation.corruptions import CORRUPTIONS, generator
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.preprocessing import Preprocessor
 from any2seg_ros.progress import ProgressBar
+from any2seg_ros.training.validation import evenly_spread
 from any2seg_ros.types import Frame, InvalidMeasurement, Modality
 
 Kind = tuple[Modality, str]
@@ -52,11 +53,11 @@ class Cost:
 def run(
     segmenter: Segmenter, root: Path, split: str = "val", frames: int = 40, seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """`Cost.row` by "<sensor>:<corruption>", on frames spread evenly over the split."""
+    """`Cost.row` by "<sensor>:<corruption>", on frames spread evenly over the split (0: all)."""
     data = open_data(root, split)
     costs: dict[Kind, Cost] = {}
     classes = len(segmenter.taxonomy)
-    chosen = np.unique(np.linspace(0, len(data) - 1, frames).round().astype(int)).tolist()
+    chosen = evenly_spread(len(data), frames)
     with ProgressBar("corrupting", "frames") as bar:
         for done, index in enumerate(chosen, 1):
             preprocessor = Preprocessor(data.reference(index), segmenter.size)
@@ -79,13 +80,16 @@ def _count(
     if len(maps) < 2:
         return
     size = (frame.label.shape[1], frame.label.shape[0])
-    without = {m: segmenter.fuse({o: maps[o] for o in maps if o != m}, size).labels for m in maps}
+    without = {}
+    for m in maps:
+        left = segmenter.fuse({o: maps[o] for o in maps if o != m}, size)
+        without[m] = Confusion(classes).add(frame.label, left.labels)
     for kind, image in _corrupted(frame, preprocessor, seed, maps):
         modality = kind[0]
         found = segmenter.fuse({**maps, **segmenter.encode({modality: image})}, size)
         cost = costs.setdefault(kind, Cost(Confusion(classes), Confusion(classes)))
         cost.beside.add(frame.label, found.labels)
-        cost.without.add(frame.label, without[modality])
+        cost.without += without[modality]
         cost.frames += 1
         cost.left_out += found.weights[modality] == 0
 

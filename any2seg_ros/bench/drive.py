@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
+from any2seg_ros.bench.figures import SETTLED, growth
 from any2seg_ros.bench.replay import repeat
+from any2seg_ros.demo.process import resident_mib
 from any2seg_ros.resources import find
 
 SECTION = "drive"
 MINUTES = 60.0
 EVERY = 20
 """Of so many frames one is kept: half a frame a second makes the hour affordable."""
-_SETTLED = 0.3
-"""Share of a run after which memory must be flat."""
 _PARTS = (0.1, 0.3, 0.5, 0.75, 1.0)
 _SAMPLE_S = 0.5
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -80,7 +80,7 @@ def watched(words: Sequence[str], log: Path) -> dict[str, Any]:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
-            samples.append(_resident_mib(process.pid))
+            samples.append(resident_mib(process.pid))
             time.sleep(_SAMPLE_S)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -94,21 +94,12 @@ def summary(samples: Sequence[float]) -> dict[str, Any]:
     """The result of `run` for one command, of MiB at equal distances."""
     memory = np.array([one for one in samples if one])
     parts = {f"{part:.0%}": round(memory[int(part * (len(memory) - 1))]) for part in _PARTS}
-    settled = memory[int(_SETTLED * len(memory)) :]
-    slope = np.polyfit(np.arange(len(settled)), settled, 1)[0] if len(settled) > 1 else 0.0
+    slope = growth(np.arange(len(memory)), memory)
     return {
         "resident_mib": parts,
         "most_mib": round(float(memory.max())),
-        "growth_mib": round(float(slope * len(settled)), 1),
+        "growth_mib": round(slope * (1 - SETTLED) * len(memory), 1),
     }
-
-
-def _resident_mib(pid: int) -> float:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):  # it is ending
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from any2seg_ros import messages
 from any2seg_ros.bags.writer import quaternion
+from any2seg_ros.bench.figures import best_ms, percentiles
 from any2seg_ros.messages.point_times import AUTO, point_times
 from any2seg_ros.preprocessing import PreprocessingConfig, camera_models
 from any2seg_ros.preprocessing.motion import Link, TfTrajectory, moved_to, warm_up
@@ -78,13 +79,7 @@ def _drive(
 
 
 def _summary(errors: np.ndarray) -> dict[str, float]:
-    low, middle, high = np.percentile(errors, (50, 95, 99))
-    return {
-        "mean": round(float(errors.mean()), 2),
-        "p50": round(float(low), 2),
-        "p95": round(float(middle), 2),
-        "p99": round(float(high), 2),
-    }
+    return {"mean": round(float(errors.mean()), 2), **percentiles(errors, (50, 95, 99), 2)}
 
 
 def prepare(bag: Path, values: Mapping[str, Any], every: int = 1) -> Iterator[Prepared]:
@@ -151,12 +146,13 @@ def _points(depth: Measurement) -> np.ndarray:
 
 
 def _apart(drawn: np.ndarray, true: np.ndarray, camera: Camera) -> np.ndarray:
-    (a, b), (c, d) = (
-        (p[:, 0] / p[:, 2] * camera.fx, p[:, 1] / p[:, 2] * camera.fy) for p in (drawn, true)
-    )
-    seen = (true[:, 2] > _NEAREST) & (drawn[:, 2] > _NEAREST / 2)
-    seen &= (np.abs(c) < camera.width / 2) & (np.abs(d) < camera.height / 2)
-    return np.hypot(a - c, b - d)[seen]
+    """px between points (n, 3) in a camera's frame, of those that it sees and that are not near."""
+    far = (true[:, 2] > _NEAREST) & (drawn[:, 2] > _NEAREST / 2)
+    rays = [points[far, :2] / points[far, 2:] for points in (drawn, true)]
+    seen = np.max([np.hypot(*one.T) for one in rays], 0) <= camera_models.field_of_view(camera)
+    (a, b), (u, v) = (camera_models.pixels(one[seen, 0], one[seen, 1], camera) for one in rays)
+    inside = (u > -0.5) & (u < camera.width - 0.5) & (v > -0.5) & (v < camera.height - 0.5)
+    return np.hypot(a - u, b - v)[inside]
 
 
 def _cost() -> dict[str, float]:
@@ -178,11 +174,12 @@ def _cost() -> dict[str, float]:
     sweep = Measurement(Modality.LIDAR, stamp, points, None, pose, times=times)
     whole = Measurement(Modality.LIDAR, stamp, points, None, pose)
     to, camera = stamp + 50_000_000, scene.rig.rgb
+    best = partial(best_ms, repeats=_REPEATS)
     return {
-        "read times": _best(lambda: point_times(cloud["t"], "t", stamp)),
-        "move point by point": _best(lambda: moved_to(sweep, way, stamp, to, camera, 1.0)),
-        "move as a whole": _best(lambda: moved_to(whole, way, stamp, to, camera, 1.0)),
-        "beside: copy the points": _best(points.copy),
+        "read times": best(lambda: point_times(cloud["t"], "t", stamp)),
+        "move point by point": best(lambda: moved_to(sweep, way, stamp, to, camera, 1.0)),
+        "move as a whole": best(lambda: moved_to(whole, way, stamp, to, camera, 1.0)),
+        "beside: copy the points": best(points.copy),
     }
 
 
@@ -198,16 +195,6 @@ def _trajectory(scene: Scene) -> TfTrajectory:
     seconds = np.arange(0.5, 1.6, 0.02)
     poses = [scene.drive.world_from_base(t) for t in seconds]
     return TfTrajectory((camera, link("base_link", seconds, poses, False)), ())
-
-
-def _best(work: Callable[[], object]) -> float:
-    work()
-    times = []
-    for _ in range(_REPEATS):
-        began = time.process_time()
-        work()
-        times.append(time.process_time() - began)
-    return round(1e3 * min(times), 3)
 
 
 # Recorded bags: LiDAR against images.

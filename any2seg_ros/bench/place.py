@@ -7,7 +7,6 @@ images of 320 x 192.
 from __future__ import annotations
 
 import os
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +17,10 @@ import cv2
 import numpy as np
 
 from any2seg_ros import messages
+from any2seg_ros.bench.figures import best_ms
 from any2seg_ros.messages import kinds
 from any2seg_ros.messages.clouds import LABELLED_POINT
+from any2seg_ros.messages.making import point_fields
 from any2seg_ros.preprocessing import Preprocessor, concatenate
 from any2seg_ros.preprocessing.camera_models import transform
 from any2seg_ros.types import Camera, Events, Measurement, Modality
@@ -73,18 +74,7 @@ def _one_core() -> Iterator[None]:
 
 
 def _measured(work: Callable[[], object], data: np.ndarray) -> dict[str, float]:
-    work()
-    return {"ms": _best(work), "copy_ms": _best(data.copy)}
-
-
-def _best(work: Callable[[], object]) -> float:
-    """Minimum CPU time over the repeats, ms."""
-    times = []
-    for _ in range(_REPEATS):
-        begin = time.process_time()
-        work()
-        times.append(time.process_time() - begin)
-    return round(min(times) * 1e3, 3)
+    return {"ms": best_ms(work, _REPEATS), "copy_ms": best_ms(data.copy, _REPEATS)}
 
 
 def _steps() -> dict[str, tuple[Callable[[], object], np.ndarray]]:
@@ -211,10 +201,7 @@ def _cloud(random: np.random.Generator) -> SimpleNamespace:
     points[:, 2] = distance * np.sin(elevation)
     points[:, 3] = random.uniform(0.0, 255.0, _POINTS)
     names = ("x", "y", "z", "intensity")
-    fields = [
-        SimpleNamespace(name=name, offset=4 * i, datatype=7, count=1)
-        for i, name in enumerate(names)
-    ]
+    fields = point_fields(lambda kind, **values: SimpleNamespace(**values), names)
     fields.append(SimpleNamespace(name="ring", offset=16, datatype=4, count=1))
     return SimpleNamespace(
         header=_header(),

@@ -1,4 +1,4 @@
-"""Soak test: four sensors at 10 Hz for ten minutes; checks for growing memory and latency.
+"""Plays the demo's drive to a node in a loop; prints its memory, latency and processor time.
 
 python -m any2seg_ros.bench.soak --minutes 2
 With sensors of full size: python -m any2seg_ros.bench.vehicle --seconds 600
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import os
 import tempfile
 import threading
 import time
@@ -20,28 +18,13 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros import resources
-from any2seg_ros.demo.process import NodeProcess
+from any2seg_ros.bench.figures import memory_over_time, percentiles
+from any2seg_ros.demo.process import NodeProcess, isolate
 from any2seg_ros.demo.schedule import ALL, Phase
 
 SECTION = "soak"
 
 _START_SECONDS = 300.0
-_SETTLED = 0.3
-"""Share of the run after which buffers and caches are full and memory must be flat."""
-
-
-class WatchedNode(NodeProcess):
-    """A NodeProcess that reports its memory."""
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
-
-    def memory_mib(self) -> float:
-        """Resident memory in MiB."""
-        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @dataclass
@@ -63,8 +46,7 @@ def run(minutes: float = 10.0, model: str = "", quiet: bool = False) -> dict[str
     from the anchor's arrival to the last output, in the first and last tenth of the frames; they
     differ if a queue grows. cpu_ms_per_frame: CPU time of the node divided by masks.
     """
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    isolate()
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
@@ -87,7 +69,7 @@ def run(minutes: float = 10.0, model: str = "", quiet: bool = False) -> dict[str
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            WatchedNode(Path(folder) / "node.log", arguments) as process,
+            NodeProcess(Path(folder) / "node.log", arguments) as process,
         ):
             process.wait_until(lambda: samples.last, _START_SECONDS, "status from the node")
             player_node = rclpy.create_node("soak_player")
@@ -118,7 +100,7 @@ def _on_message(samples: Samples, status: Any) -> None:
     samples.last = status
 
 
-def _play(player: Any, process: WatchedNode, samples: Samples, minutes: float, quiet: bool) -> None:
+def _play(player: Any, process: NodeProcess, samples: Samples, minutes: float, quiet: bool) -> None:
     length = 8.0
     phases = [Phase("soak", ALL, length)] * max(1, round(minutes * 60 / length))
     began = time.monotonic()
@@ -151,38 +133,19 @@ def summary(samples: Samples, minutes: float, exit_code: int | None) -> dict[str
         "frames_incomplete": int(samples.last.frames_incomplete),
         **memory_over_time(times, memory),
         "latency_ms": {
-            "first": _percentiles(latencies[:tenth]),
-            "last": _percentiles(latencies[-tenth:]),
+            "first": percentiles(latencies[:tenth]),
+            "last": percentiles(latencies[-tenth:]),
         },
         "cpu_ms_per_frame": round(1e3 * float(cpu[-1] - cpu[0]) / max(masks, 1), 1),
         "node_exit_code": exit_code,
     }
 
 
-def memory_over_time(times: np.ndarray, memory: np.ndarray) -> dict[str, Any]:
-    """What resident memory does; times in s, memory in MiB."""
-    settled = times >= times[0] + _SETTLED * (times[-1] - times[0])
-    slope = float(np.polyfit(times[settled] / 60, memory[settled], 1)[0])
-    return {
-        "memory_mib": {
-            "first": round(float(memory[0])),
-            "settled": round(float(memory[settled][0])),
-            "last": round(float(memory[-1])),
-            "most": round(float(memory.max())),
-        },
-        "memory_growth_mib_per_minute": round(slope, 3),
-    }
-
-
-def _percentiles(values: np.ndarray) -> dict[str, float]:
-    if len(values) == 0:
-        return {"p50": math.nan, "p90": math.nan}
-    return {f"p{p}": round(float(np.percentile(values, p)), 1) for p in (50, 90)}
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--model", default="", help="weights file; default: the shipped weights")
+    parser.add_argument("--minutes", type=float, default=10.0, help="to play; default: 10")
+    parser.add_argument(
+        "--model", default="", help="real, streets (the default) or a file of weights"
+    )
     chosen = parser.parse_args()
     print(json.dumps(run(chosen.minutes, chosen.model), indent=2))

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from any2seg_ros import resources
+from any2seg_ros.demo.process import NodeProcess, isolate, resident_mib
 
 SECTION = "startup"
 
@@ -97,10 +98,9 @@ def child(weights: Path) -> dict[str, Any]:
         width, height = segmenter.size
         image = np.zeros((3, height, width), np.float32)
         segmenter.segment(dict.fromkeys(Modality, image), (512, 288))
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
         "parts_s": {name: round(seconds, 2) for name, seconds in parts.items()},
-        "resident_mib": round(pages * os.sysconf("SC_PAGE_SIZE") / 2**20),
+        "resident_mib": round(resident_mib()),
         "threads": len(os.listdir("/proc/self/task")),
         "torch": "torch" in sys.modules,
     }
@@ -137,7 +137,7 @@ def node_start(variables: Mapping[str, str]) -> dict[str, Any]:
         import rclpy
     except ImportError as error:
         return {"missing": str(error)}
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    isolate()
     from rclpy.executors import SingleThreadedExecutor
 
     rclpy.init()
@@ -166,12 +166,10 @@ def node_start(variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _until_a_mask(log: Path, masks: list[float], variables: Mapping[str, str]) -> dict[str, Any]:
-    from any2seg_ros.bench.soak import WatchedNode
-
     arguments = ["--ros-args", "--params-file", str(resources.find("config/demo.yaml"))]
     masks.clear()
     began = time.monotonic()
-    with WatchedNode(log, arguments, variables) as process:
+    with NodeProcess(log, arguments, variables) as process:
         process.wait_until(lambda: masks, _LIMIT_S, "mask from the node")
         figures = {
             "wall_s": round(masks[0] - began, 2),

@@ -24,7 +24,8 @@ import numpy as np
 
 from any2seg_ros import resources
 from any2seg_ros.bags.stamps import header_stamp
-from any2seg_ros.bench.soak import WatchedNode, memory_over_time
+from any2seg_ros.bench.figures import memory_over_time, percentiles
+from any2seg_ros.demo.process import NodeProcess, isolate
 from any2seg_ros.messages.buffers import stamp_ns
 from any2seg_ros.types import Modality
 
@@ -114,14 +115,15 @@ def parts_alone(model: str = "", rounds: int = _ROUNDS) -> dict[str, float]:
         network.append(time.process_time() - began)
     pipeline.reset()
     left = [seconds for seconds, _ in place(ahead=True)]
+    wall_ms = percentiles(1e3 * np.array(walls[_FIRST:]))
     placed, after, run = (_median_ms(times) for times in (placing, left, network))
     return {
         "decode_and_place_ms": round(placed, 2),
         "after_waiting_ms": round(after, 2),
         "network_ms": round(run, 2),
         "sum_ms": round(placed + run, 2),
-        "network_wall_p50_ms": _percentile(1e3 * np.array(walls[_FIRST:]), 50),
-        "network_wall_p90_ms": _percentile(1e3 * np.array(walls[_FIRST:]), 90),
+        "network_wall_p50_ms": wall_ms["p50"],
+        "network_wall_p90_ms": wall_ms["p90"],
     }
 
 
@@ -137,8 +139,7 @@ def played(scenario: Scenario) -> dict[str, Any]:
     executor's and the middleware's of each frame, decoding and the network of each mask.
     sensors_late_ms: from a frame's stamp until its last sensor publishes.
     """
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    isolate()
     profiles = str(resources.find("config/fastdds.xml"))
     os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", profiles)
     os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", profiles)
@@ -186,7 +187,7 @@ def _node(log: Path, name: str, scenario: Scenario) -> Any:
         shared = ("depth/image", "depth/camera_info", "lidar/points", "event/packets")
         for topic in (*shared, "event/camera_info"):
             arguments += ["-r", f"{topic}:=/{topic}"]
-    return WatchedNode(log, ["--ros-args", *arguments], {"ROS_PYTHON_CHECK_FIELDS": "0"})
+    return NodeProcess(log, ["--ros-args", *arguments], {"ROS_PYTHON_CHECK_FIELDS": "0"})
 
 
 @contextmanager
@@ -308,7 +309,7 @@ class Span:
             "cores": round(sum(used.values()) / seconds, 2),
             **memory_over_time(*np.array(self._memory).T),
             "sensors_late_ms": _sensors_late(),
-            "stamp_to_mask_ms": _percentiles(late),
+            "stamp_to_mask_ms": percentiles(late),
             "stages_ms": _stages(statuses),
         }
 
@@ -321,7 +322,7 @@ def _sensors_late() -> float:
 
 def _stages(statuses: Sequence[Any]) -> dict[str, dict[str, float]]:
     return {
-        name: _percentiles(1e3 * np.array([getattr(s, f"latency_{name}") for s in statuses]))
+        name: percentiles(1e3 * np.array([getattr(s, f"latency_{name}") for s in statuses]))
         for name in STAGES
     }
 
@@ -350,14 +351,6 @@ def _heard(messages: Mapping[str, int], sent: Mapping[str, int], name: str) -> d
         "event": "/event/packets",
     }
     return {s: round(messages.get(s, 0) / sent[topic], 4) for s, topic in topics.items()}
-
-
-def _percentile(values: np.ndarray, percent: float) -> float:
-    return round(float(np.percentile(values, percent)), 1) if len(values) else float("nan")
-
-
-def _percentiles(values: np.ndarray) -> dict[str, float]:
-    return {f"p{p}": _percentile(values, p) for p in (50, 90)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -25,18 +25,18 @@ from any2seg_ros import messages, resources
 from any2seg_ros.bags.layout import TF_STATIC
 from any2seg_ros.bags.reader import BagReader
 from any2seg_ros.bags.stamps import restamp
+from any2seg_ros.bench.figures import percentiles
 from any2seg_ros.messages.buffers import from_array
 from any2seg_ros.messages.kinds import (
     CAMERA_INFO,
     CLOUD,
     EVENTS,
     IMAGE,
-    POINT_FIELD,
     TRANSFORMS,
     message_class,
     ros_message,
 )
-from any2seg_ros.messages.making import camera_info_message, header_message
+from any2seg_ros.messages.making import camera_info_message, header_message, point_fields
 from any2seg_ros.simulation import evt3
 from any2seg_ros.types import Camera, Events, Modality
 
@@ -151,16 +151,12 @@ def _cloud(message: Any) -> Any:
     random = np.random.default_rng(0)
     chosen = points[np.sort(random.integers(0, len(points), POINTS))]
     chosen[:, :3] += random.normal(0, 0.02, (POINTS, 3)).astype(np.float32)
-    fields = [
-        ros_message(POINT_FIELD, name=name, offset=4 * i, datatype=7, count=1)
-        for i, name in enumerate(("x", "y", "z", "intensity"))
-    ]
     return ros_message(
         CLOUD,
         header=_header(message.header.frame_id),
         height=1,
         width=POINTS,
-        fields=fields,
+        fields=point_fields(ros_message, ("x", "y", "z", "intensity")),
         is_bigendian=False,
         point_step=16,
         row_step=16 * POINTS,
@@ -337,7 +333,7 @@ class Player:
         return {
             "sent": {topic: source.sent for topic, source in self._sources.items()},
             "processor_s": round(time.process_time(), 2),
-            "behind_ms": {f"p{p}": round(float(np.percentile(behind, p)), 2) for p in (50, 90, 99)},
+            "behind_ms": percentiles(behind, (50, 90, 99), 2),
         }
 
 

@@ -17,7 +17,9 @@ def demo(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="Weights (.safetensors). (default: those of the package)", show_default=False
+            help="Weights that the node runs: real, streets or a .safetensors file. "
+            "(default: streets)",
+            show_default=False,
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="Length of each phase (s).")] = 8.0,

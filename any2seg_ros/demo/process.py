@@ -15,6 +15,24 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+def isolate(domain: int | None = None) -> None:
+    """Keep this process's topics off a vehicle: this host only, and a ROS domain of its own.
+
+    domain: which, 0 to 101; None for one by the number of the process.
+    """
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ["ROS_DOMAIN_ID"] = str(10 + os.getpid() % 90 if domain is None else domain)
+
+
+def resident_mib(pid: int | None = None) -> float:
+    """Resident memory of a process in MiB, of this one without a number; 0 if it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 class NodeProcess:
     """Runs `python -m any2seg_ros.node.segmenter` with its output in `log`, for a `with` block.
 
@@ -45,6 +63,11 @@ class NodeProcess:
         self.stop()
 
     @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
     def lives(self) -> bool:
         """Whether the process is running."""
         return self._process.poll() is None
@@ -69,9 +92,13 @@ class NodeProcess:
                 self.exit_code = self._process.wait()
         return self.exit_code
 
+    def memory_mib(self) -> float:
+        """Resident memory in MiB; 0 if it has ended."""
+        return resident_mib(self.pid)
+
     def cpu_seconds(self) -> float:
         """CPU time used by the process so far, s."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until(self, ready: object, seconds: float, what: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from rich.table import Table
 
 from any2seg_ros import resources
 from any2seg_ros.bags import BagReader, find_layout
-from any2seg_ros.demo.process import NodeProcess
+from any2seg_ros.demo.process import NodeProcess, isolate
 from any2seg_ros.demo.schedule import Phase, schedule
 from any2seg_ros.evaluation.summary import dumps
 from any2seg_ros.files import write_atomically
@@ -44,7 +43,7 @@ class DemoConfig:
 
 def run(config: DemoConfig) -> dict:
     """Run the demo; returns the content of report.json."""
-    _isolate(config.domain)
+    isolate(config.domain)
     import rclpy
 
     from any2seg_ros.demo.page import demo_page
@@ -179,12 +178,6 @@ def _node_arguments(config: DemoConfig) -> list[str]:
     if config.model:
         arguments += ["-p", f"model:={config.model}"]
     return arguments
-
-
-def _isolate(domain: int | None) -> None:
-    """Keep the demo's topics off a vehicle: this host only, and its own ROS domain."""
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ["ROS_DOMAIN_ID"] = str(10 + os.getpid() % 90 if domain is None else domain)
 
 
 OUTPUTS = ("demo.jpg", "report.html", "report.json", "node.log", "output_bag")

@@ -10,7 +10,7 @@ import numpy as np
 from any2seg_ros import messages
 from any2seg_ros.bags import BagCalibration, BagReader
 from any2seg_ros.inspection.brightness import EventCounter, event_offset, shrunk
-from any2seg_ros.inspection.offsets import SLOWEST, TimeOffset, Turns, turn_offset
+from any2seg_ros.inspection.offsets import TimeOffset, Turns, too_slow, turn_offset
 from any2seg_ros.inspection.turning import CloudTurns, ImageTurns, depth_points
 from any2seg_ros.messages.video import VideoDecoder, picture
 from any2seg_ros.types import Camera, InvalidMeasurement, Modality
@@ -67,11 +67,8 @@ def _unknown(
     for one in (modality, against):
         if one not in calibration.poses and one != Modality.RGB:
             return f"{one.label} has no transform"
-        if intervals[one] > SLOWEST:
-            return (
-                f"{one.label}: {1 / intervals[one]:.1f} Hz are too few to follow the motion "
-                f"({1 / SLOWEST:.0f} Hz are needed)"
-            )
+        if why := too_slow(intervals[one]):
+            return f"{one.label}: {why}"
     return ""
 
 

@@ -109,14 +109,20 @@ def judged(
     return TimeOffset(modality, against, late, sigma, agreement, why)
 
 
+def too_slow(interval: float) -> str:
+    """Why motion cannot be followed between measurements so far apart (s); empty if it can."""
+    if interval <= SLOWEST:
+        return ""
+    return (
+        f"{1 / interval:.1f} Hz are too few to follow the motion ({1 / SLOWEST:.0f} Hz are needed)"
+    )
+
+
 def _unfit(turns: Turns) -> str:
-    if turns.interval > SLOWEST:
-        if not np.isfinite(turns.interval):
-            return "no measurements"
-        return (
-            f"{1 / turns.interval:.1f} Hz are too few to follow the motion "
-            f"({1 / SLOWEST:.0f} Hz are needed)"
-        )
+    if not np.isfinite(turns.interval):
+        return "no measurements"
+    if why := too_slow(turns.interval):
+        return why
     if len(turns.times) < _FEWEST:
         return f"{len(turns.times)} measurements are too few ({_FEWEST} are needed)"
     if np.isnan(turns.turns[1:]).any(1).mean() > 0.3:

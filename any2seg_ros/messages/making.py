@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from any2seg_ros.messages.cameras import info_fields
-from any2seg_ros.messages.kinds import CAMERA_INFO, HEADER, REGION, TIME
+from any2seg_ros.messages.kinds import CAMERA_INFO, HEADER, POINT_FIELD, REGION, TIME
 from any2seg_ros.types import Camera
 
 Make = Callable[..., Any]
@@ -22,6 +22,14 @@ def time_message(make: Make, stamp: int) -> Any:
 def header_message(make: Make, stamp: int, frame_id: str) -> Any:
     """A std_msgs/Header; the stamp is in ns."""
     return make(HEADER, stamp=time_message(make, stamp), frame_id=frame_id)
+
+
+def point_fields(make: Make, names: Iterable[str]) -> list[Any]:
+    """sensor_msgs/PointFields of float32 numbers, one after the other."""
+    return [
+        make(POINT_FIELD, name=name, offset=4 * place, datatype=7, count=1)
+        for place, name in enumerate(names)
+    ]
 
 
 def camera_info_message(make: Make, header: Any, camera: Camera) -> Any:

@@ -16,14 +16,16 @@ from tf2_msgs.msg import TFMessage
 
 from any2seg_ros.messages import transform_matrix
 from any2seg_ros.node import delivery
+from any2seg_ros.node.floods import FloodGuard, FloodLimits
 from any2seg_ros.runtime.frame_tree import FrameTree
 from any2seg_ros.runtime.monitor import Repeats
 from any2seg_ros.runtime.transform_history import TransformHistory
 
-MESSAGES, BYTES = 1000, 1_500_000
-"""A second, of one topic; more is a flood. A vehicle's publishers together send some hundreds."""
-_SECOND = 1_000_000_000
+LIMITS = FloodLimits(messages=1000, burst=500, megabytes=1.5, largest=0.75)
+"""Of one topic: a vehicle's publishers together send some hundreds a second."""
 _LONGEST_S = 60
+_QUIET = 10_000_000_000
+"""ns without a flood, after which the next one is the first again."""
 _TOPICS = {
     "/tf": QoSProfile(depth=100),
     "/tf_static": QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
@@ -55,10 +57,9 @@ class CalibrationListener:
         self._subscriptions: dict[str, Any] = {}
         self._others: dict[str, Any] = {}
         """By topic: a second subscription, for publishers whose QoS is not TF's."""
-        self._counts: dict[str, tuple[int, int, int]] = {}
-        """By topic: when a second began (ns), and its messages and bytes."""
-        self._pauses: dict[str, int] = {}
-        """By topic: s for which it was left alone last."""
+        self._guards: dict[str, FloodGuard] = {}
+        self._pauses: dict[str, tuple[int, int]] = {}
+        """By topic: s for which it was left alone last, and when that began (ns)."""
         self._timers: dict[str, Any] = {}
         self.notes: list[str] = []
         for topic in _TOPICS:
@@ -97,7 +98,7 @@ class CalibrationListener:
                 self._node.destroy_subscription(self._others.pop(topic))
 
     def _subscribe(self, topic: str) -> None:
-        self._counts[topic] = time.monotonic_ns(), 0, 0
+        self._guards[topic] = FloodGuard(LIMITS)  # what is latched comes at once: none is dropped
         # Raw, so that what is too much is not even made a message.
         self._subscriptions[topic] = self._listen(topic, _TOPICS[topic])
 
@@ -128,20 +129,14 @@ class CalibrationListener:
 
     def _is_flood(self, topic: str, size: int, now: int) -> bool:
         """Count a message; a topic that has too many is left alone."""
-        began, messages, total = self._counts[topic]
-        if now - began > _SECOND:
-            if now - began > 10 * _SECOND:
-                self._pauses.pop(topic, None)
-            began, messages, total = now, 0, 0
-        messages, total = messages + 1, total + size
-        self._counts[topic] = began, messages, total
-        if messages <= MESSAGES and total <= BYTES:
+        reason = self._guards[topic].refusal(size, now)
+        if not reason:
             return False
-        pause = self._pauses[topic] = min(2 * self._pauses.get(topic, 0) or 1, _LONGEST_S)
-        self.notes.append(
-            f"{topic} is flooded ({messages} messages and {total * 1e-6:.1f} MB within a second): "
-            f"not listened to for {pause} s, poses stay as they are"
-        )
+        last, began = self._pauses.get(topic, (0, now))
+        quiet = now - began > last * 1_000_000_000 + _QUIET
+        pause = 1 if quiet or not last else min(2 * last, _LONGEST_S)
+        self._pauses[topic] = pause, now
+        self.notes.append(f"{topic} is {reason}, for {pause} s; poses stay as they are")
         for subscription in (self._subscriptions.pop(topic), self._others.pop(topic, None)):
             if subscription is not None:
                 self._node.destroy_subscription(subscription)

@@ -9,6 +9,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_check
 from rclpy.qos import QoSCompatibility as Compatibility
 from rclpy.qos_overriding_options import QoSOverridingOptions, QoSPolicyKind
 
+from any2seg_ros.bags.offers import Offer, asked
+
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
@@ -31,6 +33,14 @@ def offers(node: Any, topic: str) -> list[tuple[str, QoSProfile]]:
     return [(f"{i.node_namespace.rstrip('/')}/{i.node_name}", i.qos_profile) for i in found]
 
 
+def offer_of(profile: QoSProfile) -> Offer:
+    """What a publisher with this QoS offers."""
+    return Offer(
+        profile.reliability == ReliabilityPolicy.RELIABLE,
+        profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
 def chosen_profile(
     node: Any, topic: str, depth: int, reliable: str, latched: bool, before: QoSProfile | None
 ) -> QoSProfile:
@@ -39,17 +49,15 @@ def chosen_profile(
     reliable: auto, yes or no. latched: take what was published before, where all keep it; that is
     reliable in any case. before: the QoS so far, which stays while nobody publishes.
     """
-    found = [profile for _, profile in offers(node, topic)]
+    found = [offer_of(profile) for _, profile in offers(node, topic)]
     if not found and before is not None:
         return before
-    kept = [p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in found]
-    sure = [p.reliability == ReliabilityPolicy.RELIABLE for p in found]
-    keep = latched and bool(found) and all(kept) and all(sure)
-    wanted = all(sure) and bool(found) if reliable == "auto" else reliable == "yes"
+    mine = asked(found, latched)
+    sure = mine.latched or (mine.reliable if reliable == "auto" else reliable == "yes")
     return QoSProfile(
         depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE if wanted or keep else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if keep else DurabilityPolicy.VOLATILE,
+        reliability=ReliabilityPolicy.RELIABLE if sure else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if mine.latched else DurabilityPolicy.VOLATILE,
     )
 
 
@@ -60,15 +68,13 @@ def kept_profile(node: Any, topic: str, chosen: QoSProfile) -> QoSProfile | None
     """
     if chosen.durability == DurabilityPolicy.TRANSIENT_LOCAL:
         return None
-    for _, offered in offers(node, topic):
-        kept = offered.durability == DurabilityPolicy.TRANSIENT_LOCAL
-        if kept and offered.reliability == ReliabilityPolicy.RELIABLE:
-            return QoSProfile(
-                depth=chosen.depth,
-                reliability=ReliabilityPolicy.RELIABLE,
-                durability=DurabilityPolicy.TRANSIENT_LOCAL,
-            )
-    return None
+    if Offer(True, True) not in (offer_of(profile) for _, profile in offers(node, topic)):
+        return None
+    return QoSProfile(
+        depth=chosen.depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
 
 
 def same(one: QoSProfile, other: QoSProfile) -> bool:

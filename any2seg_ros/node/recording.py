@@ -122,7 +122,7 @@ class GraphRecorder:
                 self._note(f"{topic} has several types: {', '.join(kinds)}; {kinds[0]} was taken")
             self._types.setdefault(topic, kinds[0])
             before = self._offers.get(topic, ())
-            self._offers[topic] = unique((*before, *(_offer(profile) for profile in offered)))
+            self._offers[topic] = unique((*before, *map(delivery.offer_of, offered)))
             self._look_for_misfits(topic)
             if kinds[0] in _KINDS:
                 self._listen(topic, kinds[0])
@@ -189,16 +189,10 @@ class GraphRecorder:
                 listener = f"{info.node_namespace.rstrip('/')}/{info.node_name}"
                 said = (
                     f"{listener} does not hear {name} on {topic}: incompatible QoS, "
-                    f"asked for ({_offer(info.qos_profile)}), offered ({_offer(offered)})"
+                    f"asked for ({delivery.offer_of(info.qos_profile)}), "
+                    f"offered ({delivery.offer_of(offered)})"
                 )
                 self._problems[said] = (
                     f"have {listener} ask for what is offered (the node segmenter: "
                     "<sensor>.reliable auto or no), or have the publisher offer more"
                 )
-
-
-def _offer(profile: QoSProfile) -> Offer:
-    return Offer(
-        profile.reliability == ReliabilityPolicy.RELIABLE,
-        profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
-    )

@@ -115,10 +115,10 @@ class Intake:
         elif self._preparation.stream.waiting >= _MANY_PACKETS:
             tell(None)
 
-    def on_undecodable(self, modality: Modality, reason: str, arrival: int) -> None:
+    def on_undecodable(self, modality: Modality, reason: str, arrival: int) -> list[Frame]:
         """Count a message that nobody could read as one that was refused; arrival: ns."""
         self._monitors[modality].on_message(arrival)
-        self.refuse(modality, reason, arrival)
+        return self.refuse(modality, reason, arrival)
 
     def on_camera_info(self, modality: Modality, msg: Any, arrival: int) -> None:
         """Take a CameraInfo; one that is not calibrated counts as a refused message."""
@@ -203,10 +203,12 @@ class Intake:
             )
 
     def refuse(self, modality: Modality, reason: str, arrival: int) -> list[Frame]:
-        """Frames without the sensor say the reason, until a message of it is taken again."""
-        self.synchronizer.refuse(modality, reason)
+        """Frames without the sensor say the reason, until a message of it is taken again.
+
+        Returns those that leave: where the anchor is refused, the next sensor triggers.
+        """
         self._on_refused(modality, reason, arrival)
-        return []
+        return self._calibrated(self.synchronizer.refuse(modality, reason, arrival))
 
     def _calibrated(self, frames: list[Frame]) -> list[Frame]:
         calibration = self.tracker.current

@@ -125,8 +125,6 @@ class _Ahead(NamedTuple):
 
     def is_of(self, frame: Frame) -> bool:
         """Whether it is what that Frame has of the sensor, and as it is to be seen."""
-        if frame.trajectory is not None:
-            return False
         mine, other = (f.measurements.get(self.modality) for f in (self.frame, frame))
         if isinstance(mine, list) and isinstance(other, list):
             same = len(mine) == len(other) and all(map(is_, mine, other))
@@ -170,6 +168,8 @@ class Preparation:
         self.budgets: Mapping[Modality, DecodeBudget] = {}
         """How long each sensor's decoding may take. None on a bag: it has no time to keep to."""
         self._ahead: dict[Modality, _Ahead] = {}
+        self._event_s = 0.0
+        """Processor time that events took since the last Frame, ahead of it or for it."""
         self._bits = {modality: messages.BitDepth() for modality in Modality}
         self._health = self._new_health()
         self._reset_wanted = False
@@ -256,6 +256,7 @@ class Preparation:
                 if modality == Modality.LIDAR and self._intensity_warning:
                     reasons.setdefault(modality, self._intensity_warning)
         self._ahead.clear()
+        self._spend_events()
         received = {m: last_of(x) for m, x in frame.measurements.items()}
         anchor = received.get(frame.anchor) if frame.anchor is not None else None
         decoded = replace(
@@ -266,13 +267,14 @@ class Preparation:
     def prepare_ahead(self, frame: Frame | None, hurry: Callable[[], bool]) -> bool:
         """Make ready what a Frame that still waits has already, one measurement a sensor.
 
-        `prepare` takes it if the Frame has it in the end. Event packets are decoded in any case.
+        `prepare` takes it if the Frame has it in the end. Event packets are decoded in any case,
+        and dropped while their budget refuses them. Such Frames have no trajectory.
         Ends early when `hurry()`, and gives False then. Belongs to the thread of `prepare`.
         """
         if hurry():
             return False
         self._begin()
-        self.stream.decode_ahead()
+        self._decode_ahead()
         for modality in frame.subset if frame is not None else ():
             if hurry():
                 return False
@@ -281,6 +283,22 @@ class Preparation:
             if known is None or not known.is_of(frame):
                 self._ahead[modality] = _Ahead(modality, frame, self._made(modality, frame))
         return True
+
+    def _decode_ahead(self) -> None:
+        budget = self.budgets.get(Modality.EVENT)
+        if budget is not None and budget.refusal(time.monotonic_ns()):
+            self.stream.reset()  # else the thread that hears messages had to decode them
+            return
+        began = time.thread_time()
+        self.stream.decode_ahead()
+        self._event_s += time.thread_time() - began
+
+    def _spend_events(self) -> None:
+        """What a Frame's events took counts as one measurement, whenever they were decoded."""
+        budget, spent = self.budgets.get(Modality.EVENT), self._event_s
+        self._event_s = 0.0
+        if budget is not None and spent:
+            budget.spend(spent, time.monotonic_ns())
 
     def _begin(self) -> None:
         if self._reset_wanted:
@@ -301,7 +319,11 @@ class Preparation:
             return _Made(reason=refusal)
         began = time.thread_time()
         made = self._make(modality, frame)
-        budget.spend(time.thread_time() - began, time.monotonic_ns())
+        spent = time.thread_time() - began
+        if modality == Modality.EVENT:
+            self._event_s += spent
+        else:
+            budget.spend(spent, time.monotonic_ns())
         return made
 
     def _make(self, modality: Modality, frame: Frame) -> _Made:

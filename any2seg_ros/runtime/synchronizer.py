@@ -116,19 +116,20 @@ class Synchronizer:
 
     1. One bounded buffer a modality. Stamps are moved by the modality's offset, a Frame's as well.
     2. Each message of the anchor triggers a Frame, events once a period. The anchor is the first
-       of `anchors` that is heard; when it is overdue, the next one takes its place until it is
-       back. A sensor is heard if its messages come and its own stamps advance, however far
-       its clock is from the others'.
+       of `anchors` that is heard; when it is overdue or refused, the next one takes its place
+       until it is back. A sensor is heard if its messages come and its own stamps advance, however
+       far its clock is from the others'.
     3. A Frame takes the nearest measurement in each window, otherwise the last one if that may be
        held and is young enough. Of events it takes all chunks that reach into the window.
     4. It leaves as soon as nothing is to be waited for, otherwise at its deadline. A modality that
        was waited for in vain `dead_after` times is dead: it is not waited for until it is heard.
     5. Live, arrivals on the steady clock tell how long a Frame has waited and a sensor been silent.
        In replay stamps tell, so that a bag gives the same Frames on every run.
-    6. Reference stamps only go forward. A measurement that comes after a Frame that lacked it is
-       counted as late. A jump backwards resets everything but the counters, once two messages
-       have told of it, unless the anchor goes on; so does a better anchor that is heard
-       steadily behind the last Frame.
+    6. Reference stamps only go forward; a message of the anchor that a later one has overtaken
+       triggers a Frame as long as the later one's waits. A measurement that comes after a Frame
+       that lacked it is counted as late. A jump backwards resets everything but the counters, once
+       two messages have told of it, unless the anchor goes on; so does a better anchor that is
+       heard steadily behind the last Frame.
     """
 
     def __init__(self, config: SynchronizerConfig = SynchronizerConfig()) -> None:
@@ -171,10 +172,6 @@ class Synchronizer:
         """
         return self._pending[0].deadline if self._live and self._pending else None
 
-    def alive(self, modality: Modality) -> bool:
-        """Whether Frames wait for the modality."""
-        return not self._streams[modality].dead
-
     def awaits(self, modality: Modality) -> bool:
         """Whether a Frame waits for a message of the modality now."""
         stream = self._streams[modality]
@@ -198,10 +195,6 @@ class Synchronizer:
             measurements[first.anchor.modality] = first.message
         return Frame(first.stamp, measurements, _ALL_OK, {}, first.anchor.modality)
 
-    def kept(self, modality: Modality) -> int:
-        """How many of the modality's messages are in its buffer."""
-        return len(self._streams[modality].messages)
-
     def enable(self, modality: Modality, enabled: bool) -> None:
         """Take a sensor in or out; out, it is DISABLED and nobody waits for it."""
         stream = self._streams[modality]
@@ -216,11 +209,25 @@ class Synchronizer:
         self._least_gap = nanoseconds(1 / maximum_rate) if maximum_rate else 0
         self._earliest = NEVER
 
-    def refuse(self, modality: Modality, reason: str) -> None:
-        """Note that a message came which cannot be used: Frames without the modality say so."""
+    def refuse(self, modality: Modality, reason: str, now: int) -> list[Frame]:
+        """Note that a message came which cannot be used: Frames without the modality say so.
+
+        Where it was the anchor's, the next one that is heard triggers in its place, with what it
+        has measured already or with its next message. Returns the Frames that leave. now: as of
+        `add`.
+        """
         stream = self._streams[modality]
         stream.refused = reason
         stream.lacked = True
+        if stream is not self._anchor:
+            return []
+        passed = now if self._live else self._time
+        self._overdue = NEVER
+        for other in self._anchors[stream.rank + 1 :]:
+            if other.messages and not other.sliced and self._replaces(other, passed):
+                self._open(other, *other.messages[-1], passed)
+                return self._leave(passed)
+        return []
 
     def add(self, modality: Modality, stamp: int, message: Any, now: int) -> list[Frame]:
         """Take a measurement; returns the Frames that leave, in order of their stamps.
@@ -236,7 +243,7 @@ class Synchronizer:
         gap = stamp - stream.last
         if gap > 0:
             passed = now if self._live else self._replay_time(stream, stamp)
-            if not stream.sliced:
+            if not (stream.sliced or stream.refused):  # between which a message came
                 longer = gap - stream.interval
                 if longer < stream.interval:
                     stream.interval += longer // 4
@@ -251,6 +258,8 @@ class Synchronizer:
         else:
             passed = now if self._live else self._time
             stream.insert(stamp, message)
+            if stream is self._anchor and self._pending and not stream.sliced:
+                self._open_overtaken(stream, stamp, message, passed)
         if stream.lacked:
             self._revive(stream, stamp, passed)
         if gap > 0 and (
@@ -303,6 +312,10 @@ class Synchronizer:
         for better in self._anchors[: stream.rank]:
             interval = max(better.interval, self._period)
             later = stream.last - better.last
+            if better.refused:  # what it measured since is lost
+                if -interval <= later <= interval // 2:
+                    return False
+                continue
             if passed - better.arrived <= interval + interval // 4:
                 return False
             if -interval <= later <= interval + interval // 2:
@@ -324,12 +337,29 @@ class Synchronizer:
         on_grid = stream.sliced and not changed and stamp - self._next_slice < self._period
         self._next_slice = (self._next_slice if on_grid else stamp) + self._period
         self._reference = stamp
+        self._pending.append(self._opened(stream, stamp, message, passed))
+
+    def _open_overtaken(self, stream: SensorBuffer, stamp: int, message: Any, passed: int) -> None:
+        """Trigger a Frame of an anchor's message that came after a later one, if that one's Frame
+        still waits: reference stamps only go forward."""
+        place = sum(frame.stamp < stamp for frame in self._pending)
+        if place == len(self._pending):
+            return
+        before = self._pending[place - 1] if place else self._left
+        near = max(1, self._least_gap - self._least_gap // 5)
+        if self._pending[place].stamp - stamp >= near and (
+            before is None or stamp - before.stamp >= near
+        ):
+            self._pending.insert(place, self._opened(stream, stamp, message, passed))
+
+    def _opened(self, stream: SensorBuffer, stamp: int, message: Any, passed: int) -> _Pending:
+        """A Frame, and for whom it waits."""
         self.counters.opened += 1
         waiting = set()
         for other in self._streams:
             if other.last < stamp and not other.dead and other.awaited(stamp, self._patience):
                 waiting.add(other)
-        self._pending.append(_Pending(stamp, stream, message, waiting, passed + self._deadline))
+        return _Pending(stamp, stream, message, waiting, passed + self._deadline)
 
     def _leave(self, passed: int) -> list[Frame]:
         """The Frames that wait for nothing, or whose deadline has come."""

@@ -20,7 +20,8 @@ from any2seg_ros.bench.faults.hanging import inference_stopped
 from any2seg_ros.bench.faults.scene import Scene
 from any2seg_ros.bench.faults.vehicle import BEST_EFFORT, RELIABLE, Alter
 from any2seg_ros.messages import as_bytes, from_array
-from any2seg_ros.messages.kinds import TRANSFORMS, message_class
+from any2seg_ros.messages.kinds import TRANSFORMS, message_class, ros_message
+from any2seg_ros.messages.making import time_message
 from any2seg_ros.types import Modality
 
 Make = Callable[[Scene], AbstractContextManager[Any]]
@@ -116,7 +117,7 @@ def link(child: str, parent: str, x: float = 0.0, w: float = 1.0) -> TransformSt
 
 
 def _now(transform: TransformStamped) -> TransformStamped:
-    transform.header.stamp.sec, transform.header.stamp.nanosec = divmod(time.time_ns(), 10**9)
+    transform.header.stamp = time_message(ros_message, time.time_ns())
     return transform
 
 
@@ -174,10 +175,9 @@ def states(*there: int, back: tuple[int, ...]) -> Make:
     def make(scene: Scene) -> Iterator[None]:
         if not scene.change_state(*there):
             raise RuntimeError(f"transitions {there} failed")
-        try:
-            yield
-        finally:
-            scene.change_state(*back)
+        yield
+        if not scene.change_state(*back):
+            raise RuntimeError(f"transitions {back} failed")
 
     return make
 

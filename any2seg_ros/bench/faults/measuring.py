@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from any2seg_ros.bench.faults.matrix import Fault
 from any2seg_ros.bench.faults.scene import Scene
-from any2seg_ros.bench.faults.vehicle import Heard
+from any2seg_ros.bench.faults.vehicle import Heard, Mask
 from any2seg_ros.types import Modality
 
 RECOVERY_S = 40.0
@@ -43,7 +43,7 @@ class Outcome:
     cost: float | None
     """Processor time of the node for each mask, of the control's; None without masks."""
     recovery_s: float | None
-    """Time from the end of the fault to a mask of the usual sensors; None if none came in time."""
+    """See `recovery_after`; None if no such mask came in time."""
     memory_mib: tuple[float, float]
     """Resident memory before the fault, and after the control that follows."""
     control: tuple[float, float]
@@ -106,11 +106,15 @@ def measure(
         undone = f"{type(error).__name__}: {error}"
     code = scene.process.code
     log = scene.new_log()
-    began = time.monotonic()
+    ended = time.time_ns()
     if code is not None:
         scene.start()
-    back = scene.vehicle.wait(lambda: scene.vehicle.uses(usual), RECOVERY_S)
-    recovery = None if back is None else time.monotonic() - began
+
+    def recovery() -> float | None:
+        return recovery_after(ended, scene.vehicle.heard.made, usual)
+
+    scene.vehicle.wait(lambda: recovery() is not None, RECOVERY_S)
+    recovery_s = recovery()
     time.sleep(SETTLE_S)
     after = observe(scene, control_seconds)
     log += scene.new_log() if code is None else []
@@ -127,13 +131,24 @@ def measure(
         rate=rate,
         others=others,
         cost=_cost(heard, before, after),
-        recovery_s=None if recovery is None else round(recovery, 2),
+        recovery_s=None if recovery_s is None else round(recovery_s, 2),
         memory_mib=(round(memory), round(scene.process.memory_mib())),
         control=(round(before.rate, 2), round(after.rate, 2)),
         flooded_mb_s=None if scene.flooded is None else round(scene.flooded, 1),
         reasons=reasons[:12],
     )
     return outcome, after
+
+
+def recovery_after(ended: int, masks: Iterable[Mask], alive: frozenset[Modality]) -> float | None:
+    """s from the end of a fault to the first mask that is stamped later and uses all of `alive`.
+
+    ended: ns on the clock of the stamps. What was under way then does not count, nor what a fault
+    stamped ahead of the clock.
+    """
+    heard = (m.heard for m in masks if ended < m.stamp <= m.heard and m.used >= alive)
+    first = min(heard, default=None)
+    return None if first is None else (first - ended) * 1e-9
 
 
 def shares(

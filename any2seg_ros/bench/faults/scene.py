@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -30,22 +29,9 @@ class WatchedProcess(NodeProcess):
     """A NodeProcess of which more is known."""
 
     @property
-    def pid(self) -> int:
-        """Its number."""
-        return self._process.pid
-
-    @property
     def code(self) -> int | None:
         """Its exit code; None while it lives."""
         return self._process.poll()
-
-    def memory_mib(self) -> float:
-        """Resident memory in MiB; 0 if it has ended."""
-        try:
-            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        except (OSError, IndexError):
-            return 0.0
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def send(self, number: int) -> None:
         """Send a signal."""

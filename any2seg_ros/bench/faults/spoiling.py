@@ -14,8 +14,8 @@ from rclpy.serialization import serialize_message
 
 from any2seg_ros.bench.faults.vehicle import Alter
 from any2seg_ros.messages import as_bytes, decode_cloud, from_array, stamp_ns
-from any2seg_ros.messages.kinds import HEADER, POINT_FIELD, ros_message
-from any2seg_ros.messages.making import time_message
+from any2seg_ros.messages.kinds import HEADER, ros_message
+from any2seg_ros.messages.making import point_fields, time_message
 
 SECOND = 1_000_000_000
 DEPTH_HEADER = 12
@@ -157,10 +157,7 @@ def points(change: Callable[[np.ndarray], np.ndarray]) -> Alter:
 
     def alter(message: Any) -> list[Any]:
         values = np.ascontiguousarray(change(decode_cloud(message).copy()), np.float32)
-        message.fields = [
-            ros_message(POINT_FIELD, name=name, offset=4 * i, datatype=7, count=1)
-            for i, name in enumerate(("x", "y", "z", "intensity"))
-        ]
+        message.fields = point_fields(ros_message, ("x", "y", "z", "intensity"))
         message.height, message.width = 1, len(values)
         message.point_step, message.row_step = 16, 16 * len(values)
         message.data = from_array(values)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
@@ -19,6 +19,7 @@ from tf2_msgs.msg import TFMessage
 
 from any2seg_ros.bags.stamps import restamp
 from any2seg_ros.demo.player import SensorLog, SensorMessage
+from any2seg_ros.messages.buffers import stamp_ns
 from any2seg_ros.messages.kinds import message_class
 from any2seg_ros.msg import SegmentationStatus
 from any2seg_ros.types import Modality
@@ -32,14 +33,23 @@ _NODE = "/segmenter"
 _QUEUE = 50
 
 
+class Mask(NamedTuple):
+    """A mask of the node; times in ns of the clock that its stamps have, too."""
+
+    stamp: int
+    heard: int
+    used: frozenset[Modality]
+
+
 @dataclass
 class Heard:
     """What the node published in one phase, and what was due."""
 
     frames: int = 0
     """Frames of the bag that were played, whatever became of their messages."""
-    statuses: int = 0
     masks: int = 0
+    made: list[Mask] = field(default_factory=list)
+    """Those masks whose status was heard."""
     used: Counter[Modality] = field(default_factory=Counter)
     """Masks that each sensor was used for."""
     sets: Counter[frozenset[Modality]] = field(default_factory=Counter)
@@ -73,7 +83,8 @@ class Vehicle:
     """Plays `log` in a loop on a thread of its own until `close`.
 
     `alter` has what happens to the messages of a sensor, `alter_info` to its camera_infos. What the
-    node says is counted in `heard`, which may be replaced at any time.
+    node says is counted in `heard`, which may be replaced at any time. `check`, and with it `wait`,
+    raises what ended one of the threads.
     """
 
     def __init__(self, node: Any, log: SensorLog) -> None:
@@ -87,6 +98,9 @@ class Vehicle:
         self.last: dict[str, bytes] = {}
         """By topic: the serialized message that was played last."""
         self._published = 0
+        self._failure: Exception | None = None
+        self._publishing = threading.Lock()
+        """Held while a publisher is used or replaced."""
         self._publishers: dict[str, Any] = {}
         self._reliability = dict.fromkeys(Modality, RELIABLE)
         self._static: Any = None
@@ -98,7 +112,8 @@ class Vehicle:
         self._executor.add_node(node)
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=work, daemon=True) for work in (self._spin, self._play)
+            threading.Thread(target=self._run, args=[work], daemon=True)
+            for work in (self._spin, self._play)
         ]
         for thread in self._threads:
             thread.start()
@@ -110,6 +125,11 @@ class Vehicle:
             thread.join(5)
         self._executor.shutdown()
 
+    def check(self) -> None:
+        """RuntimeError if the vehicle plays or listens no more."""
+        if self._failure is not None:
+            raise RuntimeError(f"the vehicle has stopped: {self._failure!r}") from self._failure
+
     def topic(self, modality: Modality, info: bool = False) -> str:
         """The topic of a sensor, or of its camera_info."""
         own = [t for t in self.log.types if t.startswith(f"/{modality.label}/")]
@@ -118,10 +138,10 @@ class Vehicle:
     def reopen(self, modality: Modality, reliability: Any = RELIABLE) -> None:
         """Let the publishers of a sensor go and make new ones, as a driver that starts again."""
         self._reliability[modality] = reliability
-        for topic in [t for t in self.log.types if t.startswith(f"/{modality.label}/")]:
-            old, self._publishers[topic] = self._publishers.pop(topic), None
-            self.node.destroy_publisher(old)
-            self._advertise(topic)
+        with self._publishing:
+            for topic in [t for t in self.log.types if t.startswith(f"/{modality.label}/")]:
+                self.node.destroy_publisher(self._publishers.pop(topic))
+                self._advertise(topic)
 
     def publish_static(self) -> None:
         """Publish the bag's transforms, latched, from a new publisher."""
@@ -158,6 +178,7 @@ class Vehicle:
         """s until `condition()` came true; None if it did not in time."""
         began = time.monotonic()
         while not condition():
+            self.check()
             if time.monotonic() - began > seconds:
                 return None
             time.sleep(0.02)
@@ -185,7 +206,6 @@ class Vehicle:
 
     def _on_status(self, status: Any) -> None:
         heard = self.heard
-        heard.statuses += 1
         new = status.frames_published - self._published
         self._published = status.frames_published
         used = frozenset(
@@ -193,6 +213,7 @@ class Vehicle:
         )
         if new > 0:
             heard.masks += new
+            heard.made.append(Mask(stamp_ns(status.header.stamp), time.time_ns(), used))
             heard.sets[used] += new
             heard.used.update({m: new for m in used})
         for row in status.modalities:
@@ -204,6 +225,12 @@ class Vehicle:
             if status.level != b"\0":
                 name = status.name.rsplit(" ", 1)[-1].rsplit("/", 1)[-1]
                 self.heard.said[f"{name}: {status.message}"] += 1
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self._failure = error
 
     def _spin(self) -> None:
         while not self._stop.is_set():
@@ -226,12 +253,8 @@ class Vehicle:
         self.heard.frames += message.modality == Modality.LIDAR
         cdr = self.last[message.topic] = restamp(message.cdr, stamp)
         change = (self.alter_info if info else self.alter).get(message.modality)
-        publisher = self._publishers.get(message.topic)
-        if publisher is None:
-            return
-        if change is None:
-            publisher.publish(cdr)
-            return
         kind = message_class(self.log.types[message.topic])
-        for changed in change(deserialize_message(cdr, kind)):
-            publisher.publish(changed)
+        published = [cdr] if change is None else change(deserialize_message(cdr, kind))
+        with self._publishing:
+            for one in published:
+                self._publishers[message.topic].publish(one)

@@ -49,14 +49,19 @@ class Target(Protocol):
 
 
 class Campaign:
-    """Counts inputs and findings over runs; both are files in a folder."""
+    """Counts inputs and findings over runs; both are files in a folder.
 
-    def __init__(self, out: Path, seed: int = 0) -> None:
+    seed: None is that of the folder, or 0. ValueError for another than the folder has.
+    """
+
+    def __init__(self, out: Path, seed: int | None = None) -> None:
         out.mkdir(parents=True, exist_ok=True)
         self._state, self._list = out / "state.json", out / "findings.jsonl"
-        self._seed = seed
         self.watch = Watch()
         kept = json.loads(self._state.read_text()) if self._state.exists() else {}
+        self.seed: int = kept.get("seed", seed or 0)
+        if seed not in (None, self.seed):
+            raise ValueError(f"{out} was begun with seed {self.seed}: choose another --out")
         self.blocks: Counter[str] = Counter(kept.get("blocks", {}))
         """Blocks done of each target."""
         self.inputs: Counter[str] = Counter(kept.get("inputs", {}))
@@ -88,7 +93,7 @@ class Campaign:
         """Write what has been done."""
         self._saved = time.monotonic()
         content = {
-            "seed": self._seed,
+            "seed": self.seed,
             "inputs": self.inputs,
             "blocks": self.blocks,
             "findings": self.groups,
@@ -98,7 +103,7 @@ class Campaign:
 
     def _block(self, target: Target, number: int) -> list[Finding]:
         found: list[Finding] = []
-        rng = np.random.default_rng([self._seed, number, *target.name.encode()])
+        rng = np.random.default_rng([self.seed, number, *target.name.encode()])
 
         def large(text: str) -> None:
             found.append(Finding(target.name, number, -1, "memory", text))
@@ -116,13 +121,18 @@ class Campaign:
         print(f"{finding.kind}: {finding.target} {finding.block} {finding.what}", flush=True)
 
 
-def targets(only: Sequence[str] | None = None) -> Iterator[tuple[Target, bool]]:
-    """All targets, or those that are named, and whether they are messages."""
+def targets(only: Sequence[str] | None = None) -> list[tuple[Target, bool]]:
+    """All targets, or those that are named, and whether they are messages.
+
+    ValueError for a name that none has.
+    """
     everything: list[tuple[Any, bool]] = [(MessageTarget(), True)]
     everything += [(target, False) for target in file_targets()]
-    for target, are_messages in everything:
-        if not only or target.name in only:
-            yield target, are_messages
+    names = [target.name for target, _ in everything]
+    for name in only or ():
+        if name not in names:
+            raise ValueError(f"there is no target '{name}': {', '.join(names)}")
+    return [one for one in everything if not only or one[0].name in only]
 
 
 @contextmanager
@@ -144,18 +154,24 @@ def quiet() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 if nothing was found, 1 if something was."""
+    """0 if nothing was found, 1 if something was, 2 for arguments that cannot be."""
     options = _parser().parse_args(arguments)
     if options.coverage:
         from any2seg_ros.bench.fuzz.coverage import explore
 
-        return explore(options.coverage, options.out, options.seed)
-    campaign = Campaign(options.out, options.seed)
+        return explore(options.coverage, options.out, options.seed or 0)
+    try:
+        chosen = targets(options.again[:1] if options.again else options.only)
+        campaign = Campaign(options.out, options.seed)
+        block = _block_number(options.again[1]) if options.again else 0
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     try:
         with quiet():
             if options.again:
-                return _again(campaign, *options.again)
-            for target, are_messages in targets(options.only):
+                return _again(campaign, chosen[0][0], block)
+            for target, are_messages in chosen:
                 campaign.run(target, options.messages if are_messages else options.files)
     except KeyboardInterrupt:
         campaign.save()
@@ -167,8 +183,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(campaign.groups))
 
 
-def _again(campaign: Campaign, name: str, number: str) -> int:
-    found = [f for t, _ in targets([name]) for f in campaign.block(t, int(number))]
+def _block_number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"BLOCK is a whole number from 0, not '{text}'")
+    return int(text)
+
+
+def _again(campaign: Campaign, target: Target, number: int) -> int:
+    found = campaign.block(target, number)
     print("\n".join(f"{f.index}: {f.kind}: {f.what}" for f in found) or "nothing")
     return int(bool(found))
 
@@ -180,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--files", type=int, default=200, help="of each kind; default: 200")
     names = ", ".join(target.name for target, _ in targets())
     parser.add_argument("--only", action="append", metavar="TARGET", help=f"one of: {names}")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="default: the one in --out, or 0")
     parser.add_argument("--out", type=Path, default=Path("fuzz"), help="folder; default: fuzz")
     parser.add_argument("--again", nargs=2, metavar=("TARGET", "BLOCK"))
     parser.add_argument("--coverage", type=float, default=0.0, metavar="SECONDS")

@@ -18,10 +18,7 @@ from any2seg_ros import resources
 from any2seg_ros.bench.fuzz import samples
 from any2seg_ros.bench.fuzz.mutation import Rng, mutated_bytes
 from any2seg_ros.bench.fuzz.watching import SLOW_S, Finding, Watch, unexpected
-from any2seg_ros.types import InvalidMeasurement
 
-DOCUMENTED = (ValueError, OSError, InvalidMeasurement)
-"""What commands print as one line."""
 _FRAMES = 20
 _BLOCK = 8
 
@@ -78,7 +75,7 @@ class FileTarget:
                 warnings.simplefilter("ignore")
                 self.read(folder)
         except Exception as error:
-            if text := unexpected(error, DOCUMENTED):
+            if text := unexpected(error):
                 tell("exception", text)
 
 

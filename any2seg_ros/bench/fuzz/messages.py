@@ -11,7 +11,7 @@ import numpy as np
 
 from any2seg_ros.bench.fuzz import samples
 from any2seg_ros.bench.fuzz.mutation import Rng, mutated_message
-from any2seg_ros.bench.fuzz.watching import Finding, Watch, unexpected
+from any2seg_ros.bench.fuzz.watching import BROKEN, Finding, Watch, unexpected
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.runtime.calibration import CalibrationTracker
 from any2seg_ros.runtime.frame_tree import FrameTree
@@ -20,12 +20,10 @@ from any2seg_ros.runtime.monitor import Monitor
 from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.runtime.pipeline import Preparation
 from any2seg_ros.runtime.synchronizer import Synchronizer
-from any2seg_ros.types import InvalidMeasurement, Modality
+from any2seg_ros.types import Modality
 
 BLOCK = 64
 """Messages to one intake, which keeps state from each to the next."""
-_BROKEN = ("cannot be read: ", "cannot be used: ", "camera_info cannot be read: ")
-"""Begin reasons that an exception was caught which nobody had thought of."""
 _START = 5_000_000_000_000
 _STEP = 25_000_000
 
@@ -71,8 +69,6 @@ class Receiver:
 class MessageTarget:
     """Blocks of messages of all kinds, or of those whose names begin with `only`."""
 
-    documented = (InvalidMeasurement,)
-
     def __init__(self, name: str = "messages", only: str = "") -> None:
         self.name = name
         self.kinds = [one for one in samples.samples() if one[0].startswith(only)]
@@ -113,7 +109,7 @@ class MessageTarget:
         except Exception as error:
             tell("exception", unexpected(error, ()))
         for reason in receiver.said:
-            if reason.startswith(_BROKEN):
+            if reason.startswith(BROKEN):
                 tell("exception", reason)
 
     def _input(self, rng: Rng, receiver: Receiver) -> tuple[str, Callable[[], None]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-from array import array
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from any2seg_ros.messages import as_bytes
+from any2seg_ros.messages import as_bytes, from_array
 
 Rng = np.random.Generator
 
@@ -81,9 +80,7 @@ def _changed(name: str, value: Any, rng: Rng) -> Any:
         numbers = value.copy() if len(value) else np.zeros(4)
         numbers[rng.integers(numbers.size)] = rng.choice(_NUMBERS)
         return numbers if rng.random() < 0.8 else numbers[: int(rng.integers(numbers.size))]
-    changed = array("B")
-    changed.frombytes(mutated_bytes(as_bytes(value).tobytes(), rng))
-    return changed
+    return from_array(as_bytes(mutated_bytes(as_bytes(value).tobytes(), rng)))
 
 
 def _whole(value: int, bits: int, rng: Rng) -> int:

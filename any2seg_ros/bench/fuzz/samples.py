@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from array import array
 from collections.abc import Callable, Iterator
 from functools import cache
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from any2seg_ros.messages import info_fields
+from any2seg_ros.messages import as_bytes, from_array, info_fields
 from any2seg_ros.simulation import evt3
 from any2seg_ros.types import Camera, Events, Modality
 
@@ -82,13 +81,6 @@ def header(stamp: int) -> Any:
     return SimpleNamespace(stamp=time, frame_id="camera")
 
 
-def octets(data: bytes) -> array:
-    """Bytes as rclpy has them."""
-    filled = array("B")
-    filled.frombytes(data)
-    return filled
-
-
 def picture(stamp: int, channels: int = 3) -> np.ndarray:
     """Coarse blocks of random colours: uint8 (48, 64, channels)."""
     coarse = np.random.default_rng(stamp).integers(20, 230, (HEIGHT // 8, WIDTH // 8, channels))
@@ -103,7 +95,7 @@ def _image(stamp: int, encoding: str, step: int, data: bytes) -> Any:
         encoding=encoding,
         is_bigendian=0,
         step=step,
-        data=octets(data),
+        data=from_array(as_bytes(data)),
     )
 
 
@@ -118,7 +110,7 @@ def _raw() -> Iterator[tuple[str, Sample]]:
 
 
 def _compressed(stamp: int, form: str, data: bytes) -> Any:
-    return SimpleNamespace(header=header(stamp), format=form, data=octets(data))
+    return SimpleNamespace(header=header(stamp), format=form, data=from_array(as_bytes(data)))
 
 
 def _packed() -> Iterator[tuple[str, Sample]]:
@@ -194,7 +186,7 @@ def _cloud(stamp: int, layout: Any, rows: int, count: int = 96) -> Any:
         is_bigendian=False,
         point_step=points.itemsize,
         row_step=points.itemsize * count // rows,
-        data=octets(points.tobytes()),
+        data=from_array(points),
         is_dense=True,
     )
 
@@ -216,7 +208,7 @@ def _packet(stamp: int, encoding: str, data: bytes, base: int = 0) -> Any:
         time_base=base,
         encoding=encoding,
         is_bigendian=False,
-        events=octets(data),
+        events=from_array(as_bytes(data)),
     )
 
 
@@ -287,7 +279,7 @@ def _video() -> Iterator[tuple[str, Sample]]:
     ]
 
     def make(stamp: int) -> Any:
-        data = octets(packets[stamp // (100 * MS) % len(packets)])
+        data = from_array(as_bytes(packets[stamp // (100 * MS) % len(packets)]))
         when = header(stamp).stamp
         return SimpleNamespace(timestamp=when, frame_id="camera", data=data, format="h264")
 

@@ -9,10 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from any2seg_ros.demo.process import resident_mib
+from any2seg_ros.types import InvalidMeasurement
+
 SLOW_S = 0.2
 """Processor time of one input."""
 LARGE_MIB = 200.0
 """Memory on top of what was there before."""
+DOCUMENTED = (ValueError, OSError, InvalidMeasurement)
+"""What readers of files and messages may raise: commands print it as one line."""
+BROKEN = ("cannot be read: ", "cannot be used: ", "camera_info cannot be read: ")
+"""Begin reasons that an exception was caught which nobody had thought of."""
 _LONGEST_LINE = 1000
 
 
@@ -34,7 +41,9 @@ class Finding:
         return f"{self.target} {self.kind} {text[:120]}"
 
 
-def unexpected(error: BaseException, documented: tuple[type[BaseException], ...]) -> str:
+def unexpected(
+    error: BaseException, documented: tuple[type[BaseException], ...] = DOCUMENTED
+) -> str:
     """What is wrong with an exception; empty if it is a documented one of one line."""
     text = str(error)
     if isinstance(error, documented):
@@ -68,11 +77,11 @@ class Watch:
     def bounded(self, tell: Callable[[str], None]) -> Iterator[None]:
         """`tell` is called with a text if the block used too much memory at any moment."""
         self._rewind()
-        before = resident_mib("VmRSS")
+        before = resident_mib()
         try:
             yield
         finally:
-            most = resident_mib("VmHWM") - before
+            most = _peak_mib() - before
             if self._rewinds and most > LARGE_MIB:
                 tell(f"{most:.0f} MiB at once")
 
@@ -84,9 +93,7 @@ class Watch:
             self._rewinds = False
 
 
-def resident_mib(name: str) -> float:
-    """VmRSS or VmHWM of this process in MiB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) / 1024
-    return 0.0
+def _peak_mib() -> float:
+    """The most that was resident of this process since the last rewind."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
