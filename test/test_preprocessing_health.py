@@ -131,6 +131,28 @@ def test_depth_needs_a_share_of_valid_pixels():
     assert drive(Health(Modality.DEPTH, config), [data])[0].startswith("depth has too few")
 
 
+@pytest.mark.parametrize(("share", "reason"), [(0.4, None), (0.6, "depth is saturated")])
+def test_depth_at_the_end_of_its_range_is_unusable(share, reason):
+    data = np.full((100, 128), 900, np.uint16)
+    data[: round(100 * share)] = 65535
+    assert drive(Health(Modality.DEPTH), [data]) == [reason]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_points_that_no_lidar_reaches_are_no_measurements(share):
+    cloud = RANDOM.normal(size=(2000, 4)).astype(np.float32)
+    cloud[: round(2000 * share), 1] = -1e9
+    (reason,) = drive(Health(Modality.LIDAR), [cloud])
+    assert (reason or "").startswith("points are no measurements") == (share > 0.5)
+
+
+def test_random_bytes_are_no_cloud():
+    data = RANDOM.integers(0, 256, (2000, 16), np.uint8).view(np.float32)
+    points = data[np.isfinite(data).all(1)]
+    (reason,) = drive(Health(Modality.LIDAR), [points])
+    assert reason is not None and reason.startswith("points are no measurements")
+
+
 def test_a_cloud_with_a_fraction_of_its_usual_points_is_unusable():
     sizes = [1000] * 12 + [150, 1000, 250]
     clouds = [RANDOM.normal(size=(n, 4)).astype(np.float32) for n in sizes]

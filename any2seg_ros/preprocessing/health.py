@@ -24,6 +24,12 @@ switched on is no storm."""
 _SAMPLES = 48
 """Lines and columns of an image that are looked at."""
 
+_NO_RANGE = 10_000.0
+"""m that no vehicle's LiDAR reaches: points beyond it are no measurements."""
+
+_MOSTLY = 0.5
+"""Share of a measurement from which on what is wrong with it is wrong with all of it."""
+
 _ENOUGH_PAIRS = 100
 """Pairs of neighbours with a depth, to tell noise: a sparse depth has few."""
 
@@ -143,8 +149,10 @@ class Health:
         elif data.dtype.kind not in "uif":
             raise InvalidMeasurement("measurement is not made of numbers")
         elif self._modality == Modality.LIDAR and data.ndim == 2 and data.dtype != np.uint8:
+            sample = data[:: max(1, len(data) // 512)]
+            self._check_distances(sample)
             self._check_points(len(data), new)
-            self._check_frozen(data[:: max(1, len(data) // 512)], new)
+            self._check_frozen(sample, new)
         elif data.dtype == np.uint8:
             sample = _sample(data)
             if self._modality == Modality.RGB:
@@ -204,6 +212,8 @@ class Health:
         valid = sample > 0
         if sample.dtype.kind == "f":
             valid &= sample < np.inf
+        elif np.mean(sample == np.iinfo(sample.dtype).max) > _MOSTLY:
+            raise InvalidMeasurement("depth is saturated")
         share = float(np.mean(valid))
         if share == 0.0:
             raise InvalidMeasurement("depth has no valid pixels")
@@ -249,6 +259,13 @@ class Health:
                 raise InvalidMeasurement(
                     f"image has a fraction of its usual detail: {detail:.3f} of {usual:.3f}"
                 )
+
+    def _check_distances(self, points: np.ndarray) -> None:
+        far = float(np.mean(np.abs(points[:, :3]).max(1) > _NO_RANGE))
+        if far > _MOSTLY:
+            raise InvalidMeasurement(
+                f"points are no measurements: {100 * far:.0f} % are more than 10 km away"
+            )
 
     def _check_points(self, count: int, new: bool) -> None:
         config = self._config

@@ -61,7 +61,7 @@ _ANY: tuple[tuple[str, Callable[[], Alter], str], ...] = (
     ("frozen", spoiling.frozen, "frozen|identical|window"),
     ("each message twice", _plain(spoiling.twice), ""),
     ("in pairs, the later first", spoiling.swapped, ""),
-    ("half a second late", lambda: spoiling.late(5), "window|late|delay|drift"),
+    ("half a second late", lambda: spoiling.late(0.5), "window|late|delay|drift"),
     ("clock 37 s behind", lambda: spoiling.shifted(-37.0), "clock differs|delay|drift|window|jump"),
     ("clock an hour ahead", lambda: spoiling.shifted(3600.0), "future"),
     ("clock runs away", lambda: spoiling.drifting(0.05), "future|window|clock|drift"),

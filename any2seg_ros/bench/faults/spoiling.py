@@ -70,13 +70,14 @@ def swapped() -> Alter:
     return alter
 
 
-def late(messages: int) -> Alter:
-    """Each message arrives when so many more have been taken."""
+def late(seconds: float) -> Alter:
+    """Each message arrives with the first one that is stamped so much later."""
     kept: deque[Any] = deque()
 
     def alter(message: Any) -> Iterator[Any]:
         kept.append(message)
-        if len(kept) > messages:
+        due = stamp_ns(message.header.stamp) - round(seconds * SECOND)
+        while stamp_ns(kept[0].header.stamp) <= due:
             yield kept.popleft()
 
     return alter
