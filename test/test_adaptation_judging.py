@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from adaptation_data import Place
 
-from any2seg_ros.adaptation.judging import Judgement, judge, losses, score
+from any2seg_ros.adaptation.judging import Judgement, gain, judge, losses
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.training.cached_dataset import open_cached, relabelled
@@ -66,7 +66,21 @@ def test_the_camera_that_taught_may_move_on():
 
 def test_the_best_is_who_taught_the_others_most():
     less = changed(sure_miou={"lidar": 25.0})
-    assert score(BEFORE, changed()) > score(BEFORE, less) > score(BEFORE, BEFORE)
+    assert gain(BEFORE, changed()) > gain(BEFORE, less) > gain(BEFORE, BEFORE) == 0
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"streets": {"rgb": float("nan")}},
+        {"confidence": {"rgb+lidar": float("nan")}},
+        {"sure_miou": {"lidar": float("nan")}},
+        {"agreement": {"rgb+lidar": float("nan")}},
+    ],
+)
+def test_what_is_unknown_is_a_reason(tables):
+    (reason,) = losses(BEFORE, changed(**tables))
+    assert reason.endswith("to nan")
 
 
 def test_judged_is_what_the_network_sees_of_the_labels(drive: Place):

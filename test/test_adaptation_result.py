@@ -9,6 +9,8 @@ from adaptation_data import Place
 from test_adaptation_judging import BEFORE as OLD
 from test_adaptation_judging import changed
 
+from any2seg_ros.adaptation import judging
+from any2seg_ros.adaptation.judging import Judgement
 from any2seg_ros.adaptation.result import BEFORE, bag_checksums, blend, choose, write_weights
 from any2seg_ros.files import checksum
 from any2seg_ros.network import checkpoints
@@ -21,6 +23,20 @@ def test_the_best_of_those_that_lose_nothing_is_chosen():
     assert outcome.chosen == "round 2" and outcome.better
     assert outcome.why_not["round 2"] == [] and "Streets val" in outcome.why_not["round 3"][0]
     assert outcome.after is best and outcome.before is OLD
+
+
+def camera_alone(sure: float) -> Judgement:
+    """Of a single sensor, which has nobody to agree with; the pupil is the camera itself."""
+    table = {"rgb": sure}
+    streets = {"rgb+depth+lidar+event": 60.0, "rgb": 40.0}
+    return Judgement("rgb", {"rgb": 90.0}, table, {}, {"rgb": 70.0}, streets)
+
+
+def test_the_best_of_weights_for_a_single_sensor_is_chosen():
+    judged = {BEFORE: camera_alone(50.0), "round 1": camera_alone(60.0)}
+    outcome = choose({**judged, "round 2": camera_alone(70.0), "round 3": camera_alone(65.0)})
+    assert outcome.chosen == "round 2" and not any(outcome.why_not.values())
+    assert judging.gain(judged[BEFORE], judged["round 1"]) == 10.0
 
 
 def test_the_old_ones_stay_where_all_lose():

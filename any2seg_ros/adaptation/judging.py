@@ -119,14 +119,21 @@ def _judgement(
     )
 
 
-def score(before: Judgement, after: Judgement) -> float:
-    """What the best of several weights is chosen by: what the sensors other than the best one see
-    of what is sure, and how much all agree."""
-    return after.mean(after.sure_miou, before.pupils) + after.mean(after.agreement)
+def gain(before: Judgement, after: Judgement) -> float:
+    """What the best of several weights is chosen by, in points: how much more the sensors other
+    than the best one see of what is sure, and how much more all agree, if there are two."""
+    learned = after.mean(after.sure_miou, before.pupils) - before.mean(
+        before.sure_miou, before.pupils
+    )
+    agreed = after.mean(after.agreement) - before.mean(before.agreement)
+    return learned + (agreed if before.agreement else 0.0)
 
 
 def losses(before: Judgement, after: Judgement, margins: Margins = MARGINS) -> list[str]:
-    """Why weights judged `after` are not to replace those judged `before`; empty if they are."""
+    """Why weights judged `after` are not to replace those judged `before`; empty if they are.
+
+    What is unknown (NaN) is a reason; agreement is none where there are no two sensors.
+    """
 
     def means(table: str, names: list[str]) -> tuple[float, float]:
         return tuple(one.mean(getattr(one, table), names) for one in (before, after))  # type: ignore[return-value]
@@ -150,17 +157,16 @@ def losses(before: Judgement, after: Judgement, margins: Margins = MARGINS) -> l
             *means("confidence", [before.full]),
             -margins.confidence,
         ),
-        "agreement between sensors": (
-            *means("agreement", list(before.agreement)),
-            -margins.agreement,
-        ),
         f"{', '.join(before.pupils)} alone on what was sure (mean mIoU)": (
             *means("sure_miou", before.pupils),
             margins.gain,
         ),
     }
+    if before.agreement:
+        agreement = means("agreement", list(before.agreement))
+        checks["agreement between sensors"] = (*agreement, -margins.agreement)
     return [
         f"{what} went from {old:.1f} to {new:.1f}"
         for what, (old, new, least) in checks.items()
-        if new < old + least
+        if not new >= old + least
     ]
