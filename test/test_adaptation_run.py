@@ -204,6 +204,26 @@ def test_ctrl_c_keeps_the_best_and_the_same_command_resumes(adapted, drive):
     assert same(last_round(out), last_round(config.out))
 
 
+def test_what_ctrl_c_keeps_has_the_temperatures_and_the_gate_it_began_with(
+    adapted, drive, tmp_path
+):
+    _, out = adapted
+    network, metadata = checkpoints.load(drive.weights)
+    gated = tmp_path / "gated.safetensors"
+    checkpoints.save(gated, network, replace(metadata, gate={"margin": 0.25}))
+    config = begun(out, drive.config("gated", margins=LENIENT, model=str(gated)))
+
+    def progress(done: float, total: float, what: str) -> None:
+        if what.startswith("training"):
+            ctrl_c.press()
+
+    with ctrl_c.heeded(), pytest.raises(KeyboardInterrupt):
+        Adaptation(config, progress=progress).run()
+    kept = checkpoints.read_header(config.out / "weights.safetensors").metadata
+    assert kept.gate == {"margin": 0.25}
+    assert kept.temperatures == metadata.temperatures != {}
+
+
 def test_weights_that_lose_are_not_kept(adapted, drive):
     """No step of training can gain as much as is asked for here."""
     _, out = adapted

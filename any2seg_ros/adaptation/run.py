@@ -249,9 +249,15 @@ class Adaptation:
         return rounds / number / ("weights.safetensors" if word == "round" else "cut.safetensors")
 
     def _judge_interrupted(self, trainer: Trainer, number: int) -> None:
-        """Judge what a round has learned until it was interrupted."""
+        """Judge what a round has learned until it was interrupted.
+
+        Temperatures and the gate are fitted at the end of a round: those before it stay.
+        """
         name = f"interrupted {number} after {trainer.step} steps"
-        metadata = trainer.segmenter().metadata
+        began = read_header(Path(trainer.config.init_from)).metadata
+        metadata = replace(
+            trainer.segmenter().metadata, temperatures=began.temperatures, gate=began.gate
+        )
         self._forget_interrupted()
         checkpoints.save(self.file_of(name), trainer.average, metadata, half=True)
         self._judge(name, self.file_of(name))

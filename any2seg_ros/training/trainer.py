@@ -132,10 +132,10 @@ class Trainer:
                 self.report(f"interrupted: the same command resumes after step {self.step}")
                 raise KeyboardInterrupt
 
-    def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
+    def segmenter(self) -> Segmenter:
         """The averaged network, ready to run."""
         engine = engines.make("torch", self.average, str(self.device), 0, "f32")
-        return Segmenter(engine, self._metadata(temperatures or {}))
+        return Segmenter(engine, self._metadata({}))
 
     def _train(self, batch: Batch) -> dict[str, Any]:
         config = self.config
