@@ -20,6 +20,7 @@ import torch
 from adaptation_data import Place
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
+from any2seg_ros.adaptation import run
 from any2seg_ros.adaptation.config import AdaptationConfig, Margins
 from any2seg_ros.adaptation.result import BEFORE, Outcome
 from any2seg_ros.adaptation.run import Adaptation
@@ -155,6 +156,22 @@ def test_given_labels_are_read(adapted, drive, tmp_path):
     values = taught.labels[0]
     assert (values == 25 + 9).all() and taught.groups[34] == [9]
     assert not same(config.out / "rounds/1/weights.safetensors", last_round(out))
+
+
+def test_bags_and_streets_are_opened_once(adapted, drive, monkeypatch):
+    """Twice, and the first of several processes would hold a lock that the others meet."""
+    _, out = adapted
+    opened: list[str] = []
+
+    def count(name: str) -> None:
+        open_it = getattr(run, name)
+        monkeypatch.setattr(run, name, lambda *given: opened.append(name) or open_it(*given))
+
+    count("open_drive")
+    count("open_streets")
+    monkeypatch.setattr(Adaptation, "_train", lambda work: None)
+    Adaptation(begun(out, drive.config("once", margins=LENIENT))).run()
+    assert opened == ["open_drive", "open_streets"]
 
 
 SCRIPT = """

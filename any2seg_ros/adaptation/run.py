@@ -86,13 +86,12 @@ class Adaptation:
         KeyboardInterrupt leaves the best weights so far, and the same command resumes.
         """
         config = self.config
-        self._first(self.open_drive)
-        self.drive = self.open_drive()
+        with distributed.first_before_others():
+            self.drive = self.open_drive()
         fitness.refuse_unfit(self.drive, bool(config.labelling.folders))
-        if not (self._lessons(1).is_dir() and self._held.is_dir()):
-            self._first(self._look)
-        self._first(self._open_streets)
-        self.streets = self._open_streets()
+        self._first(self._look)
+        with distributed.first_before_others():
+            self.streets = self._open_streets()
         self._judge(BEFORE, self.model)
         return self._train()
 
@@ -113,7 +112,7 @@ class Adaptation:
         start, done = self.model, 0
         for number, count in enumerate(shares(steps, self.config.rounds), start=1):
             if number > 1:
-                self._teach(number, start)
+                self._first(partial(self._teach, number, start))
             trainer = Trainer(
                 of_round(first, number, count, start, self._lessons(number)), self.report
             )
@@ -170,6 +169,8 @@ class Adaptation:
 
     def _look(self) -> None:
         """The first teacher's lessons, of what is learned from and of what is held back."""
+        if self._lessons(1).is_dir() and self._held.is_dir():
+            return
         segmenter = self._segmenter(self.model)
         lessons = self._seen(segmenter, self.drive.learned.tolist(), "learning part")
         least = thresholds(lessons.counts, self.config.teaching)
@@ -184,13 +185,9 @@ class Adaptation:
         """The lessons of a round after the first, by the weights learned until then."""
         if self._lessons(number).is_dir():
             return
-
-        def teach_again() -> None:
-            segmenter = self._segmenter(start)
-            seen = self._seen(segmenter, self.drive.learned.tolist(), "learning part again")
-            self._write_lessons(number, seen)
-
-        self._first(teach_again)
+        segmenter = self._segmenter(start)
+        seen = self._seen(segmenter, self.drive.learned.tolist(), "learning part again")
+        self._write_lessons(number, seen)
 
     def _seen(self, segmenter: Segmenter, frames: list[int], what: str) -> Lessons:
         folder = self.config.out / "lessons" / what.replace(" ", "_")

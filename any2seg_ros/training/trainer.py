@@ -206,12 +206,9 @@ class Trainer:
         self.folder.check_data(
             {f"{s.name} {s.split or ''}".strip(): s.fingerprint for s in sources}
         )
-        if self.rank:  # the first process fills the cache
-            distributed.wait()
-        sets = [self._cached(source, target) for source in train]
-        self.val = self._cached(val, target)
-        if not self.rank:
-            distributed.wait()
+        with distributed.first_before_others():
+            sets = [self._cached(source, target) for source in train]
+            self.val = self._cached(val, target)
         given = [one.share for one in data.train]
         self.mixture = Mixture(
             sets,
@@ -266,15 +263,16 @@ class Trainer:
         return Objective(losses, self._pixels(), weights, names, scenes, teacher, members)
 
     def _scenes(self) -> Scenes:
-        if self.rank:  # the first process embeds the frames
-            distributed.wait()
         config = self.config
-        scenes = Scenes(
-            config.losses, self._sets, self.taxonomy, config.preprocessing, self.device, self.report
-        )
-        if not self.rank:
-            distributed.wait()
-        return scenes
+        with distributed.first_before_others():  # it embeds the frames
+            return Scenes(
+                config.losses,
+                self._sets,
+                self.taxonomy,
+                config.preprocessing,
+                self.device,
+                self.report,
+            )
 
     def _teacher(self, path: Path) -> Any2Seg:
         network, metadata = checkpoints.load(path)
