@@ -185,8 +185,8 @@ def _write_small(path: Path) -> None:
     from any2seg_ros.network import checkpoints
 
     network, metadata = checkpoints.load(resources.weights_path("streets"))
-    size = tuple(map(int, _SIZE.split("x")))
-    checkpoints.save(path, network, replace(metadata, size=size), half=True)
+    width, height = map(int, _SIZE.split("x"))
+    checkpoints.save(path, network, replace(metadata, size=(width, height)), half=True)
 
 
 def disturb(job: Job, place: Path, times: int, chance: random.Random) -> dict[str, Any]:
