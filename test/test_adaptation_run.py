@@ -170,8 +170,15 @@ def test_bags_and_streets_are_opened_once(adapted, drive, monkeypatch):
     count("open_drive")
     count("open_streets")
     monkeypatch.setattr(Adaptation, "_train", lambda work: None)
-    Adaptation(begun(out, drive.config("once", margins=LENIENT))).run()
+    Adaptation(begun(out, drive.config("opened", margins=LENIENT))).run()
     assert opened == ["open_drive", "open_streets"]
+
+
+def test_what_was_judged_is_not_blended_again(adapted, drive, monkeypatch):
+    outcome, _ = adapted
+    monkeypatch.setattr(run, "blend", None)
+    again = Adaptation(drive.config("adapted", margins=LENIENT)).run()
+    assert (again.judged, again.chosen) == (outcome.judged, outcome.chosen)
 
 
 SCRIPT = """

@@ -50,7 +50,7 @@ class Outcome:
         return self.judged[self.chosen if self.better else list(self.judged)[-1]]
 
 
-def choose(judged: Mapping[str, Judgement], margins: Margins = judging.MARGINS) -> Outcome:
+def choose(judged: Mapping[str, Judgement], margins: Margins) -> Outcome:
     """The best of the weights that lose nothing that matters, else those before."""
     before = judged[BEFORE]
     why_not = {
