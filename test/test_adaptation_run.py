@@ -258,6 +258,20 @@ def test_weights_that_lose_are_not_kept(adapted, drive):
     assert "The old weights stay" in (config.out / "report.html").read_text()
 
 
-def test_a_folder_of_another_adaptation_is_refused(adapted, drive):
-    with pytest.raises(ValueError, match="another adaptation|other options"):
-        Adaptation(drive.config("adapted", margins=LENIENT, seed=1))
+def test_a_folder_of_another_adaptation_is_refused_with_what_differs(drive, tmp_path):
+    config = drive.config("mine", margins=LENIENT)
+    Adaptation(config)
+    other = tmp_path / "other.safetensors"
+    network, metadata = checkpoints.load(drive.weights)
+    checkpoints.save(other, network, replace(metadata, temperatures={}))
+    for changes in ({"seed": 1}, {"margins": Margins()}, {"model": str(other)}):
+        (key,) = changes
+        with pytest.raises(ValueError, match=f"another '{key}'"):
+            Adaptation(replace(config, **changes))
+
+
+def test_neither_the_folder_nor_the_device_makes_another_adaptation(drive, tmp_path):
+    config = drive.config("here", margins=LENIENT)
+    Adaptation(config)
+    shutil.copytree(config.out, tmp_path / "there")
+    Adaptation(replace(config, out=tmp_path / "there", device="auto"))

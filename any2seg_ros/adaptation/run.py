@@ -50,6 +50,8 @@ STREETS_FRAMES = 60
 HALVINGS = 3
 """How often the way between the first and the last weights is halved."""
 
+FREE = ("out", "device")
+"""Keys of the configuration that may change when an adaptation is resumed."""
 Progress = Callable[[float, float, str], None]
 """What is done, of how much, and of what."""
 
@@ -304,14 +306,14 @@ class Adaptation:
 
     def _check_folder(self) -> None:
         path = self.config.out / "adaptation.json"
-        mine = {"model": checksum(self.model), "options": plain(self.config)}
+        mine = {**plain(self.config), "model": checksum(self.model)}
         if path.is_file():
             theirs = json.loads(path.read_text())
-            changed = [key for key in mine if theirs.get(key) != mine[key]]
+            changed = [k for k in mine if k not in FREE and theirs.get(k) != mine[k]]
             if changed:
                 raise ValueError(
-                    f"{self.config.out} holds an adaptation with other {changed[0]}: give another "
-                    "--out, or delete the folder to start over"
+                    f"{self.config.out} holds an adaptation with another '{changed[0]}': give "
+                    "another --out, or delete the folder to start over"
                 )
         elif not self.rank:
             write_atomically(path, json.dumps(mine, indent=1) + "\n")

@@ -127,10 +127,10 @@ def _adaptation(
     config: BenchConfig, out: str, bags: tuple[Path, ...], model: str, seed: int, **more: Any
 ) -> Adaptation:
     given = AdaptationConfig(
-        bags,
-        Path(config.output) / out,
-        model,
-        config.minutes,
+        bags=bags,
+        out=Path(config.output) / out,
+        model=model,
+        minutes=config.minutes,
         streets=Path(config.streets) if config.streets else None,
         seed=seed,
         threads=config.threads,
