@@ -74,6 +74,11 @@ def subset_name(subset: Iterable[Modality]) -> str:
     return "+".join(modality.label for modality in sorted(subset)) or "none"
 
 
+def largest(names: Iterable[str]) -> str:
+    """Of the names of some subsets that with most modalities."""
+    return max(names, key=lambda name: name.count("+"))
+
+
 def parse_subset(text: str) -> Subset:
     """The subset called `rgb+lidar`, in vocabulary order."""
     return tuple(sorted({Modality.parse(word) for word in text.split("+")}))

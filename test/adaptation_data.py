@@ -58,9 +58,9 @@ class Place:
     def config(self, out: str, **changes) -> AdaptationConfig:
         """A short adaptation."""
         config = AdaptationConfig(
-            (self.bag,),
-            self.root / out,
-            str(self.weights),
+            bags=(self.bag,),
+            out=self.root / out,
+            model=str(self.weights),
             streets=self.streets,
             device="cpu",
             threads=1,

@@ -13,8 +13,15 @@ from any2seg_ros.adaptation.config import AdaptationConfig, Margins, TeachingCon
     ("changes", "said"),
     [
         ({"bags": ()}, "--data"),
-        ({"scope": "decoder"}, "all or adapters"),
-        ({"minutes": 0}, "--minutes"),
+        ({"scope": "decoder"}, "scope is 'decoder', but must be one of all, adapters"),
+        ({"minutes": 0}, "minutes is 0, but must be above 0"),
+        ({"minutes": float("nan")}, "minutes is nan"),
+        ({"frames": 0}, "frames"),
+        ({"device": "tpu"}, "device"),
+        ({"lr": 0.0}, "lr"),
+        ({"seed": -1}, "seed"),
+        ({"rounds": 0}, "rounds"),
+        ({"batch_size": 1}, "batch_size"),
         ({"streets_share": 1.0}, "streets_share"),
     ],
 )

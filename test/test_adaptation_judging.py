@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from adaptation_data import Place
 
-from any2seg_ros.adaptation.judging import Judgement, judge, losses, score
+from any2seg_ros.adaptation.config import Margins
+from any2seg_ros.adaptation.judging import Judgement, gain, judge, losses
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.training.cached_dataset import open_cached, relabelled
+from any2seg_ros.training.validation import validate
 
 SUBSETS = ("rgb", "lidar", "rgb+lidar")
 BEFORE = Judgement(
@@ -33,7 +35,7 @@ def changed(**tables: dict[str, float]) -> Judgement:
 
 
 def test_weights_that_gain_and_lose_nothing_may_replace_others():
-    assert losses(BEFORE, changed()) == []
+    assert losses(BEFORE, changed(), Margins()) == []
     assert BEFORE.best == "rgb" and BEFORE.pupils == ["lidar"]
 
 
@@ -49,24 +51,38 @@ def test_weights_that_gain_and_lose_nothing_may_replace_others():
     ],
 )
 def test_each_loss_is_a_reason(tables, said):
-    reasons = losses(BEFORE, changed(**tables))
+    reasons = losses(BEFORE, changed(**tables), Margins())
     assert len(reasons) == 1
     assert re.match(said, reasons[0])
 
 
 def test_small_losses_are_no_reason():
     tables = {"streets": {"rgb+depth+lidar+event": 59.6}, "sure_accuracy": {"rgb": 82.0}}
-    assert losses(BEFORE, changed(**tables)) == []
+    assert losses(BEFORE, changed(**tables), Margins()) == []
 
 
 def test_the_camera_that_taught_may_move_on():
     """Its agreement with what it said before says nothing of how good it is."""
-    assert losses(BEFORE, changed(sure_miou={"rgb": 70.0, "lidar": 30.0})) == []
+    assert losses(BEFORE, changed(sure_miou={"rgb": 70.0, "lidar": 30.0}), Margins()) == []
 
 
 def test_the_best_is_who_taught_the_others_most():
     less = changed(sure_miou={"lidar": 25.0})
-    assert score(BEFORE, changed()) > score(BEFORE, less) > score(BEFORE, BEFORE)
+    assert gain(BEFORE, changed()) > gain(BEFORE, less) > gain(BEFORE, BEFORE) == 0
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"streets": {"rgb": float("nan")}},
+        {"confidence": {"rgb+lidar": float("nan")}},
+        {"sure_miou": {"lidar": float("nan")}},
+        {"agreement": {"rgb+lidar": float("nan")}},
+    ],
+)
+def test_what_is_unknown_is_a_reason(tables):
+    (reason,) = losses(BEFORE, changed(**tables), Margins())
+    assert reason.endswith("to nan")
 
 
 def test_judged_is_what_the_network_sees_of_the_labels(drive: Place):
@@ -87,7 +103,7 @@ def test_judged_is_what_the_network_sees_of_the_labels(drive: Place):
     own = relabelled(
         streets, drive.root / "own", [[k] for k in range(25)], streets.present, masks()
     )
-    found = judge(segmenter, own, streets)
+    found = judge(segmenter, own, validate(segmenter, streets))
     assert found.full == "rgb+depth+lidar+event" and found.frames == len(streets)
     assert found.sure_accuracy[found.full] == 100 and found.sure_miou[found.full] == 100
     assert all(0 < found.sure_accuracy[name] < 100 for name in found.alone)

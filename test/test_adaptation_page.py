@@ -8,6 +8,7 @@ import numpy as np
 from test_adaptation_judging import BEFORE as OLD
 from test_adaptation_judging import changed
 
+from any2seg_ros.adaptation.config import Margins
 from any2seg_ros.adaptation.page import Moment, adaptation_page
 from any2seg_ros.adaptation.result import BEFORE, choose
 from any2seg_ros.taxonomy import DELIVER
@@ -23,7 +24,9 @@ MADE_OF = {
 def page(judged) -> str:
     picture = np.zeros((4, 6, 3), np.uint8)
     moment = Moment("drive/17", None, picture, {"lidar": (picture, picture)})
-    return adaptation_page(choose(judged), json.loads(json.dumps(MADE_OF)), [moment], DELIVER)
+    return adaptation_page(
+        choose(judged, Margins()), json.loads(json.dumps(MADE_OF)), [moment], DELIVER
+    )
 
 
 def test_it_says_what_changed_and_what_it_was_made_of():

@@ -9,6 +9,9 @@ from adaptation_data import Place
 from test_adaptation_judging import BEFORE as OLD
 from test_adaptation_judging import changed
 
+from any2seg_ros.adaptation import judging
+from any2seg_ros.adaptation.config import Margins
+from any2seg_ros.adaptation.judging import Judgement
 from any2seg_ros.adaptation.result import BEFORE, bag_checksums, blend, choose, write_weights
 from any2seg_ros.files import checksum
 from any2seg_ros.network import checkpoints
@@ -17,15 +20,33 @@ from any2seg_ros.network import checkpoints
 def test_the_best_of_those_that_lose_nothing_is_chosen():
     best = changed(sure_miou={"lidar": 40.0})
     loser = changed(sure_miou={"lidar": 60.0}, streets={"rgb+depth+lidar+event": 50.0})
-    outcome = choose({BEFORE: OLD, "round 1": changed(), "round 2": best, "round 3": loser})
+    outcome = choose(
+        {BEFORE: OLD, "round 1": changed(), "round 2": best, "round 3": loser}, Margins()
+    )
     assert outcome.chosen == "round 2" and outcome.better
     assert outcome.why_not["round 2"] == [] and "Streets val" in outcome.why_not["round 3"][0]
     assert outcome.after is best and outcome.before is OLD
 
 
+def camera_alone(sure: float) -> Judgement:
+    """Of a single sensor, which has nobody to agree with; the pupil is the camera itself."""
+    table = {"rgb": sure}
+    streets = {"rgb+depth+lidar+event": 60.0, "rgb": 40.0}
+    return Judgement("rgb", {"rgb": 90.0}, table, {}, {"rgb": 70.0}, streets)
+
+
+def test_the_best_of_weights_for_a_single_sensor_is_chosen():
+    judged = {BEFORE: camera_alone(50.0), "round 1": camera_alone(60.0)}
+    outcome = choose(
+        {**judged, "round 2": camera_alone(70.0), "round 3": camera_alone(65.0)}, Margins()
+    )
+    assert outcome.chosen == "round 2" and not any(outcome.why_not.values())
+    assert judging.gain(judged[BEFORE], judged["round 1"]) == 10.0
+
+
 def test_the_old_ones_stay_where_all_lose():
     worse = changed(agreement={"rgb+lidar": 10.0})
-    outcome = choose({BEFORE: OLD, "round 1": worse})
+    outcome = choose({BEFORE: OLD, "round 1": worse}, Margins())
     assert outcome.chosen == BEFORE and not outcome.better and outcome.after is worse
 
 
@@ -44,11 +65,13 @@ def test_a_blend_is_on_the_way(drive: Place, tmp_path):
 
 def test_weights_are_removed_where_the_old_ones_stay(drive: Place, tmp_path):
     path = tmp_path / "weights.safetensors"
-    write_weights(path, drive.weights, choose({BEFORE: OLD, "round 1": changed()}), {"parent": "p"})
+    write_weights(
+        path, drive.weights, choose({BEFORE: OLD, "round 1": changed()}, Margins()), {"parent": "p"}
+    )
     told = checkpoints.read_header(path).metadata.training["adaptation"]
     assert told["parent"] == "p" and told["chosen"] == "round 1"
     assert told["before"]["agreement"] == {"rgb+lidar": 45.0}
-    write_weights(path, drive.weights, choose({BEFORE: OLD}), {})
+    write_weights(path, drive.weights, choose({BEFORE: OLD}, Margins()), {})
     assert not path.exists()
 
 

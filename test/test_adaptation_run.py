@@ -20,6 +20,7 @@ import torch
 from adaptation_data import Place
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
+from any2seg_ros.adaptation import run
 from any2seg_ros.adaptation.config import AdaptationConfig, Margins
 from any2seg_ros.adaptation.result import BEFORE, Outcome
 from any2seg_ros.adaptation.run import Adaptation
@@ -157,6 +158,29 @@ def test_given_labels_are_read(adapted, drive, tmp_path):
     assert not same(config.out / "rounds/1/weights.safetensors", last_round(out))
 
 
+def test_bags_and_streets_are_opened_once(adapted, drive, monkeypatch):
+    """Twice, and the first of several processes would hold a lock that the others meet."""
+    _, out = adapted
+    opened: list[str] = []
+
+    def count(name: str) -> None:
+        open_it = getattr(run, name)
+        monkeypatch.setattr(run, name, lambda *given: opened.append(name) or open_it(*given))
+
+    count("open_drive")
+    count("open_streets")
+    monkeypatch.setattr(Adaptation, "_train", lambda work: None)
+    Adaptation(begun(out, drive.config("opened", margins=LENIENT))).run()
+    assert opened == ["open_drive", "open_streets"]
+
+
+def test_what_was_judged_is_not_blended_again(adapted, drive, monkeypatch):
+    outcome, _ = adapted
+    monkeypatch.setattr(run, "blend", None)
+    again = Adaptation(drive.config("adapted", margins=LENIENT)).run()
+    assert (again.judged, again.chosen) == (outcome.judged, outcome.chosen)
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -204,6 +228,26 @@ def test_ctrl_c_keeps_the_best_and_the_same_command_resumes(adapted, drive):
     assert same(last_round(out), last_round(config.out))
 
 
+def test_what_ctrl_c_keeps_has_the_temperatures_and_the_gate_it_began_with(
+    adapted, drive, tmp_path
+):
+    _, out = adapted
+    network, metadata = checkpoints.load(drive.weights)
+    gated = tmp_path / "gated.safetensors"
+    checkpoints.save(gated, network, replace(metadata, gate={"margin": 0.25}))
+    config = begun(out, drive.config("gated", margins=LENIENT, model=str(gated)))
+
+    def progress(done: float, total: float, what: str) -> None:
+        if what.startswith("training"):
+            ctrl_c.press()
+
+    with ctrl_c.heeded(), pytest.raises(KeyboardInterrupt):
+        Adaptation(config, progress=progress).run()
+    kept = checkpoints.read_header(config.out / "weights.safetensors").metadata
+    assert kept.gate == {"margin": 0.25}
+    assert kept.temperatures == metadata.temperatures != {}
+
+
 def test_weights_that_lose_are_not_kept(adapted, drive):
     """No step of training can gain as much as is asked for here."""
     _, out = adapted
@@ -214,6 +258,20 @@ def test_weights_that_lose_are_not_kept(adapted, drive):
     assert "The old weights stay" in (config.out / "report.html").read_text()
 
 
-def test_a_folder_of_another_adaptation_is_refused(adapted, drive):
-    with pytest.raises(ValueError, match="another adaptation|other options"):
-        Adaptation(drive.config("adapted", margins=LENIENT, seed=1))
+def test_a_folder_of_another_adaptation_is_refused_with_what_differs(drive, tmp_path):
+    config = drive.config("mine", margins=LENIENT)
+    Adaptation(config)
+    other = tmp_path / "other.safetensors"
+    network, metadata = checkpoints.load(drive.weights)
+    checkpoints.save(other, network, replace(metadata, temperatures={}))
+    for changes in ({"seed": 1}, {"margins": Margins()}, {"model": str(other)}):
+        (key,) = changes
+        with pytest.raises(ValueError, match=f"another '{key}'"):
+            Adaptation(replace(config, **changes))
+
+
+def test_neither_the_folder_nor_the_device_makes_another_adaptation(drive, tmp_path):
+    config = drive.config("here", margins=LENIENT)
+    Adaptation(config)
+    shutil.copytree(config.out, tmp_path / "there")
+    Adaptation(replace(config, out=tmp_path / "there", device="auto"))

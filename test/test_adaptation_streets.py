@@ -6,7 +6,7 @@ import pytest
 from adaptation_data import Place
 
 from any2seg_ros.adaptation import streets
-from any2seg_ros.simulation.dataset import Plan
+from any2seg_ros.simulation.dataset import Plan, _exclusive
 
 
 def test_a_data_set_that_is_given_is_taken(drive: Place, tmp_path):
@@ -34,3 +34,5 @@ def test_others_are_rendered_once_into_the_cache(tmp_path, monkeypatch):
     times = [p.stat().st_mtime_ns for p in pictures]
     assert streets.open_streets(None, tmp_path / "out", print) == root
     assert [p.stat().st_mtime_ns for p in pictures] == times
+    with _exclusive(root):  # what is whole is also opened by several processes at once
+        assert streets.open_streets(None, tmp_path / "out", print) == root

@@ -76,11 +76,29 @@ def unlabelled(cached: CachedDataset, folder) -> CachedDataset:
 
 def test_given_labels_go_before_the_teachers(streets, segmenter, tmp_path):
     """Here the data set's own stand for what another network sees."""
-    lessons = teach(segmenter, streets, [0], tmp_path, TeachingConfig())
-    taught = lessons.write(tmp_path / "taught", [0], np.zeros(25))
+    with teach(segmenter, streets, [0], tmp_path, TeachingConfig()) as lessons:
+        taught = lessons.write(tmp_path / "taught", [0], np.zeros(25))
     given = np.asarray(streets.labels[0])
     assert (taught.labels[0] == np.where(given == IGNORE, taught.labels[0], given + 25)).all()
     assert taught.groups[25:] == streets.groups and taught.groups[3] == [3]
+
+
+def test_opinions_are_removed_when_teaching_ends_early(streets, segmenter, tmp_path):
+    def interrupted(done: int, total: int) -> None:
+        assert (tmp_path / "opinions.u8").is_file()
+        raise KeyboardInterrupt
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        teach(segmenter, streets, [0], tmp_path, TeachingConfig(), interrupted),
+    ):
+        pass
+    with (
+        pytest.raises(ValueError, match="doubtful"),
+        teach(segmenter, streets, [0], tmp_path, TeachingConfig()),
+    ):
+        raise ValueError("doubtful")
+    assert not list(tmp_path.glob("opinions*"))
 
 
 def test_agreement_makes_surer(streets, segmenter):

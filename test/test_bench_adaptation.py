@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import yaml
 from adaptation_data import Place
 
@@ -14,6 +15,14 @@ from any2seg_ros.bench import adaptation
 from any2seg_ros.configuration import load
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def everywhere(name: str) -> dict:
+    """The key frame of a frame whose points are all on a vehicle."""
+    rotation = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    size = (1000, 1000, 1000)
+    box = {"category": "vehicle.car", "center": (0, 0, 0), "size_lwh": size, "rotation": rotation}
+    return {"stamp_ns": int(name.rpartition("/")[2]), "boxes": [box]}
 
 
 def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, capsys, monkeypatch):
@@ -30,6 +39,7 @@ def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, ca
         for name in names:
             image = np.full((36, 64), value, np.uint8)
             cv2.imwrite(str(tmp_path / kind / f"{name.rpartition('/')[2]}.png"), image)
+    (tmp_path / "boxes.json").write_text(json.dumps([everywhere(name) for name in names]))
     plan = {
         "output": str(tmp_path / "out"),
         "steps": 2,
@@ -43,6 +53,7 @@ def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, ca
                 "labels": [str(tmp_path / "labels")],
                 "label_map": [str(tmp_path / "map.yaml")],
                 "confidence": str(tmp_path / "sure"),
+                "boxes": str(tmp_path / "boxes.json"),
                 "model": str(drive.weights),
             }
         ],
@@ -61,11 +72,38 @@ def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, ca
     }
     assert row["steps"] == 2 and "round 1" in row["all judged"]
     assert row["with labels"]["drive"]["lidar"] >= row["before"]["drive"]["lidar"]
+    boxes = [row[name]["vehicles"] for name in ("boxes before", "boxes", "boxes with labels")]
+    assert boxes[0]["points"] == boxes[1]["points"] == boxes[2]["points"] > 0
+    assert all(0 <= one["recall"] <= 100 for one in boxes) and not row["boxes"]["people"]["points"]
     first = capsys.readouterr().out
     assert "| mine, seed 0 |" in first
     monkeypatch.setattr(adaptation, "_real", None)  # finished rows are not made again
     assert adaptation.main([str(config)]) == 0
     assert capsys.readouterr().out == first
+
+
+@pytest.mark.timeout(1800)
+def test_a_rig_is_drawn_driven_and_judged_against_its_truth(drive: Place, tmp_path, capsys):
+    simulated = {"rigs": [101], "bags": 1, "frames": 22, "rate": 8.0, "conditions": ["sun"]}
+    plan = {
+        "output": str(tmp_path / "out"),
+        "steps": 1,
+        "rounds": 1,
+        "threads": 1,
+        "streets": str(drive.streets),
+        "simulated": {**simulated, "model": str(drive.weights)},
+    }
+    config = tmp_path / "plan.yaml"
+    config.write_text(yaml.safe_dump(plan))
+    assert adaptation.main([str(config)]) == 0
+    row = json.loads((tmp_path / "out" / "rig101_seed0.json").read_text())
+    judged = row["all judged"]
+    assert row["before"] == judged["before"] and {"round 1", "50 % of the way"} <= set(judged)
+    assert row["steps"] == 1 and row["chosen"] in judged
+    for scores in (row["before"], row["with labels"]):
+        assert set(scores["drive"]) >= {"rgb", "lidar"} and scores["streets"]
+    assert row["with labels"]["drive"] != row["before"]["drive"]
+    assert "| rig 101, seed 0 |" in capsys.readouterr().out
 
 
 def test_the_committed_plan_can_be_read():

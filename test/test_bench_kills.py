@@ -6,7 +6,9 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from any2seg_ros.bench import kills
 from any2seg_ros.bench.kills import JOBS, Job, disturb, run
@@ -18,8 +20,27 @@ def test_a_simulation_that_is_killed_ends_with_the_same_files() -> None:
     assert figures["kills"] == 2 and figures["results"] == figures["same"] >= 1
 
 
-def test_all_five_commands_are_known() -> None:
-    assert set(JOBS) == {"training", "evaluation", "replay", "simulation", "adaptation"}
+def test_all_jobs_are_known() -> None:
+    others = {"training", "adapters", "evaluation", "replay", "simulation"}
+    assert set(JOBS) == {*others, "adaptation"}
+    assert JOBS["adaptation"].command(Path("place"), Path("out"))[0] == "adapt"
+
+
+def test_adaptations_are_compared_by_what_was_judged_and_by_all_weights(tmp_path) -> None:
+    """Metadata name the folder, which is another one."""
+
+    def made(name: str, value: float) -> Path:
+        (tmp_path / name / "rounds" / "1").mkdir(parents=True)
+        (tmp_path / name / "judged.json").write_text("{}")
+        for file in ("weights.safetensors", "rounds/1/weights.safetensors"):
+            array = np.full(3, value, np.float32)
+            save_file({"a": array}, tmp_path / name / file, {"folder": name})
+        return tmp_path / name
+
+    one = kills.adapted(made("one", 1.0))
+    assert set(one) == {"judged", "weights.safetensors", "rounds/1/weights.safetensors"}
+    assert kills.adapted(made("same", 1.0)) == one
+    assert kills.adapted(made("other", 2.0)) != one
 
 
 def test_a_result_that_depends_on_a_kill_is_found(tmp_path, monkeypatch) -> None:

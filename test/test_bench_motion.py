@@ -85,3 +85,18 @@ def test_edges_are_what_stands_before_something_farther() -> None:
     assert len(points) == 40
     np.testing.assert_allclose(np.hypot(points[:, 0], points[:, 1]), 8.0, atol=1e-3)
     assert (weights > 0).all()
+
+
+def test_edges_of_a_drive_agree_better_with_compensation(tmp_path) -> None:
+    """Of a LiDAR that measures 50 ms before the camera, on a drive that moves."""
+    lidar = motion.LidarSettings(sector=360.0, columns=512, beams=16)
+    settings = motion.SensorSettings(lidar=lidar, event=motion.EventSettings(width=32, height=18))
+    spec = motion.SceneSpec("test", 4, "cloud", frames=6, size=(320, 180))
+    early = motion.Recording(50.0, False, -0.05, -0.05)
+    motion.write_bag(tmp_path / "bag", motion.Scene(spec, settings), recording=early)
+    found = motion.compare(tmp_path / "bag", "odom", {"lidar.window": 0.06, "depth.window": 0.06})
+    assert found["frames"] == found["gain"]["frames"] == 6 and found["moved_px"] > 3
+    assert found["on"] > 1.05 * found["off"] and found["gain"]["mean"] > 0.05
+    offsets = found["offsets"]
+    assert max(offsets, key=lambda offset: offsets[offset]) == "0.0"
+    assert offsets["0.0"] == found["on"]

@@ -12,6 +12,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 pytest.importorskip("event_camera_msgs.msg", reason="event_camera_msgs is not here")
 
 import ros_vehicle
+import tiny_network
 
 from any2seg_ros.bench import vehicle
 
@@ -34,6 +35,15 @@ def test_the_time_of_threads_is_told_apart():
     release.set()
     thread.join()
     assert inside["decoding and network"] > before["decoding and network"] + 0.1
+
+
+def test_the_parts_alone_are_decoding_and_the_network(tmp_path):
+    """Of a small network, on frames of the full size."""
+    tiny_network.segmenter(tmp_path)
+    parts = vehicle.parts_alone(str(tmp_path / "tiny.safetensors"), rounds=1)
+    assert all(value > 0 for value in parts.values())
+    placed, network = parts["decode_and_place_ms"], parts["network_ms"]
+    assert parts["sum_ms"] == pytest.approx(placed + network, abs=0.011)
 
 
 @pytest.mark.timeout(900)

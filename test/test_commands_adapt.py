@@ -6,19 +6,22 @@ from adaptation_data import Place
 from test_adaptation_judging import BEFORE as OLD
 from test_adaptation_judging import changed
 
+from any2seg_ros.adaptation.config import Margins
 from any2seg_ros.adaptation.result import BEFORE, choose
 from any2seg_ros.cli import main
 from any2seg_ros.commands.adapt import show
 
 
 def test_it_prints_what_changed_and_where_the_weights_are(tmp_path, capsys):
-    show(choose({BEFORE: OLD, "round 1": changed()}), tmp_path)
+    show(choose({BEFORE: OLD, "round 1": changed()}, Margins()), tmp_path)
     said = capsys.readouterr().out
     assert "20.0 -> 30.0" in said and "round 1" in said and "report.html" in said.replace("\n", "")
 
 
 def test_it_prints_why_the_old_ones_stay(tmp_path, capsys):
-    show(choose({BEFORE: OLD, "round 1": changed(agreement={"rgb+lidar": 1.0})}), tmp_path)
+    show(
+        choose({BEFORE: OLD, "round 1": changed(agreement={"rgb+lidar": 1.0})}, Margins()), tmp_path
+    )
     said = " ".join(capsys.readouterr().out.split())
     assert "the old weights stay" in said and "agreement between sensors went from" in said
 

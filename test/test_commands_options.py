@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from any2seg_ros.commands.options import flattened, words
+from any2seg_ros.commands.options import flattened, labelling, words
+from any2seg_ros.datasets import Labelling
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,13 @@ def test_the_options_keep_their_order():
         """Drive."""
 
     assert list(inspect.signature(flattened(drive)).parameters) == ["out", "seconds"]
+
+
+def test_labels_are_as_sure_as_asked_for_where_their_confidence_is_known():
+    folder, sure = Path("labels"), Path("sure")
+    assert labelling([folder], ["kitti"], sure, 0.7) == Labelling((folder,), ("kitti",), sure, 0.7)
+    assert labelling([folder], None, None, 0.7) == Labelling((folder,))
+    assert labelling(None, None, None, 0.7) == Labelling()
 
 
 @pytest.mark.parametrize(

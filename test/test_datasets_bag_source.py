@@ -54,15 +54,17 @@ def test_a_limit_is_noted(bag):
     assert "limited to the first 3 frames" in source.notes
 
 
+def test_a_limit_can_be_spread_over_the_whole_bag(bag):
+    source = BagSource("drive", [bag], TARGET, 3, unlabelled=True, spread=True)
+    stamps = [int(sample.name.rpartition("/")[2]) for sample in source.samples(0, 1)]
+    apart = np.diff(stamps)
+    assert len(stamps) == 3 and apart.min() > 3 * tiny_drive.PERIOD and apart.max() < 5e8
+    assert not any("limited" in note for note in source.notes)
+    assert len(source) == 3
+
+
 def test_the_classes_are_those_of_the_target(bag):
     assert open_source(bag, replace(TARGET, taxonomy=CITYSCAPES)).taxonomy is CITYSCAPES
-
-
-def test_frames_can_be_further_apart_in_time(bag):
-    source = BagSource("drive", [bag], TARGET, period=250_000_000)
-    stamps = [int(sample.name.rpartition("/")[2]) for sample in labelled(source)]
-    assert len(stamps) == 3 and set(np.diff(stamps)) == {300_000_000}
-    assert len(source) == 4
 
 
 def test_the_vehicle_s_motion_is_compensated_where_that_is_asked_for(tmp_path):

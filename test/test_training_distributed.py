@@ -50,6 +50,19 @@ def test_shares_of_different_size_and_mean_are_merged_to_the_moments_of_all(monk
     torch.testing.assert_close(variance, whole.var((0, 2, 3), unbiased=False))
 
 
+@pytest.mark.parametrize(
+    ("rank", "expected"), [(0, ["work", "wait"]), (1, ["wait", "work"]), (2, ["wait", "work"])]
+)
+def test_the_first_process_goes_before_the_others(monkeypatch, rank, expected):
+    done: list[str] = []
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed.dist, "get_rank", lambda: rank)
+    monkeypatch.setattr(distributed.dist, "barrier", lambda: done.append("wait"))
+    with distributed.first_before_others():
+        done.append("work")
+    assert done == expected
+
+
 CONFIG = NetworkConfig(classes=7, width=16, shared_encoder=False, adapters=True)
 
 

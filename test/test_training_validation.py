@@ -13,6 +13,7 @@ from any2seg_ros.training.validation import (
     calibration_error,
     fit_temperatures,
     temperature,
+    together_and_alone,
     validate,
 )
 from any2seg_ros.types import IGNORE, Modality
@@ -44,7 +45,10 @@ class Fake:
     def encode(self, images):
         return {m: m for m in images}
 
-    def fuse(self, maps, size):
+    def fuse_all(self, given, size):
+        return [self._seen(maps, size) for maps in given]
+
+    def _seen(self, maps, size):
         labels = np.zeros(size[::-1], np.uint8)
         if RGB in maps:
             labels[:, size[0] // 2 :] = 1
@@ -73,6 +77,10 @@ def test_a_sensor_that_a_frame_lacks_costs_its_subset_that_frame():
     placed = Preprocessed((RGB, EVENT))
     placed.present[0, RGB] = False
     assert validate(Fake(), placed)["rgb"] == pytest.approx(75)
+
+
+def test_a_single_sensor_is_scored_once():
+    assert together_and_alone(Preprocessed((LIDAR,)).present) == [(LIDAR,)]
 
 
 def test_a_subset_without_a_labelled_pixel_has_no_temperature():

@@ -9,8 +9,6 @@ from any2seg_ros.configuration import check, setting
 from any2seg_ros.datasets import Labelling
 from any2seg_ros.resources import DEFAULT_WEIGHTS
 
-SCOPES = ("all", "adapters")
-
 
 @dataclass(frozen=True)
 class TeachingConfig:
@@ -61,37 +59,37 @@ class AdaptationConfig:
 
     bags: tuple[Path, ...]
     out: Path
-    model: str = DEFAULT_WEIGHTS
-    minutes: float = 10.0
-    """Processor minutes of training (on a GPU minutes by the clock)."""
-    scope: str = "all"
-    frames: int = 600
-    """Frames of all bags together that are kept at most."""
-    streets: Path | None = None
-    topics: tuple[str, ...] = ()
+    model: str = setting(DEFAULT_WEIGHTS, "weights to begin with")
+    minutes: float = setting(
+        10.0, "processor minutes of training; on a GPU minutes by the clock", above=0
+    )
+    scope: str = setting("all", "what is trained", choices=("all", "adapters"))
+    frames: int = setting(600, "frames of all bags together that are kept at most", low=1)
+    streets: Path | None = setting(None, "data set with train and val; None for a rendered one")
+    topics: tuple[str, ...] = setting((), "what a topic is, as rgb=/camera/image_raw")
     labelling: Labelling = field(default_factory=Labelling)
-    seed: int = 0
-    device: str = "auto"
-    threads: int = 0
-    steps: int = 0
-    """Optimizer steps in all, instead of `minutes`; 0 for what these pay for."""
-    rounds: int = 3
-    """How often the teacher looks at the drive anew, each time with the weights learned so far."""
-    batch_size: int = 8
-    lr: float = 3e-4
-    streets_share: float = 0.4
-    """Share of every batch from Streets."""
+    seed: int = setting(0, "seed of the training", low=0, high=2**31 - 1)
+    device: str = setting(
+        "auto", "auto is the GPU where there is one", choices=("auto", "cuda", "cpu")
+    )
+    threads: int = setting(0, "CPU threads of torch; 0 for its own choice", low=0)
+    steps: int = setting(
+        0, "optimizer steps in all, instead of minutes; 0 for what these pay for", low=0
+    )
+    rounds: int = setting(
+        3,
+        "how often the teacher looks at the drive anew, each time with the weights learned so far",
+        low=1,
+    )
+    batch_size: int = setting(8, "frames per step, over all processes", low=2)
+    lr: float = setting(3e-4, "learning rate of the decoder", above=0)
+    streets_share: float = setting(
+        0.4, "share of every batch from Streets; the drive has the rest", above=0, high=0.95
+    )
     teaching: TeachingConfig = TeachingConfig()
     margins: Margins = Margins()
 
     def __post_init__(self) -> None:
+        check(self)
         if not self.bags:
             raise ValueError("no bag to adapt to: add --data BAG")
-        if self.scope not in SCOPES:
-            raise ValueError(f"unknown scope '{self.scope}': use {' or '.join(SCOPES)}")
-        if not self.minutes > 0:
-            raise ValueError("--minutes must be above 0")
-        if self.rounds < 1 or self.batch_size < 2 or not 0 < self.streets_share < 1:
-            raise ValueError(
-                "rounds must be 1 or more, batch_size 2 or more, streets_share in 0..1"
-            )

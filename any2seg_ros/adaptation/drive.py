@@ -17,8 +17,6 @@ HELD_BACK = 1 / 3
 """Share of each bag, the last, that is judged on and never trained on."""
 GAP = 0.05
 """Share of each bag before that part which is neither: its frames look like those after."""
-UNKNOWN_PERIOD = 100_000_000
-"""Time between frames (ns) of bags that do not say how long they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,19 +33,6 @@ class Drive:
     notes: tuple[str, ...]
 
 
-class BoundedBags(BagSource):
-    """Frames of bags without need of labels, not more than `most`, evenly spread in time."""
-
-    def __init__(
-        self, bags: list[Path], target: Target, config: AdaptationConfig, most: int
-    ) -> None:
-        name = ", ".join(map(str, bags))
-        topics = parse_topics(config.topics)
-        super().__init__(name, bags, target, most, config.labelling, topics, unlabelled=True)
-        self._period = -(-self.duration // most) if self.duration else UNKNOWN_PERIOD
-        self.fingerprint += f" {self._period} {most}"
-
-
 def open_drive(
     config: AdaptationConfig, target: Target, progress: Callable[[int, int], None]
 ) -> Drive:
@@ -60,7 +45,16 @@ def open_drive(
         if not found:
             raise ValueError(f"{path} is no bag, and no folder of bags")
         bags += found
-    source = BoundedBags(bags, target, config, config.frames)
+    source = BagSource(
+        ", ".join(map(str, bags)),
+        bags,
+        target,
+        config.frames,
+        config.labelling,
+        parse_topics(config.topics),
+        unlabelled=True,
+        spread=True,
+    )
     identity = "adapt " + " ".join(str(bag.resolve()) for bag in bags)
     cached = open_cached(source, identity, target, config.out / "cache", progress)
     learned, held = split(cached.names)

@@ -14,11 +14,10 @@ from any2seg_ros.adaptation.config import Margins
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.training.cached_dataset import CachedDataset
-from any2seg_ros.training.validation import encode, evenly_spread, validate
-from any2seg_ros.types import Modality, Segmentation, Subset, subset_name
+from any2seg_ros.training.validation import evenly_spread, predict, together_and_alone
+from any2seg_ros.types import Modality, Segmentation, Subset, largest, subset_name
 
-MARGINS = Margins()
-STREETS_FRAMES, DRIVE_FRAMES = 60, 120
+DRIVE_FRAMES = 120
 """Frames that are judged at most, evenly spread."""
 
 
@@ -55,10 +54,16 @@ class Judgement:
         """The other sensors; a single sensor is its own pupil."""
         return [name for name in self.alone if name != self.best] or self.alone
 
-    def mean(self, table: Mapping[str, float], names: Iterable[str] | None = None) -> float:
-        """Of these rows of a table, of all by default; NaN without any."""
-        values = [table[name] for name in (table if names is None else names)]
-        return float(np.mean(values)) if values else float("nan")
+    @property
+    def streets_full(self) -> float:
+        """mIoU of all sensors together on Streets val."""
+        return self.streets[largest(self.streets)]
+
+
+def mean(table: Mapping[str, float], names: Iterable[str] | None = None) -> float:
+    """Of these rows of a table, of all by default; NaN without any."""
+    values = [table[name] for name in (table if names is None else names)]
+    return float(np.mean(values)) if values else float("nan")
 
 
 @dataclass
@@ -71,28 +76,27 @@ class _Counts:
 def judge(
     segmenter: Segmenter,
     held: CachedDataset,
-    streets: CachedDataset,
+    streets: Mapping[str, float],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Judgement:
-    """Judge a network on the frames of `held` that have sensors, and on Streets val."""
+    """Judge a network on the frames of `held` that have sensors; streets: see `Judgement`."""
     groups = held.class_groups(segmenter.taxonomy)
-    sensors = tuple(m for m in Modality if held.present[:, m].any())
-    subsets: list[Subset] = list(dict.fromkeys([*((m,) for m in sensors), sensors]))
+    subsets = together_and_alone(held.present)
     counts = _Counts({s: Confusion(len(groups)) for s in subsets}, {s: [] for s in subsets})
-    frames = np.flatnonzero(held.present.any(1))
-    chosen = frames[evenly_spread(len(frames), DRIVE_FRAMES)]
-    for done, index in enumerate(chosen, start=1):
-        maps = encode(segmenter, held, int(index))
-        label = np.asarray(held.labels[index])
-        given = {s: {m: maps[m] for m in s if m in maps} for s in subsets}
-        given = {s: one for s, one in given.items() if one}
-        found = segmenter.fuse_all(list(given.values()), label.shape[::-1])
-        for subset, one in zip(given, found, strict=True):
+    chosen = some_frames(held, DRIVE_FRAMES)
+    for done, (label, found) in enumerate(predict(segmenter, held, chosen, subsets), start=1):
+        for subset, one in found.items():
             counts.confusion[subset].add(label, groups.seen(label, one.labels))
             counts.confidence[subset].append(float(one.confidence.mean()))
-        _compare(counts, dict(zip(given, found, strict=True)))
+        _compare(counts, found)
         progress(done, len(chosen))
-    return _judgement(counts, sensors, validate(segmenter, streets, STREETS_FRAMES), len(chosen))
+    return _judgement(counts, subsets[0], streets, len(chosen))
+
+
+def some_frames(held: CachedDataset, most: int) -> list[int]:
+    """The frames that have sensors, not more than `most` of them, evenly spread."""
+    frames = np.flatnonzero(held.present.any(1))
+    return frames[evenly_spread(len(frames), most)].tolist()
 
 
 def _compare(counts: _Counts, found: Mapping[Subset, Segmentation]) -> None:
@@ -119,30 +123,36 @@ def _judgement(
     )
 
 
-def score(before: Judgement, after: Judgement) -> float:
-    """What the best of several weights is chosen by: what the sensors other than the best one see
-    of what is sure, and how much all agree."""
-    return after.mean(after.sure_miou, before.pupils) + after.mean(after.agreement)
+def gain(before: Judgement, after: Judgement) -> float:
+    """What the best of several weights is chosen by, in points: how much more the sensors other
+    than the best one see of what is sure, and how much more all agree, if there are two."""
+    pupils = before.pupils
+    learned = mean(after.sure_miou, pupils) - mean(before.sure_miou, pupils)
+    agreed = mean(after.agreement) - mean(before.agreement) if before.agreement else 0.0
+    return learned + agreed
 
 
-def losses(before: Judgement, after: Judgement, margins: Margins = MARGINS) -> list[str]:
-    """Why weights judged `after` are not to replace those judged `before`; empty if they are."""
+def losses(before: Judgement, after: Judgement, margins: Margins) -> list[str]:
+    """Why weights judged `after` are not to replace those judged `before`; empty if they are.
 
-    def means(table: str, names: list[str]) -> tuple[float, float]:
-        return tuple(one.mean(getattr(one, table), names) for one in (before, after))  # type: ignore[return-value]
+    What is unknown (NaN) is a reason; agreement is none where there are no two sensors.
+    """
 
-    all_of_streets = max(before.streets, key=lambda name: name.count("+"))
-    best = [before.best, before.full]
+    def means(table: str, names: Iterable[str]) -> tuple[float, float]:
+        names = list(names)
+        return mean(getattr(before, table), names), mean(getattr(after, table), names)
+
+    best = list(dict.fromkeys([before.best, before.full]))
     checks = {
         "all sensors on Streets val (mIoU)": (
-            *means("streets", [all_of_streets]),
+            *(before.streets_full, after.streets_full),
             -margins.streets_full,
         ),
         "each sensor alone on Streets val (mean mIoU)": (
-            *means("streets", [name for name in before.streets if "+" not in name]),
+            *means("streets", (name for name in before.streets if "+" not in name)),
             -margins.streets_alone,
         ),
-        f"{' and '.join(dict.fromkeys(best))} on what was sure (accuracy)": (
+        f"{' and '.join(best)} on what was sure (accuracy)": (
             *means("sure_accuracy", best),
             -margins.teacher,
         ),
@@ -150,17 +160,16 @@ def losses(before: Judgement, after: Judgement, margins: Margins = MARGINS) -> l
             *means("confidence", [before.full]),
             -margins.confidence,
         ),
-        "agreement between sensors": (
-            *means("agreement", list(before.agreement)),
-            -margins.agreement,
-        ),
         f"{', '.join(before.pupils)} alone on what was sure (mean mIoU)": (
             *means("sure_miou", before.pupils),
             margins.gain,
         ),
     }
+    if before.agreement:
+        agreement = means("agreement", before.agreement)
+        checks["agreement between sensors"] = (*agreement, -margins.agreement)
     return [
         f"{what} went from {old:.1f} to {new:.1f}"
         for what, (old, new, least) in checks.items()
-        if new < old + least
+        if not new >= old + least
     ]

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from any2seg_ros.adaptation.judging import mean, some_frames
 from any2seg_ros.adaptation.result import Outcome
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.files import write_atomically
@@ -18,7 +19,7 @@ from any2seg_ros.html.pictures import overlay_image
 from any2seg_ros.html.templating import number, render
 from any2seg_ros.training.augmentation import MEAN, STD
 from any2seg_ros.training.cached_dataset import CachedDataset
-from any2seg_ros.training.validation import encode, evenly_spread
+from any2seg_ros.training.validation import predict, together_and_alone
 from any2seg_ros.types import Modality, parse_subset, subset_name
 
 MOMENTS = 4
@@ -54,9 +55,7 @@ def write_report(
 
 def moments(networks: tuple[Segmenter, Segmenter], held: CachedDataset) -> list[Moment]:
     """Some of the held-back frames."""
-    frames = np.flatnonzero(held.present.any(1))
-    chosen = frames[evenly_spread(len(frames), MOMENTS)]
-    return [_moment(networks, held, int(index)) for index in chosen]
+    return [_moment(networks, held, index) for index in some_frames(held, MOMENTS)]
 
 
 def _moment(networks: tuple[Segmenter, Segmenter], held: CachedDataset, index: int) -> Moment:
@@ -68,11 +67,10 @@ def _moment(networks: tuple[Segmenter, Segmenter], held: CachedDataset, index: i
         pixels = np.clip((rgb * STD + MEAN) * 255, 0, 255).astype(np.uint8)
         camera = cv2.resize(np.ascontiguousarray(pixels.transpose(1, 2, 0)), size)
     views: dict[str, list[np.ndarray]] = {}
+    subsets = together_and_alone(held.present[[index]])
     for network in networks:
-        maps = encode(network, held, index)
-        subsets = list(dict.fromkeys([tuple(maps), *((m,) for m in maps)]))
-        found = network.fuse_all([{m: maps[m] for m in s} for s in subsets], size)
-        for subset, one in zip(subsets, found, strict=True):
+        ((_, found),) = predict(network, held, [index], subsets)
+        for subset, one in found.items():
             colors = network.taxonomy.colorize(one.labels)
             shown = colors if camera is None else overlay_image(camera, colors)
             views.setdefault(subset_name(subset), []).append(shown)
@@ -99,6 +97,7 @@ def adaptation_page(
         moments=shown,
         taxonomy=taxonomy,
         made_of=made_of,
+        mean=mean,
     )
 
 
@@ -107,18 +106,12 @@ def _figures(outcome: Outcome) -> dict[str, str]:
     return {
         "the weights": f"new: {outcome.chosen}" if outcome.better else "the old ones stay",
         "each sensor alone, mIoU on what was sure": _both(
-            before.mean(before.sure_miou, before.alone), after.mean(after.sure_miou, before.alone)
+            mean(before.sure_miou, before.alone), mean(after.sure_miou, before.alone)
         ),
-        "agreement between sensors, %": _both(
-            before.mean(before.agreement), after.mean(after.agreement)
-        ),
-        "all sensors, Streets val": _both(_all(before.streets), _all(after.streets)),
+        "agreement between sensors, %": _both(mean(before.agreement), mean(after.agreement)),
+        "all sensors, Streets val": _both(before.streets_full, after.streets_full),
         "steps of training": str(outcome.steps),
     }
-
-
-def _all(streets: Mapping[str, float]) -> float:
-    return streets[max(streets, key=lambda name: name.count("+"))]
 
 
 def _both(old: float, new: float) -> str:

@@ -50,17 +50,14 @@ class Outcome:
         return self.judged[self.chosen if self.better else list(self.judged)[-1]]
 
 
-def choose(judged: Mapping[str, Judgement], margins: Margins = judging.MARGINS) -> Outcome:
+def choose(judged: Mapping[str, Judgement], margins: Margins) -> Outcome:
     """The best of the weights that lose nothing that matters, else those before."""
+    before = judged[BEFORE]
     why_not = {
-        name: judging.losses(judged[BEFORE], one, margins)
-        for name, one in judged.items()
-        if name != BEFORE
+        name: judging.losses(before, one, margins) for name, one in judged.items() if name != BEFORE
     }
     better = [name for name, reasons in why_not.items() if not reasons]
-    chosen = max(
-        better, key=lambda name: judging.score(judged[BEFORE], judged[name]), default=BEFORE
-    )
+    chosen = max(better, key=lambda name: judging.gain(before, judged[name]), default=BEFORE)
     return Outcome(chosen, dict(judged), why_not)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -42,10 +43,15 @@ from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
 from any2seg_ros.training.config import TrainingConfig
 from any2seg_ros.training.run_folder import revision
 from any2seg_ros.training.trainer import Trainer
+from any2seg_ros.training.validation import validate
 
+STREETS_FRAMES = 60
+"""Frames of Streets val that weights are judged on at most, evenly spread."""
 HALVINGS = 3
 """How often the way between the first and the last weights is halved."""
 
+FREE = ("out", "device")
+"""Keys of the configuration that may change when an adaptation is resumed."""
 Progress = Callable[[float, float, str], None]
 """What is done, of how much, and of what."""
 
@@ -86,14 +92,13 @@ class Adaptation:
         KeyboardInterrupt leaves the best weights so far, and the same command resumes.
         """
         config = self.config
-        self._first(self.open_drive)
-        self.drive = self.open_drive()
+        with distributed.first_before_others():
+            self.drive = self.open_drive()
         fitness.refuse_unfit(self.drive, bool(config.labelling.folders))
-        if not (self._lessons(1).is_dir() and self._held.is_dir()):
-            self._first(self._look)
-        self._first(self._open_streets)
-        self.streets = self._open_streets()
-        self._judge(BEFORE, self.model)
+        self._first(self._look)
+        with distributed.first_before_others():
+            self.streets = self._open_streets()
+        self._first(partial(self._judge, BEFORE))
         return self._train()
 
     def _train(self) -> Outcome:
@@ -113,7 +118,7 @@ class Adaptation:
         start, done = self.model, 0
         for number, count in enumerate(shares(steps, self.config.rounds), start=1):
             if number > 1:
-                self._teach(number, start)
+                self._first(partial(self._look_again, number, start))
             trainer = Trainer(
                 of_round(first, number, count, start, self._lessons(number)), self.report
             )
@@ -128,7 +133,7 @@ class Adaptation:
                     self._judge_interrupted(trainer, number)
                 raise
             start, done = trainer.folder.weights, done + count
-            self._judge(f"round {number}", start)
+            self._first(partial(self._judge, f"round {number}"))
         return start
 
     def _blend(self, last: Path) -> None:
@@ -138,12 +143,15 @@ class Adaptation:
         for _ in range(HALVINGS):
             share = (low + high) // 2
             name = f"{share} % of the way"
-            file = self.file_of(name)
-            self._first(partial(blend, self.model, last, share / 100, file))
-            self._judge(name, file)
+            self._first(partial(self._judge_between, name, last, share / 100))
             judged = self.judged()
             lost = losses(judged[BEFORE], judged[name], self.config.margins)
             low, high = (low, share) if lost else (share, high)
+
+    def _judge_between(self, name: str, last: Path, share: float) -> None:
+        if name not in self.judged():
+            blend(self.model, last, share, self.file_of(name))
+            self._judge(name)
 
     def _steps(self, first: TrainingConfig) -> int:
         """How many steps the budget pays for, measured once."""
@@ -170,41 +178,34 @@ class Adaptation:
 
     def _look(self) -> None:
         """The first teacher's lessons, of what is learned from and of what is held back."""
+        if self._lessons(1).is_dir() and self._held.is_dir():
+            return
         segmenter = self._segmenter(self.model)
-        lessons = self._seen(segmenter, self.drive.learned.tolist(), "learning part")
-        least = thresholds(lessons.counts, self.config.teaching)
-        fitness.refuse_doubtful(lessons, least)
-        held = self.drive.held.tolist()
-        unseen = self._seen(segmenter, held, "held-back part")
-        unseen.write(self._held, held, least)
-        unseen.close()
-        self._write_lessons(1, lessons)
+        learned, held = self.drive.learned.tolist(), self.drive.held.tolist()
+        with self._teaching(segmenter, learned, "learning part") as lessons:
+            least = thresholds(lessons.counts, self.config.teaching)
+            fitness.refuse_doubtful(lessons, least)
+            with self._teaching(segmenter, held, "held-back part") as unseen:
+                unseen.write(self._held, held, least)
+            taught = {m.label: n / max(len(learned), 1) for m, n in lessons.teachers.items() if n}
+            write_atomically(self.config.out / "teachers.json", json.dumps(taught) + "\n")
+            lessons.write(self._lessons(1), learned, least)
 
-    def _teach(self, number: int, start: Path) -> None:
+    def _look_again(self, number: int, start: Path) -> None:
         """The lessons of a round after the first, by the weights learned until then."""
         if self._lessons(number).is_dir():
             return
+        segmenter, learned = self._segmenter(start), self.drive.learned.tolist()
+        with self._teaching(segmenter, learned, "learning part again") as lessons:
+            least = thresholds(lessons.counts, self.config.teaching)
+            lessons.write(self._lessons(number), learned, least)
 
-        def teach_again() -> None:
-            segmenter = self._segmenter(start)
-            seen = self._seen(segmenter, self.drive.learned.tolist(), "learning part again")
-            self._write_lessons(number, seen)
-
-        self._first(teach_again)
-
-    def _seen(self, segmenter: Segmenter, frames: list[int], what: str) -> Lessons:
+    def _teaching(
+        self, segmenter: Segmenter, frames: list[int], what: str
+    ) -> AbstractContextManager[Lessons]:
         folder = self.config.out / "lessons" / what.replace(" ", "_")
         told = self._telling(f"the teacher looks at the {what}")
         return teach(segmenter, self.drive.cached, frames, folder, self.config.teaching, told)
-
-    def _write_lessons(self, number: int, lessons: Lessons) -> None:
-        learned = self.drive.learned.tolist()
-        if number == 1:
-            shares = {m.label: n / max(len(learned), 1) for m, n in lessons.teachers.items() if n}
-            write_atomically(self.config.out / "teachers.json", json.dumps(shares) + "\n")
-        least = thresholds(lessons.counts, self.config.teaching)
-        lessons.write(self._lessons(number), learned, least)
-        lessons.close()
 
     def _lessons(self, number: int) -> Path:
         return self.config.out / "lessons" / str(number)
@@ -213,24 +214,26 @@ class Adaptation:
     def _held(self) -> Path:
         return self.config.out / "lessons" / "held"
 
-    def _judge(self, name: str, path: Path) -> None:
+    def _judge(self, name: str) -> None:
         """Judge weights, unless they have been."""
-        if name in self.judged() or self.rank:
-            distributed.wait()
+        if name in self.judged():
             return
-        target = self.target
-        source = open_source(self.streets, target, "val")
+        segmenter = self._segmenter(self.file_of(name))
+        streets = self.score_streets(segmenter)
+        told = self._telling(f"judging the weights {name}")
+        found = judge(segmenter, CachedDataset(self._held), streets, told)
+        self._write_judged({**self.judged(), name: found})
+
+    def score_streets(self, segmenter: Segmenter) -> dict[str, float]:
+        """mIoU in percent on some frames of Streets val, by subset name."""
+        source = open_source(self.streets, self.target, "val")
         identity = f"{self.streets.resolve()} val"
-        streets = open_cached(source, identity, target, self.config.out / "cache")
-        found = judge(
-            self._segmenter(path),
-            CachedDataset(self._held),
-            streets,
-            self._telling(f"judging the weights {name}"),
-        )
-        words = {key: asdict(one) for key, one in {**self.judged(), name: found}.items()}
+        cached = open_cached(source, identity, self.target, self.config.out / "cache")
+        return validate(segmenter, cached, STREETS_FRAMES)
+
+    def _write_judged(self, judged: Mapping[str, Judgement]) -> None:
+        words = {name: asdict(one) for name, one in judged.items()}
         write_atomically(self.config.out / "judged.json", json.dumps(words, indent=1) + "\n")
-        distributed.wait()
 
     def judged(self) -> dict[str, Judgement]:
         """All judgements so far, by name of the weights."""
@@ -249,17 +252,19 @@ class Adaptation:
         return rounds / number / ("weights.safetensors" if word == "round" else "cut.safetensors")
 
     def _judge_interrupted(self, trainer: Trainer, number: int) -> None:
-        """Judge what a round has learned until it was interrupted."""
-        name = f"interrupted {number} after {trainer.step} steps"
-        metadata = trainer.segmenter().metadata
-        self._forget_interrupted()
-        checkpoints.save(self.file_of(name), trainer.average, metadata, half=True)
-        self._judge(name, self.file_of(name))
+        """Judge what a round has learned until it was interrupted.
 
-    def _forget_interrupted(self) -> None:
-        """Their weights are about to be replaced."""
-        words = {n: asdict(one) for n, one in self.judged().items() if "interrupted" not in n}
-        write_atomically(self.config.out / "judged.json", json.dumps(words, indent=1) + "\n")
+        Temperatures and the gate are fitted at the end of a round: those before it stay.
+        """
+        name = f"interrupted {number} after {trainer.step} steps"
+        began = read_header(Path(trainer.config.init_from)).metadata
+        metadata = replace(
+            trainer.segmenter().metadata, temperatures=began.temperatures, gate=began.gate
+        )
+        # The weights of others that were interrupted are replaced.
+        self._write_judged({n: one for n, one in self.judged().items() if "interrupted" not in n})
+        checkpoints.save(self.file_of(name), trainer.average, metadata, half=True)
+        self._judge(name)
 
     def _conclude(self, steps: int, partial: bool = False) -> Outcome:
         """Choose among the judged weights, write the best of them and the report."""
@@ -301,14 +306,14 @@ class Adaptation:
 
     def _check_folder(self) -> None:
         path = self.config.out / "adaptation.json"
-        mine = {"model": checksum(self.model), "options": plain(self.config)}
+        mine = {**plain(self.config), "model": checksum(self.model)}
         if path.is_file():
             theirs = json.loads(path.read_text())
-            changed = [key for key in mine if theirs.get(key) != mine[key]]
+            changed = [k for k in mine if k not in FREE and theirs.get(k) != mine[k]]
             if changed:
                 raise ValueError(
-                    f"{self.config.out} holds an adaptation with other {changed[0]}: give another "
-                    "--out, or delete the folder to start over"
+                    f"{self.config.out} holds an adaptation with another '{changed[0]}': give "
+                    "another --out, or delete the folder to start over"
                 )
         elif not self.rank:
             write_atomically(path, json.dumps(mine, indent=1) + "\n")

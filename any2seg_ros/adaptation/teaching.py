@@ -8,6 +8,7 @@ and never of people would teach roads alone, and forget people.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,6 +157,7 @@ def thresholds(counts: np.ndarray, config: TeachingConfig) -> np.ndarray:
     return np.clip(least, low, max(low, high)).astype(np.int64)
 
 
+@contextmanager
 def teach(
     segmenter: Segmenter,
     cached: CachedDataset,
@@ -163,11 +165,17 @@ def teach(
     folder: Path,
     config: TeachingConfig,
     progress: Progress = lambda done, total: None,
-) -> Lessons:
-    """Look at the frames; `Lessons.write` makes a data set of what was seen."""
+) -> Iterator[Lessons]:
+    """Look at the frames; `Lessons.write` makes a data set of what was seen.
+
+    The opinions are kept until the end of the block.
+    """
     lessons = Lessons(folder, cached, len(segmenter.taxonomy))
-    for done, index in enumerate(frames, start=1):
-        if cached.present[index].any():
-            lessons.add(index, opinion(segmenter, cached, index, config))
-        progress(done, len(frames))
-    return lessons
+    try:
+        for done, index in enumerate(frames, start=1):
+            if cached.present[index].any():
+                lessons.add(index, opinion(segmenter, cached, index, config))
+            progress(done, len(frames))
+        yield lessons
+    finally:
+        lessons.close()

@@ -21,20 +21,20 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.adaptation.config import AdaptationConfig
-from any2seg_ros.adaptation.judging import STREETS_FRAMES
 from any2seg_ros.adaptation.recipe import of_round, round_config
+from any2seg_ros.adaptation.result import BEFORE, Outcome
 from any2seg_ros.adaptation.run import Adaptation
 from any2seg_ros.bench.boxes import PointScores, score_boxes
 from any2seg_ros.configuration import load
-from any2seg_ros.datasets import Labelling, open_source, parse_topics
+from any2seg_ros.datasets import Labelling, parse_topics
 from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import write_atomically
 from any2seg_ros.simulation.dataset import Plan, write_bags
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached, relabelled
 from any2seg_ros.training.trainer import Trainer
-from any2seg_ros.training.validation import score, together_and_alone, validate
-from any2seg_ros.types import IGNORE
+from any2seg_ros.training.validation import score, together_and_alone
+from any2seg_ros.types import IGNORE, largest
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,10 @@ def _adaptation(
     config: BenchConfig, out: str, bags: tuple[Path, ...], model: str, seed: int, **more: Any
 ) -> Adaptation:
     given = AdaptationConfig(
-        bags,
-        Path(config.output) / out,
-        model,
-        config.minutes,
+        bags=bags,
+        out=Path(config.output) / out,
+        model=model,
+        minutes=config.minutes,
         streets=Path(config.streets) if config.streets else None,
         seed=seed,
         threads=config.threads,
@@ -149,7 +149,7 @@ def _simulated(config: BenchConfig, rig: int, seed: int) -> dict[str, Any]:
     work = _adaptation(config, f"rig{rig}_seed{seed}", bags, plan.model, seed)
     outcome = work.run()
     truth = _truth(work, Labelling(), ())
-    row = _before_and_after(work, truth, outcome.chosen)
+    row = _before_and_after(work, truth, outcome)
     if config.supervised:
         row["with labels"] = _score(_supervised(work, truth, outcome.steps), work, truth)
     return row
@@ -161,7 +161,7 @@ def _real(config: BenchConfig, drive: RealDrive, seed: int) -> dict[str, Any]:
     work = _adaptation(config, name, bags, drive.model, seed, topics=drive.topics)
     outcome = work.run()
     truth = _truth(work, drive.labelling(drive.sure), drive.topics)
-    row = _before_and_after(work, truth, outcome.chosen)
+    row = _before_and_after(work, truth, outcome)
     if drive.boxes:
         row["boxes before"] = _boxes(work, work.model, drive)
         row["boxes"] = _boxes(work, _weights(work), drive)
@@ -187,18 +187,20 @@ def _weights(work: Adaptation) -> Path:
     return work.weights if work.weights.is_file() else work.model
 
 
-def _before_and_after(work: Adaptation, truth: CachedDataset, chosen: str) -> dict[str, Any]:
+def _before_and_after(work: Adaptation, truth: CachedDataset, outcome: Outcome) -> dict[str, Any]:
     """The scores of all weights that the adaptation judged, Streets val as it judged it."""
     judged = {
-        name: {"drive": _on_drive(work.file_of(name), work, truth), "streets": one.streets}
-        for name, one in work.judged().items()
+        name: {
+            "drive": _on_drive(_segmenter(work.file_of(name), work), work, truth),
+            "streets": one.streets,
+        }
+        for name, one in outcome.judged.items()
     }
-    steps = json.loads((work.config.out / "report.json").read_text())["steps"]
     return {
-        "chosen": chosen,
-        "steps": steps,
-        "before": judged["before"],
-        "after": judged[chosen],
+        "chosen": outcome.chosen,
+        "steps": outcome.steps,
+        "before": judged[BEFORE],
+        "after": judged[outcome.chosen],
         "all judged": judged,
     }
 
@@ -212,20 +214,18 @@ def _truth(work: Adaptation, labelling: Labelling, topics: tuple[str, ...]) -> C
 
 def _score(weights: Path, work: Adaptation, truth: CachedDataset) -> dict[str, Scores]:
     """Of the held-back frames, and of Streets val."""
-    source = open_source(work.streets, work.target, "val")
-    identity = f"{work.streets.resolve()} val"
-    streets = open_cached(source, identity, work.target, work.config.out / "cache")
+    segmenter = _segmenter(weights, work)
     return {
-        "drive": _on_drive(weights, work, truth),
-        "streets": validate(_segmenter(weights, work), streets, STREETS_FRAMES),
+        "drive": _on_drive(segmenter, work, truth),
+        "streets": work.score_streets(segmenter),
     }
 
 
-def _on_drive(weights: Path, work: Adaptation, truth: CachedDataset) -> Scores:
+def _on_drive(segmenter: Segmenter, work: Adaptation, truth: CachedDataset) -> Scores:
     held = {work.drive.cached.names[i] for i in work.drive.held}
     frames = [i for i, name in enumerate(truth.names) if name in held]
     subsets = together_and_alone(truth.present[frames])
-    return score(_segmenter(weights, work), truth, frames, subsets)
+    return score(segmenter, truth, frames, subsets)
 
 
 def _segmenter(weights: Path, work: Adaptation) -> Segmenter:
@@ -275,8 +275,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         before, after = row["before"], row["after"]
         alone = [name for name in before["drive"] if "+" not in name]
-        full = max(before["drive"], key=lambda name: name.count("+"))
-        all_streets = max(before["streets"], key=lambda name: name.count("+"))
+        full, all_streets = largest(before["drive"]), largest(before["streets"])
         gain = _gain(before, after, alone)
         if row["name"].startswith("rig"):
             gains.append(gain)

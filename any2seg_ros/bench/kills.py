@@ -20,16 +20,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from any2seg_ros import resources
+from any2seg_ros.files import checksum
 
 PATIENCE_S = 1800.0
 _SIZE = "96x64"
+_FEW = 24
+"""Frames that an adaptation keeps of its bag."""
 _ADAPTED = {"width": 16, "dropout": 0.0, "adapters": True}
 _VOLATILE = ("second", "latency", "date", "time", "machine", "cost", "page", "revision", "model")
 """Keys of reports with these words in them may differ from run to run."""
@@ -59,7 +62,7 @@ def training(place: Path, out: Path) -> list[str]:
     return ["train", str(_config(place, out))]
 
 
-def adaptation(place: Path, out: Path) -> list[str]:
+def adapters(place: Path, out: Path) -> list[str]:
     """The same of adapters in a network that is there."""
     start = str(place / "weights.safetensors")
     changes = {"trainable": "adapters", "network": _ADAPTED, "init_from": start}
@@ -80,10 +83,21 @@ def replay(place: Path, out: Path) -> list[str]:
     return ["replay", "--bag", bag, "--out", str(out), "--outputs", "mask,status", *network]
 
 
+def adaptation(place: Path, out: Path) -> list[str]:
+    """A step in each of three rounds, on some frames of the demo's drive.
+
+    So little time pays for no more steps, however fast the machine is.
+    """
+    bag = str(resources.find("demo_data/streets"))
+    drive = ["--data", bag, "--frames", str(_FEW), "--streets", str(place / "data")]
+    network = ["--model", str(place / "streets.safetensors"), "--threads", "1"]
+    return ["adapt", "--out", str(out), *drive, *network, "--minutes", "1e-6", "--device", "cpu"]
+
+
 def files(folder: Path) -> dict[str, str]:
     """Checksums of all files but hidden ones."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): checksum(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     }
@@ -96,14 +110,28 @@ def output_bag(folder: Path) -> dict[str, str]:
 
 def trained(folder: Path) -> dict[str, Any]:
     """The losses of all steps, and the numbers of the weights."""
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    losses = [(row["step"], row["loss"]) for row in rows if "loss" in row]
+    return {"losses": losses, "weights": _numbers(folder / "weights.safetensors")}
+
+
+def adapted(folder: Path) -> dict[str, str]:
+    """What was judged, and the numbers of all weights, the chosen ones among them."""
+    weights = {
+        path.relative_to(folder).as_posix(): _numbers(path)
+        for path in sorted(folder.rglob("*.safetensors"))
+    }
+    return {"judged": checksum(folder / "judged.json"), **weights}
+
+
+def _numbers(weights: Path) -> str:
+    """The checksum of a file of weights without its metadata, which name the folder."""
     from safetensors.numpy import load_file
 
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     digest = hashlib.sha256()
-    for name, array in sorted(load_file(folder / "weights.safetensors").items()):
+    for name, array in sorted(load_file(weights).items()):
         digest.update(name.encode() + array.tobytes())
-    losses = [(row["step"], row["loss"]) for row in rows if "loss" in row]
-    return {"losses": losses, "weights": digest.hexdigest()}
+    return digest.hexdigest()
 
 
 def report(folder: Path) -> Any:
@@ -118,7 +146,8 @@ JOBS = {
         Job("training", training, trained),
         Job("evaluation", evaluation, report),
         Job("replay", replay, output_bag),
-        Job("adaptation", adaptation, trained),
+        Job("adapters", adapters, trained),
+        Job("adaptation", adaptation, adapted),
     )
 }
 
@@ -143,10 +172,21 @@ def prepare(place: Path, names: Sequence[str]) -> None:
         drives = ["--scenes", scenes, "--frames", "4", "--conditions", "sun", "--jobs", "1"]
         given = ["simulate", "--out", str(place / "data"), "--size", _SIZE, "--split", split]
         _finish([*given, *drives], place)
-    if set(names) & {"evaluation", "replay", "adaptation"}:
+    if "adaptation" in names:
+        _write_small(place / "streets.safetensors")
+    if set(names) & {"evaluation", "replay", "adapters"}:
         before = place / "before"
         _finish(["train", str(_config(place, before, network=_ADAPTED))], place)
         os.replace(before / "weights.safetensors", place / "weights.safetensors")
+
+
+def _write_small(path: Path) -> None:
+    """The package's weights for small images: they are sure of some pixels."""
+    from any2seg_ros.network import checkpoints
+
+    network, metadata = checkpoints.load(resources.weights_path("streets"))
+    width, height = map(int, _SIZE.split("x"))
+    checkpoints.save(path, network, replace(metadata, size=(width, height)), half=True)
 
 
 def disturb(job: Job, place: Path, times: int, chance: random.Random) -> dict[str, Any]:

@@ -9,15 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from any2seg_ros.commands.options import ENGINE, Model, Threads, Topic
+from any2seg_ros.commands.options import (
+    ENGINE,
+    Confidence,
+    LabelMap,
+    Labels,
+    Model,
+    Sure,
+    Threads,
+    Topic,
+    labelling,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from any2seg_ros.adaptation.config import AdaptationConfig
     from any2seg_ros.adaptation.result import Outcome
-
-LABELS = "Labels of another network"
 
 
 @dataclass(frozen=True)
@@ -53,30 +61,10 @@ class AdaptOptions:
     ] = None
     seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0
     topic: Topic = None
-    labels: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder of label images named <stamp in ns>.png; a further one narrows the first.",
-            rich_help_panel=LABELS,
-        ),
-    ] = None
-    label_map: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What label ids mean, for each --labels: a YAML file, or a name: cityscapes, ...",
-            rich_help_panel=LABELS,
-        ),
-    ] = None
-    confidence: Annotated[
-        Path | None,
-        typer.Option(help="Folder of how sure the labels are, 255 for 1.", rich_help_panel=LABELS),
-    ] = None
-    sure: Annotated[
-        float,
-        typer.Option(
-            min=0.0, max=1.0, help="Labels of less confidence are not used.", rich_help_panel=LABELS
-        ),
-    ] = 0.6
+    labels: Labels = None
+    label_map: LabelMap = None
+    confidence: Confidence = None
+    sure: Sure = 0.6
     model: Model = None
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=ENGINE)] = "auto"
     threads: Threads = 0
@@ -136,27 +124,21 @@ class _Bars:
 
 def _config(options: AdaptOptions) -> AdaptationConfig:
     from any2seg_ros.adaptation.config import AdaptationConfig
-    from any2seg_ros.datasets import Labelling
     from any2seg_ros.resources import DEFAULT_WEIGHTS
 
     return AdaptationConfig(
-        tuple(options.data),
-        options.out,
-        str(options.model or DEFAULT_WEIGHTS),
-        options.minutes,
-        options.scope,
-        options.frames,
-        options.streets,
-        tuple(options.topic or ()),
-        Labelling(
-            tuple(options.labels or ()),
-            tuple(options.label_map or ()),
-            options.confidence,
-            options.sure if options.confidence else 0.0,
-        ),
-        options.seed,
-        options.device,
-        options.threads or 0,
+        bags=tuple(options.data),
+        out=options.out,
+        model=str(options.model or DEFAULT_WEIGHTS),
+        minutes=options.minutes,
+        scope=options.scope,
+        frames=options.frames,
+        streets=options.streets,
+        topics=tuple(options.topic or ()),
+        labelling=labelling(options.labels, options.label_map, options.confidence, options.sure),
+        seed=options.seed,
+        device=options.device,
+        threads=options.threads or 0,
     )
 
 

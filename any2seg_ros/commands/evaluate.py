@@ -12,15 +12,19 @@ import typer
 from any2seg_ros.commands.options import (
     BAGS,
     ENGINE,
+    Confidence,
     Device,
     Engine,
+    LabelMap,
+    Labels,
+    Sure,
     Threads,
     Topic,
+    labelling,
     words,
 )
 
 if TYPE_CHECKING:
-    from any2seg_ros.datasets import Labelling
     from any2seg_ros.evaluation.comparison import Row
 
 
@@ -67,28 +71,10 @@ class EvaluateOptions:
         tuple[Path, Path] | None,
         typer.Option(help="Compare two report.json (or their folders) instead of evaluating."),
     ] = None
-    labels: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Folder of label images named <stamp in ns>.png; a further one narrows the first.",
-            rich_help_panel=BAGS,
-        ),
-    ] = None
-    label_map: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What label ids mean, for each --labels or a folder of images: a YAML file, or a "
-            "name: camvid, cityscapes, ..."
-        ),
-    ] = None
-    confidence: Annotated[
-        Path | None,
-        typer.Option(help="Folder of how sure the labels are, 255 for 1.", rich_help_panel=BAGS),
-    ] = None
-    sure: Annotated[
-        float,
-        typer.Option(help="Labels of less confidence are not scored.", rich_help_panel=BAGS),
-    ] = 0.8
+    labels: Labels = None
+    label_map: LabelMap = None
+    confidence: Confidence = None
+    sure: Sure = 0.8
     topic: Topic = None
     motion_compensation: Annotated[
         str,
@@ -144,17 +130,6 @@ def evaluate(options: EvaluateOptions) -> None:
         raise typer.Exit(130)
 
 
-def _labelling(options: EvaluateOptions) -> Labelling:
-    from any2seg_ros.datasets import Labelling
-
-    return Labelling(
-        tuple(options.labels or ()),
-        tuple(options.label_map or ()),
-        options.confidence,
-        options.sure if options.confidence else 0.0,
-    )
-
-
 def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
     """The report; None in all processes but the first."""
     from any2seg_ros.datasets import Target, open_source
@@ -179,7 +154,7 @@ def _run(options: EvaluateOptions, data: Path) -> dict[str, Any] | None:
         Target.of(segmenter),
         options.split,
         options.limit,
-        _labelling(options),
+        labelling(options.labels, options.label_map, options.confidence, options.sure),
         options.topic or (),
         wanted,
         leave_out=True,

@@ -17,16 +17,40 @@ import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from any2seg_ros.datasets import Labelling
 
 ENGINE = "Network and engine"
 BAGS = "Bags"
 
 Labels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Folder of label images named <stamp in ns>.png; a further one narrows the first.",
+        rich_help_panel=BAGS,
+    ),
+]
+LabelMap = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What label ids mean, for each --labels or a folder of images: a YAML file, or a "
+        "name: camvid, cityscapes, ...",
+        rich_help_panel=BAGS,
+    ),
+]
+Confidence = Annotated[
     Path | None,
-    typer.Option(help="Folder of label images named <stamp in ns>.png.", rich_help_panel=BAGS),
+    typer.Option(help="Folder of how sure the labels are, 255 for 1.", rich_help_panel=BAGS),
+]
+Sure = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Labels of less confidence are not used.", rich_help_panel=BAGS
+    ),
 ]
 Topic = Annotated[
     list[str] | None,
@@ -81,6 +105,20 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
     flat.__annotations__ = {field.name: hints[field.name] for field in fields(options)}
     flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return flat
+
+
+def labelling(
+    labels: list[Path] | None, label_map: list[str] | None, confidence: Path | None, sure: float
+) -> Labelling:
+    """What the options of these names say; ValueError where they do not match."""
+    from any2seg_ros.datasets import Labelling
+
+    return Labelling(
+        folders=tuple(labels or ()),
+        label_maps=tuple(label_map or ()),
+        confidence=confidence,
+        sure=sure if confidence else 0.0,
+    )
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from any2seg_ros.commands.options import (
+    BAGS,
     Device,
     Engine,
-    Labels,
     Model,
     Threads,
     Topic,
@@ -50,7 +50,10 @@ class ReplayOptions:
         ),
     ] = None
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.", rich_help_panel=FAULTS)] = 0
-    labels: Labels = None
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Folder of label images named <stamp in ns>.png.", rich_help_panel=BAGS),
+    ] = None
     topic: Topic = None
     model: Model = None
     engine: Engine = None

@@ -24,7 +24,7 @@ from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import Modality
 
 PERIOD = 100_000_000
-"""What is expected between frames (ns), for the time left to show."""
+"""What is expected between frames (ns), where nothing else is known."""
 
 
 class BagSource:
@@ -33,8 +33,8 @@ class BagSource:
 
     Labels are ids of the target's classes, DELIVER's if it names none. ValueError where a bag has
     no ground truth, unless `unlabelled`: then labels are those of the labelling's folders, for the
-    frames that have any, and what the bag itself has is not read. period: ns between the stamps of
-    two frames at least.
+    frames that have any, and what the bag itself has is not read. limit: frames at most, the first
+    ones, or with `spread` evenly spread in time; 0 for all.
     """
 
     split: str | None = None
@@ -49,7 +49,7 @@ class BagSource:
         topics: Mapping[str, str] | None = None,
         motion_compensation: str = "",
         unlabelled: bool = False,
-        period: int = 0,
+        spread: bool = False,
     ) -> None:
         self.name = name
         self.notes: list[str] = []
@@ -57,14 +57,19 @@ class BagSource:
         self._bags, self._target, self._limit = bags, target, limit
         self._labelling, self._topics = labelling, topics
         self._parameters = from_values({"motion_compensation": motion_compensation})
-        self._unlabelled, self._period = unlabelled, period
+        self._unlabelled, self._spread = unlabelled, spread
         self.duration = 0
         """ns of all bags together, 0 where it is not known."""
         self.groups = ClassGroups.of_classes(self.taxonomy)
         self.modalities: tuple[Modality, ...] = tuple(Modality)
         for bag in bags:
             self._look_into(bag)
+        self._period = 0
+        """ns between the stamps of two frames at least."""
         how = f"{labelling!r}{motion_compensation}"
+        if spread and limit:
+            self._period = -(-self.duration // limit) if self.duration else PERIOD
+            how += f" {self._period} {limit}"
         self.fingerprint = _fingerprint([*bags, *labelling.paths()], how)
 
     independent = False
@@ -81,7 +86,8 @@ class BagSource:
                 if sample is not None:
                     yield sample
                 if self._limit and count >= self._limit:
-                    self.notes.append(f"limited to the first {self._limit} frames")
+                    if not self._spread:
+                        self.notes.append(f"limited to the first {self._limit} frames")
                     return
 
     def _walk(

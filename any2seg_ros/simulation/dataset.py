@@ -124,6 +124,8 @@ def write_plans(
     done = total - made
     if progress:
         progress(done, total)
+    if not todo:
+        return 0
     with _exclusive(root):
         for count in _run(partial(_write_scene, root, settings), todo, jobs):
             done += count

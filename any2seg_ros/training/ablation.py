@@ -30,6 +30,7 @@ import yaml
 from any2seg_ros.configuration import build, load, read_yaml
 from any2seg_ros.training.budget import fit_steps, processor_seconds
 from any2seg_ros.training.config import TrainingConfig, load_config
+from any2seg_ros.types import largest
 
 PREVIOUS = "{previous}"
 SEED = ", seed "
@@ -237,7 +238,7 @@ def _spread(values: list[float]) -> str:
 
 def _full(report: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of the subset with all sensors."""
-    return report["subsets"][max(report["subsets"], key=lambda subset: subset.count("+"))]
+    return report["subsets"][largest(report["subsets"])]
 
 
 def _line(name: str, report: dict[str, Any], folder: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -48,6 +49,17 @@ def wait() -> None:
     """Wait until every process is here."""
     if dist.is_initialized():
         dist.barrier()
+
+
+@contextmanager
+def first_before_others() -> Iterator[None]:
+    """A block that the first process walks while the others wait: they find what it has cached."""
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    if rank:
+        wait()
+    yield
+    if not rank:
+        wait()
 
 
 def total(value: Tensor) -> Tensor:

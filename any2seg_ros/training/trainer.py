@@ -135,10 +135,10 @@ class Trainer:
                 self.report(f"interrupted: the same command resumes after step {self.step}")
                 raise KeyboardInterrupt
 
-    def segmenter(self, temperatures: dict[str, float] | None = None) -> Segmenter:
+    def segmenter(self) -> Segmenter:
         """The averaged network, ready to run."""
         engine = engines.make("torch", self.average, str(self.device), 0, "f32")
-        return Segmenter(engine, self._metadata(temperatures or {}))
+        return Segmenter(engine, self._metadata({}))
 
     def _train(self, batch: Batch) -> dict[str, Any]:
         config = self.config
@@ -209,12 +209,9 @@ class Trainer:
         self.folder.check_data(
             {f"{s.name} {s.split or ''}".strip(): s.fingerprint for s in sources}
         )
-        if self.rank:  # the first process fills the cache
-            distributed.wait()
-        sets = [self._cached(source, target) for source in train]
-        self.val = self._cached(val, target)
-        if not self.rank:
-            distributed.wait()
+        with distributed.first_before_others():
+            sets = [self._cached(source, target) for source in train]
+            self.val = self._cached(val, target)
         given = [one.share for one in data.train]
         self.mixture = Mixture(
             sets,
@@ -269,15 +266,16 @@ class Trainer:
         return Objective(losses, self._pixels(), weights, names, scenes, teacher, members)
 
     def _scenes(self) -> Scenes:
-        if self.rank:  # the first process embeds the frames
-            distributed.wait()
         config = self.config
-        scenes = Scenes(
-            config.losses, self._sets, self.taxonomy, config.preprocessing, self.device, self.report
-        )
-        if not self.rank:
-            distributed.wait()
-        return scenes
+        with distributed.first_before_others():  # it embeds the frames
+            return Scenes(
+                config.losses,
+                self._sets,
+                self.taxonomy,
+                config.preprocessing,
+                self.device,
+                self.report,
+            )
 
     def _teacher(self, path: Path) -> Any2Seg:
         network, metadata = checkpoints.load(path)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from any2seg_ros.engine import Features, Segmenter
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.training.cached_dataset import CachedDataset
-from any2seg_ros.types import IGNORE, Modality, Subset, all_subsets, subset_name
+from any2seg_ros.types import IGNORE, Modality, Segmentation, Subset, all_subsets, subset_name
 
 PIXELS = 400
 """Pixels per frame that temperatures are fitted on."""
@@ -33,17 +33,29 @@ def score(
     """mIoU in percent by subset name, over the frames of these indices."""
     groups = cached.class_groups(segmenter.taxonomy)
     confusions = {s: Confusion(len(groups)) for s in subsets}
-    for index in indices:
-        maps = encode(segmenter, cached, index)
-        label = np.asarray(cached.labels[index])
+    for label, found in predict(segmenter, cached, indices, subsets):
         for subset, confusion in confusions.items():
-            usable = {m: maps[m] for m in subset if m in maps}
-            if usable:
-                result = segmenter.fuse(usable, label.shape[::-1])
-                confusion.add(label, groups.seen(label, result.labels))
+            if subset in found:
+                confusion.add(label, groups.seen(label, found[subset].labels))
             else:
                 confusion.add(label, np.full_like(label, IGNORE))
     return {subset_name(s): round(confusion.miou(), 3) for s, confusion in confusions.items()}
+
+
+def predict(
+    segmenter: Segmenter, cached: CachedDataset, indices: Iterable[int], subsets: Sequence[Subset]
+) -> Iterator[tuple[np.ndarray, dict[Subset, Segmentation]]]:
+    """The label of each of these frames, uint8 (2H, 2W), and what each subset sees in it.
+
+    Of a subset that sensors are missing of, the others see; one without any is left out.
+    """
+    for index in indices:
+        maps = encode(segmenter, cached, index)
+        label = np.asarray(cached.labels[index])
+        usable = {subset: {m: maps[m] for m in subset if m in maps} for subset in subsets}
+        usable = {subset: features for subset, features in usable.items() if features}
+        found = segmenter.fuse_all(list(usable.values()), label.shape[::-1])
+        yield label, dict(zip(usable, found, strict=True))
 
 
 def fit_temperatures(
@@ -71,9 +83,9 @@ def fit_temperatures(
 
 
 def together_and_alone(present: np.ndarray) -> list[Subset]:
-    """All sensors that any frame has, and each of them: bool (N, M)."""
+    """All sensors that any frame has, and each of them: bool (N, M). A single one is there once."""
     sensors = tuple(m for m in Modality if present[:, m].any())
-    return [sensors, *((m,) for m in sensors)]
+    return list(dict.fromkeys([sensors, *((m,) for m in sensors)]))
 
 
 def temperature(logits: np.ndarray, truth: np.ndarray) -> float:
