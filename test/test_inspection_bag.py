@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -86,3 +88,12 @@ def wiped(rows):
 def test_what_is_wrong_is_said_with_what_to_do(tmp_path, change, problem, mend):
     found = look(tmp_path, change(tiny_drive.rows(30)))
     assert any(problem in said and mend in todo for said, todo in found.problems), found.problems
+
+
+def test_a_bag_that_was_cut_off_is_a_problem(tmp_path):
+    bag = tiny_drive.write(tmp_path / "bag", tiny_drive.rows(30))
+    file = next(bag.glob("*.mcap"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    found = inspect_bag(bag)
+    lost = [said for said, todo in found.problems if "copy the bag again" in todo]
+    assert len(lost) == 1 and re.fullmatch(r"\d+ of 511 messages are lost", lost[0]), found.problems

@@ -91,6 +91,13 @@ def inspect_bag(
         intervals = {m: stats[topic].interval for m, topic in layout.sensors.items()}
         found.offsets = time_offsets(bag, layout.sensors, found.calibration, intervals)
         found.notes = [*bag.notes, *layout.notes, *found.notes]
+        if bag.message_count < bag.recorded:
+            found.problems.append(
+                (
+                    f"{bag.recorded - bag.message_count} of {bag.recorded} messages are lost",
+                    "copy the bag again from where it was recorded; what is left is used",
+                )
+            )
     _check_sensors(found)
     _check_times(found)
     _check_offsets(found)
