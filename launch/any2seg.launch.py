@@ -9,7 +9,7 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from any2seg_ros.node.launching import INFOS, TOPICS, remappings, shown, transport_of
+from any2seg_ros.node.launching import INFOS, TOPICS, remappings, shown
 from any2seg_ros.resources import find
 from launch import LaunchDescription
 
@@ -77,7 +77,7 @@ def nodes(context) -> list:
         package="rviz2",
         executable="rviz2",
         arguments=["-d", str(find("config/any2seg.rviz")), *frame],
-        remappings=shown(values, transport_of(values)),
+        remappings=shown(values),
         parameters=[{"use_sim_time": simulated}],
         condition=IfCondition(values["rviz"]),
     )

@@ -49,6 +49,24 @@ CARLA = {
     "/carla/ego/semantic_lidar": P,
     "/carla/ego/radar_front": P,
 }
+ISAAC = {
+    "/front_stereo_camera/left/image_raw": IMAGE,
+    "/front_stereo_camera/left/camera_info": K,
+    "/front_stereo_camera/right/image_raw": IMAGE,
+    "/front_stereo_camera/right/camera_info": K,
+    "/front_stereo_camera/depth/ground_truth": IMAGE,
+    "/back_stereo_camera/left/image_raw": IMAGE,
+    "/back_stereo_camera/left/camera_info": K,
+    "/front_3d_lidar/lidar_points": P,
+}
+GAZEBO = {
+    "/rgbd_camera/image": IMAGE,
+    "/rgbd_camera/depth_image": IMAGE,
+    "/rgbd_camera/points": P,
+    "/rgbd_camera/camera_info": K,
+    "/semantic/labels_map": IMAGE,
+    "/semantic/colored_map": IMAGE,
+}
 VIDEO = "foxglove_msgs/msg/CompressedVideo"
 FFMPEG = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket"
 
@@ -153,6 +171,45 @@ def filled(topics, *empty):
             {"rgb": "/sensing/camera/camera0/image_rect_color/compressed",
              "lidar": "/sensing/lidar/top/pointcloud_raw_ex"},
         ),
+        (
+            {f"{CC}/color/image_raw": IMAGE, f"{CC}/color/camera_info": K,
+             f"{CC}/depth/image_rect_raw": IMAGE, f"{CC}/depth/camera_info": K,
+             f"{CC}/aligned_depth_to_color/image_raw": IMAGE,
+             f"{CC}/aligned_depth_to_color/camera_info": K},
+            [],
+            {"rgb": f"{CC}/color/image_raw", "depth": f"{CC}/aligned_depth_to_color/image_raw"},
+        ),
+        (
+            {"/zed/zed_node/rgb/color/rect/image": IMAGE,
+             "/zed/zed_node/rgb/color/rect/camera_info": K,
+             "/zed/zed_node/depth/depth_registered": IMAGE, "/zed/zed_node/depth/camera_info": K},
+            [],
+            {"rgb": "/zed/zed_node/rgb/color/rect/image",
+             "depth": "/zed/zed_node/depth/depth_registered"},
+        ),
+        (
+            ISAAC,
+            [],
+            {"rgb": "/front_stereo_camera/left/image_raw",
+             "depth": "/front_stereo_camera/depth/ground_truth",
+             "lidar": "/front_3d_lidar/lidar_points"},
+        ),
+        (GAZEBO, [], {"rgb": "/rgbd_camera/image", "depth": "/rgbd_camera/depth_image"}),
+        (
+            {"/event_camera/events": "event_camera_msgs/msg/EventPacket",
+             "/event_camera/image_raw": IMAGE, "/event_camera/camera_info": K,
+             "/cam_sync/cam0/image_raw": IMAGE, "/cam_sync/cam0/camera_info": K},
+            [],
+            {"rgb": "/cam_sync/cam0/image_raw", "event": "/event_camera/events"},
+        ),
+        (
+            {"/map/pointcloud_map": P, "/lio_sam/mapping/map_global": P, "/Laser_map": P,
+             "/usb_cam/image_raw": IMAGE, "/usb_cam/camera_info": K},
+            [],
+            {"rgb": "/usb_cam/image_raw"},
+        ),
+        ({"/kinect/sd/image_raw/compressedDepth": COMPRESSED}, [],
+         {"depth": "/kinect/sd/image_raw/compressedDepth"}),
     ],
 )  # fmt: skip
 def test_of_several_topics_that_of_the_sensor_is_taken(topics, empty, expected):
@@ -167,6 +224,13 @@ def test_of_several_camera_infos_one_with_messages_is_taken():
     assert find_layout(topics).infos[Modality.RGB] == "/cam/image/camera_info"
     counts = filled(topics, "/cam/image/camera_info")
     assert find_layout(topics, counts=counts).infos[Modality.RGB] == "/cam/camera_info"
+
+
+def test_depth_is_no_ground_truth_and_a_lidar_has_no_camera():
+    assert find_layout(ISAAC, counts=filled(ISAAC)).label is None
+    assert find_layout(GAZEBO, counts=filled(GAZEBO)).label == "/semantic/labels_map"
+    layout = find_layout({"/rgb": IMAGE, "/camera_info": INFO, "/point_cloud": CLOUD})
+    assert layout.infos == {Modality.RGB: "/camera_info"} and Modality.LIDAR in layout.sensors
 
 
 def test_every_choice_is_told_with_what_was_passed_over_and_why():

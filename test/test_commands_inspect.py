@@ -14,6 +14,7 @@ def test_a_bag_is_shown_and_its_parameters_are_written(tmp_path, capsys):
     assert main(["inspect", str(bag), "--write-params", str(file)]) == 0
     said = capsys.readouterr().out
     assert "no problems found" in said and "wrote" in said
+    assert "96x64, f 60.0 60.0, c 47.5 31.5, no distortion" in said
     assert load_parameters(file).topics()["lidar"] == "/lidar/points"
 
 

@@ -17,6 +17,7 @@ def test_a_page_has_topics_problems_parameters_and_the_picture(tmp_path):
     assert "<td>/rgb/image/compressed</td><td>CompressedImage</td><td>rgb</td>" in page
     assert "s in the future: synchronise its clock" in page
     assert "lidar:\n      topic: /lidar/points" in page
+    assert "<td>depth</td><td>96x64, f 60.0 60.0, c 47.5 31.5, no distortion</td>" in page
     assert "LiDAR over the camera" in page and "data:image/jpeg;base64" in page
 
 

@@ -101,7 +101,7 @@ def test_depth_of_32_bits_is_metres_in_either_byte_order(big, order):
     ("change", "reason"),
     [
         ({"encoding": "banana"}, "unknown image encoding"),
-        ({"encoding": "32FC1"}, "wrong encoding"),
+        ({"encoding": "32FC1"}, r"wrong encoding for a picture: '32FC1'; read are .*rgb8"),
         ({"width": 0}, "absurd size"),
         ({"height": 100_000}, "absurd size"),
         ({"width": 16384, "height": 16384}, "absurd size"),
@@ -437,6 +437,19 @@ def test_grey_of_12_bits_is_seen_whether_raw_or_packed():
     packed_ = decode_image(SimpleNamespace(format="mono16; png compressed ", data=png))
     np.testing.assert_array_equal(raw, THERMAL >> 4)
     np.testing.assert_array_equal(packed_, raw)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_colours_of_fewer_than_16_bits_keep_the_bits_that_are_filled(bits):
+    colours = np.random.default_rng(0).integers(0, 1 << bits, (20, 30, 3)).astype("<u2")
+    colours[0, 0] = (1 << bits) - 1
+    for encoding, order in (("rgb16", 1), ("bgr16", -1)):
+        data = colours[..., ::order].tobytes()
+        found = decode_image(image(encoding, data, width=30, height=20))
+        np.testing.assert_array_equal(found, colours >> (bits - 8))
+    png = cv2.imencode(".png", colours[..., ::-1])[1].tobytes()
+    found = decode_image(SimpleNamespace(format="rgb16; png compressed bgr16", data=png))
+    np.testing.assert_allclose(found, colours >> (bits - 8), atol=1)
 
 
 def test_a_dark_image_after_a_bright_one_is_as_dark_as_it_is():

@@ -30,7 +30,9 @@ def heard(monkeypatch):
     """(state, listen): the state, and what is published of it at a time."""
     ros_vehicle.isolate(monkeypatch)
     rclpy.init()
-    node = rclpy.create_node("segmenter", namespace="car")
+    # As with an updater that does not know the parameter.
+    short = rclpy.parameter.Parameter("diagnostic_updater.use_fqn", value=False)
+    node = rclpy.create_node("segmenter", namespace="car", parameter_overrides=[short])
     state = NodeState()
     diagnostics = Diagnostics(node, state, 1.0)
     messages: list[Any] = []

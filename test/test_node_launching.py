@@ -13,7 +13,6 @@ from any2seg_ros.node.launching import (
     TOPICS,
     remappings,
     shown,
-    transport_of,
 )
 from any2seg_ros.resources import find
 from any2seg_ros.runtime.bag_player import frame_of_bag
@@ -61,7 +60,7 @@ def given(**values: str) -> dict[str, str]:
     """Values of the launch file's arguments, those not named by default."""
     return {
         **{name: topic for name, (topic, _) in TOPICS.items()},
-        **dict.fromkeys(INFOS, ""),
+        **dict.fromkeys((*INFOS, "rgb_transport", "params_file", "namespace"), ""),
     } | values
 
 
@@ -88,12 +87,23 @@ def test_viewers_follow_the_namespace_and_the_topic_of_the_camera():
 
 
 def test_the_viewer_shows_the_camera_by_its_transport(tmp_path):
-    moved = dict(shown(given(namespace=""), "compressed"))
-    assert moved["/rgb/image"] == "/rgb/image/compressed"
-    demo = {"rgb_transport": "", "params_file": str(find("config/demo.yaml"))}
-    assert transport_of(demo) == "compressed"
-    assert transport_of(demo | {"rgb_transport": "raw"}) == "raw"
-    assert transport_of(demo | {"params_file": str(tmp_path / "none.yaml")}) == "raw"
+    demo = {"params_file": str(find("config/demo.yaml"))}
+    assert dict(shown(given(**demo))) == {"/rgb/image": "/rgb/image/compressed"}
+    assert shown(given(**demo, rgb_transport="raw")) == []
+    packed = shown(given(rgb_transport="compressed", rgb_topic="/front"))
+    assert dict(packed) == {"/rgb/image": "/front/compressed"}
+    assert shown(given(params_file=str(tmp_path / "none.yaml"))) == []
+
+
+@pytest.mark.parametrize("space", ["", "car"])
+def test_the_viewer_shows_the_camera_that_the_parameter_file_names(tmp_path, space):
+    """As `any2seg inspect --write-params` writes it: the topic has its transport in it."""
+    file = tmp_path / "vehicle.yaml"
+    topic = "/front/image_raw/compressed"
+    camera = {"topic": topic, "transport": "compressed", "camera_info": "/front/camera_info"}
+    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"rgb": camera}}}))
+    moved = dict(shown(given(params_file=str(file), rgb_transport="compressed", namespace=space)))
+    assert moved["/rgb/image"] == topic
 
 
 def test_the_viewer_s_fixed_frame_is_that_of_the_bag_s_camera(tmp_path):

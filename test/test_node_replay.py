@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 from sensor_msgs.msg import Image, PointCloud2  # noqa: E402
+from test_messages_rvl import pack  # noqa: E402
 
 from any2seg_ros.bags.reader import BagReader  # noqa: E402
 from any2seg_ros.engine import Segmenter  # noqa: E402
@@ -51,11 +53,14 @@ Published = dict[int, tuple[Any, np.ndarray, Any]]
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory) -> Path:
-    """A drive with what vehicles do: broken messages, slashes, stamps of zero and of the future."""
+    """A drive with what vehicles do: broken messages, slashes, stamps of zero and of the future,
+    and every other message in a form that not all drivers have."""
     rows = tiny_drive.rows(FRAMES)
     counts = dict.fromkeys(tiny_drive.TYPES, 0)
     for _, topic, message in rows:
         counts[topic] += 1
+        if counts[topic] % 2 == 0 and topic in FOREIGN:
+            FOREIGN[topic](message)
         spoil = SPOILT.get((topic, counts[topic]))
         if spoil is not None:
             spoil(message)
@@ -91,6 +96,33 @@ def _other_lens(message: Any) -> None:
     message.k[0] = message.k[4] = 90.0
 
 
+def _bayer(message: Any) -> None:
+    rgb = cv2.imdecode(message.data, cv2.IMREAD_COLOR)[..., ::-1]
+    mosaic = rgb[..., 1].copy()
+    mosaic[0::2, 0::2], mosaic[1::2, 1::2] = rgb[0::2, 0::2, 0], rgb[1::2, 1::2, 2]
+    message.format = "bayer_rggb8; png compressed "
+    message.data = cv2.imencode(".png", mosaic)[1].ravel()
+
+
+def _rvl(message: Any) -> None:
+    head, packed = bytes(message.data[:12]), message.data[12:]
+    depth = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED)
+    message.format = "16UC1; compressedDepth rvl"
+    message.data = np.frombuffer(head + pack(depth), np.uint8)
+
+
+def _no_returns(message: Any) -> None:
+    """A third of the points at (0, 0, 0); rows without a step, intensity by another name."""
+    points = message.data.view("<f4").reshape(message.width, -1)
+    points[::3, :3] = 0.0
+    message.fields[3].name, message.row_step = "reflectivity", 0
+
+
+FOREIGN = {
+    "/rgb/image/compressed": _bayer,
+    "/depth/image/compressedDepth": _rvl,
+    "/lidar/points": _no_returns,
+}
 SPOILT = {
     ("/lidar/points", 4): _cut,
     ("/depth/image/compressedDepth", 5): _cut,
@@ -260,6 +292,12 @@ def worded(reason: str) -> str:
 def stamps(frame: Frame) -> dict[Modality, list[int]]:
     entries = frame.measurements.items()
     return {m: [x.stamp for x in (e if isinstance(e, list) else [e])] for m, e in entries}
+
+
+def test_every_form_of_a_message_is_used(lived) -> None:
+    used = [frame.subset for frame in lived[0]]
+    for modality in (Modality.RGB, Modality.DEPTH, Modality.LIDAR):
+        assert sum(modality in subset for subset in used) >= FRAMES - 4
 
 
 def geometry(frame: Frame) -> tuple:

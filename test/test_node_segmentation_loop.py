@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from itertools import count
 
 import pytest
@@ -99,6 +100,19 @@ def test_what_a_frame_has_while_it_waits_is_decoded_ahead_and_taken(vehicle, arg
         finally:
             vehicle.spoil.clear()
             vehicle.alive = set()
+
+
+def test_a_slow_sensor_that_no_frame_used_for_a_while_is_lost_with_a_reason(vehicle, arguments):
+    """Its last frame, of 1.2 s ago, is not yet overdue and says that all is well."""
+    with ros_vehicle.NodeInProcess(*arguments) as node:
+        assert vehicle.wait(lambda: "ready after" in node.log and node.node._loop, 60), node.log
+        state, now = node.node._loop._state, time.monotonic_ns()
+        state.last_frame = {modality: (Availability.OK, "") for modality in Modality}
+        state.frame_at, state.gap = now - 1_200_000_000, 1.0
+        monitor = state.monitors[Modality.RGB]
+        monitor.count, monitor.arrival, monitor.used_at = 1, now, state.frame_at
+        node.node._loop._log_changes(now)
+        assert vehicle.wait(lambda: "rgb is lost: received but not used" in node.log, 10), node.log
 
 
 def test_event_packets_that_are_missing_are_counted_and_told(vehicle, arguments):

@@ -622,10 +622,10 @@ def test_worse_summaries_win_and_their_messages_are_joined():
     assert (status.level, status.message) == (DiagnosticStatus.ERROR, "slow; blind")
 
 
-def test_values_are_sent_as_text():
-    """DiagnosticStatusWrapper.add(key, value): value by str()."""
+def test_values_are_texts():
+    """DiagnosticStatusWrapper.add(key, value): the real one converts nothing, a number is wrong."""
     status = diagnostic_updater.DiagnosticStatusWrapper()
-    status.add("rate", 9.5)
+    status.add("rate", "9.5")
     assert [(pair.key, pair.value) for pair in status.values] == [("rate", "9.5")]
 
 
@@ -639,7 +639,7 @@ def test_the_updater_publishes_every_task_under_the_nodes_name(node, executor):
 
     def task(status):
         status.summary(DiagnosticStatus.WARN, "degraded")
-        status.add("weight", 0.25)
+        status.add("weight", "0.25")
         return status
 
     updater.add("camera", task)

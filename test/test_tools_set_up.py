@@ -85,6 +85,53 @@ def test_make_gets_jobs_unless_it_has_flags(monkeypatch, given, jobs):
     assert flags.startswith("-j") if jobs else flags == given
 
 
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """The tool, and an environment in which event_camera_msgs is a stand-in; its own files."""
+    build = load(TOOLS / "ros_from_pypi" / "build_messages.py")
+    prefix = tmp_path / "venv"
+    site = prefix / "lib" / "python" / "site-packages"
+    monkeypatch.setattr(build, "PREFIX", prefix)
+    monkeypatch.setattr(build, "SITE_PACKAGES", site)
+    monkeypatch.syspath_prepend(str(site))
+    for loaded in [name for name in sys.modules if name.split(".")[0] == "event_camera_msgs"]:
+        monkeypatch.delitem(sys.modules, loaded)
+    own = [
+        site / "event_camera_msgs" / "__init__.py",
+        site / "event_camera_msgs-0.0.0-py3.11.egg-info" / "PKG-INFO",
+        *(prefix / "share" / "event_camera_msgs" / name for name in ("STAND_IN", "package.xml")),
+        prefix / "share" / "ament_index" / "resource_index" / "packages" / "event_camera_msgs",
+        prefix / "share" / "colcon-core" / "packages" / "event_camera_msgs",
+        prefix / "include" / "event_camera_msgs" / "event_packet.h",
+        prefix / "lib" / "libevent_camera_msgs__rosidl_typesupport_c.so",
+    ]
+    others = [
+        site / "event_camera_py" / "__init__.py",
+        prefix / "lib" / "libevent_camera_codecs.so",
+        prefix / "lib" / "libtf2_msgs__rosidl_typesupport_c.so",
+        prefix / "share" / "ament_index" / "resource_index" / "packages" / "any2seg_ros",
+    ]
+    for path in (*own, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return build, own, others
+
+
+def test_a_message_stand_in_leaves_when_the_real_package_comes(stand_in, tmp_path, monkeypatch):
+    build, own, others = stand_in
+    build.remove_message_stand_ins()
+    assert "event_camera_msgs" in [path.name for path in build.message_packages()]
+    assert all(path.exists() for path in (*own, *others))
+    real = tmp_path / "ws" / "event_camera_msgs" / "__init__.py"
+    real.parent.mkdir(parents=True)
+    real.touch()
+    monkeypatch.syspath_prepend(str(tmp_path / "ws"))
+    build.remove_message_stand_ins()
+    assert "event_camera_msgs" not in [path.name for path in build.message_packages()]
+    assert not any(path.exists() for path in own)
+    assert all(path.exists() for path in (*others, real))
+
+
 def test_versions_with_known_holes_are_excluded_as_the_guide_says():
     """The table of docs/security.md is that of the requirements; what is pinned lies above."""
     root = TOOLS.parent

@@ -50,6 +50,11 @@ _NO_PICTURE: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("events", re.compile(r"(?<![a-z])(event|dvs|prophesee)(?!.*image_raw)")),
 )  # fmt: skip
 _SECOND_CHOICE = re.compile(r"infra|(^|/)(n?ir|thermal|left_ir|right_ir)\d*(/|_)|thermal|lwir")
+_OF_EVENTS = re.compile(r"(?<![a-z])(event|dvs|davis|prophesee)")
+"""Event cameras have pictures, too: grey ones, or what is drawn of the events."""
+_OF_STEREO = re.compile(r"(?<![a-z])stereo/(image|depth)|depth")
+"""Of a stereo camera its depth, not its two pictures."""
+_MAP = re.compile(r"(?<![a-z])map(?![a-z])|costmap")
 _POSITIONS = (re.compile(r"front"), re.compile(r"^(?!.*(back|rear|right|side)).*$"))
 KNOWN_OTHERS = {
     "CustomMsg": "have the Livox driver publish PointCloud2 (xfer_format 0)",
@@ -124,7 +129,8 @@ class Choice:
         fits = []
         for topic, kind in self._topics.items():
             word = _word(base_of(topic).lower(), LABEL_WORDS)
-            if kind in PICTURES and topic not in taken and word is not None and self._filled(topic):
+            free = topic not in taken and self._filled(topic) and "depth" not in topic.lower()
+            if kind in PICTURES and word is not None and free:
                 fits.append((word, PICTURES.index(kind), len(topic), topic))
         return min(fits)[-1] if fits else None
 
@@ -139,16 +145,19 @@ class Choice:
                 return "no transport of colours"
             return next((why for why, words in _NO_PICTURE if words.search(base)), "")
         if modality == Modality.DEPTH:
-            wrong = next((why for why, words in _NO_PICTURE[2:3] if words.search(base)), "")
+            named = base.replace("ground_truth", "")
+            wrong = next((why for why, words in _NO_PICTURE[2:3] if words.search(named)), "")
             if _COLOUR.search(base) and "depth" not in base:
                 return "a colour camera's"
+            if not _OF_STEREO.search(topic.lower()):
+                return "a picture of a stereo camera"
             return wrong or ("infrared" if _SECOND_CHOICE.search(base) else "")
         if modality == Modality.LIDAR:
             return self._why_no_lidar(base, taken)
         return ""
 
     def _why_no_lidar(self, base: str, taken: Collection[str]) -> str:
-        if "semantic" in base or "radar" in base.replace("lidar", ""):
+        if "semantic" in base or "radar" in base.replace("lidar", "") or _MAP.search(base):
             return "no LiDAR's own"
         if "depth" in base or base.endswith("points2"):
             return "a depth camera's cloud"
@@ -170,7 +179,8 @@ class Choice:
             kind = 0 if kind == 0 else 1 if topic.endswith("/compressedDepth") else 2
         info = info_of(topic, self._topics, self._counts)
         alone = modality != Modality.LIDAR and not (info and self._filled(info))
-        second = modality == Modality.RGB and bool(_SECOND_CHOICE.search(base))
+        odd = _SECOND_CHOICE.search(base) or _OF_EVENTS.search(base)
+        second = modality == Modality.RGB and bool(odd)
         position = next((i for i, p in enumerate(_POSITIONS) if p.search(base)), len(_POSITIONS))
         if modality == Modality.EVENT:
             return (kind, word, alone, position, len(topic), topic)

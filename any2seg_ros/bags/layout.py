@@ -85,7 +85,8 @@ def find_layout(
         why = f" ({'; '.join(said)})" if said else ""
         names = ", ".join(sorted(topics))
         raise ValueError(f"no sensor among the topics of the bag: {names}{why}")
-    infos = {m: info for m, topic in sensors.items() if (info := info_of(topic, topics, counts))}
+    cameras: dict[Modality, str] = {m: t for m, t in sensors.items() if m != Modality.LIDAR}
+    infos = {m: info for m, topic in cameras.items() if (info := info_of(topic, topics, counts))}
     return BagLayout(dict(sorted(sensors.items())), infos, label, said)
 
 

@@ -124,6 +124,8 @@ class BagReader:
         """Time from the first to the last message in ns; 0 where it is not known."""
         self.message_count = 0
         """Messages in the bag; 0 where it is not known."""
+        self.recorded = 0
+        """Messages in it when it was recorded, by its metadata; 0 where they do not say."""
         self.counts: Counter[str] = Counter()
         """Messages by topic."""
         self.offers: dict[str, tuple[Offer, ...]] = {}
@@ -226,6 +228,7 @@ class BagReader:
         for note in (*parts.notes, *(f"left out: {error}" for error in refused)):
             self._note(note)
         self._read_extent()
+        self.recorded = parts.counted
         parts.count(self.message_count)
         for note in parts.notes:
             self._note(note)

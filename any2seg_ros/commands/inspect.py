@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from any2seg_ros.bags import Graph
     from any2seg_ros.inspection import BagInspection
+    from any2seg_ros.inspection.calibrations import CalibrationRow
 
 
 _WIDTH = 120
@@ -92,14 +93,18 @@ def _report(found: BagInspection, options: InspectOptions) -> None:
 
 
 def show(found: BagInspection) -> None:
-    """Print tables of topics and sensors, and problems."""
+    """Print tables of topics, sensors and calibrations, and problems."""
     from rich.console import Console
+
+    from any2seg_ros.inspection.calibrations import calibration_rows
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
     console.print(_topics(found))
     console.print(_sensors(found))
+    if rows := calibration_rows(found.calibration):
+        console.print(_calibrations(rows))
     for note in found.notes:
         console.print(note, highlight=False, markup=False)
     for problem, mend in found.problems:
@@ -145,4 +150,15 @@ def _sensors(found: BagInspection) -> Table:
             "-" if stats.delay is None else f"{stats.delay:.3f}",
             "-" if offset is None else offset.text,
         )
+    return table
+
+
+def _calibrations(rows: list[CalibrationRow]) -> Table:
+    from rich.table import Table
+
+    table = Table()
+    for column in ("sensor", "camera", "extrinsics: x y z qx qy qz qw"):
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(word or "-" for word in row))
     return table

@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from any2seg_ros import messages
 from any2seg_ros.bags import (
     BagCalibration,
@@ -21,13 +23,16 @@ from any2seg_ros.bags.offers import differing
 from any2seg_ros.inspection.motion import time_offsets
 from any2seg_ros.inspection.offsets import TimeOffset
 from any2seg_ros.inspection.topics import TopicStats, topic_stats
-from any2seg_ros.messages.video import VideoDecoder
+from any2seg_ros.messages.video import VideoDecoder, picture
+from any2seg_ros.preprocessing import Health, Preprocessor
 from any2seg_ros.preprocessing.intensity import IntensityScale
 from any2seg_ros.runtime.parameters import NodeParameters
-from any2seg_ros.types import InvalidMeasurement, Modality
+from any2seg_ros.types import Events, InvalidMeasurement, Measurement, Modality
 
 _DECODED = 12
 """Messages of a sensor that are decoded: after so many, an intensity is known to be dead."""
+_SIZE = (320, 192)
+"""Width and height of the images into which they are projected."""
 _FUTURE = 0.2
 _GAPS = 3.0
 
@@ -86,6 +91,13 @@ def inspect_bag(
         intervals = {m: stats[topic].interval for m, topic in layout.sensors.items()}
         found.offsets = time_offsets(bag, layout.sensors, found.calibration, intervals)
         found.notes = [*bag.notes, *layout.notes, *found.notes]
+        if bag.message_count < bag.recorded:
+            found.problems.append(
+                (
+                    f"{bag.recorded - bag.message_count} of {bag.recorded} messages are lost",
+                    "copy the bag again from where it was recorded; what is left is used",
+                )
+            )
     _check_sensors(found)
     _check_times(found)
     _check_offsets(found)
@@ -109,13 +121,16 @@ def _with_graph(stats: dict[str, TopicStats], graph: Graph | None) -> dict[str, 
 
 
 def _decode(bag: BagReader, modality: Modality, found: BagInspection) -> None:
-    """Decode some messages of a sensor, as the node would."""
+    """Decode some messages of a sensor and judge what they show, as the node would."""
     scale, events, video = IntensityScale(), messages.EventDecoder(), VideoDecoder()
+    judge = _Judge(modality, found.calibration)
     reasons: list[str] = []
     some = list(islice(bag.messages([found.layout.sensors[modality]]), _DECODED))
     for recorded in some:
+        msg = recorded.message
         try:
-            _decode_one(modality, recorded.message, scale, events, video)
+            data = _decoded(modality, msg, scale, events, video)
+            judge.check(messages.stamp_ns(msg.header.stamp), data)
         except InvalidMeasurement as reason:
             reasons.append(str(reason))
     if reasons:
@@ -125,23 +140,45 @@ def _decode(bag: BagReader, modality: Modality, found: BagInspection) -> None:
         found.problems.append((f"lidar: {scale.warning}", "see docs/sensors.md, Intensity"))
 
 
-def _decode_one(
+def _decoded(
     modality: Modality,
     msg: Any,
     scale: IntensityScale,
     events: messages.EventDecoder,
     video: VideoDecoder,
-) -> None:
+) -> np.ndarray | Events:
     if modality == Modality.LIDAR:
-        messages.decode_cloud(msg, scale)
-    elif messages.is_video(msg):
-        video.decode(msg)
-    elif modality == Modality.DEPTH:
-        messages.decode_depth(msg)
-    elif hasattr(msg, "data"):
-        messages.decode_image(msg)
-    else:
-        events.decode(msg)
+        return messages.decode_cloud(msg, scale)
+    if messages.is_video(msg):
+        return picture(video.decode(msg))
+    if modality == Modality.DEPTH:
+        return messages.decode_depth(msg)
+    if hasattr(msg, "data"):
+        return messages.decode_image(msg)
+    return events.decode(msg)
+
+
+class _Judge:
+    """The checks of a sensor's measurements that need no clock; events are what they are."""
+
+    def __init__(self, modality: Modality, calibration: BagCalibration | None) -> None:
+        self._modality = modality
+        self._health = Health(modality)
+        self._camera, self._pose, self._preprocessor = None, None, None
+        if calibration is not None and calibration.reference is not None:
+            self._camera = calibration.cameras.get(modality)
+            self._pose = calibration.poses.get(modality)
+            self._preprocessor = Preprocessor(calibration.reference, _SIZE)
+
+    def check(self, stamp: int, data: np.ndarray | Events) -> None:
+        """InvalidMeasurement, with the reason, for what the node would refuse."""
+        if isinstance(data, Events):
+            return
+        pose = np.eye(4) if self._pose is None else self._pose
+        measurement = Measurement(self._modality, stamp, data, self._camera, pose)
+        self._health.check(measurement)
+        if self._preprocessor is not None and self._pose is not None:
+            self._preprocessor.preprocess_one(measurement)
 
 
 def _check_sensors(found: BagInspection) -> None:

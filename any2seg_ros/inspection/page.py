@@ -6,6 +6,7 @@ from pathlib import Path
 
 from any2seg_ros.html.templating import render
 from any2seg_ros.inspection.bag import BagInspection
+from any2seg_ros.inspection.calibrations import calibration_rows
 from any2seg_ros.inspection.overlay import lidar_over_image
 from any2seg_ros.inspection.parameter_file import parameter_file
 
@@ -18,6 +19,7 @@ def inspection_page(found: BagInspection) -> str:
         subtitle=f"{found.title}, {found.duration:.1f} s",
         footer="Made by any2seg inspect.",
         found=found,
+        calibrations=calibration_rows(found.calibration),
         overlay=lidar_over_image(found),
         parameters=parameter_file(found),
     )

@@ -60,10 +60,10 @@ _HEADER = 12
 
 
 class BitDepth:
-    """How many of its 16 bits a grey camera fills: 10, 12, 14 or 16; it only grows.
+    """How many of its 16 bits a camera fills: 10, 12, 14 or 16; it only grows.
 
-    Cameras of 12 bits send mono16 whose upper bits are 0. What the brightest pixel so far has
-    needed is what they fill: one dark image after a bright one is as dark as it is.
+    Cameras of 12 bits send mono16 or rgb16 whose upper bits are 0. What the brightest pixel so far
+    has needed is what they fill: one dark image after a bright one is as dark as it is.
     """
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ def decode_image(msg: Any, depth: BitDepth | None = None) -> np.ndarray:
     """A picture: uint8 (h, w, 3) in the order R, G, B, or uint8 (h, w).
 
     Takes sensor_msgs/Image and CompressedImage. Pictures that come as BGR are views with their
-    channels turned round. 16 bits of grey and Bayer keep the upper byte of what is filled of them,
+    channels turned round. 16 bits keep the upper byte of what is filled of them,
     by `depth` where a camera's is known. Encodings that are not read here go through cv_bridge;
     InvalidMeasurement, which names what is read, where that does not know them either.
     """
@@ -170,7 +170,9 @@ def decode_image(msg: Any, depth: BitDepth | None = None) -> np.ndarray:
         return decode_compressed(msg, depth=depth)
     name = _encoding(msg)
     if name in _DEPTHS - _PICTURES:
-        raise InvalidMeasurement(f"wrong encoding for a picture: '{plain(msg.encoding)}'")
+        raise InvalidMeasurement(
+            f"wrong encoding for a picture: '{plain(msg.encoding)}'; read are {_READ}"
+        )
     if is_yuv(name):
         return yuv_to_rgb(msg)
     order = bayer_order(name)
@@ -181,7 +183,7 @@ def decode_image(msg: Any, depth: BitDepth | None = None) -> np.ndarray:
         return _bridged(msg)
     pixels = view_image(msg)
     if pixels.dtype == np.uint16:
-        pixels = depth.upper_byte(pixels) if pixels.ndim == 2 else (pixels >> 8).astype(np.uint8)
+        pixels = depth.upper_byte(pixels)
     if pixels.ndim == 2:
         return pixels
     if pixels.shape[2] == 4:
@@ -230,7 +232,7 @@ def decode_compressed(
     _check_is_picture(name)
     order = bayer_order(name)
     grey = name.startswith(("mono", "8uc1", "16uc1"))
-    flags = cv2.IMREAD_COLOR
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     if order:
         flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
     elif grey:

@@ -7,15 +7,36 @@ from dataclasses import asdict
 from typing import Any
 
 import diagnostic_updater
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from any2seg_ros.runtime.status import FRESH, NodeState, idle_availability
 from any2seg_ros.types import Availability, Modality
 
-_FULL_NAMES = "diagnostic_updater.use_fqn"
-"""The updater's own parameter: statuses are named after the node with its namespace."""
 RECENT = 3_000_000_000
 """ns for which a jump of time is told."""
+
+
+class NamedUpdater(diagnostic_updater.Updater):
+    """An updater whose statuses are named after the node with its namespace.
+
+    Not every distribution's Python updater knows the parameter `diagnostic_updater.use_fqn`.
+    """
+
+    def publish(self, msg: Any) -> None:
+        """Publish a status or a list of them."""
+        array = DiagnosticArray()
+        array.header.stamp = self.node.get_clock().now().to_msg()
+        for status in msg if isinstance(msg, list) else [msg]:
+            array.status.append(
+                DiagnosticStatus(
+                    level=status.level,
+                    name=f"{self.node.get_fully_qualified_name()}: {status.name}",
+                    message=status.message,
+                    hardware_id=status.hardware_id,
+                    values=status.values,
+                )
+            )
+        self.publisher.publish(array)
 
 
 class Diagnostics:
@@ -23,9 +44,7 @@ class Diagnostics:
 
     def __init__(self, node: Any, state: NodeState, period: float) -> None:
         self._state = state
-        if not node.has_parameter(_FULL_NAMES):
-            node.declare_parameter(_FULL_NAMES, True)
-        self._updater = diagnostic_updater.Updater(node, period)
+        self._updater = NamedUpdater(node, period)
         self._updater.setHardwareID(node.get_fully_qualified_name())
         self._now = 0
         for modality in Modality:

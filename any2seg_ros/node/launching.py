@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from any2seg_ros.runtime.parameters import load_parameters
+from any2seg_ros.runtime.parameters import NodeParameters, SensorParameters, load_parameters
 from any2seg_ros.types import Modality
 
 TOPICS = {
@@ -32,25 +32,27 @@ def remappings(values: dict[str, str]) -> list[tuple[str, str]]:
     return list(chosen.items())
 
 
-def shown(values: dict[str, str], transport: str = "raw") -> list[tuple[str, str]]:
+def shown(values: dict[str, str]) -> list[tuple[str, str]]:
     """From the topics of config/any2seg.rviz to where a namespace and the arguments put them.
 
-    transport: of the camera's images, which RViz knows by the suffix of their topic.
+    The parameter file may name the camera's topic, as that of `any2seg inspect` does. RViz knows
+    the transport of its images by the suffix of their topic.
     """
     space = "/" + values["namespace"].strip("/") if values["namespace"] else ""
     ours = [f"/segmenter/{output}" for output in ("overlay", "confidence", "points")]
-    camera = values["rgb_topic"]
     chosen = {topic: space + topic for topic in ours}
+    given = _camera_in_file(values)
+    camera, transport = given.topic, ""
+    if not camera:
+        camera, transport = values["rgb_topic"], values["rgb_transport"] or given.transport
     camera = camera if camera.startswith("/") else f"{space}/{camera}"
     chosen["/rgb/image"] = camera if transport in ("", "raw") else f"{camera}/{transport}"
     return [(topic, target) for topic, target in chosen.items() if target != topic]
 
 
-def transport_of(values: dict[str, str]) -> str:
-    """The transport of the camera's images: the argument, or what the parameter file says."""
-    if values["rgb_transport"]:
-        return values["rgb_transport"]
+def _camera_in_file(values: dict[str, str]) -> SensorParameters:
+    """What the parameter file says of the camera; the node says what is wrong with the file."""
     try:
-        return load_parameters(Path(values["params_file"])).sensors[Modality.RGB].transport
-    except (OSError, ValueError):  # the node says what is wrong with it
-        return "raw"
+        return load_parameters(Path(values["params_file"])).sensors[Modality.RGB]
+    except (OSError, ValueError):
+        return NodeParameters().sensors[Modality.RGB]

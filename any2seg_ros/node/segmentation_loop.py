@@ -267,7 +267,8 @@ class SegmentationLoop:
             _, reason = idle_availability(self._state, modality, now)
             received = self._state.monitors[modality].count
             where = "" if received else self._subscriptions.where(modality)
-            self._node.get_logger().warning(f"{modality.label} is lost: {reason}{where}")
+            why = reason or "received but not used"
+            self._node.get_logger().warning(f"{modality.label} is lost: {why}{where}")
 
     def _count(self) -> None:
         made, counters = self._intake.synchronizer.counters, self._state.counters

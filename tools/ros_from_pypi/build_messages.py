@@ -30,14 +30,38 @@ def is_real(name: str) -> bool:
         return False
     if found is None or found.origin is None:
         return False
-    ours = Path(found.origin).resolve().is_relative_to(STAND_INS.resolve())
-    return not ours and not (PREFIX / "share" / name / MARK).exists()
+    ours = [STAND_INS.resolve()]
+    if (PREFIX / "share" / name / MARK).exists():
+        ours.append((SITE_PACKAGES / name).resolve())
+    return not any(Path(found.origin).resolve().is_relative_to(place) for place in ours)
 
 
 def message_packages() -> list[Path]:
     """Folders of the packages to build: ours and the stand-ins needed."""
     stand_ins = sorted(path.parent for path in STAND_INS.glob("messages/*/package.xml"))
     return [ROOT, *(path for path in stand_ins if not is_real(path.name))]
+
+
+def remove_message_stand_ins() -> None:
+    """Remove those whose real package is there: their libraries would be loaded in its place."""
+    for mark in sorted(PREFIX.glob(f"share/*/{MARK}")):
+        if is_real(mark.parent.name):
+            _remove_messages(mark.parent.name)
+
+
+def _remove_messages(name: str) -> None:
+    found = [
+        *PREFIX.glob(f"share/ament_index/resource_index/*/{name}"),
+        *PREFIX.glob(f"lib/lib{name}__*"),
+        *SITE_PACKAGES.glob(f"{name}-*.egg-info"),
+    ]
+    kept = ("share", "share/colcon-core/packages", "include", ".any2seg/build")
+    for path in (*found, SITE_PACKAGES / name, *(PREFIX / place / name for place in kept)):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    print(f"stand-in removed, the real package is there: {name}")
 
 
 def build_environment() -> dict[str, str]:
@@ -95,6 +119,7 @@ def main() -> int:
     if not shutil.which("cmake") or not (shutil.which("c++") or os.environ.get("CXX")):
         print("no cmake or no C++ compiler: sudo apt install build-essential cmake")
         return 1
+    remove_message_stand_ins()
     packages = message_packages()
     print("messages:", *(path.name if path != ROOT else "any2seg_ros" for path in packages))
     try:

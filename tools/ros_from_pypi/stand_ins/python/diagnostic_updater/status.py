@@ -30,6 +30,6 @@ class DiagnosticStatusWrapper(DiagnosticStatus):
             self.message = message
         self.level = max(self.level, level)
 
-    def add(self, key: str, value: Any) -> None:
-        """Append a key and a value; the value is sent as text."""
-        self.values.append(KeyValue(key=key, value=str(value)))
+    def add(self, key: str, value: str) -> None:
+        """Append a key and a text."""
+        self.values.append(KeyValue(key=key, value=value))
