@@ -11,6 +11,7 @@ from any2seg_ros.messages import labelled_points
 from any2seg_ros.preprocessing import camera_models
 from any2seg_ros.preprocessing.depth import depth_in_view
 from any2seg_ros.preprocessing.rgb import seen
+from any2seg_ros.runtime.densified import densified
 from any2seg_ros.runtime.pipeline import Result
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.types import IGNORE, Camera, Measurement, Modality, Segmentation
@@ -82,8 +83,8 @@ def semantic_points(result: Result, labels: np.ndarray, taxonomy: Taxonomy) -> n
 def organized_points(result: Result, labels: np.ndarray, taxonomy: Taxonomy) -> np.ndarray:
     """A point for every pixel of labels uint8 (h, w): LABELLED_POINT (h, w), NaN without depth.
 
-    Depth is what the depth image has; where it has none, the LiDAR's nearest point on the pixel.
-    In the reference camera's frame, m.
+    Depth is what the depth image has; where it has none, the LiDAR's nearest point on the pixel,
+    `densified`. In the reference camera's frame, m.
     """
     assert result.segmentation is not None
     height, width = labels.shape
@@ -95,17 +96,25 @@ def organized_points(result: Result, labels: np.ndarray, taxonomy: Taxonomy) -> 
         x, y, z = np.ascontiguousarray(points.T)
         index, pixel = camera_models.project(x, y, z, view)
         order = np.argsort(-z[index], kind="stable")  # the nearest is written last
+        sparse = np.full(height * width, np.nan, np.float32)
+        sparse[pixel[order]] = z[index][order]
+        _set_depth(xyz, densified(sparse.reshape(height, width), view), view)
         xyz[pixel[order]] = points[index][order]
     depth, _ = _measured(result, Modality.DEPTH)
     if depth is not None:
-        z = depth_in_view(depth, view).ravel()
-        a, b = camera_models.rays(view).reshape(2, -1)
-        known = np.isfinite(z) & np.isfinite(a) & np.isfinite(b)
-        a, b, z = a[known], b[known], z[known]
-        xyz[known] = np.stack([a * z, b * z, z], axis=-1)
+        _set_depth(xyz, depth_in_view(depth, view), view)
     confidence = result.segmentation.confidence.ravel()
     ids = labels.ravel()
     return labelled_points(xyz, taxonomy.palette[ids], ids, confidence).reshape(height, width)
+
+
+def _set_depth(xyz: np.ndarray, depth: np.ndarray, view: Camera) -> None:
+    """Set the points (h * w, 3) of the pixels whose depth (h, w) is known."""
+    z = depth.ravel()
+    a, b = camera_models.rays(view).reshape(2, -1)
+    known = np.isfinite(z) & np.isfinite(a) & np.isfinite(b)
+    a, b, z = a[known], b[known], z[known]
+    xyz[known] = np.stack([a * z, b * z, z], axis=-1)
 
 
 def _measured(result: Result, modality: Modality) -> tuple[Measurement | None, np.ndarray]:
