@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from evaluation_reports import report, small_tally
 
 from any2seg_ros.evaluation.summary import Context, check, dumps, load, number_or_none, summarize
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.types import Modality
+from any2seg_ros.types import Modality, Segmentation
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,11 @@ def test_what_is_wrong_with_a_report_is_said(tally, change, problem):
 
 def test_a_number_that_json_does_not_have_is_none():
     assert [number_or_none(v) for v in (1, 2.5, float("inf"), float("nan"))] == [1, 2.5, None, None]
+
+
+def test_of_a_sensor_alone_there_is_no_error_with_values_zeroed():
+    tally = Tally(25, (Modality.RGB,))
+    labels, confidence = np.zeros((4, 6), np.uint8), np.full((4, 6), 0.5, np.float32)
+    tally.add(labels, {(Modality.RGB,): Segmentation(labels, confidence, {Modality.RGB: 1.0})}, [])
+    tally.rmm = {0.25: {}, 0.5: {}}
+    assert report(tally)["calibration"]["rmm"] is None

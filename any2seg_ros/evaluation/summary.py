@@ -194,7 +194,7 @@ def _calibration(tally: Tally) -> dict[str, Any]:
     def levels(table: Mapping[str, Score]) -> dict[str, float] | None:
         return {level: table[level].ece() for level in NOISE_LEVELS} if table else None
 
-    rmm = {f"{fraction:g}": _ece(table) for fraction, table in sorted(tally.rmm.items())}
+    rmm = {f"{fraction:g}": _ece(table) for fraction, table in sorted(tally.rmm.items()) if table}
     return {
         "nm": levels(tally.nm),
         "noise": levels(tally.noise),
