@@ -44,3 +44,13 @@ def test_only_what_the_loops_can_do_is_replaced():
         nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
     )
     assert hasten(others) == 0
+
+
+def test_in_bfloat16_gradients_are_torchs_own():
+    convolution = nn.Conv2d(8, 8, 5, padding=2, groups=8, bias=False)
+    hasten(convolution)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = convolution(torch.randn(2, 8, 9, 9))
+    assert out.dtype == torch.bfloat16
+    out.float().sum().backward()
+    assert convolution.weight.grad is not None and convolution.weight.grad.isfinite().all()

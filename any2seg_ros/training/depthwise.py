@@ -46,9 +46,9 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H/s, W/s)."""
-        if torch.is_grad_enabled() and input.device.type == "cpu" and input.dtype == torch.float32:
-            stride = self.stride[0]
-            return _Depthwise.apply(input, self.weight, stride)
+        whole = input.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if torch.is_grad_enabled() and input.device.type == "cpu" and whole:
+            return _Depthwise.apply(input, self.weight, self.stride[0])
         return super().forward(input)
 
 
