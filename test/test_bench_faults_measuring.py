@@ -165,7 +165,7 @@ def test_faults_are_told_from_each_other_by_what_a_real_node_says(tmp_path, monk
     assert rows["node: SIGTERM"]["others"] is None  # all sensors are hit
     assert all(row["lived"] and not row["undone"] and not row["silent"] for row in rows.values())
     assert rows["rgb: drop"]["said"] == "rgb: silent"
-    assert "no point with finite coordinates" in rows["lidar: NaN"]["said"]
+    assert "no point with finite coordinates" in str(rows["lidar: NaN"]["reasons"])
     assert rows["depth: stamp zero"]["said"] == "depth: stamp is zero"
     assert rows["node: SIGTERM"]["exit_code"] == 0
     assert all(row["recovery_s"] is not None for row in rows.values())

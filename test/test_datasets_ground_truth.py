@@ -29,7 +29,7 @@ def bag_of(path: Path, image: np.ndarray) -> Path:
 
 def test_a_topic_s_labels_of_16_bits_keep_their_class_ids(tmp_path):
     expected = tiny_drive.label(0)
-    wide = np.where(expected == 255, 65535, expected).astype(np.uint16)
+    wide = np.where(expected == 255, np.uint16(65535), expected)
     found = LabelTopic(bag_of(tmp_path / "bag", wide), TOPIC, DELIVER).label(STAMP, STAMP)
     np.testing.assert_array_equal(found, expected)
 

@@ -54,7 +54,7 @@ def test_it_fails_only_if_the_node_cannot_run(monkeypatch, capsys):
 def test_it_tells_the_versions_of_the_engines():
     import torch
 
-    assert by_topic("torch").text == torch.__version__
+    assert by_topic("torch").text.split("+")[0] == torch.__version__.split("+")[0]
 
 
 def test_truncated_weights_are_found(tmp_path):

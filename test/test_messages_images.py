@@ -259,7 +259,7 @@ def test_fields_fill_a_message_of_rclpy():
 
 
 IDS = np.array([[0, 7, 24], [255, 1, 200]], np.uint8)
-WIDE = np.where(IDS == 255, 65535, IDS).astype(np.uint16)
+WIDE = np.where(IDS == 255, np.uint16(65535), IDS)
 GREY = np.stack([IDS] * 3, -1)
 SEEN_THROUGH = np.dstack([GREY, np.arange(6, dtype=np.uint8).reshape(2, 3)])
 
