@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from evaluation_reports import report, small_tally
 
+from any2seg_ros.evaluation.page import evaluation_page
 from any2seg_ros.evaluation.summary import Context, check, dumps, load, number_or_none, summarize
 from any2seg_ros.evaluation.tally import Tally
 from any2seg_ros.taxonomy import DELIVER
@@ -66,9 +67,11 @@ def test_a_number_that_json_does_not_have_is_none():
     assert [number_or_none(v) for v in (1, 2.5, float("inf"), float("nan"))] == [1, 2.5, None, None]
 
 
-def test_of_a_sensor_alone_there_is_no_error_with_values_zeroed():
+def test_of_a_sensor_alone_nothing_is_zeroed():
     tally = Tally(25, (Modality.RGB,))
     labels, confidence = np.zeros((4, 6), np.uint8), np.full((4, 6), 0.5, np.float32)
     tally.add(labels, {(Modality.RGB,): Segmentation(labels, confidence, {Modality.RGB: 1.0})}, [])
     tally.rmm = {0.25: {}, 0.5: {}}
-    assert report(tally)["calibration"]["rmm"] is None
+    made = report(tally)
+    assert made["calibration"]["rmm"] is made["rmm"] is made["rmm_by_probability"] is None
+    assert "<h3>RMM" not in evaluation_page(made)

@@ -170,11 +170,12 @@ def _by_level(tables: Mapping[str, Score]) -> dict[str, float] | None:
 
 
 def _rmm(tally: Tally, miou: Mapping[Subset, float]) -> dict[str, dict[str, float]]:
-    """Average and E(p) by zeroed fraction; of the full set nothing is zeroed."""
+    """Average and E(p) by zeroed fraction; of the full set, and of one sensor, nothing is zeroed."""
     full = tally.full
     return {
         f"{fraction:g}": expectations({**{s: c.miou() for s, c in table.items()}, full: miou[full]})
         for fraction, table in sorted(tally.rmm.items())
+        if table
     }
 
 
