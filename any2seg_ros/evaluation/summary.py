@@ -170,7 +170,7 @@ def _by_level(tables: Mapping[str, Score]) -> dict[str, float] | None:
 
 
 def _rmm(tally: Tally, miou: Mapping[Subset, float]) -> dict[str, dict[str, float]]:
-    """Average and E(p) by zeroed fraction; of the full set, and of one sensor, nothing is zeroed."""
+    """Average and E(p) by zeroed fraction; nothing is zeroed of the full set and of one sensor."""
     full = tally.full
     return {
         f"{fraction:g}": expectations({**{s: c.miou() for s, c in table.items()}, full: miou[full]})
