@@ -57,10 +57,9 @@ weights-real:
 	$(BIN)/any2seg train config/training/real_trunk.yaml
 	$(BIN)/any2seg train config/training/real_sharp.yaml
 	$(BIN)/any2seg train config/training/real.yaml
-	$(BIN)/any2seg train config/training/real_further.yaml
 	$(BIN)/any2seg train config/training/real_without_kitti.yaml
 	$(BIN)/any2seg train config/training/real_without_nuscenes.yaml
-	cp runs/real_further/weights.safetensors models/any2seg_real.safetensors
+	cp runs/real/weights.safetensors models/any2seg_real.safetensors
 
 lint:
 	@$(SET_UP) --tests

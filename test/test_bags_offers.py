@@ -1,14 +1,14 @@
-"""With which QoS a bag's topics were published, and what the node asks for."""
+"""With which QoS a bag's topics were published."""
 
 from __future__ import annotations
 
-import pytest
 import tiny_drive
 
-from any2seg_ros.bags import BagReader, Graph, Offer
+from any2seg_ros.bags import BagReader, Graph
 from any2seg_ros.bags.file import BagFile
-from any2seg_ros.bags.offers import asked, differing, unique
+from any2seg_ros.bags.offers import differing
 from any2seg_ros.inspection import inspect_bag
+from any2seg_ros.messages.offers import Offer, unique
 
 SURE, UNSURE = Offer(True, False), Offer(False, False)
 LATCHED = Offer(True, True)
@@ -29,22 +29,6 @@ def test_a_bag_that_says_nothing_has_no_offers(tmp_path):
     found = inspect_bag(tiny_drive.write(tmp_path / "bag", tiny_drive.rows(4)))
     assert {stats.qos for stats in found.topics.values()} == {""}
     assert not any("QoS" in problem for problem, _ in found.problems)
-
-
-@pytest.mark.parametrize(
-    ("offers", "keeps", "asks"),
-    [
-        ((), False, UNSURE),
-        ((SURE,), False, SURE),
-        ((SURE, UNSURE), False, UNSURE),
-        ((LATCHED,), True, LATCHED),
-        ((LATCHED,), False, SURE),
-        ((LATCHED, SURE), True, SURE),
-        ((LATCHED, UNSURE), True, UNSURE),
-    ],
-)
-def test_the_node_asks_for_what_all_offer(offers, keeps, asks):
-    assert asked(offers, keeps) == asks
 
 
 def test_publishers_that_differ_are_named_with_both_sides():

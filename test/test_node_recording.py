@@ -21,9 +21,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
-from any2seg_ros.bags import BagReader, Offer  # noqa: E402
+from any2seg_ros.bags import BagReader  # noqa: E402
 from any2seg_ros.cli import main  # noqa: E402
 from any2seg_ros.inspection import inspect_bag  # noqa: E402
+from any2seg_ros.messages.offers import Offer  # noqa: E402
 from any2seg_ros.node.recording import GraphRecorder  # noqa: E402
 from any2seg_ros.runtime.parameters import load_parameters  # noqa: E402
 from any2seg_ros.types import Modality  # noqa: E402
@@ -157,7 +158,7 @@ def test_what_is_not_read_and_who_is_deaf_is_told(recording):
     points = recording.driver.create_publisher(PointCloud2, "/lidar/points", unsure)
     recording.driver.create_publisher(String, "/chatter", 1)
     recording.driver.create_publisher(Image, "/rgb/image_raw", 1)
-    recording.driver.create_subscription(PointCloud2, "/lidar/points", print, 1)
+    recording.driver.create_subscription(PointCloud2, "/lidar/points", lambda _: None, 1)
 
     def hears() -> bool:
         points.publish(PointCloud2())

@@ -8,7 +8,7 @@ from any2seg_ros.bags.layout import (
     find_layout,
     read_calibration,
 )
-from any2seg_ros.bags.offers import Graph, Offer
+from any2seg_ros.bags.offers import Graph
 from any2seg_ros.bags.output_bag import OutputBag, check_folder
 from any2seg_ros.bags.reader import BagReader, Recorded
 from any2seg_ros.bags.typestore import typestore
@@ -21,7 +21,6 @@ __all__ = [
     "BagReader",
     "BagWriter",
     "Graph",
-    "Offer",
     "OutputBag",
     "Recorded",
     "StaticTransforms",

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from rosbags.interfaces import Connection, QosDurability, QosReliability
 
-
-@dataclass(frozen=True, order=True)
-class Offer:
-    """What a publisher offers."""
-
-    reliable: bool
-    latched: bool
-    """Transient local: it keeps messages for those who come later."""
-
-    def __str__(self) -> str:
-        reliability = "reliable" if self.reliable else "best effort"
-        return f"{reliability}, {'transient local' if self.latched else 'volatile'}"
-
-    @property
-    def short(self) -> str:
-        """For tables: volatile is the usual and not said."""
-        return f"{'reliable' if self.reliable else 'best effort'}{', latched' * self.latched}"
+from any2seg_ros.messages.offers import Offer, asked, unique
 
 
 @dataclass
@@ -48,18 +31,6 @@ def offers_of(connection: Connection) -> tuple[Offer, ...]:
         )
         for one in given
     )
-
-
-def unique(offers: Iterable[Offer]) -> tuple[Offer, ...]:
-    """Each of them once."""
-    return tuple(sorted(set(offers), reverse=True))
-
-
-def asked(offers: Iterable[Offer], keeps: bool = False) -> Offer:
-    """With what the node subscribes: what all publishers offer. keeps: latched ones count."""
-    offers = tuple(offers)
-    reliable = bool(offers) and all(one.reliable for one in offers)
-    return Offer(reliable, keeps and reliable and all(one.latched for one in offers))
 
 
 def differing(topic: str, offers: tuple[Offer, ...], keeps: bool = False) -> tuple[str, str] | None:

@@ -19,7 +19,7 @@ from rosbags.interfaces import MessageDefinitionFormat
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
-from any2seg_ros.bags.offers import Offer, offers_of, unique
+from any2seg_ros.bags.offers import offers_of
 from any2seg_ros.bags.parts import Parts, ready
 from any2seg_ros.bags.salvage import SalvagedFile, is_whole
 from any2seg_ros.bags.sqlite import SalvagedDatabase
@@ -27,6 +27,7 @@ from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp
 from any2seg_ros.bags.typestore import typestore
 from any2seg_ros.bags.unpacking import ZSTD, bound_rosbags, unpack
 from any2seg_ros.messages import with_header
+from any2seg_ros.messages.offers import Offer, unique
 
 bound_rosbags()
 

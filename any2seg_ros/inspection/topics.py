@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from any2seg_ros.bags.offers import Offer
 from any2seg_ros.bags.reader import BagReader
 from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp
+from any2seg_ros.messages.offers import Offer
 
 _DAY = 86_400_000_000_000
 

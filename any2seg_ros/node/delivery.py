@@ -9,7 +9,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_check
 from rclpy.qos import QoSCompatibility as Compatibility
 from rclpy.qos_overriding_options import QoSOverridingOptions, QoSPolicyKind
 
-from any2seg_ros.bags.offers import Offer, asked
+from any2seg_ros.messages.offers import Offer, asked
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError

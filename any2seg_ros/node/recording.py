@@ -15,10 +15,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_check
 from rclpy.qos import QoSCompatibility as Compatibility
 from rclpy.signals import SignalHandlerOptions
 
-from any2seg_ros.bags import BagFile, Graph, Offer
+from any2seg_ros.bags import BagFile, Graph
 from any2seg_ros.bags.choice import TYPES
-from any2seg_ros.bags.offers import unique
 from any2seg_ros.messages.kinds import CAMERA_INFO, TRANSFORMS, message_class
+from any2seg_ros.messages.offers import Offer, unique
 from any2seg_ros.node import delivery
 
 LARGEST = 4 << 30
