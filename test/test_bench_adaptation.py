@@ -25,6 +25,11 @@ def everywhere(name: str) -> dict:
     return {"stamp_ns": int(name.rpartition("/")[2]), "boxes": [box]}
 
 
+def plan_of(drive: Place, out: Path, **more) -> dict:
+    """A run of one round on one thread."""
+    return {"output": str(out), "rounds": 1, "threads": 1, "streets": str(drive.streets), **more}
+
+
 def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, capsys, monkeypatch):
     """A recorded drive, judged against labels that were given for it."""
     from any2seg_ros.adaptation.drive import open_drive
@@ -40,24 +45,16 @@ def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, ca
             image = np.full((36, 64), value, np.uint8)
             cv2.imwrite(str(tmp_path / kind / f"{name.rpartition('/')[2]}.png"), image)
     (tmp_path / "boxes.json").write_text(json.dumps([everywhere(name) for name in names]))
-    plan = {
-        "output": str(tmp_path / "out"),
-        "steps": 2,
-        "rounds": 1,
-        "threads": 1,
-        "streets": str(drive.streets),
-        "drives": [
-            {
-                "name": "mine",
-                "bag": str(drive.bag),
-                "labels": [str(tmp_path / "labels")],
-                "label_map": [str(tmp_path / "map.yaml")],
-                "confidence": str(tmp_path / "sure"),
-                "boxes": str(tmp_path / "boxes.json"),
-                "model": str(drive.weights),
-            }
-        ],
+    mine = {
+        "name": "mine",
+        "bag": str(drive.bag),
+        "labels": [str(tmp_path / "labels")],
+        "label_map": [str(tmp_path / "map.yaml")],
+        "confidence": str(tmp_path / "sure"),
+        "boxes": str(tmp_path / "boxes.json"),
+        "model": str(drive.weights),
     }
+    plan = plan_of(drive, tmp_path / "out", steps=2, drives=[mine])
     (tmp_path / "map.yaml").write_text(yaml.safe_dump({6: "Road"}))
     config = tmp_path / "plan.yaml"
     config.write_text(yaml.safe_dump(plan))
@@ -84,15 +81,9 @@ def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, ca
 
 @pytest.mark.timeout(1800)
 def test_a_rig_is_drawn_driven_and_judged_against_its_truth(drive: Place, tmp_path, capsys):
-    simulated = {"rigs": [101], "bags": 1, "frames": 22, "rate": 8.0, "conditions": ["sun"]}
-    plan = {
-        "output": str(tmp_path / "out"),
-        "steps": 1,
-        "rounds": 1,
-        "threads": 1,
-        "streets": str(drive.streets),
-        "simulated": {**simulated, "model": str(drive.weights)},
-    }
+    simulated: dict = {"rigs": [101], "bags": 1, "frames": 22, "rate": 8.0, "conditions": ["sun"]}
+    simulated["model"] = str(drive.weights)
+    plan = plan_of(drive, tmp_path / "out", steps=1, simulated=simulated)
     config = tmp_path / "plan.yaml"
     config.write_text(yaml.safe_dump(plan))
     assert adaptation.main([str(config)]) == 0
