@@ -3,7 +3,7 @@
 python -m any2seg_ros.training.ablation config/ablation.yaml --processes 2
 
 Finished rows are kept, an interrupted one is resumed. Every row has a folder with its
-configuration, weights and report.
+configuration, weights and report. All rows with the first seed come first.
 
 With `processor_seconds` every row is trained with as many steps as these pay for, which is measured
 beforehand; with `seeds` once for each. A row that is a list is trained in stages, each with its
@@ -62,14 +62,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("plan", type=Path, help="YAML file, as config/ablation.yaml")
     parser.add_argument("--processes", type=int, default=1, help="of torchrun, for training")
     parser.add_argument("--split", default="val", help="that is evaluated on")
+    parser.add_argument("--frames", type=int, default=0, help="of it, spread evenly; 0 for all")
     chosen = parser.parse_args(arguments)
     try:
         rows = write_configs(chosen.plan)
-        for name, folder in rows.items():
+        for name in sorted(rows, key=lambda name: name.rpartition(SEED)[2] if SEED in name else ""):
+            folder = rows[name]
             print(f"{name}: {folder}", flush=True)
             for stage in (*stages_before(folder), folder):
                 _train(stage, chosen.processes)
-            _evaluate(folder, chosen.split)
+            _evaluate(folder, chosen.split, chosen.frames)
             table = markdown(rows, chosen.split)
             (folder.parent / f"{chosen.split}.md").write_text(table)
         print(table)
@@ -184,7 +186,7 @@ def _train(folder: Path, processes: int) -> None:
         (folder / COST).write_text(json.dumps(cost))
 
 
-def _evaluate(folder: Path, split: str) -> None:
+def _evaluate(folder: Path, split: str, frames: int) -> None:
     config = load_config(folder / "config.yaml")
     weights = Path(config.output) / "weights.safetensors"
     out = folder / split
@@ -193,6 +195,7 @@ def _evaluate(folder: Path, split: str) -> None:
         return
     command = [sys.executable, "-m", "any2seg_ros.cli", "evaluate", "--model", str(weights)]
     command += ["--data", config.data.val.path, "--split", split, "--robustness", "none"]
+    command += ["--limit", str(frames)]
     # Threads that spin while they wait cost a busy machine many times what they compute.
     patient = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     subprocess.run([*command, "--out", str(out)], check=True, env=patient)
