@@ -260,6 +260,16 @@ def test_a_host_s_clock_that_is_set_forward_is_followed_within_seconds(step):
             assert abs(sensor + offset - stamp) <= second // 100
 
 
+def test_stamps_that_were_wrong_are_forgotten_within_a_second():
+    clock, second = SensorClock(), 1_000_000_000
+    early = np.random.default_rng(0).uniform(0, 0.4, 300)
+    for i in range(400):
+        sensor = i * second // 100
+        wrong = round(early[i] * second) if 100 <= i < 300 else 0
+        offset = clock.offset(sensor, 100 * second + sensor - wrong)
+    assert abs(offset - 100 * second) <= second // 100
+
+
 def test_one_packet_that_is_stamped_too_early_is_forgotten_within_seconds():
     clock, second = SensorClock(), 1_000_000_000
     for i in range(400):

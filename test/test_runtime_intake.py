@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from types import SimpleNamespace
 
 import numpy as np
@@ -358,6 +359,21 @@ def test_a_clock_that_differs_from_all_others_costs_its_own_sensor_even_the_anch
     assert used[5] == used[38] == {RGB, DEPTH, LIDAR}
     assert all(one == {DEPTH, LIDAR} for one in used[15:30])
     assert "clock differs by 37.0 s from those of all other sensors" in bench.reason
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stamps_of_the_anchor_that_jump_to_and_fro_take_no_frame_from_the_others(seed) -> None:
+    bench, random = Bench(**{"depth.registered": True}), Random(seed)
+    frames = []
+    for k in range(100):
+        bench.now = at = STAMP + k * 100 * MS
+        wrong = random.uniform(-2000, 2000) if 10 <= k < 90 else 0
+        frames += bench.feed(RGB, rgb(at + round(wrong * MS)), at)
+        frames += bench.feed(DEPTH, depth(at + MS), at + MS)
+        frames += bench.feed(LIDAR, cloud(at + 2 * MS), at + 2 * MS)
+    assert sum(LIDAR in frame.measurements for frame in frames) >= 96
+    assert all(RGB in frame.measurements for frame in frames[-3:])
+    assert frames[-1].anchor is RGB
 
 
 def test_clocks_that_jump_together_cost_a_message() -> None:

@@ -29,7 +29,6 @@ _LARGEST = 5_000_000
 """Pixels of a sensor at most: as many as EVT3 can name (2048 x 2048), and no sensor has more. Of a
 registered one, a table of this size is made that nothing but its packets vouches for."""
 _READ = "evt3, evt21, evt2, mono, libcaer and libcaer_cmp"
-_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,10 @@ class EventDecoderConfig:
     jump_s: float = 0.5
     """A packet that comes by more than this later than expected begins a new time."""
     step_s: float = 0.01
-    """Where for a second all packets come by more than this later than expected, the host's clock
-    was set: a new time begins as well."""
+    """Where for `steady_s` all packets come by more than this later than expected, the host's clock
+    was set, or stamps were wrong before: a new time begins as well."""
+    steady_s: float = 0.4
+    """So long a stall of the host may last: until its end, packets come late."""
     synchronised_s: float = 0.2
     """EventArray and libcaer times this near to the stamp are taken as host time as they are."""
 
@@ -68,20 +69,21 @@ class SensorClock:
             expected = self._offset + int(drift)
             if difference > expected + self._config.jump_s * 1e9:
                 expected = difference
-            least = self._least_of_a_second(difference, stamp)
+            least = self._steady_least(difference, stamp)
             if least is not None and least > expected + self._config.step_s * 1e9:
                 expected = least
             difference = min(difference, expected)
         self._offset, self._last = difference, stamp
         return difference
 
-    def _least_of_a_second(self, difference: int, stamp: int) -> int | None:
-        """The smallest difference of the second that ends with this packet; None within one."""
-        if not 0 <= stamp - self._since < 2 * _SECOND:
+    def _steady_least(self, difference: int, stamp: int) -> int | None:
+        """The smallest difference of the `steady_s` that end with this packet; None within them."""
+        steady = round(self._config.steady_s * 1e9)
+        if not 0 <= stamp - self._since < 2 * steady:
             self._least, self._since = difference, stamp
             return None
         self._least = min(self._least, difference)
-        if stamp - self._since < _SECOND:
+        if stamp - self._since < steady:
             return None
         least, self._least, self._since = self._least, _EVER, stamp
         return least

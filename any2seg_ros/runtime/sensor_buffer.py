@@ -79,6 +79,9 @@ class SensorBuffer:
         self.misses = 0
         self.dead = self.lacked = True
         self.refused = ""
+        """Why its last message was."""
+        self.refused_at = NEVER
+        """When a message last was."""
 
     def insert(self, stamp: int, message: Any) -> None:
         """A measurement that was overtaken by a later one of its own sensor."""

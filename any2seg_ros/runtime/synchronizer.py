@@ -27,7 +27,8 @@ from any2seg_ros.types import Availability, Frame, Modality
 _SAME_JUMP = 5_000_000_000
 """ns that two steps back may differ by, in stamp and in arrival, to be one jump of time."""
 _STEADY = 1_000_000_000
-"""ns that a better anchor is heard, behind the last Frame, until time begins anew with it."""
+"""ns that a better anchor is heard, behind the last Frame, until time begins anew with it, and
+without a refusal until it triggers again."""
 _OK, _HELD = Availability.OK, Availability.HELD
 _ALL_OK: Mapping[Modality, Availability] = MappingProxyType(dict.fromkeys(Modality, _OK))
 
@@ -117,8 +118,8 @@ class Synchronizer:
     1. One bounded buffer a modality. Stamps are moved by the modality's offset, a Frame's as well.
     2. Each message of the anchor triggers a Frame, events once a period. The anchor is the first
        of `anchors` that is heard; when it is overdue or refused, the next one takes its place
-       until it is back. A sensor is heard if its messages come and its own stamps advance, however
-       far its clock is from the others'.
+       until it is back and was not refused for a second. A sensor is heard if its messages come
+       and its own stamps advance, however far its clock is from the others'.
     3. A Frame takes the nearest measurement in each window, otherwise the last one if that may be
        held and is young enough. Of events it takes all chunks that reach into the window.
     4. It leaves as soon as nothing is to be waited for, otherwise at its deadline. A modality that
@@ -217,11 +218,11 @@ class Synchronizer:
         `add`.
         """
         stream = self._streams[modality]
-        stream.refused = reason
+        passed = now if self._live else self._time
+        stream.refused, stream.refused_at = reason, passed
         stream.lacked = True
         if stream is not self._anchor:
             return []
-        passed = now if self._live else self._time
         self._overdue = NEVER
         for other in self._anchors[stream.rank + 1 :]:
             if other.messages and not other.sliced and self._replaces(other, passed):
@@ -263,7 +264,7 @@ class Synchronizer:
         if stream.lacked:
             self._revive(stream, stamp, passed)
         if gap > 0 and (
-            stream.rank <= self._anchor.rank
+            (stream.rank <= self._anchor.rank and not self._doubtful(stream, passed))
             or (passed > self._overdue and self._replaces(stream, passed))
         ):
             if self._reference - stamp > self._jump:
@@ -302,14 +303,23 @@ class Synchronizer:
         self._time = max(self._time, stamp - stream.skew)
         return self._time
 
+    def _doubtful(self, stream: SensorBuffer, passed: int) -> bool:
+        """Whether a message of a sensor that does not trigger was refused a short while ago: stamps
+        that jump to and fro are refused only where they are far off."""
+        return stream is not self._anchor and passed - stream.refused_at < _STEADY
+
     def _replaces(self, stream: SensorBuffer, passed: int) -> bool:
-        """Whether all better anchors are overdue when a message of `stream` is heard.
+        """Whether all better anchors are overdue when a message of `stream` is heard; of one that
+        is doubtful, the anchor as well.
 
         By what has passed since, and by the stamps, unless the sensor's clock is far behind.
         """
         if stream.rank == NO_ANCHOR:
             return False
-        for better in self._anchors[: stream.rank]:
+        before = self._anchors[: stream.rank]
+        if self._doubtful(stream, passed):
+            before = (*before, self._anchor)
+        for better in before:
             interval = max(better.interval, self._period)
             later = stream.last - better.last
             if better.refused:  # what it measured since is lost
