@@ -59,6 +59,19 @@ def test_adapters_alone_are_trained_where_nothing_else_shall_be(place):
         assert (averaged[name] - learned[name]).abs().max() > 0
 
 
+def test_the_camera_s_encoder_alone_is_trained_where_nothing_else_shall_be(place):
+    network = {"shared_encoder": False, "adapters": True}
+    trainer = Trainer(load_config(written(place, "rgb", network=network, trainable="rgb")))
+    before = {n: t.clone() for n, t in trainer.network.state_dict().items()}
+    trainer.run(stop_at=2)
+    changed = {n for n, t in trainer.network.state_dict().items() if not torch.equal(t, before[n])}
+    own = {n for n, _ in trainer.network.named_parameters() if n.startswith("encoder.0.")}
+    assert own <= changed and all(n.startswith("encoder.0.") for n in changed)
+    shared = written(place, "one", network={"shared_encoder": True}, trainable="rgb")
+    with pytest.raises(ValueError, match="rgb needs an encoder for each modality"):
+        Trainer(load_config(shared))
+
+
 @pytest.mark.parametrize(
     ("key", "changes"),
     [

@@ -286,8 +286,9 @@ class TrainingConfig:
     blend_share: float = setting(0.25, "weight of blend in that average", low=0, high=1)
     trainable: str = setting(
         "all",
-        "what is trained; adapters: encoders and decoder are frozen",
-        choices=("all", "adapters"),
+        "what is trained; adapters: encoders and decoder are frozen; rgb: all but the encoder of "
+        "the camera's images is",
+        choices=("all", "adapters", "rgb"),
     )
     frozen_stages: int = setting(
         2, "the stem and this many first stages of EfficientNet-Lite0 are frozen", low=0

@@ -17,6 +17,7 @@ from any2seg_ros.network.mit import MiT
 from any2seg_ros.network.pretrained import load_encoder, load_head
 from any2seg_ros.resources import weights_path
 from any2seg_ros.training.config import TrainingConfig
+from any2seg_ros.types import Modality
 
 
 def check_files(config: TrainingConfig) -> None:
@@ -72,11 +73,17 @@ def _shape(config: TrainingConfig, loaded: Any2Seg | None) -> NetworkConfig:
 
 
 def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:
-    """The modules that are frozen: all but the adapters, or the stem and first stages of each
-    EfficientNet-Lite; none of a MiT."""
+    """The modules that are frozen: all but the adapters or the camera's encoder, or the stem and
+    first stages of each EfficientNet-Lite; none of a MiT."""
     if config.trainable == "adapters":
         return [network.encoder, network.decoder]
     parts: list[nn.Module] = []
+    if config.trainable == "rgb":
+        if len(network.encoders) == 1:
+            raise ValueError("trainable: rgb needs an encoder for each modality")
+        others = [m for m in Modality if m is not Modality.RGB]
+        parts = [*map(network.encoder_of, others), network.decoder]
+        parts += [network.adapters] if network.adapters else []
     for encoder in network.encoders:
         if config.frozen_stages and isinstance(encoder, EfficientNetLite):
             parts += [encoder.stem, *encoder.stages[: config.frozen_stages]]
