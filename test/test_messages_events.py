@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from any2seg_ros.messages import EventDecoder, EventDecoderConfig
-from any2seg_ros.messages.events import SensorClock
+from any2seg_ros.messages import words as loops
+from any2seg_ros.messages.events import SensorClock, warm
 from any2seg_ros.types import InvalidMeasurement
 
 SECOND = 1_000_000_000
@@ -166,6 +167,18 @@ def test_events_that_are_out_of_order_are_put_in_order():
     decoded = EventDecoder().decode(msg)
     assert (np.diff(decoded.t) == 1000).all()
     assert decoded.x.tolist() == list(range(10))
+
+
+def test_no_packet_waits_for_a_loop_to_be_compiled():
+    def compiled():
+        return [list(getattr(loop, "signatures", [])) for loop in (loops._count, loops._decode)]
+
+    warm()
+    before = compiled()
+    message = evt3([time_high(9), time_low(0), addr_x(1, 1)])
+    message.events = bytes(message.events)  # which cannot be written to
+    assert len(EventDecoder().decode(message)) == 1
+    assert compiled() == before
 
 
 def test_a_late_packet_does_not_move_the_clock():

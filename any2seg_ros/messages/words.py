@@ -73,7 +73,8 @@ class WordDecoder:
         """As `decode`, and how many events come from the words before each of `ends`."""
         if not self._dialect.loops:
             self._state[_TIME:] = 0, 0, 0, 1
-        words = np.ascontiguousarray(words, np.uint16)
+        # The loops are compiled once for each kind of array: bytes that are only read are copied.
+        words = np.require(words, np.uint16, ("C", "W"))
         most = _count(words, self._dialect.kinds)
         t, polarity = np.empty(most, np.int64), np.empty(most, np.bool_)
         line, position = np.empty(most, np.uint16), np.empty(most, np.uint16)
