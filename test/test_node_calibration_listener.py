@@ -14,6 +14,7 @@ import numpy as np  # noqa: E402
 import ros_vehicle  # noqa: E402
 from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.serialization import serialize_message  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from any2seg_ros.node.calibration_listener import CalibrationListener  # noqa: E402
@@ -171,6 +172,22 @@ def test_a_loop_in_tf_leaves_the_transforms_as_they_were_and_is_told(heard) -> N
         tell("/tf", "lidar", "base", 3.0, tries=10)
     assert listener.lookup("base", "lidar")[0, 3] == 3.0
     assert "closes a loop" in listener.notes[0] and len(listener.notes) <= 2
+
+
+def test_a_message_of_more_transforms_than_a_vehicle_has_is_not_even_read(heard) -> None:
+    listener, tell = heard
+    tell("/tf", "camera", "lidar", 1.0)
+    many = [TransformStamped(child_frame_id=f"frame_{n}") for n in range(2001)]
+    for transform in many:
+        transform.header.frame_id, transform.header.stamp.sec = "camera", 100
+        transform.transform.rotation.w = 1.0
+    for _ in range(3):
+        listener._on_message("/tf", serialize_message(TFMessage(transforms=many)))
+    assert listener.notes == ["more than 2000 frames in TF, by one message: ignored"]
+    with pytest.raises(LookupError):
+        listener.lookup("camera", "frame_0")
+    listener._on_message("/tf", serialize_message(TFMessage(transforms=many[:2])))
+    assert listener.lookup("camera", "frame_0")[0, 3] == 0.0
 
 
 def test_a_flood_of_tf_is_not_listened_to_and_known_poses_stay(heard) -> None:

@@ -17,7 +17,7 @@ from tf2_msgs.msg import TFMessage
 from any2seg_ros.messages import transform_matrix
 from any2seg_ros.node import delivery
 from any2seg_ros.node.floods import FloodGuard, FloodLimits
-from any2seg_ros.runtime.frame_tree import FrameTree
+from any2seg_ros.runtime.frame_tree import MAX_FRAMES, FrameTree
 from any2seg_ros.runtime.monitor import Repeats
 from any2seg_ros.runtime.transform_history import TransformHistory
 
@@ -111,6 +111,9 @@ class CalibrationListener:
         now = time.monotonic_ns()
         if topic not in self._subscriptions or self._is_flood(topic, len(data), now):
             return
+        if _announced(data) > MAX_FRAMES:
+            self._note(f"more than {MAX_FRAMES} frames in TF, by one message: ignored", now)
+            return
         static = topic == "/tf_static"
         put = self._buffer.set_transform_static if static else self._buffer.set_transform
         try:
@@ -124,8 +127,12 @@ class CalibrationListener:
                 put(transform, "default_authority")
                 if self._history is not None:
                     self._history.add(transform, static)
-            elif self._repeats.due(reason, now):
-                self.notes.append(reason)
+            else:
+                self._note(reason, now)
+
+    def _note(self, reason: str, now: int) -> None:
+        if self._repeats.due(reason, now):
+            self.notes.append(reason)
 
     def _is_flood(self, topic: str, size: int, now: int) -> bool:
         """Count a message; a topic that has too many is left alone."""
@@ -149,3 +156,8 @@ class CalibrationListener:
     def _again(self, topic: str) -> None:
         self._node.destroy_timer(self._timers.pop(topic))
         self._subscribe(topic)
+
+
+def _announced(data: bytes) -> int:
+    """How many transforms a serialized TFMessage says that it has: CDR's head, then a length."""
+    return int.from_bytes(data[4:8], "little" if data[1:2] == b"\1" else "big")

@@ -207,8 +207,10 @@ def _of_calibration() -> Iterator[Fault]:
     change = spoiling.calibration
     for modality in (RGB, DEPTH, EVENT):
         hit, sensor = frozenset({modality}), modality.label
+        # Of depth and events the frame counts that their messages name.
+        frame = "frame|transform" if modality == RGB else ""
         for name, alter, said in (
-            ("of another frame", lambda: spoiling.of_frame("moon"), "frame|transform"),
+            ("of another frame", lambda: spoiling.of_frame("moon"), frame),
             ("NaN", lambda: spoiling.not_numbers, "camera_info|NaN|finite"),
             ("no focal length", lambda: change(focal=0.0), "camera_info"),
             (
