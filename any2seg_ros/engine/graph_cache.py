@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from any2seg_ros import memory
 from any2seg_ros.engine import checked_file
 from any2seg_ros.engine.checked_file import CheckedFile
 from any2seg_ros.engine.openvino_import import ov
@@ -91,8 +91,7 @@ class GraphCache:
         self._models.clear()
         for file in self._files:
             file.release()
-        with suppress(OSError, AttributeError):  # glibc's malloc keeps what compiling has freed
-            ctypes.CDLL(None).malloc_trim(0)
+        memory.trim()  # of what compiling has freed
 
     def _read(self, name: str) -> ov.Model | None:
         for folder in self._folders:

@@ -9,6 +9,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from std_msgs.msg import Header
 
+from any2seg_ros import memory
 from any2seg_ros.messages.kinds import ros_message
 from any2seg_ros.node.calibration_listener import CalibrationListener
 from any2seg_ros.node.publishers import Publishers
@@ -36,6 +37,8 @@ from any2seg_ros.types import LONGEST_REASON, Frame, Modality, plain, unmeasured
 DELIVERY_EVERY_S = 0.5
 _CLOCK_HOLDS = 1_000_000
 """ns for which the node's clock is not read again."""
+_TRIM_EVERY = 10_000_000_000
+"""ns after which memory is given back: a storm of events leaves 50 to 80 MB."""
 
 
 class SegmentationLoop:
@@ -63,7 +66,7 @@ class SegmentationLoop:
         self._status_period = parameters.status_period * 1e9
         self._status_at = 0
         self._repeats, self._failures = Repeats(), Repeats()
-        self._delivery_at = 0
+        self._delivery_at = self._trimmed_at = 0
         self._read, self._read_at = 0, -_CLOCK_HOLDS
         """The node's clock, and when (ns of the steady clock) it was read."""
         self._waiting: Frame | None = None
@@ -239,6 +242,9 @@ class SegmentationLoop:
             self._publishers.publish_status(status)
         self._node.diagnose(now)
         self._node.watch(now)
+        if now - self._trimmed_at >= _TRIM_EVERY:
+            self._trimmed_at = now
+            memory.trim()
 
     def _look_at_delivery(self, now: int) -> None:
         """Now and then: take what publishers offer, and tell what does not arrive."""

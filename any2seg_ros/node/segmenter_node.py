@@ -8,6 +8,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from any2seg_ros import memory
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.messages import events
 from any2seg_ros.node.diagnostics import Diagnostics
@@ -64,6 +65,7 @@ class SegmenterNode(LifecycleNode):
         """Load the network and warm it up."""
         began = time.monotonic()
         self.get_logger().info("loading the network, this takes some seconds")
+        memory.collect()  # an earlier one, which the executor held until the cleanup had ended
         try:
             parameters = self._ros_parameters.read()
             segmenter = Segmenter.open(parameters.engine_config())

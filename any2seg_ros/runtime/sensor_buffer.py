@@ -13,6 +13,8 @@ NEVER = -(1 << 62)
 NO_ANCHOR = len(Modality)
 NOT_IN_WINDOW = "no measurement in the window"
 """Why a Frame lacks a sensor that is heard."""
+_DOUBT = 1_000_000_000
+"""ns without a refusal until a sensor triggers Frames again."""
 _UNKNOWN = 1_000_000_000
 """ns after a sensor's only message for which another is waited for."""
 _OK, _HELD, _MISSING = Availability.OK, Availability.HELD, Availability.MISSING
@@ -154,6 +156,11 @@ class SensorBuffer:
         if until_next > self.window + self.interval // 4 or until_next >= since:
             return False
         return since <= patience.frames * max(patience.period, self.interval)
+
+    def doubtful(self, passed: int) -> bool:
+        """Whether a message was refused a short while ago: stamps that jump to and fro are refused
+        only where they are far off."""
+        return passed - self.refused_at < _DOUBT
 
     def compare_clocks(self, anchor: SensorBuffer, stamp: int, period: int) -> None:
         """Finds the skew of a sensor with its first message after one of the anchor's.

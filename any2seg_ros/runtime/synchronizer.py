@@ -27,8 +27,7 @@ from any2seg_ros.types import Availability, Frame, Modality
 _SAME_JUMP = 5_000_000_000
 """ns that two steps back may differ by, in stamp and in arrival, to be one jump of time."""
 _STEADY = 1_000_000_000
-"""ns that a better anchor is heard, behind the last Frame, until time begins anew with it, and
-without a refusal until it triggers again."""
+"""ns that a better anchor is heard, behind the last Frame, until time begins anew with it."""
 _OK, _HELD = Availability.OK, Availability.HELD
 _ALL_OK: Mapping[Modality, Availability] = MappingProxyType(dict.fromkeys(Modality, _OK))
 
@@ -264,7 +263,8 @@ class Synchronizer:
         if stream.lacked:
             self._revive(stream, stamp, passed)
         if gap > 0 and (
-            (stream.rank <= self._anchor.rank and not self._doubtful(stream, passed))
+            stream is self._anchor
+            or (stream.rank < self._anchor.rank and not stream.doubtful(passed))
             or (passed > self._overdue and self._replaces(stream, passed))
         ):
             if self._reference - stamp > self._jump:
@@ -303,11 +303,6 @@ class Synchronizer:
         self._time = max(self._time, stamp - stream.skew)
         return self._time
 
-    def _doubtful(self, stream: SensorBuffer, passed: int) -> bool:
-        """Whether a message of a sensor that does not trigger was refused a short while ago: stamps
-        that jump to and fro are refused only where they are far off."""
-        return stream is not self._anchor and passed - stream.refused_at < _STEADY
-
     def _replaces(self, stream: SensorBuffer, passed: int) -> bool:
         """Whether all better anchors are overdue when a message of `stream` is heard; of one that
         is doubtful, the anchor as well.
@@ -317,7 +312,7 @@ class Synchronizer:
         if stream.rank == NO_ANCHOR:
             return False
         before = self._anchors[: stream.rank]
-        if self._doubtful(stream, passed):
+        if stream is not self._anchor and stream.doubtful(passed):
             before = (*before, self._anchor)
         for better in before:
             interval = max(better.interval, self._period)
