@@ -65,7 +65,7 @@ def test_forgetting_changes_nothing_for_stamps_that_only_grow(stamps, references
 
 def test_an_overtaken_measurement_is_put_in_its_place_and_a_full_buffer_drops_its_oldest():
     buffer = filled(0, 200, capacity=2)
-    buffer.insert(100 * MS, 100)
+    buffer.insert(100 * MS, 100, 300 * MS)
     assert [message for _, message in buffer.messages] == [100, 200]
 
 

@@ -449,12 +449,13 @@ def vehicle(rgb_late: float) -> list[Sensor]:
 
 
 @pytest.mark.parametrize("way", ("live", "replay"))
+@pytest.mark.parametrize("late", (18, 35))
 @pytest.mark.parametrize(("rate", "expected"), ((0.0, 29), (10.0, 29), (5.0, 15)))
 def test_messages_of_the_anchor_that_come_in_pairs_the_later_first_cost_no_frame(
-    way, rate, expected
+    way, late, rate, expected
 ):
     rows = []
-    for now, modality, stamp in arrivals(vehicle(18)):
+    for now, modality, stamp in arrivals(vehicle(late)):
         number = (stamp - START) // (100 * MS)
         if modality is RGB:  # numbers 1, 0 come together, and so do 3, 2
             now += 0 if number % 2 else 100 * MS + 1

@@ -14,7 +14,8 @@ NO_ANCHOR = len(Modality)
 NOT_IN_WINDOW = "no measurement in the window"
 """Why a Frame lacks a sensor that is heard."""
 _DOUBT = 1_000_000_000
-"""ns without a refusal until a sensor triggers Frames again."""
+"""ns without a refusal until a sensor triggers Frames again; ns for which it is remembered that its
+messages overtake each other."""
 _UNKNOWN = 1_000_000_000
 """ns after a sensor's only message for which another is waited for."""
 _OK, _HELD, _MISSING = Availability.OK, Availability.HELD, Availability.MISSING
@@ -84,9 +85,14 @@ class SensorBuffer:
         """Why its last message was."""
         self.refused_at = NEVER
         """When a message last was."""
+        self.overtaken = 0
+        """How far a message lay before the one that had overtaken it, the last time."""
+        self.overtaken_at = NEVER
 
-    def insert(self, stamp: int, message: Any) -> None:
-        """A measurement that was overtaken by a later one of its own sensor."""
+    def insert(self, stamp: int, message: Any, passed: int) -> None:
+        """A measurement that was overtaken by a later one of its own sensor, or is its twin."""
+        if stamp < self.last:
+            self.overtaken, self.overtaken_at = self.last - stamp, passed
         ordered = list(self.messages)
         insort(ordered, (stamp, message), key=lambda entry: entry[0])
         self.messages.clear()
@@ -161,6 +167,11 @@ class SensorBuffer:
         """Whether a message was refused a short while ago: stamps that jump to and fro are refused
         only where they are far off."""
         return passed - self.refused_at < _DOUBT
+
+    def skips(self, gap: int, passed: int) -> bool:
+        """Whether a message that is stamped `gap` after the one before has overtaken others, as
+        happened a short while ago."""
+        return passed - self.overtaken_at < _DOUBT and 2 * gap > 3 * self.overtaken
 
     def compare_clocks(self, anchor: SensorBuffer, stamp: int, period: int) -> None:
         """Finds the skew of a sensor with its first message after one of the anchor's.

@@ -94,6 +94,8 @@ class _Pending:
     message: Any
     waiting: set[SensorBuffer]
     deadline: int
+    skipped: bool = False
+    """Whether it also waits for a message of the anchor that this one has overtaken."""
     told: int = 0
     """How many sensors `certain` has told of."""
 
@@ -126,7 +128,8 @@ class Synchronizer:
     5. Live, arrivals on the steady clock tell how long a Frame has waited and a sensor been silent.
        In replay stamps tell, so that a bag gives the same Frames on every run.
     6. Reference stamps only go forward; a message of the anchor that a later one has overtaken
-       triggers a Frame as long as the later one's waits. A measurement that comes after a Frame
+       triggers a Frame as long as the later one's waits, which it does for it where that happened
+       within a second. A measurement that comes after a Frame
        that lacked it is counted as late. A jump backwards resets everything but the counters, once
        two messages have told of it, unless the anchor goes on; so does a better anchor that is
        heard steadily behind the last Frame.
@@ -257,7 +260,7 @@ class Synchronizer:
             return self._step_back(_Arrival(stream, stamp, message, now, stream.last, anchor_last))
         else:
             passed = now if self._live else self._time
-            stream.insert(stamp, message)
+            stream.insert(stamp, message, passed)
             if stream is self._anchor and self._pending and not stream.sliced:
                 self._open_overtaken(stream, stamp, message, passed)
         if stream.lacked:
@@ -273,6 +276,8 @@ class Synchronizer:
                     return self._add_again(_Arrival(stream, stamp, message, now))
             elif not stream.sliced or stamp >= self._next_slice:
                 self._open(stream, stamp, message, passed)
+                if stream.skips(gap, passed) and self._pending:
+                    self._pending[-1].skipped = self._pending[-1].message is message
         pending = self._pending
         if not pending:
             return []
@@ -281,8 +286,11 @@ class Synchronizer:
                 stream.last >= frame.stamp or not stream.awaited(frame.stamp, self._patience)
             ):
                 frame.waiting.remove(stream)
+            if frame.skipped and stream is frame.anchor and message is not frame.message:
+                frame.skipped = False
         first = pending[0]
-        return [] if first.waiting and passed < first.deadline else self._leave(passed)
+        waits = first.waiting or first.skipped
+        return [] if waits and passed < first.deadline else self._leave(passed)
 
     def poll(self, now: int) -> list[Frame]:
         """The Frames whose deadline has come; call it at `next_deadline`. None leaves in replay."""
@@ -371,7 +379,7 @@ class Synchronizer:
         frames = []
         while self._pending:
             first = self._pending[0]
-            if first.waiting and passed < first.deadline:
+            if (first.waiting or first.skipped) and passed < first.deadline:
                 break
             frames.append(self._close(self._pending.popleft()))
         return frames
