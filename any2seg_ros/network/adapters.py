@@ -37,6 +37,16 @@ class Adapters(nn.Module):
             for matrices in self.matrices:
                 matrices[group] = matrices[leader]
 
+    def of(self, modalities: Sequence[Modality]) -> list[Tensor]:
+        """A copy of the matrices (groups, M, C, C) of these modalities, for each scale."""
+        return [matrices.detach()[:, list(modalities)].clone() for matrices in self.matrices]
+
+    @torch.no_grad()
+    def put_back(self, modalities: Sequence[Modality], kept: Sequence[Tensor]) -> None:
+        """Undo what became of these modalities' matrices since `of` copied them."""
+        for matrices, before in zip(self.matrices, kept, strict=True):
+            matrices[:, list(modalities)] = before
+
     def mixing(self, group: int, modalities: Sequence[Modality] = tuple(Modality)) -> list[Tensor]:
         """Matrices (M, C, C) for each scale, for the maps of `modalities` in a group."""
         everyone = tuple(modalities) == tuple(Modality)

@@ -286,9 +286,15 @@ class TrainingConfig:
     blend_share: float = setting(0.25, "weight of blend in that average", low=0, high=1)
     trainable: str = setting(
         "all",
-        "what is trained; adapters: encoders and decoder are frozen; rgb: all but the encoder of "
-        "the camera's images is",
-        choices=("all", "adapters", "rgb"),
+        "what is trained; encoders: the decoder is frozen; adapters: encoders and decoder are; "
+        "rgb: all but the encoder of the camera's images is",
+        choices=("all", "encoders", "adapters", "rgb"),
+    )
+    frozen_sensors: tuple[str, ...] = setting(
+        (),
+        "sensors whose encoder and adapters are frozen; where the decoder is, too, each of them "
+        "alone sees what it saw before",
+        choices=tuple(m.label for m in Modality),
     )
     frozen_stages: int = setting(
         2, "the stem and this many first stages of EfficientNet-Lite0 are frozen", low=0
@@ -367,6 +373,8 @@ class TrainingConfig:
                 "fusion hub has no maps of single modalities: leave losses.inter_modal, "
                 "losses.unimodal and losses.cross_modal at 0"
             )
+        if self.frozen_sensors and self.network.shared_encoder:
+            raise ValueError("frozen_sensors needs network.shared_encoder: false")
         if self.trainable == "adapters" and not self.network.adapters:
             raise ValueError("trainable: adapters needs network.adapters: true")
 
