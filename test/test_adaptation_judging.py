@@ -29,8 +29,11 @@ BEFORE = Judgement(
 
 def changed(**tables: dict[str, float]) -> Judgement:
     """Better than before: LiDAR has learned; with these rows of tables changed."""
-    better = {"sure_miou": {"lidar": 30.0}, "agreement": {"rgb+lidar": 55.0}}
-    every = {name: {**getattr(BEFORE, name), **rows} for name, rows in {**better, **tables}.items()}
+    better = {"sure_accuracy": {"lidar": 50.0}, "agreement": {"rgb+lidar": 55.0}}
+    every = {
+        name: {**getattr(BEFORE, name), **better.get(name, {}), **tables.get(name, {})}
+        for name in better.keys() | tables.keys()
+    }
     return replace(BEFORE, **every)
 
 
@@ -47,7 +50,7 @@ def test_weights_that_gain_and_lose_nothing_may_replace_others():
         ({"sure_accuracy": {"rgb": 60.0}}, "rgb and rgb\\+lidar on what was sure"),
         ({"confidence": {"rgb+lidar": 60.0}}, "confidence of rgb\\+lidar"),
         ({"agreement": {"rgb+lidar": 44.0}}, "agreement between sensors"),
-        ({"sure_miou": {"lidar": 20.3}}, "lidar alone on what was sure"),
+        ({"sure_accuracy": {"lidar": 40.3}}, "lidar alone on what was sure"),
     ],
 )
 def test_each_loss_is_a_reason(tables, said):
@@ -63,11 +66,18 @@ def test_small_losses_are_no_reason():
 
 def test_the_camera_that_taught_may_move_on():
     """Its agreement with what it said before says nothing of how good it is."""
-    assert losses(BEFORE, changed(sure_miou={"rgb": 70.0, "lidar": 30.0}), Margins()) == []
+    assert losses(BEFORE, changed(sure_accuracy={"rgb": 83.0, "lidar": 50.0}), Margins()) == []
+
+
+def test_rare_classes_of_what_was_sure_neither_refuse_nor_choose():
+    """A class that the teacher saw in a few pixels moves the mIoU by points."""
+    fewer = changed(sure_miou={"lidar": 15.0})
+    assert losses(BEFORE, fewer, Margins()) == []
+    assert gain(BEFORE, fewer) == gain(BEFORE, changed())
 
 
 def test_the_best_is_who_taught_the_others_most():
-    less = changed(sure_miou={"lidar": 25.0})
+    less = changed(sure_accuracy={"lidar": 45.0})
     assert gain(BEFORE, changed()) > gain(BEFORE, less) > gain(BEFORE, BEFORE) == 0
 
 
@@ -76,7 +86,7 @@ def test_the_best_is_who_taught_the_others_most():
     [
         {"streets": {"rgb": float("nan")}},
         {"confidence": {"rgb+lidar": float("nan")}},
-        {"sure_miou": {"lidar": float("nan")}},
+        {"sure_accuracy": {"lidar": float("nan")}},
         {"agreement": {"rgb+lidar": float("nan")}},
     ],
 )

@@ -18,8 +18,8 @@ from any2seg_ros.network import checkpoints
 
 
 def test_the_best_of_those_that_lose_nothing_is_chosen():
-    best = changed(sure_miou={"lidar": 40.0})
-    loser = changed(sure_miou={"lidar": 60.0}, streets={"rgb+depth+lidar+event": 50.0})
+    best = changed(sure_accuracy={"lidar": 60.0})
+    loser = changed(sure_accuracy={"lidar": 80.0}, streets={"rgb+depth+lidar+event": 50.0})
     outcome = choose(
         {BEFORE: OLD, "round 1": changed(), "round 2": best, "round 3": loser}, Margins()
     )
@@ -32,7 +32,7 @@ def camera_alone(sure: float) -> Judgement:
     """Of a single sensor, which has nobody to agree with; the pupil is the camera itself."""
     table = {"rgb": sure}
     streets = {"rgb+depth+lidar+event": 60.0, "rgb": 40.0}
-    return Judgement("rgb", {"rgb": 90.0}, table, {}, {"rgb": 70.0}, streets)
+    return Judgement("rgb", table, {"rgb": 80.0}, {}, {"rgb": 70.0}, streets)
 
 
 def test_the_best_of_weights_for_a_single_sensor_is_chosen():

@@ -46,7 +46,7 @@ class Margins:
     confidence: float = setting(10.0, "mean confidence of all sensors together", low=0)
     agreement: float = setting(0.0, "mean agreement between two sensors, each alone", low=0)
     gain: float = setting(
-        0.5, "what the other sensors must gain at least: mean mIoU on what was sure, each alone"
+        0.5, "what the other sensors must gain at least: mean accuracy on what was sure, each alone"
     )
 
     def __post_init__(self) -> None:

@@ -105,8 +105,8 @@ def _figures(outcome: Outcome) -> dict[str, str]:
     before, after = outcome.before, outcome.after
     return {
         "the weights": f"new: {outcome.chosen}" if outcome.better else "the old ones stay",
-        "each sensor alone, mIoU on what was sure": _both(
-            mean(before.sure_miou, before.alone), mean(after.sure_miou, before.alone)
+        "each sensor alone, accuracy on what was sure": _both(
+            mean(before.sure_accuracy, before.alone), mean(after.sure_accuracy, before.alone)
         ),
         "agreement between sensors, %": _both(mean(before.agreement), mean(after.agreement)),
         "all sensors, Streets val": _both(before.streets_full, after.streets_full),
