@@ -67,6 +67,22 @@ def test_the_result_is_a_normal_weights_file_with_its_history(adapted, drive):
     assert set(told["after"]["streets"]) >= {"rgb", "depth", "lidar", "event"}
 
 
+def test_who_sees_best_and_the_decoder_stay_bit_by_bit(adapted, drive):
+    """Alone, that sensor sees what it saw; the others have learned."""
+    outcome, out = adapted
+    sensors = ["rgb", "depth", "lidar", "event"]
+    stays = sensors.index(outcome.before.best)
+    before = weights(drive.weights)
+    for path in (last_round(out), out / "weights.safetensors"):
+        after = weights(path)
+        changed = {name for name in after if not torch.equal(after[name], before[name])}
+        assert {name.split(".")[0] for name in changed} == {"encoder", "adapters"}
+        learned = {int(name.split(".")[1]) for name in changed if name.startswith("encoder")}
+        assert learned == set(range(4)) - {stays}
+        for name in (n for n in changed if n.startswith("adapters")):
+            assert torch.equal(after[name][:, stays], before[name][:, stays])
+
+
 def test_the_report_shows_every_sensor_before_and_after(adapted):
     _, out = adapted
     page = (out / "report.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from any2seg_ros.training.config import (
     OptimizerConfig,
     TrainingConfig,
 )
+from any2seg_ros.types import Modality
 
 CROP = 0.75
 """Width and height of what is trained on, as shares of the modality images'."""
@@ -27,14 +29,26 @@ NEVER = 10**9
 
 
 def round_config(
-    config: AdaptationConfig, header: Header, start: Path, lessons: Path, streets: Path
+    config: AdaptationConfig,
+    header: Header,
+    start: Path,
+    lessons: Path,
+    streets: Path,
+    learners: Collection[str],
+    decoder: bool = False,
 ) -> TrainingConfig:
-    """One round: from the weights `start`, on the lessons and on Streets; `steps` is to be set."""
+    """One round: from the weights `start`, on the lessons and on Streets; `steps` is to be set.
+
+    learners: the sensors that learn; the others, and the decoder unless it learns, too, stay as
+    they are. All learn where they have one encoder.
+    """
     size = header.metadata.size
     network = NetworkConfig(**header.network)
     if config.scope == "adapters" and not network.adapters:
         raise ValueError("the weights have no adapters: use --scope all, or other weights")
     small = config.batch_size
+    apart = not network.shared_encoder
+    parts = "encoders" if apart and not decoder else "all"
     return TrainingConfig(
         output=str(config.out / "rounds" / "1"),
         seed=config.seed,
@@ -42,7 +56,8 @@ def round_config(
         batch_size=config.batch_size,
         image_size=size,
         init_from=str(start),
-        trainable=config.scope,
+        trainable="adapters" if config.scope == "adapters" else parts,
+        frozen_sensors=tuple(m.label for m in Modality if apart and m.label not in learners),
         frozen_stages=0,
         frozen_norms=True,
         device=config.device,

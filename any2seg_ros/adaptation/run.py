@@ -103,7 +103,12 @@ class Adaptation:
 
     def _train(self) -> Outcome:
         config = self.config
-        first = round_config(config, self.header, self.model, self._lessons(1), self.streets)
+        lessons, labelled = self._lessons(1), bool(config.labelling.folders)
+        before = self.judged()[BEFORE]
+        learners = before.alone if labelled else before.pupils
+        first = round_config(
+            config, self.header, self.model, lessons, self.streets, learners, labelled
+        )
         steps = self._steps(first)
         try:
             self._blend(self._rounds(first, steps))

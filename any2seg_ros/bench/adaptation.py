@@ -34,7 +34,7 @@ from any2seg_ros.simulation.dataset import Plan, write_bags
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached, relabelled
 from any2seg_ros.training.trainer import Trainer
 from any2seg_ros.training.validation import score, together_and_alone
-from any2seg_ros.types import IGNORE, largest
+from any2seg_ros.types import IGNORE, Modality, largest
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,8 @@ def _supervised(work: Adaptation, truth: CachedDataset, steps: int) -> Path:
     lessons = out / "lessons" / "true"
     relabelled(truth, lessons, truth.groups, present, labels)
     header, streets = work.header, work.streets
-    first = round_config(work.config, header, work.model, lessons, streets)
+    everyone = [m.label for m in Modality]
+    first = round_config(work.config, header, work.model, lessons, streets, everyone, True)
     one = of_round(first, 1, steps, work.model, lessons)
     trainer = Trainer(replace(one, output=str(out / "with_labels")))
     trainer.run()
