@@ -46,7 +46,6 @@ def round_config(
     network = NetworkConfig(**header.network)
     if config.scope == "adapters" and not network.adapters:
         raise ValueError("the weights have no adapters: use --scope all, or other weights")
-    small = config.batch_size
     apart = not network.shared_encoder
     parts = "encoders" if apart and not decoder else "all"
     return TrainingConfig(
@@ -67,29 +66,9 @@ def round_config(
         terms=header.metadata.terms,
         gate_frames=GATE_FRAMES if header.metadata.gate else 0,
         network=network,
-        data=DataConfig(
-            train=(
-                DataSetConfig(
-                    str(streets), share=small * config.streets_share, foreign=STREETS_FOREIGN
-                ),
-                DataSetConfig(str(lessons), share=small * (1 - config.streets_share), foreign=0.0),
-            ),
-            val=DataSetConfig(str(streets)),
-            val_frames=VAL_FRAMES,
-            cache=str(config.out / "cache"),
-        ),
+        data=_data(config, lessons, streets),
         preprocessing=PreprocessingConfig(**header.metadata.preprocessing),
-        augmentation=AugmentationConfig(
-            crop=crop(size),
-            zoom=1.5,
-            jitter=0.2,
-            rgb_corruption=0.15,
-            depth_corruption=0.1,
-            lidar_corruption=0.1,
-            event_corruption=0.1,
-            stretch=1.3,
-            foreign=1.0,
-        ),
+        augmentation=_augmentation(size),
         optimizer=OptimizerConfig(
             lr=config.lr, encoder_lr_mult=0.4, ema_decay=0.97, warmup_steps=10
         ),
@@ -99,6 +78,37 @@ def round_config(
             class_power=0.4,
             distillation=0.5,
         ),
+    )
+
+
+def _data(config: AdaptationConfig, lessons: Path, streets: Path) -> DataConfig:
+    """Streets and the drive, by their shares of a batch."""
+    small = config.batch_size
+    return DataConfig(
+        train=(
+            DataSetConfig(
+                str(streets), share=small * config.streets_share, foreign=STREETS_FOREIGN
+            ),
+            DataSetConfig(str(lessons), share=small * (1 - config.streets_share), foreign=0.0),
+        ),
+        val=DataSetConfig(str(streets)),
+        val_frames=VAL_FRAMES,
+        cache=str(config.out / "cache"),
+    )
+
+
+def _augmentation(size: tuple[int, int]) -> AugmentationConfig:
+    """What is done to modality images of `size` (width, height)."""
+    return AugmentationConfig(
+        crop=crop(size),
+        zoom=1.5,
+        jitter=0.2,
+        rgb_corruption=0.15,
+        depth_corruption=0.1,
+        lidar_corruption=0.1,
+        event_corruption=0.1,
+        stretch=1.3,
+        foreign=1.0,
     )
 
 
