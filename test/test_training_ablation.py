@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from any2seg_ros.training.ablation import (
 from any2seg_ros.training.config import load_config
 
 SOURCE = Path(__file__).resolve().parents[1]
+WEIGHTS = "/weights.safetensors"
 
 
 def plan(folder: Path, rows: dict) -> Path:
@@ -197,3 +199,21 @@ def test_the_fair_plan_is_of_configurations(tmp_path, monkeypatch):
         stages = (*stages_before(folder), folder)
         total.add(round(sum(json.loads((f / COST).read_text())["seconds"] for f in stages)))
     assert len(total) == 1
+
+
+def test_the_plan_of_lscd_changes_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = write_configs(SOURCE / "config/ablation_lscd.yaml")
+    assert len(rows) == 9
+    shapes, weights = set(), []
+    for folder in rows.values():
+        stages = [load_config(f / "config.yaml") for f in (*stages_before(folder), folder)]
+        for stage in stages:
+            losses = replace(stage.losses, intra_modal=0, inter_modal=0, image_teacher="")
+            taught = replace(losses, teacher=str(bool(losses.teacher)))
+            shapes.add((stage.network, stage.data, stage.batch_size, stage.optimizer, taught))
+        assert stages[1].init_from == stages[1].losses.teacher == stages[0].output + WEIGHTS
+        weights.append([(s.losses.intra_modal, s.losses.inter_modal) for s in stages])
+    assert len(shapes) == 2  # that of either stage
+    for row in ([(0, 0)] * 2, [(0.2, 0)] * 2, [(0, 0.2)] * 2):
+        assert weights.count(row) == 3

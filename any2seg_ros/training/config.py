@@ -171,7 +171,9 @@ class LossConfig:
         "minilm", "embeds the class names: minilm, or a local folder of CLIP or LanguageBind"
     )
     image_teacher: str = setting(
-        "", "embeds modality images and captions: a local folder of CLIP or LanguageBind"
+        "",
+        "embeds modality images and captions: a local folder of CLIP, LanguageBind, or what "
+        "any2seg_ros.training.scene_teacher made",
     )
     captions: str = setting(
         "", "JSON file of scene captions by frame name; empty for captions made from the label"

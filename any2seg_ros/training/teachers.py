@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from any2seg_ros.files import checksum
+from any2seg_ros.network.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from any2seg_ros.taxonomy import Taxonomy
+from any2seg_ros.training import scene_tower
 from any2seg_ros.training.languagebind import MAX_DEPTH, read_tower, shown_depth, side
 from any2seg_ros.types import Modality
 
@@ -137,6 +140,26 @@ class LanguageBindTeacher:
         return _unit(self._models[tower].get_image_features(seen))
 
 
+class SceneTeacher:
+    """The teacher that `scene_teacher` trains, from its folder; MiniLM reads its texts."""
+
+    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
+        self._device = device
+        self._tower = scene_tower.read(folder).to(device)
+        self._minilm = MiniLM()
+
+    def texts(self, texts: Sequence[str]) -> Tensor:
+        return self._minilm.texts(texts).to(self._device)
+
+    @torch.inference_mode()
+    def images(self, modality: Modality, images: Tensor, metres: Tensor | None = None) -> Tensor:
+        images = images.to(self._device)
+        if modality == Modality.RGB:
+            images = _normalised(images, IMAGENET_MEAN, IMAGENET_STD)
+        vectors: Tensor = self._tower(modality, images)
+        return vectors
+
+
 def languagebind_folders(folder: Path) -> dict[str, Path]:
     """The folders of the two towers, `image` and `depth`, or as they are called where they are
     published (`LanguageBind_Image`, `LanguageBind_Depth`); empty where there are none."""
@@ -154,14 +177,42 @@ def open_text_teacher(name: str) -> TextTeacher:
 
 
 def open_image_teacher(name: str, device: torch.device | str = "cpu") -> ImageTeacher:
-    """The teacher in a local folder: CLIP's (config.json) or LanguageBind's two towers."""
+    """The teacher in a local folder: CLIP's or that of `scene_teacher`, as its config.json says, or
+    LanguageBind's two towers.
+
+    FileNotFoundError or ValueError where there is none, or one of another kind.
+    """
     folder = Path(name)
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"no teacher at {folder}: give a local folder of CLIP's or LanguageBind's weights"
+            f"no teacher at {folder}: make one (python -m any2seg_ros.training.scene_teacher), or "
+            "give a local folder of CLIP's or LanguageBind's weights"
         )
-    kind = LanguageBindTeacher if languagebind_folders(folder) else Clip
-    return kind(folder, device)
+    if languagebind_folders(folder):
+        return LanguageBindTeacher(folder, device)
+    kind = _kind(folder)
+    if kind == scene_tower.KIND:
+        return SceneTeacher(folder, device)
+    if kind != "clip":
+        raise ValueError(
+            f"{folder} holds '{kind}': a teacher is CLIP, LanguageBind's two towers, or what "
+            "any2seg_ros.training.scene_teacher makes"
+        )
+    return Clip(folder, device)
+
+
+def _kind(folder: Path) -> str:
+    """What the config.json of a folder says that the folder holds."""
+    path = folder / scene_tower.CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path.name} in {folder}: it is no teacher's folder")
+    try:
+        content = json.loads(path.read_text())
+        return str(content.get("kind", content.get("model_type", "nothing known")))
+    except (ValueError, AttributeError):
+        raise ValueError(
+            f"{path} is no JSON of a teacher: fetch or make the folder again"
+        ) from None
 
 
 def fingerprint(name: str) -> str:
@@ -191,8 +242,12 @@ def _seen(images: Tensor, size: int) -> Tensor:
     resized = F.interpolate(
         images, (size, size), mode="bicubic", align_corners=False, antialias=True
     )
-    mean, std = (resized.new_tensor(v)[:, None, None] for v in (_CLIP_MEAN, _CLIP_STD))
-    return (resized - mean) / std
+    return _normalised(resized, _CLIP_MEAN, _CLIP_STD)
+
+
+def _normalised(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    means, deviations = (images.new_tensor(values)[:, None, None] for values in (mean, std))
+    return (images - means) / deviations
 
 
 def _unit(features: Any) -> Tensor:
