@@ -190,7 +190,13 @@ def train(
     scenes = Descriptions.embedded(described(placed, taxonomy, config.scene_prompt), minilm)
     report(f"{len(placed)} frames with {len(scenes.vectors)} different descriptions")
     began = time.process_time()
-    tower = _trained(config, placed, scenes, len(taxonomy), progress)
+
+    def passed(step: int, loss: float) -> None:
+        progress(step, loss)
+        if step % max(1, config.steps // 10) == 0:
+            report(f"step {step}: loss {loss:.3f} after {time.process_time() - began:.0f} s")
+
+    tower = _trained(config, placed, scenes, len(taxonomy), passed)
     seconds = round(time.process_time() - began)
     known = Descriptions.embedded(described(val, taxonomy, config.scene_prompt), minilm)
     found = retrieval(tower, val, known, config.val_frames)
@@ -353,7 +359,9 @@ def _tower(config: SceneTeacherConfig) -> SceneTower:
             encoder.load_state_dict(weights)
     hasten(tower)
     tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return tower.train()
+    # Norms keep ImageNet's statistics: those of small batches tell frames of a batch apart by what
+    # is not there outside of it.
+    return tower.eval()
 
 
 def _vectors(tower: SceneTower, batch: Batch) -> Tensor:
@@ -361,7 +369,7 @@ def _vectors(tower: SceneTower, batch: Batch) -> Tensor:
     vectors = torch.zeros(len(Modality), len(batch.names), scene_tower.DIMENSIONS)
     for modality in Modality:
         rows = torch.from_numpy(np.flatnonzero(batch.present[:, modality]))
-        if len(rows) > 1:  # norms need two
+        if len(rows):
             vectors[modality, rows] = tower(modality, batch.images[rows, modality])
     return vectors
 

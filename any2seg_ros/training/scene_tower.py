@@ -44,8 +44,7 @@ class SceneTower(nn.Module):
         self.encoders = nn.ModuleList(EfficientNetLite() for _ in Modality)
         features = sum(EfficientNetLite().channels)
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm1d(features), nn.Linear(features, DIMENSIONS))
-            for _ in Modality
+            nn.Sequential(nn.LayerNorm(features), nn.Linear(features, DIMENSIONS)) for _ in Modality
         )
 
     def forward(self, modality: Modality, images: Tensor) -> Tensor:
