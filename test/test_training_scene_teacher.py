@@ -134,9 +134,6 @@ class Placed:
     images: np.ndarray
     present: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.images)
-
 
 def test_retrieval_counts_different_descriptions_once():
     scenes = Descriptions.embedded(["a", "b", "a", "c"], Known())
@@ -149,7 +146,7 @@ def test_retrieval_counts_different_descriptions_once():
     def tower(modality, images):
         return F.one_hot(images[:, 0, 0, 0].long(), 8).float()
 
-    found = retrieval(tower, Placed(images, present), scenes, 0)
+    found = retrieval(tower, Placed(images, present), range(4), scenes)
     assert found["descriptions"] == 3 and found["frames"] == 4
     assert found["rgb"] == [75.0, 100.0] and found["chance"] == [33.3, 100.0]
     assert "lidar" not in found

@@ -79,7 +79,7 @@ class SceneTeacherConfig:
         low=1,
     )
     seen_size: tuple[int, int] = setting(
-        (128, 72), "width and height that the teacher makes images smaller to", "px", low=1
+        (96, 54), "width and height that the teacher makes images smaller to", "px", low=1
     )
     init_from: str = setting(
         "imagenet", "initial weights of its EfficientNet-Lite0s: imagenet, a file, or empty"
@@ -187,7 +187,8 @@ def train(
     placed, taxonomy = _open(config, config.train_split, report)
     val, _ = _open(config, config.val_split, report)
     minilm = MiniLM()
-    scenes = Descriptions.embedded(described(placed, taxonomy, config.scene_prompt), minilm)
+    prompt = config.scene_prompt
+    scenes = Descriptions.embedded(described(placed, taxonomy, prompt), minilm)
     report(f"{len(placed)} frames with {len(scenes.vectors)} different descriptions")
     began = time.process_time()
 
@@ -198,8 +199,9 @@ def train(
 
     tower = _trained(config, placed, scenes, len(taxonomy), passed)
     seconds = round(time.process_time() - began)
-    known = Descriptions.embedded(described(val, taxonomy, config.scene_prompt), minilm)
-    found = retrieval(tower, val, known, config.val_frames)
+    chosen = evenly_spread(len(val), config.val_frames)
+    known = Descriptions.embedded(described(val, taxonomy, prompt, chosen), minilm)
+    found = retrieval(tower, val, chosen, known)
     report(f"{seconds} processor seconds; {told(found)}")
     about = {
         "encoder": "efficientnet_lite0",
@@ -214,11 +216,13 @@ def train(
     return folder
 
 
-def described(cached: CachedDataset, taxonomy: Taxonomy, prompt: str) -> list[str]:
-    """The description of each frame."""
+def described(
+    cached: CachedDataset, taxonomy: Taxonomy, prompt: str, frames: Sequence[int] | None = None
+) -> list[str]:
+    """The description of each of these frames; of all by default."""
     return [
-        describe(label, conditions, taxonomy, prompt)
-        for label, conditions in zip(cached.labels, cached.conditions, strict=True)
+        describe(cached.labels[index], cached.conditions[index], taxonomy, prompt)
+        for index in (range(len(cached)) if frames is None else frames)
     ]
 
 
@@ -264,25 +268,25 @@ def objective(
 
 @torch.no_grad()
 def retrieval(
-    tower: SceneTower, cached: CachedDataset, scenes: Descriptions, frames: int
+    tower: SceneTower, cached: CachedDataset, frames: Sequence[int], scenes: Descriptions
 ) -> dict[str, Any]:
     """How often the description nearest to a sensor's image is the frame's own, in percent.
 
-    Among the different descriptions of evenly spread frames (0 for all): [top 1, top 5] by sensor,
-    and `chance`, what guessing would have. Only descriptions strictly nearer than its own count
+    scenes: the descriptions of these frames. [top 1, top 5] by sensor, and `chance`, what guessing
+    would have among the different ones. Only descriptions strictly nearer than its own count
     against a frame.
     """
-    chosen = np.array(evenly_spread(len(cached), frames))
-    which, own = torch.unique(scenes.of[chosen], return_inverse=True)
-    found: dict[str, Any] = {"frames": len(chosen), "descriptions": len(which)}
-    found["chance"] = [round(100 * min(1.0, k / len(which)), 1) for k in (1, 5)]
+    chosen, own = np.array(frames), scenes.of
+    different = len(scenes.vectors)
+    found: dict[str, Any] = {"frames": len(chosen), "descriptions": different}
+    found["chance"] = [round(100 * min(1.0, k / different), 1) for k in (1, 5)]
     for modality in Modality:
         seen = np.flatnonzero(cached.present[chosen, modality])
         ranks = []
         for first in range(0, len(seen), TOGETHER):
             rows = seen[first : first + TOGETHER]
             images = torch.from_numpy(cached.images[chosen[rows], modality].astype(np.float32))
-            near = tower(modality, images) @ scenes.vectors[which].T
+            near = tower(modality, images) @ scenes.vectors.T
             ranks.append((near > near.gather(1, own[rows][:, None])).sum(1))
         if ranks:
             rank = torch.cat(ranks)
