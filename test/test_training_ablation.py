@@ -209,9 +209,10 @@ def test_the_plan_of_lscd_changes_nothing_else(tmp_path, monkeypatch):
     for folder in rows.values():
         stages = [load_config(f / "config.yaml") for f in (*stages_before(folder), folder)]
         for stage in stages:
-            losses = replace(stage.losses, intra_modal=0, inter_modal=0, image_teacher="")
-            taught = replace(losses, teacher=str(bool(losses.teacher)))
-            shapes.add((stage.network, stage.data, stage.batch_size, stage.optimizer, taught))
+            plain = replace(
+                stage.losses, intra_modal=0, inter_modal=0, image_teacher="", teacher=""
+            )
+            shapes.add((stage.network, stage.data, stage.batch_size, stage.optimizer, plain))
         assert stages[1].init_from == stages[1].losses.teacher == stages[0].output + WEIGHTS
         weights.append([(s.losses.intra_modal, s.losses.inter_modal) for s in stages])
     assert len(shapes) == 2  # that of either stage
