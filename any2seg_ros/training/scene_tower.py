@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from any2seg_ros.files import part_of
+from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.network.efficientnet import EfficientNetLite
 from any2seg_ros.network.pretrained import read_tensors
 from any2seg_ros.types import Modality
@@ -68,17 +69,21 @@ def check_free(folder: Path) -> None:
 
 def save(folder: Path, tower: SceneTower, about: Mapping[str, Any]) -> None:
     """Write the folder of a teacher in place of the one that was there; `about` goes into its
-    config.json, beside its kind and size."""
+    config.json, beside its kind and size. OSError where there is no space."""
     check_free(folder)
+    clear_parts(folder)
     tensors = {name: t.detach().cpu().contiguous() for name, t in tower.state_dict().items()}
     words = {"kind": KIND, "image_size": tower.size, "dimensions": DIMENSIONS, **about}
     partial = part_of(folder)
     try:
         partial.mkdir(parents=True)
         save_file(tensors, partial / WEIGHTS)
+        (partial / WEIGHTS).chmod(0o644)  # safetensors leaves it to the owner alone
         (partial / CONFIG).write_text(json.dumps(words, indent=1) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
+    except SafetensorError as error:
+        raise OSError(f"{folder} cannot be written ({error}): make space") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
