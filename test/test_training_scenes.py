@@ -16,12 +16,13 @@ from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.preprocessing.ranges import RangeScale
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.training import lscd
+from any2seg_ros.training import lscd, scene_tower
 from any2seg_ros.training.batches import Batch
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
 from any2seg_ros.training.config import LossConfig, TrainingConfig
+from any2seg_ros.training.scene_tower import SceneTower
 from any2seg_ros.training.scenes import Scenes, describe, distances
-from any2seg_ros.training.teachers import open_image_teacher, spoken
+from any2seg_ros.training.teachers import MiniLM, open_image_teacher, spoken
 from any2seg_ros.types import IGNORE, Modality
 
 
@@ -104,6 +105,20 @@ def test_frames_are_embedded_once_and_kept_by_the_teacher_s_weights(
     scenes(placed, replace(config, scene_prompt="streets{conditions}: {classes}"))
     scenes(placed, replace(config, metric_depth=False))
     assert seen == [[1], [0, 1, 2], [0, 1, 2], [0, 1, 2]]
+
+
+@torch.no_grad()
+def test_a_scene_teacher_sees_the_images_that_it_was_trained_on(placed, tmp_path):
+    torch.manual_seed(0)
+    tower = SceneTower((32, 16)).eval()
+    scene_tower.save(tmp_path / "teacher", tower, {})
+    config = LossConfig(inter_modal=1.0, image_teacher=str(tmp_path / "teacher"))
+    found = scenes(placed, config)(batch_of(placed, [1]))[0]
+    text = MiniLM().texts([describe(placed.labels[1], ["night"], DELIVER)])[0]
+    for modality in Modality:
+        image = torch.from_numpy(placed.images[1:2, modality].astype(np.float32))
+        own = float(tower(modality, image)[0] @ text)
+        assert float(found[modality]) == pytest.approx(own, abs=1e-3)
 
 
 def test_two_frames_of_one_name_cannot_be_told_apart(languagebind, placed):
