@@ -31,7 +31,7 @@ def nested(key: str, value: object) -> dict:
         ("image_size", [0, 0], "1 px or more"),
         ("frozen_stages", -1, "0 or more"),
         ("blend_share", 1.5, "from 0 to 1"),
-        ("trainable", "decoder", "one of all, encoders, adapters, rgb"),
+        ("trainable", "decoder", "one of all, encoders, adapters"),
         ("amp", "f8", "one of none, bf16, f16"),
         ("network.width", 0, "1 or more"),
         ("network.encoder", "resnet", "one of mit_b0,"),

@@ -288,9 +288,8 @@ class TrainingConfig:
     blend_share: float = setting(0.25, "weight of blend in that average", low=0, high=1)
     trainable: str = setting(
         "all",
-        "what is trained; encoders: the decoder is frozen; adapters: encoders and decoder are; "
-        "rgb: all but the encoder of the camera's images is",
-        choices=("all", "encoders", "adapters", "rgb"),
+        "what is trained; encoders: the decoder is frozen; adapters: encoders and decoder are",
+        choices=("all", "encoders", "adapters"),
     )
     frozen_sensors: tuple[str, ...] = setting(
         (),

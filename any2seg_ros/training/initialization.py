@@ -73,20 +73,13 @@ def _shape(config: TrainingConfig, loaded: Any2Seg | None) -> NetworkConfig:
 
 
 def frozen_parts(network: Any2Seg, config: TrainingConfig) -> list[nn.Module]:
-    """The modules that are frozen: all but the adapters or the camera's encoder; or the decoder,
-    the encoders of frozen sensors, and the stem and first stages of each EfficientNet-Lite; none of
-    a MiT."""
+    """The modules that are frozen: all but the adapters; or the decoder, the encoders of frozen
+    sensors, and the stem and first stages of each EfficientNet-Lite; none of a MiT."""
     if config.trainable == "adapters":
         return [network.encoder, network.decoder]
     parts: list[nn.Module] = [network.encoder_of(m) for m in frozen_sensors(config)]
     if config.trainable == "encoders":
         parts.append(network.decoder)
-    if config.trainable == "rgb":
-        if len(network.encoders) == 1:
-            raise ValueError("trainable: rgb needs an encoder for each modality")
-        others = [m for m in Modality if m is not Modality.RGB]
-        parts += [*map(network.encoder_of, others), network.decoder]
-        parts += [network.adapters] if network.adapters else []
     for encoder in network.encoders:
         if config.frozen_stages and isinstance(encoder, EfficientNetLite):
             parts += [encoder.stem, *encoder.stages[: config.frozen_stages]]
