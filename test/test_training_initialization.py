@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -57,6 +58,39 @@ def test_adapters_alone_are_trained_where_nothing_else_shall_be(place):
     for name in changed:
         assert (averaged[name] - before[name]).abs().max() > 0
         assert (averaged[name] - learned[name]).abs().max() > 0
+
+
+def test_frozen_sensors_and_the_decoder_stay_bit_by_bit(place):
+    """Nor does weight decay touch the adapters of frozen sensors, which share their tensors."""
+    network = {"shared_encoder": False, "adapters": True}
+    told = {"network": network, "trainable": "encoders", "frozen_sensors": ["rgb", "event"]}
+    trainer = Trainer(load_config(written(place, "some", **told)))
+    with torch.no_grad():
+        for matrices in trainer.network.adapters.matrices:
+            matrices.normal_(std=0.1)
+    trainer = Trainer(load_config(written(place, "kept", **told, init_from=saved(place, trainer))))
+    before = {n: t.clone() for n, t in trainer.network.state_dict().items()}
+    trainer.run(stop_at=3)
+    for network in (trainer.network, trainer.average):
+        after = network.state_dict()
+        changed = {n for n, t in after.items() if not torch.equal(t, before[n])}
+        assert {n.split(".")[1] for n in changed if "encoder" in n} == {"1", "2"}
+        assert {n.split(".")[0] for n in changed} == {"encoder", "adapters"}
+        for name in (n for n in changed if "adapters" in n):
+            stays = [bool(torch.equal(after[name][:, m], before[name][:, m])) for m in range(4)]
+            assert stays == [True, False, False, True]
+
+
+def saved(place: Path, trainer: Trainer) -> str:
+    """The network of a trainer as a file."""
+    path = place / "saved.safetensors"
+    checkpoints.save(path, trainer.network, trainer.segmenter().metadata)
+    return str(path)
+
+
+def test_sensors_that_share_an_encoder_cannot_be_frozen():
+    with pytest.raises(ValueError, match="frozen_sensors needs network.shared_encoder: false"):
+        TrainingConfig(frozen_sensors=("rgb",))
 
 
 @pytest.mark.parametrize(
