@@ -15,7 +15,7 @@ from any2seg_ros.commands.adapt import show
 def test_it_prints_what_changed_and_where_the_weights_are(tmp_path, capsys):
     show(choose({BEFORE: OLD, "round 1": changed()}, Margins()), tmp_path)
     said = capsys.readouterr().out
-    assert "20.0 -> 30.0" in said and "round 1" in said and "report.html" in said.replace("\n", "")
+    assert "40.0 -> 50.0" in said and "round 1" in said and "report.html" in said.replace("\n", "")
 
 
 def test_it_prints_why_the_old_ones_stay(tmp_path, capsys):

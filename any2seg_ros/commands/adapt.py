@@ -152,10 +152,10 @@ def show(outcome: Outcome, out: Path) -> None:
     before, after = outcome.before, outcome.after
     table = Table(title="before and after, on the part that was held back and on Streets val")
     table.add_column("sensors")
-    for name in ("sure pixels, mIoU %", "confidence %", "Streets val, mIoU %"):
+    for name in ("sure pixels, accuracy %", "confidence %", "Streets val, mIoU %"):
         table.add_column(name, justify="right")
-    for name in before.sure_miou:
-        rows = ("sure_miou", "confidence", "streets")
+    for name in before.sure_accuracy:
+        rows = ("sure_accuracy", "confidence", "streets")
         pairs = [(getattr(before, row).get(name), getattr(after, row).get(name)) for row in rows]
         table.add_row(name, *(_pair(*pair) for pair in pairs))
     console.print(table)

@@ -30,6 +30,8 @@ _TOPICS = {
     "/tf": QoSProfile(depth=100),
     "/tf_static": QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL),
 }
+_TRANSFORM_BYTES = 64
+"""Of a serialized transform, at least: its numbers alone have as many."""
 _ANY = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
@@ -159,5 +161,7 @@ class CalibrationListener:
 
 
 def _announced(data: bytes) -> int:
-    """How many transforms a serialized TFMessage says that it has: CDR's head, then a length."""
-    return int.from_bytes(data[4:8], "little" if data[1:2] == b"\1" else "big")
+    """How many transforms a serialized TFMessage has: after CDR's head it says how many; 0 where it
+    is too short for these, and no message at all."""
+    count = int.from_bytes(data[4:8], "little" if data[1:2] == b"\1" else "big")
+    return count if count * _TRANSFORM_BYTES <= len(data) else 0
