@@ -196,11 +196,16 @@ def _metadata(words: Mapping[str, str]) -> Metadata:
     return Metadata(size=(int(width), int(height)), **values)
 
 
-def _fill(network: Any2Seg, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = network.state_dict()
-    wrong = sorted(set(expected) ^ set(tensors)) or sorted(
+def differing(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names that only one of both has; where there are none, those of other shapes."""
+    return sorted(set(expected) ^ set(tensors)) or sorted(
         name for name, tensor in tensors.items() if tensor.shape != expected[name].shape
     )
+
+
+def _fill(network: Any2Seg, tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = network.state_dict()
+    wrong = differing(expected, tensors)
     if wrong:
         raise ValueError(
             f"{path} does not hold a {network.config.encoder} Any2Seg "

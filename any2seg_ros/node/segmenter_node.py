@@ -65,7 +65,8 @@ class SegmenterNode(LifecycleNode):
         """Load the network and warm it up."""
         began = time.monotonic()
         self.get_logger().info("loading the network, this takes some seconds")
-        memory.collect()  # an earlier one, which the executor held until the cleanup had ended
+        if self._state.engine:  # an earlier one, which the executor held until the cleanup ended
+            memory.collect()
         try:
             parameters = self._ros_parameters.read()
             segmenter = Segmenter.open(parameters.engine_config())

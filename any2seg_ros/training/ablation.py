@@ -3,7 +3,7 @@
 python -m any2seg_ros.training.ablation config/ablation.yaml --processes 2
 
 Finished rows are kept, an interrupted one is resumed. Every row has a folder with its
-configuration, weights and report. All rows with the first seed come first.
+configuration, weights and report. All rows with the lowest seed come first.
 
 With `processor_seconds` every row is trained with as many steps as these pay for, which is measured
 beforehand; with `seeds` once for each. A row that is a list is trained in stages, each with its
@@ -66,8 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         rows = write_configs(chosen.plan)
-        for name in sorted(rows, key=lambda name: name.rpartition(SEED)[2] if SEED in name else ""):
-            folder = rows[name]
+        for name, folder in sorted(rows.items(), key=lambda row: _seed(row[0])):
             print(f"{name}: {folder}", flush=True)
             for stage in (*stages_before(folder), folder):
                 _train(stage, chosen.processes)
@@ -82,6 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ablation: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _seed(name: str) -> int:
+    """Of a row by its name; 0 where the plan has none."""
+    return int(name.rpartition(SEED)[2]) if SEED in name else 0
 
 
 def write_configs(plan: Path) -> dict[str, Path]:

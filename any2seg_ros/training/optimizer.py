@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -15,13 +16,20 @@ from any2seg_ros.training.config import OptimizerConfig
 
 def make_optimizer(network: Any2Seg, config: OptimizerConfig) -> torch.optim.AdamW:
     """AdamW with four groups: before and after the fusion, with and without weight decay."""
-    groups = []
     decoder = list(network.decoder.parameters())
     if isinstance(network, Asymmetric):  # the hub begins with random weights, too
         decoder += network.hub.parameters()
     after = {id(p) for p in decoder}
     before = [p for p in network.parameters() if id(p) not in after]
-    for part, factor in ((before, config.encoder_lr_mult), (decoder, 1.0)):
+    return adamw(before, decoder, config)
+
+
+def adamw(
+    encoders: Iterable[nn.Parameter], others: Iterable[nn.Parameter], config: OptimizerConfig
+) -> torch.optim.AdamW:
+    """AdamW of what is trained, with groups for encoders and others, with and without decay."""
+    groups = []
+    for part, factor in ((encoders, config.encoder_lr_mult), (others, 1.0)):
         parameters = [p for p in part if p.requires_grad]
         for decay, chosen_ones in (
             (config.weight_decay, [p for p in parameters if p.ndim > 1]),

@@ -46,7 +46,7 @@ from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
 from any2seg_ros.training.config import LossConfig, OptimizerConfig
 from any2seg_ros.training.depthwise import hasten
 from any2seg_ros.training.mixture import Mixture
-from any2seg_ros.training.optimizer import MovingAverage, set_rate
+from any2seg_ros.training.optimizer import MovingAverage, adamw, set_rate
 from any2seg_ros.training.scene_tower import SceneTower
 from any2seg_ros.training.scenes import describe
 from any2seg_ros.training.teachers import MiniLM, TextTeacher
@@ -335,7 +335,8 @@ def _trained(
     average = copy.deepcopy(tower).requires_grad_(False).eval()
     moving = MovingAverage(average, tower, config.optimizer.ema_decay)
     sharpness = nn.Parameter(torch.tensor(1 / config.temperature).log())
-    optimizer = _optimizer(tower, sharpness, config.optimizer)
+    heads = [*tower.heads.parameters(), sharpness]
+    optimizer = adamw(tower.encoders.parameters(), heads, config.optimizer)
     numbers = {name: number for number, name in enumerate(placed.names)}
     for step, batch in enumerate(_batches(config, placed, classes).ahead(0, config.steps)):
         set_rate(optimizer, config.optimizer, step, config.steps)
@@ -384,19 +385,6 @@ def _batches(config: SceneTeacherConfig, placed: CachedDataset, classes: int) ->
     everything = LossConfig(variants=("full",))
     size = min(config.batch_size, len(mixture.frames[0]))
     return Batches(mixture, config.augmentation, everything, size, (1, 1), config.seed)
-
-
-def _optimizer(
-    tower: SceneTower, sharpness: nn.Parameter, config: OptimizerConfig
-) -> torch.optim.AdamW:
-    """AdamW: encoders and what follows them, with and without weight decay."""
-    groups = []
-    after = [*tower.heads.parameters(), sharpness]
-    for part, factor in ((list(tower.encoders.parameters()), config.encoder_lr_mult), (after, 1.0)):
-        for decay, wanted in ((config.weight_decay, True), (0.0, False)):
-            chosen = [p for p in part if (p.ndim > 1) == wanted]
-            groups.append({"params": chosen, "weight_decay": decay, "factor": factor})
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
 if __name__ == "__main__":

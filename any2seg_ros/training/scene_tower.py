@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from any2seg_ros.files import clear_parts, part_of
+from any2seg_ros.network.checkpoints import differing
 from any2seg_ros.network.efficientnet import EfficientNetLite
 from any2seg_ros.network.pretrained import read_tensors
 from any2seg_ros.types import Modality
@@ -63,7 +64,7 @@ class SceneTower(nn.Module):
 
 def check_free(folder: Path) -> None:
     """ValueError where something else than such a teacher is in the folder that is to be one."""
-    if folder.is_dir() and any(folder.iterdir()) and _kind(folder) != KIND:
+    if folder.is_dir() and any(folder.iterdir()) and _about(folder).get("kind") != KIND:
         raise ValueError(f"{folder} holds something else than a scene teacher: set another output")
 
 
@@ -93,18 +94,16 @@ def read(folder: Path) -> SceneTower:
 
     FileNotFoundError or ValueError say what is wrong with the folder.
     """
-    if _kind(folder) != KIND:
+    about = _about(folder)
+    if about.get("kind") != KIND:
         raise ValueError(f"{folder} is no scene teacher: its {CONFIG} has no kind {KIND}")
-    content = json.loads((folder / CONFIG).read_text())
     try:
-        width, height = map(int, content["image_size"])
+        width, height = map(int, about["image_size"])
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{folder / CONFIG} has no image_size [width, height]") from None
     tower = SceneTower((width, height))
-    weights, expected = read_tensors(folder / WEIGHTS), tower.state_dict()
-    wrong = sorted(set(weights) ^ set(expected)) or sorted(
-        name for name, tensor in weights.items() if tensor.shape != expected[name].shape
-    )
+    weights = read_tensors(folder / WEIGHTS)
+    wrong = differing(tower.state_dict(), weights)
     if wrong:
         raise ValueError(
             f"{folder / WEIGHTS} is of another version: {len(wrong)} tensors differ, the first is "
@@ -114,10 +113,10 @@ def read(folder: Path) -> SceneTower:
     return tower.eval()
 
 
-def _kind(folder: Path) -> str:
-    """What the folder's config.json says that it is; empty where it says nothing."""
+def _about(folder: Path) -> dict[str, Any]:
+    """What the folder's config.json says; nothing where there is none."""
     try:
         content = json.loads((folder / CONFIG).read_text())
     except (OSError, ValueError):
-        return ""
-    return str(content.get("kind", "")) if isinstance(content, dict) else ""
+        return {}
+    return content if isinstance(content, dict) else {}

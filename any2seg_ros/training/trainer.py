@@ -40,12 +40,7 @@ from any2seg_ros.training.cached_dataset import (
 from any2seg_ros.training.config import DataSetConfig, TrainingConfig
 from any2seg_ros.training.cuda_graphs import record
 from any2seg_ros.training.depthwise import hasten
-from any2seg_ros.training.initialization import (
-    build,
-    check_files,
-    frozen_sensors,
-    train_mode,
-)
+from any2seg_ros.training.initialization import build, check_files, frozen_sensors, train_mode
 from any2seg_ros.training.losses import class_weights
 from any2seg_ros.training.mixture import Mixture
 from any2seg_ros.training.objective import Objective
@@ -84,8 +79,8 @@ class Trainer:
         if self.processes > 1 and config.sync_batchnorm:
             distributed.share_norms(self.network)
         self._alike = self.network.adapters is not None and self.network.adapters.alike()
-        frozen = frozen_sensors(config)
-        self._kept = self.network.adapters.of(frozen) if self.network.adapters else []
+        self._frozen = frozen_sensors(config)
+        self._kept = self.network.adapters.of(self._frozen) if self.network.adapters else []
         self._following: dict[tuple[str, ...], tuple[int, set[int]]] = {}
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self._moving = MovingAverage(self.average, self.network, config.optimizer.ema_decay)
@@ -170,7 +165,7 @@ class Trainer:
         self.scaler.update()
         self._copy_adapters(batch.variants)
         if self.network.adapters is not None:
-            self.network.adapters.put_back(frozen_sensors(config), self._kept)
+            self.network.adapters.put_back(self._frozen, self._kept)
         self._moving.update(self.step)
         total, *each = distributed.total(torch.stack((loss, *parts.values()))).tolist()
         told = {name: round(part, 5) for name, part in zip(parts, each, strict=True)}
