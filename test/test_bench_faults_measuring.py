@@ -16,6 +16,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not here")
 
 import ros_vehicle
 
+from any2seg_ros.bench.faults import __main__ as faults_main
 from any2seg_ros.bench.faults import measuring
 from any2seg_ros.bench.faults import vehicle as faults_vehicle
 from any2seg_ros.bench.faults.__main__ import main
@@ -107,6 +108,8 @@ def test_rates_are_of_the_mean_of_both_controls_and_of_the_sensor_that_lost_most
     rate, others = shares(heard(40, 30, rgb=0, depth=15), before, after, frozenset({RGB}))
     assert rate == 1.0 and others == 0.5
     assert shares(heard(40, 0), before, after, ALL) == (None, None)
+    late = heard(20, 21)  # one of them was under way before
+    assert shares(heard(40, 38), late, late, frozenset({RGB})) == (0.95, 0.95)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,35 @@ def test_each_promise_that_is_not_kept_is_named(change, failure) -> None:
 
 def test_rates_are_not_judged_where_the_machine_was_busy_with_something_else() -> None:
     assert replace(KEPT, rate=0.3, others=0.2, control=(1.0, 0.8)).failures() == []
+
+
+@pytest.mark.parametrize(
+    ("short", "watched"),
+    [
+        ({"rate": 0.9}, 12.0),
+        ({"rate": 0.9, "others": 0.9}, 12.0),
+        ({}, 3.0),
+        ({"rate": 0.9, "silent": True}, 3.0),
+    ],
+)
+def test_a_fault_that_missed_nothing_but_rates_is_watched_longer(
+    monkeypatch, tmp_path, short, watched
+) -> None:
+    def measured(scene: Any, fault: Any, seconds: float, *rest: Any) -> tuple[Outcome, Heard]:
+        outcome = replace(KEPT, **(short if seconds < 12 else {}), seconds=seconds)
+        return outcome, heard(20, 20)
+
+    process = SimpleNamespace(memory_mib=lambda: 400.0)
+    scene = nullcontext(SimpleNamespace(process=process))
+    monkeypatch.setattr(faults_main, "Scene", lambda parameters: scene)
+    monkeypatch.setattr(faults_main, "observe", lambda scene, seconds: heard(20, 20))
+    monkeypatch.setattr(faults_main, "measure", measured)
+    (outcome,) = faults_main.run([faults()[0]], 3.0, 2.0, tmp_path)
+    assert outcome.seconds == watched
+    kept = outcome.hasty is None
+    assert outcome.hasty == (None if kept else (0.9, short.get("others", KEPT.others)))
+    row = json.loads((tmp_path / "faults.json").read_text())["faults"][0]
+    assert row["seconds"] == watched and (row["hasty"] is None) == kept
 
 
 def test_a_node_that_has_to_end_may_take_its_time_to_start_again() -> None:

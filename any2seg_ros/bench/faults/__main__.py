@@ -16,7 +16,9 @@ recovery: from the end of the fault to the first mask with a later stamp and of 
 node that ended, from its new start. memory: resident, before, and after recovery. control: masks a
 frame before and after the fault; below 0.9 something else keeps the machine busy: the fault is
 tried again, and where that does not help, its rates are not judged. The last column names promises
-that were not kept: rate and others below 0.95, recovery above 1 s.
+that were not kept: rate and others below 0.95, recovery above 1 s. A fault that missed nothing but
+rates is watched again four times as long, for in three seconds two masks are seven percent;
+faults.json keeps what was seen in the shorter time, as hasty.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,9 @@ from any2seg_ros.bench.faults.measuring import Outcome, measure, observe, table
 from any2seg_ros.bench.faults.scene import Scene
 from any2seg_ros.demo.process import isolate
 from any2seg_ros.files import write_atomically
+
+_LONGER = 4
+"""How many times as long a fault is watched that missed nothing but rates."""
 
 
 def run(
@@ -48,8 +54,9 @@ def run(
 ) -> list[Outcome]:
     """Measure these faults; the files in `out` grow with each of them.
 
-    seconds: of each fault. control: s before and after. tries: of a fault whose
-    controls say that something else keeps the machine busy. node: arguments.
+    seconds: of each fault, four times as long where only rates were missed. control: s before and
+    after. tries: of a fault whose controls say that something else keeps the machine busy. node:
+    arguments.
     """
     outcomes: list[Outcome] = []
     began = time.monotonic()
@@ -62,6 +69,10 @@ def run(
                 outcome, before = measure(scene, fault, seconds, before, control)
                 if outcome.steady:
                     break
+            if outcome.hasty_failure:
+                seen = outcome.rate, outcome.others
+                outcome, before = measure(scene, fault, _LONGER * seconds, before, control)
+                outcome = replace(outcome, hasty=seen)
             outcomes.append(outcome)
             print(f"{len(outcomes):3d} {table([outcome]).splitlines()[-1]}", flush=True)
             last = scene.process.memory_mib()

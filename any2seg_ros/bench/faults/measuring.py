@@ -19,7 +19,7 @@ ENDS_S = 30.0
 SETTLE_S = 0.5
 """Between the first mask that is as before and the control that follows."""
 
-_FIGURES = ("rate", "others", "cost", "recovery, s", "memory, MiB", "control")
+_FIGURES = ("rate", "others", "cost", "recovery, s", "memory, MiB", "control", "watched, s")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class Outcome:
     """What was published on top of the usual, MB/s, where the fault is a flood."""
     reasons: list[str]
     """All that was said, the most frequent first."""
+    seconds: float = 0.0
+    """How long it was watched."""
+    hasty: tuple[float | None, float | None] | None = None
+    """`rate` and `others` of a shorter try that did not keep them; None if there was none."""
 
     @property
     def steady(self) -> bool:
@@ -73,6 +77,11 @@ class Outcome:
         if not ended and (self.recovery_s is None or self.recovery_s > 1.0):
             found.append("recovery")
         return found
+
+    @property
+    def hasty_failure(self) -> bool:
+        """Whether nothing but rates were missed: in three seconds two masks are seven percent."""
+        return bool(self.failures()) and set(self.failures()) <= {"rate", "other sensors"}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -136,6 +145,7 @@ def measure(
         control=(round(before.rate, 2), round(after.rate, 2)),
         flooded_mb_s=None if scene.flooded is None else round(scene.flooded, 1),
         reasons=reasons[:12],
+        seconds=seconds,
     )
     return outcome, after
 
@@ -154,20 +164,26 @@ def recovery_after(ended: int, masks: Iterable[Mask], alive: frozenset[Modality]
 def shares(
     heard: Heard, before: Heard, after: Heard, hit: frozenset[Modality]
 ) -> tuple[float | None, float | None]:
-    """Rate and the least use of the sensors that are not hit, of the mean of both controls."""
+    """Rate and the least use of the sensors that are not hit, of the mean of both controls.
+
+    More than a mask a frame is none of the control's: it was under way when its time began.
+    """
     usual = (before.usual or after.usual) - hit
     if not usual:
         return None, None
-    control = 0.5 * (before.rate + after.rate)
-    uses = [_share(heard.use(m), 0.5 * (before.use(m) + after.use(m))) for m in sorted(usual)]
-    return _share(heard.rate, control), min(uses)
+    uses = [_share(heard.use(m), _usual(before.use(m), after.use(m))) for m in sorted(usual)]
+    return _share(heard.rate, _usual(before.rate, after.rate)), min(uses)
+
+
+def _usual(before: float, after: float) -> float:
+    return 0.5 * (min(before, 1.0) + min(after, 1.0))
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as a table in markdown."""
     head = ("fault", "lived", "said", *_FIGURES, "not kept")
     rows = [_row(outcome) for outcome in outcomes]
-    lines = [head, ["---"] * 2 + ["---"] + ["---:"] * 6 + ["---"], *rows]
+    lines = [head, ["---"] * 3 + ["---:"] * len(_FIGURES) + ["---"], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -182,6 +198,7 @@ def _row(outcome: Outcome) -> list[str]:
         _percent(outcome.recovery_s),
         "{:.0f} → {:.0f}".format(*outcome.memory_mib),
         "{:.2f}, {:.2f}".format(*outcome.control),
+        f"{outcome.seconds:.0f}",
         ", ".join(outcome.failures()),
     ]
 
