@@ -14,6 +14,7 @@ from any2seg_ros.training.losses import (
     cross_modal,
     distillation,
     hard_pixels,
+    jaccard,
     surprise,
     unimodal,
 )
@@ -31,6 +32,60 @@ def test_cross_entropy_is_torchs_and_ignores_255():
     amount, count = cross_entropy(logits, labels.to(torch.uint8), weights)
     expected = F.cross_entropy(logits, labels, weights, ignore_index=IGNORE)
     torch.testing.assert_close(amount / count, expected)
+
+
+def iou(predicted: torch.Tensor, labels: torch.Tensor, label: int) -> float:
+    """The intersection over union of one label, by its definition."""
+    valid = labels != IGNORE
+    mine, theirs = (predicted == label) & valid, (labels == label) & valid
+    return float((mine & theirs).sum() / (mine | theirs).sum())
+
+
+def test_the_jaccard_loss_of_a_hard_prediction_is_what_its_ious_lack():
+    predicted, labels = torch.randint(0, 4, (2, 5, 6)), torch.randint(0, 4, (2, 5, 6))
+    labels[0, :2] = IGNORE
+    logits = 1e3 * F.one_hot(predicted, 5).movedim(-1, 1).float()
+    amount, count = jaccard(logits, labels.to(torch.uint8))
+    there = labels[labels != IGNORE].unique().tolist()
+    assert count == len(there)
+    expected = sum(1 - iou(predicted, labels, label) for label in there)
+    assert float(amount) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_jaccard_loss_pulls_towards_a_rare_label_harder_than_the_cross_entropy():
+    labels = torch.zeros(1, 10, 10, dtype=torch.long)
+    labels[0, 0, :2] = 1
+    pulls = []
+    for loss in (lambda x: jaccard(x, labels), lambda x: cross_entropy(x, labels, None)):
+        logits = torch.tensor([2.0, 0.0]).view(1, 2, 1, 1).repeat(1, 1, 10, 10).requires_grad_()
+        amount, count = loss(logits)
+        (slope,) = torch.autograd.grad(amount / count, logits)
+        pulls.append(float(-slope[0, 1, 0, :2].sum() / slope[0, 1].abs().sum()))
+    assert pulls[0] > 2 * pulls[1]
+
+
+def test_the_jaccard_loss_knows_labels_of_several_classes_and_trust():
+    members = torch.zeros(256, 4, dtype=torch.bool)
+    members[:4] = torch.eye(4, dtype=torch.bool)
+    members[4, 1:3] = True
+    labels = torch.tensor([[[0, 4, 4, 1], [3, IGNORE, 0, 0]]])
+    predicted = torch.tensor([[[0, 1, 2, 2], [3, 0, 0, 3]]])
+    logits = 1e3 * F.one_hot(predicted, 4).movedim(-1, 1).float()
+    amount, count = jaccard(logits, labels, members)
+    # 0: two of three; 1: missed, and where it may be one of 4 it is no mistake; 3: one of two; 4: all,
+    # for the pixel of 1 may be one of it as well.
+    assert count == 4
+    assert float(amount) == pytest.approx(1 / 3 + 1 + 1 / 2 + 0, abs=1e-4)
+    trust = torch.tensor([[[1.0, 1, 1, 1], [1, 1, 1, 0.5]]])
+    amount, _ = jaccard(logits, labels, members, trust)
+    assert float(amount) == pytest.approx(0.5 / 2.5 + 1 + 0.5 / 1.5 + 0, abs=1e-4)
+
+
+def test_the_jaccard_loss_of_nothing_labelled_is_nothing():
+    logits = torch.randn(1, 3, 2, 2, requires_grad=True)
+    amount, count = jaccard(logits, torch.full((1, 2, 2), IGNORE))
+    amount.backward()
+    assert (float(amount), float(count)) == (0, 0)
 
 
 def test_ohem_keeps_what_is_hard_and_at_least_its_share():

@@ -101,6 +101,18 @@ def test_class_weights_and_hard_pixels_shape_the_cross_entropy(network, batch) -
     assert len(set(told)) == 4
 
 
+def test_the_jaccard_loss_is_taken_of_each_variant_by_its_share(network, batch) -> None:
+    once = losses(network, batch, jaccard=1.0)
+    twice = losses(network, batch, jaccard=2.0)
+    for name in ("0_full", "1_random", "2_single"):
+        assert once[name] == twice[name] > 0
+        assert twice[f"{name}_jaccard"] == pytest.approx(2 * once[f"{name}_jaccard"])
+        assert 0 < once[f"{name}_jaccard"] < 1
+    alone = dataclasses.replace(batch, present=torch.zeros_like(batch.present))
+    alone.present[:, 0] = True
+    assert losses(network, alone, jaccard=1.0).keys() == once.keys() - {"distillation"}
+
+
 def test_scenes_are_distilled_as_much_as_they_are_told_to(network, batch) -> None:
     seen = []
 

@@ -152,6 +152,12 @@ class LossConfig:
     ohem: float = setting(
         1.0, "smallest share of pixels kept by hard example mining; 1 for all", low=0, high=1
     )
+    jaccard: float = setting(
+        0.0,
+        "weight of the Lovasz-softmax loss, which rare and small things weigh in as much as roads; "
+        "it sorts all pixels once for each class: with stride 4 it costs little",
+        low=0,
+    )
     distillation: float = setting(0.5, "weight of the distillation loss", low=0)
     teacher: str = setting(
         "", "frozen Any2Seg checkpoint that teaches all variants; empty: full teaches the others"

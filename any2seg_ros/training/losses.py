@@ -64,6 +64,51 @@ def cross_entropy(
     return losses.sum(), shares.sum()
 
 
+def jaccard(
+    logits: Tensor,
+    labels: Tensor,
+    members: Tensor | None = None,
+    trust: Tensor | None = None,
+) -> Pair:
+    """Lovasz-softmax (Berman et al., CVPR 2018) of logits (B, K, H, W) against labels (B, H, W):
+    1 - IoU where probabilities are 0 or 1, and convex between. Its sum over the labels that occur
+    in the batch, and their number.
+
+    members and trust as in `cross_entropy`: a pixel counts as much as it is trusted. Pixels whose
+    own label may mean what another label means, such as a car beside "any vehicle", do not count
+    for that one.
+    """
+    valid = labels != IGNORE
+    values = labels[valid].long()
+    shares = logits.new_ones(len(values)) if trust is None else trust[valid].float()
+    classes = logits.shape[1]
+    probabilities = logits.float().softmax(1).movedim(1, -1)[valid].T
+    meant = torch.eye(classes, dtype=torch.bool, device=logits.device)
+    meant = meant if members is None else members
+    there = values.unique()
+    if not len(there):
+        return logits.sum() * 0, logits.new_zeros(())
+    own = meant[there]
+    right = there[:, None] == values
+    other = (own.float() @ meant[values].float().T > 0) & ~right
+    errors = (right.float() - own.float() @ probabilities).abs()
+    counted = shares * ~other
+    order = errors.detach().sort(1, descending=True).indices
+    slopes = _jaccard_slopes(right.gather(1, order), counted.gather(1, order))
+    losses = (errors.gather(1, order) * slopes).sum(1)
+    return losses.sum(), losses.new_full((), len(losses))
+
+
+def _jaccard_slopes(right: Tensor, shares: Tensor) -> Tensor:
+    """How much each pixel, the worst first, adds to 1 - IoU once it and all before it are wrong:
+    (V, P) of which pixels have the label, bool (V, P), and how much they count, (V, P)."""
+    whole = (right * shares).sum(1, keepdim=True)
+    missed = (right * shares).cumsum(1)
+    taken = (~right * shares).cumsum(1)
+    lost = 1 - (whole - missed) / (whole + taken).clamp(min=1e-6)
+    return lost.diff(dim=1, prepend=lost.new_zeros(len(lost), 1))
+
+
 def surprise(logits: Tensor, labels: Tensor, members: Tensor | None = None) -> Tensor:
     """-log of the probability of what each label stands for, (B, H, W); 0 where it is 255."""
     if members is None:

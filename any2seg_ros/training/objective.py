@@ -17,6 +17,7 @@ from any2seg_ros.training.losses import (
     cross_entropy,
     cross_modal,
     distillation,
+    jaccard,
     unimodal,
 )
 
@@ -69,8 +70,7 @@ class Objective:
         losses: dict[str, Pair] = {}
         shares = self.config.shares_of(variants)
         for i in range(count):
-            pair = self._entropy(logits[i], batch, rows[i])
-            losses[f"{i}_{variants[i]}"] = weighted(pair, shares[i])
+            self._label(losses, f"{i}_{variants[i]}", shares[i], logits[i], batch, rows[i])
         lessons = self._lessons(batch)
         self._distil(losses, batch, logits, rows, lessons)
         self._distil_features(losses, maps, batch, lessons)
@@ -103,18 +103,31 @@ class Objective:
                 own = [m[known] for m in maps]
                 losses[name] = weighted(loss(own, taught, subset), weight)
 
-    def _entropy(self, logits: Tensor, batch: Batch, samples: list[int]) -> Pair:
-        """The cross-entropy of these samples' logits against their labels."""
-        if not samples:
-            return logits.new_zeros(()), logits.new_zeros(())
-        size = (self.pixels[1], self.pixels[0])
-        prediction = F.interpolate(logits, size, mode="bilinear", align_corners=False)
-        trust = None if batch.weights is None else batch.weights[samples].float() / 255
-        members = self.members
-        labels = batch.labels[samples]
-        return cross_entropy(
-            prediction, labels, self.class_weights, self.config.ohem, members, trust
-        )
+    def _label(
+        self,
+        losses: dict[str, Pair],
+        name: str,
+        share: float,
+        logits: Tensor,
+        batch: Batch,
+        samples: list[int],
+    ) -> None:
+        """The losses of a variant's samples against their labels."""
+        nothing = logits.new_zeros(()), logits.new_zeros(())
+        entropy = regions = nothing
+        if samples:
+            size = (self.pixels[1], self.pixels[0])
+            prediction = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+            labels, members = batch.labels[samples], self.members
+            trust = None if batch.weights is None else batch.weights[samples].float() / 255
+            entropy = cross_entropy(
+                prediction, labels, self.class_weights, self.config.ohem, members, trust
+            )
+            if self.config.jaccard:
+                regions = jaccard(prediction, labels, members, trust)
+        losses[name] = weighted(entropy, share)
+        if self.config.jaccard:
+            losses[f"{name}_jaccard"] = weighted(regions, share * self.config.jaccard)
 
     def _distil(
         self,
