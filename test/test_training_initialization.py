@@ -88,9 +88,21 @@ def saved(place: Path, trainer: Trainer) -> str:
     return str(path)
 
 
-def test_sensors_that_share_an_encoder_cannot_be_frozen():
+def test_sensors_that_share_an_encoder_cannot_be_frozen(place, whole):
     with pytest.raises(ValueError, match="frozen_sensors needs network.shared_encoder: false"):
         TrainingConfig(frozen_sensors=("rgb",))
+    weights = str(whole / "weights.safetensors")
+    told = TrainingConfig(frozen_sensors=("rgb",), init_from=weights)
+    with pytest.raises(ValueError, match="frozen_sensors needs network.shared_encoder: false"):
+        build(told, 25)
+
+
+def test_what_is_frozen_is_asked_of_the_network_that_a_run_begins_with(place):
+    told = {"shared_encoder": False, "adapters": True}
+    trainer = Trainer(load_config(written(place, "apart", network=told)))
+    network = build(TrainingConfig(frozen_sensors=("rgb",), init_from=saved(place, trainer)), 25)
+    assert not any(p.requires_grad for p in network.encoders[0].parameters())
+    assert all(p.requires_grad for p in network.decoder.parameters())
 
 
 @pytest.mark.parametrize(

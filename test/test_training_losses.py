@@ -72,8 +72,8 @@ def test_the_jaccard_loss_knows_labels_of_several_classes_and_trust():
     predicted = torch.tensor([[[0, 1, 2, 2], [3, 0, 0, 3]]])
     logits = 1e3 * F.one_hot(predicted, 4).movedim(-1, 1).float()
     amount, count = jaccard(logits, labels, members)
-    # 0: two of three; 1: missed, and where it may be one of 4 it is no mistake; 3: one of two; 4: all,
-    # for the pixel of 1 may be one of it as well.
+    # 0: two of three; 1: missed, and where it may be one of 4 it is no mistake; 3: one of two;
+    # 4: all, for the pixel of 1 may be one of it as well.
     assert count == 4
     assert float(amount) == pytest.approx(1 / 3 + 1 + 1 / 2 + 0, abs=1e-4)
     trust = torch.tensor([[[1.0, 1, 1, 1], [1, 1, 1, 0.5]]])

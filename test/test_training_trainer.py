@@ -296,6 +296,25 @@ def test_a_state_of_another_version_is_one_clear_message(place, whole, change):
         Trainer(load_config(written(place, "versions")))
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_network_learns_the_same(place):
+    """The decoder alone: the encoders, frozen here, would take minutes."""
+    told = {
+        "network": {"shared_encoder": False},
+        "frozen_sensors": ["rgb", "depth", "lidar", "event"],
+        "steps": 3,
+    }
+    compiled = Trainer(load_config(written(place, "compiled", **told, compile=True)))
+    parts = [*compiled.network.encoders, compiled.network.decoder]
+    assert [part._compiled_call_impl is not None for part in parts] == [False] * 4 + [True]
+    compiled.run()
+    Trainer(load_config(written(place, "plain", **told))).run()
+    assert losses(place, "compiled") == pytest.approx(losses(place, "plain"), rel=1e-4)
+    with_weights = [place / name / "weights.safetensors" for name in ("compiled", "plain")]
+    mine, theirs = (checkpoints.load(path)[0].state_dict() for path in with_weights)
+    assert mine.keys() == theirs.keys()
+
+
 def test_gradients_are_clipped(place):
     def moved(clip: float) -> float:
         changes = {"steps": 1, "validate_every": 1, "optimizer": {"grad_clip_norm": clip}}

@@ -46,6 +46,7 @@ def build(
         raise ValueError("blend needs an Any2Seg checkpoint as init_from to be averaged with")
     loaded = checkpoints.load(Path(init_from))[0] if ours else None
     network = make_network(replace(_shape(config, loaded), classes=classes))
+    config.check_trained(network.config)
     if loaded is not None:
         _check_alike(loaded, network, init_from)
         # Refine blocks are residual: new ones start as the identity, and any may be left out.

@@ -24,6 +24,7 @@ FREE = (
     "num_workers",
     "device",
     "cuda_graphs",
+    "compile",
     "validate_every",
     "checkpoint_every",
 )

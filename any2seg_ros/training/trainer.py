@@ -50,6 +50,9 @@ from any2seg_ros.training.scenes import Scenes
 from any2seg_ros.training.validation import fit_temperatures, validate
 from any2seg_ros.types import Modality
 
+_SHAPES = 256
+"""Compiled versions that torch keeps of one function, before it gives up compiling it."""
+
 
 class Trainer:
     """One run in the folder `config.output`, started or resumed; see `RunFolder`.
@@ -89,6 +92,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
         self.objective = self._objective()
         self._record()
+        self._compile()
         self.step = 0
         self.folder.begin()
         self._resume()
@@ -311,6 +315,16 @@ class Trainer:
         record(self.network, batch)
         if self.objective.teacher is not None:
             record(self.objective.teacher, batch)
+
+    def _compile(self) -> None:
+        """Compile the encoders and the decoder, unless they are frozen or recorded already."""
+        if not self.config.compile or self.device.type == "cuda" and self.config.cuda_graphs:
+            return
+        # A stage is compiled for each of its shapes, not once for all.
+        torch._dynamo.config.recompile_limit = _SHAPES
+        for part in (*self.network.encoders, self.network.decoder):
+            if any(p.requires_grad for p in part.parameters()):
+                part.compile()
 
     def _pixels(self) -> tuple[int, int]:
         """(width, height) in pixels of the raster that losses are taken on."""
