@@ -137,8 +137,8 @@ def test_rates_are_not_judged_where_the_machine_was_busy_with_something_else() -
 @pytest.mark.parametrize(
     ("short", "watched"),
     [
-        ({"rate": 0.9}, 12.0),
-        ({"rate": 0.9, "others": 0.9}, 12.0),
+        ({"rate": 0.9}, 15.0),
+        ({"rate": 0.9, "others": 0.9}, 15.0),
         ({}, 3.0),
         ({"rate": 0.9, "silent": True}, 3.0),
     ],
@@ -147,7 +147,7 @@ def test_a_fault_that_missed_nothing_but_rates_is_watched_longer(
     monkeypatch, tmp_path, short, watched
 ) -> None:
     def measured(scene: Any, fault: Any, seconds: float, *rest: Any) -> tuple[Outcome, Heard]:
-        outcome = replace(KEPT, **(short if seconds < 12 else {}), seconds=seconds)
+        outcome = replace(KEPT, **(short if seconds < 15 else {}), seconds=seconds)
         return outcome, heard(20, 20)
 
     process = SimpleNamespace(memory_mib=lambda: 400.0)

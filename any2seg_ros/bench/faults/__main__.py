@@ -17,7 +17,7 @@ node that ended, from its new start. memory: resident, before, and after recover
 frame before and after the fault; below 0.9 something else keeps the machine busy: the fault is
 tried again, and where that does not help, its rates are not judged. The last column names promises
 that were not kept: rate and others below 0.95, recovery above 1 s. A fault that missed nothing but
-rates is watched again four times as long, for in three seconds two masks are seven percent;
+rates is watched again five times as long, for in three seconds two masks are seven percent;
 faults.json keeps what was seen in the shorter time, as hasty.
 """
 
@@ -40,7 +40,7 @@ from any2seg_ros.bench.faults.scene import Scene
 from any2seg_ros.demo.process import isolate
 from any2seg_ros.files import write_atomically
 
-_LONGER = 4
+_LONGER = 5
 """How many times as long a fault is watched that missed nothing but rates."""
 
 
@@ -54,7 +54,7 @@ def run(
 ) -> list[Outcome]:
     """Measure these faults; the files in `out` grow with each of them.
 
-    seconds: of each fault, four times as long where only rates were missed. control: s before and
+    seconds: of each fault, five times as long where only rates were missed. control: s before and
     after. tries: of a fault whose controls say that something else keeps the machine busy. node:
     arguments.
     """
