@@ -57,9 +57,10 @@ weights-real:
 	$(BIN)/any2seg train config/training/real_trunk.yaml
 	$(BIN)/any2seg train config/training/real_sharp.yaml
 	$(BIN)/any2seg train config/training/real.yaml
+	$(BIN)/torchrun --nproc-per-node 2 -m any2seg_ros.training config/training/real_jaccard.yaml
 	$(BIN)/any2seg train config/training/real_without_kitti.yaml
 	$(BIN)/any2seg train config/training/real_without_nuscenes.yaml
-	cp runs/real/weights.safetensors models/any2seg_real.safetensors
+	cp runs/real_jaccard/weights.safetensors models/any2seg_real.safetensors
 
 lint:
 	@$(SET_UP) --tests

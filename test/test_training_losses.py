@@ -79,6 +79,9 @@ def test_the_jaccard_loss_knows_labels_of_several_classes_and_trust():
     trust = torch.tensor([[[1.0, 1, 1, 1], [1, 1, 1, 0.5]]])
     amount, _ = jaccard(logits, labels, members, trust)
     assert float(amount) == pytest.approx(0.5 / 2.5 + 1 + 0.5 / 1.5 + 0, abs=1e-4)
+    trust[0, 0, 3] = 0  # the only pixel of 1
+    amount, count = jaccard(logits, labels, members, trust)
+    assert count == 3 and float(amount) == pytest.approx(0.5 / 2.5 + 0.5 / 1.5, abs=1e-4)
 
 
 def test_the_jaccard_loss_of_nothing_labelled_is_nothing():

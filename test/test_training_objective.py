@@ -108,9 +108,19 @@ def test_the_jaccard_loss_is_taken_of_each_variant_by_its_share(network, batch) 
         assert once[name] == twice[name] > 0
         assert twice[f"{name}_jaccard"] == pytest.approx(2 * once[f"{name}_jaccard"])
         assert 0 < once[f"{name}_jaccard"] < 1
-    alone = dataclasses.replace(batch, present=torch.zeros_like(batch.present))
-    alone.present[:, 0] = True
-    assert losses(network, alone, jaccard=1.0).keys() == once.keys() - {"distillation"}
+
+
+@pytest.mark.parametrize("taught", [None, torch.zeros(2, dtype=torch.bool)])
+def test_every_process_has_the_same_losses_whatever_its_samples_are(network, batch, taught) -> None:
+    """They are added up one after the other."""
+    config = LossConfig(variants=VARIANTS, jaccard=1.0, unimodal=1.0, teacher="another")
+    objective = Objective(config, PIXELS, teacher=network)
+    alone = torch.zeros_like(batch.present)
+    alone[:, 0] = True
+    few = dataclasses.replace(batch, present=alone, taught=taught)
+    names = list(objective.losses(network, batch))
+    assert list(objective.losses(network, few)) == names
+    assert {"2_single_jaccard", "distillation", "unimodal"} <= set(names)
 
 
 def test_scenes_are_distilled_as_much_as_they_are_told_to(network, batch) -> None:

@@ -1,4 +1,5 @@
-"""Losses as (sum, count) pairs, so that processes can add them up to the loss of one process."""
+"""Losses as (sum, count) pairs, so that processes can add them up to the loss of one process; of
+`jaccard` each takes the regions of its own samples."""
 
 from __future__ import annotations
 
@@ -85,7 +86,7 @@ def jaccard(
     probabilities = logits.float().softmax(1).movedim(1, -1)[valid].T
     meant = torch.eye(classes, dtype=torch.bool, device=logits.device)
     meant = meant if members is None else members
-    there = values.unique()
+    there = values[shares > 0].unique()
     if not len(there):
         return logits.sum() * 0, logits.new_zeros(())
     own = meant[there]

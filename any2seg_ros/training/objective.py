@@ -57,7 +57,10 @@ class Objective:
         self.members = members
 
     def losses(self, network: Any2Seg, batch: Batch) -> dict[str, Pair]:
-        """The weighted losses by name, as sums and counts over this process's samples."""
+        """The weighted losses by name, as sums and counts over this process's samples.
+
+        The names depend on the variants alone: each process has the same, for they are added up.
+        """
         variants = batch.variants
         count = len(variants)
         maps = network.encode(batch.images, batch.present)
@@ -67,7 +70,8 @@ class Objective:
         subsets = torch.cat([batch.subsets[i, samples] for i, samples in enumerate(rows)])
         fused, _ = network.fuse([m[chosen] for m in maps], subsets)
         logits = network.decoder(fused).split([len(samples) for samples in rows])
-        losses: dict[str, Pair] = {}
+        nothing = torch.zeros((), device=batch.images.device)
+        losses: dict[str, Pair] = dict.fromkeys(self._names(variants), (nothing, nothing))
         shares = self.config.shares_of(variants)
         for i in range(count):
             self._label(losses, f"{i}_{variants[i]}", shares[i], logits[i], batch, rows[i])
@@ -76,6 +80,20 @@ class Objective:
         self._distil_features(losses, maps, batch, lessons)
         self._correlate(losses, network, maps, fused, batch)
         return losses
+
+    def _names(self, variants: tuple[str, ...]) -> list[str]:
+        """The losses of a step with these variants, whatever its samples are."""
+        config = self.config
+        names = [f"{i}_{variant}" for i, variant in enumerate(variants)]
+        if config.jaccard:
+            names += [f"{name}_jaccard" for name in names]
+        if variants == ("full",):
+            return names
+        if config.distillation and (self.teacher is not None or "full" in variants):
+            names.append("distillation")
+        if self.teacher is not None:
+            names += [name for name in ("unimodal", "cross_modal") if getattr(config, name)]
+        return names
 
     def _lessons(self, batch: Batch) -> Lessons | None:
         """What the frozen teacher makes of the samples that it teaches; None where there is none,
@@ -113,21 +131,19 @@ class Objective:
         samples: list[int],
     ) -> None:
         """The losses of a variant's samples against their labels."""
-        nothing = logits.new_zeros(()), logits.new_zeros(())
-        entropy = regions = nothing
-        if samples:
-            size = (self.pixels[1], self.pixels[0])
-            prediction = F.interpolate(logits, size, mode="bilinear", align_corners=False)
-            labels, members = batch.labels[samples], self.members
-            trust = None if batch.weights is None else batch.weights[samples].float() / 255
-            entropy = cross_entropy(
-                prediction, labels, self.class_weights, self.config.ohem, members, trust
-            )
-            if self.config.jaccard:
-                regions = jaccard(prediction, labels, members, trust)
-        losses[name] = weighted(entropy, share)
+        if not samples:
+            return
+        size = (self.pixels[1], self.pixels[0])
+        prediction = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        labels, members = batch.labels[samples], self.members
+        trust = None if batch.weights is None else batch.weights[samples].float() / 255
+        pair = cross_entropy(
+            prediction, labels, self.class_weights, self.config.ohem, members, trust
+        )
+        losses[name] = weighted(pair, share)
         if self.config.jaccard:
-            losses[f"{name}_jaccard"] = weighted(regions, share * self.config.jaccard)
+            pair = jaccard(prediction, labels, members, trust)
+            losses[f"{name}_jaccard"] = weighted(pair, share * self.config.jaccard)
 
     def _distil(
         self,
