@@ -265,7 +265,7 @@ class Frame:
 class Segmentation:
     """What the network saw: labels uint8 (H, W), confidence float32 (H, W) in 0..1.
 
-    `weights` says how much MFF gave each modality of the subset; they sum to 1.
+    `weights` says how much MFF gave each modality, 0 for one that the gate left out; their sum is 1.
     """
 
     labels: np.ndarray
@@ -275,4 +275,4 @@ class Segmentation:
     @property
     def subset(self) -> Subset:
         """The modalities that were used, in vocabulary order."""
-        return tuple(sorted(self.weights))
+        return tuple(sorted(m for m, weight in self.weights.items() if weight > 0))

@@ -112,6 +112,27 @@ def test_every_frame_is_counted_as_what_became_of_it(state: NodeState) -> None:
     assert (counters.published, counters.incomplete, counters.unusable) == (2, 1, 1)
 
 
+def test_a_sensor_that_the_gate_leaves_out_is_not_used_and_the_status_says_why(state) -> None:
+    state.on_result(half_camera(), STAMP)
+    given = half_camera()
+    gated = replace(given, segmentation=replace(given.segmentation, weights={RGB: 0.0, LIDAR: 1.0}))
+    assert gated.segmentation.subset == (LIDAR,)
+    state.enabled[DEPTH] = state.enabled[EVENT] = False
+    later = STAMP + 2 * SECOND
+    for modality in (RGB, LIDAR):
+        state.monitors[modality].on_message(later)
+    state.on_result(gated, later)
+    state.count(gated, later)
+    assert state.counters.incomplete == 1
+    assert state.lost(RGB, later) and not state.lost(LIDAR, later)
+    between = idle_status(message, state, None, later)
+    for status in (status_of(message, state, gated, None), between):
+        row = status.modalities[RGB]
+        assert (row.availability, row.weight) == (Availability.OK, 0.0)
+        assert row.reason == "left out by the gate: it looks as if it would do harm"
+        assert status.modalities[LIDAR].reason == ""
+
+
 def replace_segmentation(result: Result) -> Result:
     """The same frame, nothing of which could be used."""
     return replace(result, segmentation=None)

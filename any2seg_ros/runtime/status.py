@@ -18,6 +18,7 @@ FIRST_S = 5.0
 """s after activation before a sensor without messages is logged as lost."""
 FRESH = 1_000_000_000
 """ns for which the reason of a refusal is reported."""
+LEFT_OUT = "left out by the gate: it looks as if it would do harm"
 
 
 @dataclass
@@ -111,13 +112,13 @@ class NodeState:
 
     def on_result(self, result: Result, now: int) -> None:
         """Record which modalities a frame had; now: ns of the steady clock."""
-        frame, weights = result.frame, _weights(result)
+        weights = _weights(result)
         self.gap = min(1.0, (now - self.frame_at) * 1e-9)
-        self.last_frame = {m: (frame.availability[m], frame.reasons.get(m, "")) for m in Modality}
+        self.last_frame = {m: _availability(result, m) for m in Modality}
         self.frame_at, self.failure = now, ""
         for modality, monitor in self.monitors.items():
             monitor.weight = float(weights.get(modality, 0.0))
-            if modality in weights:
+            if monitor.weight:
                 monitor.used_at = now
 
     def count(self, result: Result, now: int) -> None:
@@ -128,7 +129,7 @@ class NodeState:
             return
         self.counters.published += 1
         self.counters.incomplete += any(
-            self.enabled[m] and m not in segmentation.weights for m in Modality
+            self.enabled[m] and m not in segmentation.subset for m in Modality
         )
         self.mean_confidence = float(segmentation.confidence.mean())
         self.published_at = now
@@ -208,7 +209,7 @@ def status_of(make: Make, state: NodeState, result: Result, header: Any) -> Any:
         at = measured.stamp if measured is not None else stamp
         at += round(state.offset_s.get(modality, 0.0) * 1e9)
         age = (result.frame.stamp - at) * 1e-9 if stamp else math.nan
-        last_frame = result.frame.availability[modality], result.frame.reasons.get(modality, "")
+        last_frame = _availability(result, modality)
         weight = weights.get(modality, 0.0)
         rows.append(_row(make, modality, last_frame, stamp, age, monitor.rate, weight))
     confidence = state.mean_confidence if result.segmentation is not None else math.nan
@@ -250,6 +251,13 @@ def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[A
     if busy > FRESH * 1e-9:
         return Availability.MISSING, f"received, but inference has been busy for {busy:.0f} s"
     return Availability.MISSING, "received, waiting for its frame"
+
+
+def _availability(result: Result, modality: Modality) -> tuple[Availability, str]:
+    """A sensor's availability in the Result's frame, and the reason; also why the gate left it out."""
+    left_out = _weights(result).get(modality) == 0
+    reason = LEFT_OUT if left_out else result.frame.reasons.get(modality, "")
+    return result.frame.availability[modality], reason
 
 
 def _weights(result: Result) -> Mapping[Modality, float]:
