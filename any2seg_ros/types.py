@@ -265,7 +265,7 @@ class Frame:
 class Segmentation:
     """What the network saw: labels uint8 (H, W), confidence float32 (H, W) in 0..1.
 
-    `weights` says how much MFF gave each modality, 0 for one that the gate left out; their sum is 1.
+    `weights` says how much MFF gave each modality, 0 for what the gate left out; their sum is 1.
     """
 
     labels: np.ndarray

@@ -254,7 +254,7 @@ def idle_availability(state: NodeState, modality: Modality, now: int) -> tuple[A
 
 
 def _availability(result: Result, modality: Modality) -> tuple[Availability, str]:
-    """A sensor's availability in the Result's frame, and the reason; also why the gate left it out."""
+    """A sensor's availability in the Result's frame, and why it was not used."""
     left_out = _weights(result).get(modality) == 0
     reason = LEFT_OUT if left_out else result.frame.reasons.get(modality, "")
     return result.frame.availability[modality], reason
