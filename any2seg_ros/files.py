@@ -24,8 +24,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, which becomes `path` at the end of the block; its folder is made.
 
     Where the block fails nothing is left, and what was at `path` stays. The path to write to is a
-    new file that only we know of; a symbolic link at `path` is replaced, not followed.
+    new file that only we know of; a symbolic link at `path` is replaced, not followed. OSError for
+    a device such as /dev/stdout, which would be replaced for everybody.
     """
+    _check_no_device(Path(path))
     part = part_of(path)
     part.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(part, _CREATE, 0o666))
@@ -34,6 +36,12 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _check_no_device(path: Path) -> None:
+    system = path.absolute().parts[:2] in (("/", "dev"), ("/", "proc"))
+    if system and path.exists() and (path.is_symlink() or not path.is_file()):
+        raise OSError(f"{path} is no file: write to one, and print that")
 
 
 def part_of(path: Path) -> Path:

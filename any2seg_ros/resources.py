@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import site
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from pathlib import Path
 def find(relative: str) -> Path:
     """The file or folder that the package ships as `relative`, such as `config/any2seg.yaml`.
 
-    Looked for in the source tree first, then in share/any2seg_ros of every ROS prefix and of the
-    running Python. FileNotFoundError names the places where it is not.
+    Looked for in the source tree first, then in share/any2seg_ros of every ROS prefix and of where
+    the running Python, or its user, has packages' files. FileNotFoundError names the places where
+    it is not.
     """
     candidates = [root / relative for root in _roots()]
     for candidate in candidates:
@@ -38,5 +41,6 @@ def _roots() -> Iterator[Path]:
     if (source / "package.xml").exists():
         yield source
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
-    for prefix in dict.fromkeys([*filter(None, prefixes), sys.prefix]):
+    installed = [sys.prefix, sysconfig.get_path("data"), site.getuserbase()]
+    for prefix in dict.fromkeys([*filter(None, prefixes), *installed]):
         yield Path(prefix) / "share" / "any2seg_ros"

@@ -88,6 +88,13 @@ def test_a_set_without_images_is_refused(tmp_path):
         open_source(folder(tmp_path / "set", 0), TARGET)
 
 
+def test_a_split_without_a_sequence_says_what_one_is(tmp_path):
+    root = folder(tmp_path / "set", 1)
+    split = "val/6" if in_split("drive0_00", "train/6") else "train/6"
+    with pytest.raises(ValueError, match=f"none of the 1 images of .* is in {split}: a sequence"):
+        open_source(root, TARGET, split)
+
+
 def test_sensors_that_it_does_not_have_are_not_made_up(tmp_path):
     with pytest.raises(ValueError, match="only sensor is rgb"):
         open_source(folder(tmp_path / "set"), TARGET, wanted=(Modality.RGB, Modality.LIDAR))

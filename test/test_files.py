@@ -28,6 +28,14 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_text() == "before"
 
 
+def test_a_device_is_not_replaced_by_a_file() -> None:
+    """A pipe among a process's own files, where nothing can be replaced, stands for /dev/stdout."""
+    for end in os.pipe():
+        with pytest.raises(OSError, match="is no file: write to one"):
+            write_atomically(Path(f"/proc/self/fd/{end}"), "words")
+        os.close(end)
+
+
 def test_what_killed_writers_left_is_removed_and_what_others_are_writing_is_kept(
     tmp_path: Path,
 ) -> None:

@@ -36,6 +36,21 @@ def test_an_installed_package_finds_them_below_a_ros_prefix(tmp_path: Path) -> N
     assert done.stdout.strip() == str(shared / "any2seg.yaml"), done.stderr
 
 
+def test_what_pip_installed_for_a_user_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "lib" / "any2seg_ros"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "resources.py").write_bytes(Path(resources.__file__).read_bytes())
+    shared = tmp_path / "user" / "share" / "any2seg_ros" / "config"
+    shared.mkdir(parents=True)
+    (shared / "any2seg.yaml").touch()
+    code = "from any2seg_ros.resources import find; print(find('config/any2seg.yaml'))"
+    environment = {"PYTHONPATH": str(package.parent), "PYTHONUSERBASE": str(tmp_path / "user")}
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.strip() == str(shared / "any2seg.yaml"), done.stderr
+
+
 def test_a_missing_file_names_where_it_was_looked_for() -> None:
     with pytest.raises(FileNotFoundError, match=r"absent.yaml is in none of .*/absent.yaml"):
         resources.find("absent.yaml")

@@ -44,8 +44,14 @@ class LabelledFolder:
         self.groups: ClassGroups = self.map.groups
         found = sorted(f for f in (root / IMAGES).iterdir() if f.suffix.lower() in ENDINGS)
         self.paths = [f for f in found if in_split(f.stem, split)]
-        if not self.paths:
+        if not found:
             raise FileNotFoundError(f"no images in {root / IMAGES}: put .jpg or .png files there")
+        if not self.paths:
+            raise ValueError(
+                f"none of the {len(found)} images of {root / IMAGES} is in {split}: a sequence, "
+                "which are the names that are the same up to the last underscore, goes to one side "
+                f"as a whole; take another number than {split.partition('/')[2]}"
+            )
         self._check_labels()
 
     def _read_map(self, label_map: str) -> LabelMap:
