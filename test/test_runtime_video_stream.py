@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,45 @@ def test_a_backlog_is_dropped_and_bounded(stream):
     assert video.picture(many[-1][1]).shape == (144, 192, 3)
     heavy = [video.add(foxglove(bytes(9_000_000), name)) for _ in range(6)]
     assert sum(packet.message is not None for packet in heavy) <= 3
+
+
+@pytest.mark.parametrize("change", ["add", "reset", "too many"])
+def test_messages_do_not_wait_for_pictures(stream, change, monkeypatch):
+    name, packets = stream
+    video = VideoStream()
+    added = [video.add(foxglove(data, name)) for data in packets[:5]]
+    many = lambda: [video.add(foxglove(packets[0], name)) for _ in range(150)]  # noqa: E731
+    heard = {"add": lambda: video.add(foxglove(packets[0], name)), "reset": video.reset}
+    decode, decoded = video._decoder.decode, []
+
+    def meanwhile(message):
+        decoded.append(message)
+        thread = threading.Thread(target=heard.get(change, many), daemon=True)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
+        return decode(message)
+
+    monkeypatch.setattr(video._decoder, "decode", meanwhile)
+    if change == "add":
+        assert video.picture(added[4]).shape == (144, 192, 3)
+        return
+    with pytest.raises(InvalidMeasurement, match="lost in a jump|faster than"):
+        video.picture(added[4])
+    assert len(decoded) == 1  # what was let go meanwhile is not decoded
+    monkeypatch.setattr(video._decoder, "decode", decode)
+    assert video.picture(video.add(foxglove(packets[0], name))).shape == (144, 192, 3)
+
+
+def test_what_breaks_the_decoder_costs_its_own_packet(stream, monkeypatch):
+    name, packets = stream
+    video = VideoStream()
+    decode = video._decoder.decode
+    monkeypatch.setattr(video._decoder, "decode", None)
+    with pytest.raises(InvalidMeasurement, match="video cannot be read: TypeError"):
+        video.picture(video.add(foxglove(packets[0], name)))
+    monkeypatch.setattr(video._decoder, "decode", decode)
+    assert video.picture(video.add(foxglove(packets[0], name))).shape == (144, 192, 3)
 
 
 def test_a_jump_of_time_begins_anew(stream):

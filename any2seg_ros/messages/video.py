@@ -55,6 +55,11 @@ class VideoDecoder:
         self._count = 0
         self._last = 0
         self._intervals: deque[int] = deque(maxlen=15)
+        self._gap = False
+
+    def resume(self) -> None:
+        """Packets before the next one are left out: a key frame is waited for."""
+        self._gap = True
 
     def decode(self, msg: Any) -> Any:
         """The frame of a packet, for `picture`.
@@ -73,7 +78,8 @@ class VideoDecoder:
             self.reset()
             self._codec, self._context = codec, _open(codec)
         late = self._is_late(msg)
-        if (codec == "h264" and self._numbers.lost(data)) or late:
+        gap, self._gap = self._gap, False
+        if (codec == "h264" and self._numbers.lost(data)) or late or gap:
             self._context = _open(codec)
             data = self._numbers.parameters + data
         return self._frame(data)

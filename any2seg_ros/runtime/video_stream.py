@@ -1,5 +1,5 @@
-"""Packets of a video from their arrival until a Frame wants one: decoded in order, apart from those
-that a newer key frame has made needless."""
+"""Packets of a video from their arrival until a Frame wants one: all are decoded, in order. What is
+let go is missed: the video begins again at the next key frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from any2seg_ros.messages.video import VideoDecoder, picture
-from any2seg_ros.types import InvalidMeasurement
+from any2seg_ros.types import LONGEST_REASON, InvalidMeasurement, plain
 
 _MANY = 150
 """Packets that wait at most: five seconds of 30 Hz."""
@@ -32,13 +32,16 @@ class VideoPacket:
 
 
 class VideoStream:
-    """The packets of one camera. One thread may add while another wants pictures."""
+    """The packets of one camera. One thread adds, another decodes; neither waits for the other."""
 
     def __init__(self) -> None:
         self._decoder = VideoDecoder()
         self._waiting: deque[VideoPacket] = deque()
         self._bytes = 0
+        self._gap = self._forget = False
+        """Before the next packet, others were let go; or it may be of another stream."""
         self._lock = threading.Lock()
+        """Of what waits, and free while a packet is decoded."""
 
     def add(self, message: Any) -> VideoPacket:
         """Take the next message."""
@@ -54,24 +57,40 @@ class VideoStream:
         """Forget the stream, as after a jump of time."""
         with self._lock:
             self._drop("video packets were lost in a jump of time")
+            self._forget = True
 
-    def picture(self, packet: VideoPacket) -> np.ndarray:
+    def picture(self, wanted: VideoPacket) -> np.ndarray:
         """The picture of a packet, uint8 (h, w, 3); InvalidMeasurement where it has none."""
+        while (packet := self._next(wanted)) is not None:
+            self._decode(packet, wanted)
+        if wanted.picture is None:
+            raise InvalidMeasurement(wanted.reason or "a newer picture of the video was used")
+        return wanted.picture
+
+    def _next(self, wanted: VideoPacket) -> VideoPacket | None:
+        """Take the packet to decode next, up to the one that is wanted."""
         with self._lock:
-            while not packet.done:
-                self._decode(self._waiting.popleft(), packet)
-        if packet.picture is None:
-            raise InvalidMeasurement(packet.reason or "a newer picture of the video was used")
-        return packet.picture
+            if wanted.done:
+                return None
+            packet = self._waiting.popleft()
+            self._bytes -= len(packet.message.data)
+            if self._forget:
+                self._decoder.reset()
+            elif self._gap:
+                self._decoder.resume()
+            self._gap = self._forget = False
+        return packet
 
     def _decode(self, packet: VideoPacket, wanted: VideoPacket) -> None:
-        self._bytes -= len(packet.message.data)
         try:
             frame = self._decoder.decode(packet.message)
             if packet is wanted:  # the others are only decoded because it is made of them
                 packet.picture = picture(frame)
         except InvalidMeasurement as reason:
             packet.reason = str(reason)
+        except Exception as error:
+            text = f"video cannot be read: {type(error).__name__}: {error}"
+            packet.reason = plain(text, LONGEST_REASON)
         packet.message, packet.done = None, True
 
     def _drop(self, reason: str) -> None:
@@ -79,4 +98,4 @@ class VideoStream:
             packet.message, packet.done, packet.reason = None, True, reason
         self._waiting.clear()
         self._bytes = 0
-        self._decoder.reset()
+        self._gap = True
