@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from any2seg_ros.messages import image_size, is_video, with_header
+from any2seg_ros.messages.h264 import units
 from any2seg_ros.messages.video import VideoDecoder, picture
 from any2seg_ros.types import InvalidMeasurement
 
@@ -84,6 +85,23 @@ def seen(name, packets, decoder=None):
 
 def sound(value):
     return not isinstance(value, str) and value < 2.5
+
+
+def test_over_a_gap_the_parameters_of_the_stream_are_kept():
+    packets = encoded("h264")
+    decoder = VideoDecoder()
+    picture(decoder.decode(foxglove(packets[0])))
+    slices = [
+        b"\0\0\1" + bytes([refers << 5 | kind]) + unit
+        for kind, refers, unit in units(packets[KEYS])
+        if kind == 5
+    ]
+    decoder.resume()
+    with pytest.raises(InvalidMeasurement, match="waits for a key frame"):
+        decoder.decode(foxglove(packets[KEYS - 1]))
+    decoder.resume()
+    pixels = picture(decoder.decode(foxglove(b"".join(slices))))
+    assert np.abs(pixels.astype(int) - scene(KEYS)).mean() < 2.5
 
 
 def test_every_picture_comes_with_its_packet(stream):

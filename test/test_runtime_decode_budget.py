@@ -51,7 +51,16 @@ def test_refusals_grow_to_a_minute_and_are_short_again_after_a_good_one() -> Non
     assert one.refusal(now + S // 2) and not one.refusal(now + S)
 
 
+def test_of_video_each_packet_has_the_budget_and_many_together_four_times_it() -> None:
+    one = budget()
+    for k in range(600):
+        one.spend(0.3, k * S, 30)
+        assert one.refusal(k * S) == ""
+    one.spend(0.4, 600 * S, 30)
+    assert "decoding took 0.40 s" in one.refusal(600 * S)
+
+
 def test_zero_is_no_limit() -> None:
     one = DecodeBudget(0.0, "rgb.decode_budget")
     one.spend(1e6, 0)
-    assert one.refusal(1) == ""
+    assert one.refusal(1) == "" and one.gross == float("inf")

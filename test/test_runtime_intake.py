@@ -230,6 +230,26 @@ def test_monitors_hear_of_every_message_and_of_the_stamp_of_the_good_ones() -> N
     assert (monitor.count, monitor.arrival, monitor.stamp) == (2, 8, STAMP)
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_video_is_to_be_decoded_before_it_is_a_backlog(refused) -> None:
+    pytest.importorskip("av", reason="PyAV is not here: requirements-video.txt")
+    from test_messages_video import foxglove
+
+    def lookup(target: str, source: str) -> np.ndarray:
+        if refused:
+            raise LookupError
+        return np.eye(4)
+
+    bench = Bench(lookup, **{"maximum_rate": 1.0})
+    for index in range(14):
+        bench.now = 100 * 10**9 + index * 33 * MS
+        bench.feed(RGB, foxglove(b"packet", index=index))
+    assert bool(bench.refused) == refused
+    assert bench.waiting[-1] is None
+    bench.preparation.prepare_ahead(None, lambda: False)
+    assert bench.preparation.video.spare == 0
+
+
 def test_video_is_decoded_up_to_the_packet_of_the_frame() -> None:
     pytest.importorskip("av", reason="PyAV is not here: requirements-video.txt")
     from test_messages_video import encoded, foxglove, scene

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from array import array
+from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -355,6 +357,62 @@ def test_events_that_are_decoded_ahead_count_against_their_budget(pipeline, ahea
     waits = pipeline.stream.add(packet())
     pipeline.prepare_ahead(None, never)
     assert waits.events is None and pipeline.stream.waiting == 0  # refused, and not kept
+
+
+def video_of(pipeline: Pipeline, cost: float, monkeypatch) -> Callable[..., Frame]:
+    """Makes a Frame of the next `count` packets of a video, each of which takes `cost` s."""
+    pytest.importorskip("av", reason="PyAV is not here: requirements-video.txt")
+    from test_messages_video import encoded, foxglove
+
+    camera = Camera(192, 144, 100.0, 100.0, 95.5, 71.5)
+    calibration = Calibration(camera, "camera", {RGB: camera})
+    packets, clock, count = encoded("h264"), [0.0], [0]
+    decode = pipeline.video._decoder.decode
+
+    def slow(message):
+        clock[0] += cost
+        return decode(message)
+
+    def next_frame(many: int) -> Frame:
+        for _ in range(many):
+            message = foxglove(packets[count[0] % len(packets)], index=count[0])
+            entry = pipeline.video.add(message)
+            count[0] += 1
+        last = Received(STAMP + count[0], 0, header(STAMP), entry)
+        availability = {m: Availability.OK if m == RGB else Availability.MISSING for m in Modality}
+        return Frame(last.stamp, {RGB: last}, availability, {}, RGB, calibration=calibration)
+
+    monkeypatch.setattr(time, "thread_time", lambda: clock[0])
+    monkeypatch.setattr(pipeline.video._decoder, "decode", slow)
+    return next_frame
+
+
+def test_video_of_which_few_frames_are_made_is_used(pipeline, monkeypatch):
+    next_frame = video_of(pipeline, 0.01, monkeypatch)
+    pipeline.budgets = {RGB: DecodeBudget(0.25, "rgb.decode_budget")}
+    for _ in range(6):
+        prepared = pipeline.prepare(next_frame(30))
+        assert RGB in prepared.images, prepared.frame.reasons
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_video_that_is_refused_is_not_kept(pipeline, monkeypatch, ahead):
+    next_frame = video_of(pipeline, 0.3, monkeypatch)
+    pipeline.budgets = {RGB: DecodeBudget(0.25, "rgb.decode_budget")}
+    assert "faster than they were decoded" in pipeline.prepare(next_frame(30)).frame.reasons[RGB]
+    frame, decoded = next_frame(30), pipeline.video.decoded
+    if ahead:
+        assert pipeline.prepare_ahead(None, never)
+    else:
+        assert "refused for 1 s" in pipeline.prepare(frame).frame.reasons[RGB]
+    assert frame.measurements[RGB].body.message is None and pipeline.video.decoded == decoded == 4
+
+
+def test_video_is_decoded_though_no_frame_waits(pipeline, monkeypatch):
+    next_frame = video_of(pipeline, 0.01, monkeypatch)
+    frame = next_frame(30)
+    assert pipeline.prepare_ahead(None, never) and pipeline.video.decoded == 20
+    assert RGB in pipeline.prepare(frame).images
 
 
 def test_a_sensor_that_takes_too_long_is_refused_and_the_others_go_on(pipeline):

@@ -42,6 +42,51 @@ def test_a_backlog_is_dropped_and_bounded(stream):
     assert sum(packet.message is not None for packet in heavy) <= 3
 
 
+def never():
+    return False
+
+
+def test_ahead_all_is_decoded_but_what_a_frame_may_still_want(stream):
+    name, packets = stream
+    video = VideoStream()
+    added = [video.add(foxglove(data, name)) for data in packets[:30]]
+    assert video.spare == 20
+    video.decode_ahead(lambda: video.decoded == 7)
+    assert video.decoded == 7
+    video.decode_ahead(never)
+    assert video.decoded == 20 and video.spare == 0
+    for index in (20, 29):
+        pixels = video.picture(added[index])
+        assert np.abs(pixels.astype(int) - scene(index)).mean() < 2.5
+
+
+def test_what_takes_too_long_is_let_go(stream):
+    name, packets = stream
+    video = VideoStream()
+    added = [video.add(foxglove(data, name)) for data in packets[:12]]
+    with pytest.raises(InvalidMeasurement, match="faster than they were decoded"):
+        video.picture(added[-1], 0.0)
+    assert video.decoded == 1 and added[-1].message is None
+
+
+def test_what_is_skipped_is_missed_until_the_next_key_frame(stream):
+    name, packets = stream
+    video = VideoStream()
+    for data in packets[:3]:
+        video.picture(video.add(foxglove(data, name)))
+    skipped = video.add(foxglove(packets[3], name))
+    video.skip()
+    found = {}
+    for index in range(4, 12):
+        try:
+            found[index] = video.picture(video.add(foxglove(packets[index], name)))
+        except InvalidMeasurement as reason:
+            assert "waits for a key frame" in str(reason)
+    assert sorted(found) == [10, 11]  # a key frame every ten
+    with pytest.raises(InvalidMeasurement, match="waits for a key frame"):
+        video.picture(skipped)
+
+
 @pytest.mark.parametrize("change", ["add", "reset", "too many"])
 def test_messages_do_not_wait_for_pictures(stream, change, monkeypatch):
     name, packets = stream

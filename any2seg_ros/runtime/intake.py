@@ -45,7 +45,7 @@ Refused = Callable[[Modality, str, int], None]
 
 Waiting = Callable[["Frame | None"], None]
 """Told of a Frame that still waits for some sensors, with the measurements that it has for certain;
-with None, of many event packets that wait for decoding."""
+with None, of many packets of events or video that wait for decoding."""
 
 
 class Intake:
@@ -87,8 +87,13 @@ class Intake:
 
         arrival: ns of a steady clock.
         """
-        monitor = self._monitors[modality]
-        monitor.on_message(arrival)
+        self._monitors[modality].on_message(arrival)
+        frames = self._frames(modality, msg, arrival)
+        if self._on_waiting is not None and not frames:  # what leaves is made first
+            self._tell_waiting(self._on_waiting)
+        return frames
+
+    def _frames(self, modality: Modality, msg: Any, arrival: int) -> list[Frame]:
         try:
             received = self._receive(modality, msg, arrival)
         except InvalidMeasurement as reason:
@@ -96,15 +101,13 @@ class Intake:
         except Exception as error:  # a sensor's broken message must not cost the others theirs
             text = f"cannot be read: {type(error).__name__}: {error}"
             return self.refuse(modality, plain(text, LONGEST_REASON), arrival)
-        monitor.stamp = received.stamp
+        self._monitors[modality].stamp = received.stamp
         self._last[modality] = received.stamp + self._offset(modality), arrival
         resets = self.synchronizer.counters.resets
         frames = self.synchronizer.add(modality, received.stamp, received, arrival)
         if self.synchronizer.counters.resets > resets:
             self._forget()
             self._on_reset()
-        if self._on_waiting is not None and not frames:  # what leaves is made first
-            self._tell_waiting(self._on_waiting)
         return self._calibrated(frames)
 
     def _tell_waiting(self, tell: Waiting) -> None:
@@ -112,7 +115,9 @@ class Intake:
         certain = self.synchronizer.certain() if self._history is None else None
         if certain is not None:
             tell(replace(certain, calibration=self.tracker.current))
-        elif self._preparation.stream.waiting >= _MANY_PACKETS:
+            return
+        preparation = self._preparation
+        if preparation.stream.waiting >= _MANY_PACKETS or preparation.video.spare:
             tell(None)
 
     def on_undecodable(self, modality: Modality, reason: str, arrival: int) -> list[Frame]:

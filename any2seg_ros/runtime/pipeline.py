@@ -7,6 +7,7 @@ Preparation. Nothing of ROS is imported: messages are known by their attributes.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -267,8 +268,8 @@ class Preparation:
     def prepare_ahead(self, frame: Frame | None, hurry: Callable[[], bool]) -> bool:
         """Make ready what a Frame that still waits has already, one measurement a sensor.
 
-        `prepare` takes it if the Frame has it in the end. Event packets are decoded in any case,
-        and dropped while their budget refuses them. Such Frames have no trajectory.
+        `prepare` takes it if the Frame has it in the end. Event packets and video are decoded in
+        any case, and dropped while their budget refuses them. Such Frames have no trajectory.
         Ends early when `hurry()`, and gives False then. Belongs to the thread of `prepare`.
         """
         if hurry():
@@ -282,7 +283,8 @@ class Preparation:
             known = self._ahead.get(modality)
             if known is None or not known.is_of(frame):
                 self._ahead[modality] = _Ahead(modality, frame, self._made(modality, frame))
-        return True
+        self._decode_video_ahead(hurry)
+        return not hurry()
 
     def _decode_ahead(self) -> None:
         budget = self.budgets.get(Modality.EVENT)
@@ -292,6 +294,13 @@ class Preparation:
         began = time.thread_time()
         self.stream.decode_ahead()
         self._event_s += time.thread_time() - began
+
+    def _decode_video_ahead(self, hurry: Callable[[], bool]) -> None:
+        budget = self.budgets.get(Modality.RGB)
+        if budget is not None and budget.refusal(time.monotonic_ns()):
+            self.video.skip()
+        else:
+            self.video.decode_ahead(hurry)
 
     def _spend_events(self) -> None:
         """What a Frame's events took counts as one measurement, whenever they were decoded."""
@@ -316,14 +325,17 @@ class Preparation:
             return self._make(modality, frame)
         refusal = budget.refusal(time.monotonic_ns())
         if refusal:
+            if modality == Modality.RGB:
+                self.video.skip()
             return _Made(reason=refusal)
-        began = time.thread_time()
+        began, packets = time.thread_time(), self.video.decoded
         made = self._make(modality, frame)
         spent = time.thread_time() - began
         if modality == Modality.EVENT:
             self._event_s += spent
         else:
-            budget.spend(spent, time.monotonic_ns())
+            parts = max(1, self.video.decoded - packets)
+            budget.spend(spent, time.monotonic_ns(), parts)
         return made
 
     def _make(self, modality: Modality, frame: Frame) -> _Made:
@@ -362,9 +374,9 @@ class Preparation:
             stamp = min(frame.stamp - self._offset(modality), newest.stamp)
             return Measurement(modality, stamp, self._events(frame, stamp), camera, pose)
         if isinstance(newest.body, VideoPacket):
-            return Measurement(
-                modality, newest.stamp, self.video.picture(newest.body), camera, pose
-            )
+            budget = self.budgets.get(modality)
+            pixels = self.video.picture(newest.body, budget.gross if budget else math.inf)
+            return Measurement(modality, newest.stamp, pixels, camera, pose)
         if modality != Modality.LIDAR:
             # Before it is decoded: what is packed may unpack to anything.
             size = messages.image_size(newest.body)
