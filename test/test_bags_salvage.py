@@ -11,6 +11,7 @@ from test_bags_parts import COUNT, file_of, write_bag, zstd
 
 from any2seg_ros.bags import BagReader
 from any2seg_ros.bags.salvage import SalvagedFile, is_whole
+from any2seg_ros.inspection.topics import topic_stats
 
 STORE = get_typestore(Stores.ROS2_KILTED)
 MAGIC = b"\x89MCAP0\r\n"
@@ -117,6 +118,15 @@ def test_messages_before_the_break_are_read_and_the_bytes_behind_it_are_counted(
     assert bag.note == "bag.mcap ends in the middle: 13 bytes at its end are left out"
     assert list(bag.messages(["/other"])) == []
     bag.close()
+
+
+def test_messages_without_a_type_are_left_out_as_their_topics_are(tmp_path):
+    json = struct.pack("<HH", 2, 0) + text("/json") + text("json") + struct.pack("<I", 0)
+    words = record(0x05, struct.pack("<HIQQ", 2, 0, 7, 7) + b'{"a": 1}')
+    (tmp_path / "bag.mcap").write_bytes(BEGIN + record(0x04, json) + words)
+    with BagReader(tmp_path / "bag.mcap") as bag:
+        stats = topic_stats(bag)
+    assert {topic: one.count for topic, one in stats.items()} == {"/data": 1}
 
 
 def test_of_a_chunk_that_is_cut_off_the_records_before_the_cut_are_read_in_order(tmp_path):

@@ -81,11 +81,14 @@ class SalvagedFile:
         self._file.close()
 
     def messages(self, topics: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
-        """(topic, type, log time in ns, serialised message), in order of log time in each chunk."""
+        """(topic, type, log time in ns, serialised message), in order of log time in each chunk.
+
+        Of `topics` alone: what has no type, as JSON without a schema, is left out.
+        """
         for messages in self._records():
             for log_time, key, data in sorted(messages, key=lambda m: m[0]):
                 channel = self._channels.get(key)
-                if channel and (topics is None or channel.topic in topics):
+                if channel and channel.message_type and (topics is None or channel.topic in topics):
                     yield channel.topic, channel.message_type, log_time, data
 
     def _records(self) -> Iterator[list[tuple[int, int, bytes]]]:
