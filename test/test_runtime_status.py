@@ -178,6 +178,30 @@ def test_a_frame_that_fails_is_said_at_once_and_until_one_succeeds(state: NodeSt
     assert rows_after(state, 0.1)[0][0] == Availability.OK and not state.blind(STAMP)
 
 
+def overdue(state: NodeState, seconds: float) -> str:
+    """What a watchdog of 5 s says so long after the last mask, while the LiDAR is heard."""
+    now = STAMP + round(seconds * SECOND)
+    state.monitors[LIDAR].on_message(now)
+    return state.overdue(5.0, now)
+
+
+def test_masks_that_are_wanted_seldom_are_not_overdue(state: NodeState) -> None:
+    state.blind_since = STAMP
+    assert not overdue(state, 5.0)
+    assert overdue(state, 5.1) == "blind for 5.1 s: no usable sensor"
+    assert not state.overdue(0.0, STAMP + 60 * SECOND)
+    state.expect(10.0, STAMP)
+    assert not overdue(state, 20.0) and overdue(state, 20.1)
+
+
+def test_masks_that_are_wanted_more_often_now_are_awaited_from_now_on(state: NodeState) -> None:
+    state.blind_since, state.interval = STAMP, 10.0
+    state.expect(0.1, STAMP + 9 * SECOND)
+    assert not overdue(state, 9.1) and not overdue(state, 14.0)
+    state.expect(0.1, STAMP + 14 * SECOND)  # nothing new
+    assert overdue(state, 14.1)
+
+
 def test_blind_time_counts_only_while_sensors_are_heard(state: NodeState) -> None:
     def look(seconds: float, heard: bool) -> float:
         now = STAMP + round(seconds * SECOND)

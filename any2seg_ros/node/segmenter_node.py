@@ -151,10 +151,9 @@ class SegmenterNode(LifecycleNode):
 
         On the executor's thread, so that an inference that hangs is found as well.
         """
-        limit, blind = self.parameters.watchdog, self._state.blind_for(now)
-        if limit and blind > limit:
-            why = self._state.blind(now) or "no mask"
-            raise WatchdogExpired(f"watchdog: blind for {blind:.1f} s: {why}")
+        why = self._state.overdue(self.parameters.watchdog, now)
+        if why:
+            raise WatchdogExpired(f"watchdog: {why}")
 
     def _start(self) -> None:
         assert self._pipeline is not None and self._outputs is not None
@@ -182,7 +181,7 @@ class SegmenterNode(LifecycleNode):
         """Parameters have been changed at run time; what could not be was refused before."""
         before, now = self._ros_parameters.accept(changed)
         loop, publishers = self._loop, self._outputs
-        self._state.interval = now.interval
+        self._state.expect(now.interval, time.monotonic_ns())
         if publishers is not None:
             publishers.config = now.output_config()
         if self._pipeline is not None and before.pipeline_config() != now.pipeline_config():

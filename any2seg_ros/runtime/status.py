@@ -167,6 +167,22 @@ class NodeState:
         self.blind_since = max(self.blind_since, self.published_at) if heard else now
         return (now - self.blind_since) * 1e-9
 
+    def overdue(self, watchdog: float, now: int) -> str:
+        """Why a node is of no use: blind for `watchdog` s and two frames; empty while it is not.
+
+        watchdog: 0 for never. now: ns of the steady clock.
+        """
+        blind = self.blind_for(now)
+        if not watchdog or blind <= max(watchdog, 2 * self.interval):
+            return ""
+        return f"blind for {blind:.1f} s: {self.blind(now) or 'no mask'}"
+
+    def expect(self, interval: float, now: int) -> None:
+        """Frames are `interval` s apart from now on; now: ns of the steady clock."""
+        if interval != self.interval:
+            self.interval = interval
+            self.blind_since = now
+
     def unused(self, modality: Modality, now: int) -> bool:
         """Whether no recent frame used the sensor; now: ns of the steady clock."""
         return now - self.monitors[modality].used_at > self.patience * 1e9
