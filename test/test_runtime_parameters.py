@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -17,6 +21,8 @@ from any2seg_ros.runtime.parameters import (
     parameters_yaml,
 )
 from any2seg_ros.types import Modality
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_file_is_made_from_the_dataclasses():
@@ -182,6 +188,18 @@ def test_other_values_of_a_switch_are_refused_with_its_words():
     for value in (1, "true", [True]):
         with pytest.raises(ValueError, match="must be one of auto, yes, no"):
             from_values({"lidar.reliable": value})
+
+
+def test_the_documents_name_what_can_be_changed_at_run_time():
+    text = (ROOT / "docs" / "node.md").read_text()
+    begin = text.index("These can be changed at run time:")
+    named = re.findall(r"`([^`]+)`", text[begin : text.index("A change of any other", begin)])
+    limits = {field.name for field in fields(HealthConfig)}  # named together
+    live = {entry.name.partition(".") for entry in entries() if entry.live}
+    expected = {
+        f"<sensor>.{rest}" if dot else name for name, dot, rest in live if rest not in limits
+    }
+    assert set(named) == expected
 
 
 ELSEWHERE = {
