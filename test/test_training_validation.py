@@ -12,6 +12,7 @@ from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.validation import (
     calibration_error,
     fit_temperatures,
+    some_frames,
     temperature,
     together_and_alone,
     validate,
@@ -43,6 +44,7 @@ class Fake:
     taxonomy = DELIVER
 
     def encode(self, images):
+        assert images, "no modality image"
         return {m: m for m in images}
 
     def fuse_all(self, given, size):
@@ -77,6 +79,14 @@ def test_a_sensor_that_a_frame_lacks_costs_its_subset_that_frame():
     placed = Preprocessed((RGB, EVENT))
     placed.present[0, RGB] = False
     assert validate(Fake(), placed)["rgb"] == pytest.approx(75)
+
+
+def test_frames_without_a_sensor_are_passed_over():
+    placed = Preprocessed((RGB, EVENT))
+    placed.present[1] = False
+    assert validate(Fake(), placed)["rgb"] == 100
+    assert set(fit_temperatures(Fake(), [placed])) == {"rgb", "event", "rgb+event"}
+    assert some_frames(placed, 0) == [0, 2, 3] and some_frames(placed, 1) == [2]
 
 
 def test_a_single_sensor_is_scored_once():

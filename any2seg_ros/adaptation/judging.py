@@ -14,7 +14,7 @@ from any2seg_ros.adaptation.config import Margins
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.training.cached_dataset import CachedDataset
-from any2seg_ros.training.validation import evenly_spread, predict, together_and_alone
+from any2seg_ros.training.validation import predict, some_frames, together_and_alone
 from any2seg_ros.types import Modality, Segmentation, Subset, largest, subset_name
 
 DRIVE_FRAMES = 120
@@ -91,12 +91,6 @@ def judge(
         _compare(counts, found)
         progress(done, len(chosen))
     return _judgement(counts, subsets[0], streets, len(chosen))
-
-
-def some_frames(held: CachedDataset, most: int) -> list[int]:
-    """The frames that have sensors, not more than `most` of them, evenly spread."""
-    frames = np.flatnonzero(held.present.any(1))
-    return frames[evenly_spread(len(frames), most)].tolist()
 
 
 def _compare(counts: _Counts, found: Mapping[Subset, Segmentation]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from any2seg_ros.adaptation.judging import mean, some_frames
+from any2seg_ros.adaptation.judging import mean
 from any2seg_ros.adaptation.result import Outcome
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.files import write_atomically
@@ -19,7 +19,7 @@ from any2seg_ros.html.pictures import overlay_image
 from any2seg_ros.html.templating import number, render
 from any2seg_ros.training.augmentation import MEAN, STD
 from any2seg_ros.training.cached_dataset import CachedDataset
-from any2seg_ros.training.validation import predict, together_and_alone
+from any2seg_ros.training.validation import predict, some_frames, together_and_alone
 from any2seg_ros.types import Modality, parse_subset, subset_name
 
 MOMENTS = 4

@@ -33,7 +33,7 @@ from any2seg_ros.files import write_atomically
 from any2seg_ros.simulation.dataset import Plan, write_bags
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached, relabelled
 from any2seg_ros.training.trainer import Trainer
-from any2seg_ros.training.validation import score, together_and_alone
+from any2seg_ros.training.validation import score, some_frames, together_and_alone
 from any2seg_ros.types import IGNORE, Modality, largest
 
 
@@ -223,7 +223,7 @@ def _score(weights: Path, work: Adaptation, truth: CachedDataset) -> dict[str, S
 
 def _on_drive(segmenter: Segmenter, work: Adaptation, truth: CachedDataset) -> Scores:
     held = {work.drive.cached.names[i] for i in work.drive.held}
-    frames = [i for i, name in enumerate(truth.names) if name in held]
+    frames = [i for i in some_frames(truth, 0) if truth.names[i] in held]
     subsets = together_and_alone(truth.present[frames])
     return score(segmenter, truth, frames, subsets)
 

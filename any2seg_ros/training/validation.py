@@ -19,18 +19,19 @@ BINS = 15
 def validate(
     segmenter: Segmenter, cached: CachedDataset, frames: int = 0, subsets: Sequence[Subset] = ()
 ) -> dict[str, float]:
-    """mIoU in percent by subset name, over `frames` evenly spread frames (0 for all).
+    """mIoU in percent by subset name, over `frames` evenly spread frames that have sensors (0 for
+    all).
 
     Without `subsets`: all sensors of the data together, and each alone.
     """
-    indices = evenly_spread(len(cached), frames)
-    return score(segmenter, cached, indices, subsets or together_and_alone(cached.present))
+    chosen = some_frames(cached, frames)
+    return score(segmenter, cached, chosen, subsets or together_and_alone(cached.present))
 
 
 def score(
     segmenter: Segmenter, cached: CachedDataset, indices: Iterable[int], subsets: Sequence[Subset]
 ) -> dict[str, float]:
-    """mIoU in percent by subset name, over the frames of these indices."""
+    """mIoU in percent by subset name, over the frames of these indices, which have sensors."""
     groups = cached.class_groups(segmenter.taxonomy)
     confusions = {s: Confusion(len(groups)) for s in subsets}
     for label, found in predict(segmenter, cached, indices, subsets):
@@ -47,7 +48,8 @@ def predict(
 ) -> Iterator[tuple[np.ndarray, dict[Subset, Segmentation]]]:
     """The label of each of these frames, uint8 (2H, 2W), and what each subset sees in it.
 
-    Of a subset that sensors are missing of, the others see; one without any is left out.
+    The frames have sensors. Of a subset that sensors are missing of, the others see; one without
+    any is left out.
     """
     for index in indices:
         maps = encode(segmenter, cached, index)
@@ -62,12 +64,12 @@ def fit_temperatures(
     segmenter: Segmenter, sets: Sequence[CachedDataset], frames: int = 0, seed: int = 0
 ) -> dict[str, float]:
     """The temperature of least calibration error for every subset that labelled frames have, of
-    `frames` evenly spread ones of each set (0 for all)."""
+    `frames` evenly spread ones of each set that have sensors (0 for all)."""
     logits: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
     truth: dict[Subset, list[np.ndarray]] = {s: [] for s in all_subsets()}
     for cached in sets:
         members = cached.class_groups(segmenter.taxonomy).members
-        for index in evenly_spread(len(cached), frames):
+        for index in some_frames(cached, frames):
             maps = encode(segmenter, cached, index)
             label = np.asarray(cached.labels[index])
             pixels = _pixels(label, np.random.default_rng([seed, index]))
@@ -106,9 +108,15 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
 
 
 def encode(segmenter: Segmenter, cached: CachedDataset, index: int) -> dict[Modality, Features]:
-    """The feature maps of every modality that a cached frame has."""
+    """The feature maps of every modality that a cached frame has; ValueError without any."""
     images = cached.images[index].astype(np.float32)
     return segmenter.encode({m: images[m] for m in Modality if cached.present[index, m]})
+
+
+def some_frames(cached: CachedDataset, most: int) -> list[int]:
+    """Indices of the frames that have sensors: `most` of them, evenly spread; all for 0."""
+    frames = np.flatnonzero(cached.present.any(1))
+    return frames[evenly_spread(len(frames), most)].tolist()
 
 
 def evenly_spread(count: int, wanted: int) -> list[int]:
