@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tiny_drive
 
-from any2seg_ros.datasets import Sample, Target, open_source
+from any2seg_ros import label_maps
+from any2seg_ros.datasets import Labelling, Sample, Target, open_source
 from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import CITYSCAPES, DELIVER
@@ -61,6 +64,32 @@ def test_a_limit_can_be_spread_over_the_whole_bag(bag):
     assert len(stamps) == 3 and apart.min() > 3 * tiny_drive.PERIOD and apart.max() < 5e8
     assert not any("limited" in note for note in source.notes)
     assert len(source) == 3
+
+
+def test_other_topics_are_other_data(bag):
+    def fingerprint(*topics: str) -> str:
+        return open_source(bag, TARGET, topics=topics).fingerprint
+
+    first = fingerprint("lidar=/lidar/points")
+    assert first != fingerprint("label=/ground_truth/label/compressed")
+    assert first == fingerprint("lidar=/lidar/points")
+
+
+def test_other_meanings_of_label_ids_are_other_data(bag, tmp_path, monkeypatch):
+    """A map of the package may have changed, where the labels are the same."""
+    monkeypatch.setattr(label_maps, "find", lambda name: tmp_path / Path(name).name)
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    cv2.imwrite(str(labels / "1.png"), np.zeros((4, 6), np.uint8))
+
+    def fingerprint(content: str) -> str:
+        (tmp_path / "mine.yaml").write_text(content)
+        labelling = Labelling((labels,), ("mine",))
+        return BagSource("drive", [bag], TARGET, labelling=labelling).fingerprint
+
+    first = fingerprint("0: Road\n1: Cars\n2: Road\n")
+    assert fingerprint("0: Road\n1: Cars\n2: Cars\n") != first
+    assert fingerprint("0: Road\n1: Cars\n2: Road\n") == first
 
 
 def test_the_classes_are_those_of_the_target(bag):

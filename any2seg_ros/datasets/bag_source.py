@@ -16,7 +16,7 @@ from any2seg_ros.datasets.ground_truth import (
     open_optional,
 )
 from any2seg_ros.datasets.samples import LeftOut, Sample, Target
-from any2seg_ros.label_maps import ClassGroups
+from any2seg_ros.label_maps import ClassGroups, read_label_map
 from any2seg_ros.runtime.bag_player import BagPlayer
 from any2seg_ros.runtime.parameters import from_values
 from any2seg_ros.runtime.pipeline import Preparation, Prepared
@@ -66,7 +66,13 @@ class BagSource:
             self._look_into(bag)
         self._period = 0
         """ns between the stamps of two frames at least."""
-        how = f"{labelling!r}{motion_compensation}"
+        meanings = [
+            sorted(read_label_map(name, self.taxonomy).classes.items())
+            for name in labelling.label_maps
+        ]
+        groups = [sorted(group) for group in self.groups.groups]
+        given = sorted((topics or {}).items())
+        how = repr((labelling, meanings, groups, motion_compensation, given))
         if spread and limit:
             self._period = -(-self.duration // limit) if self.duration else PERIOD
             how += f" {self._period} {limit}"
