@@ -152,7 +152,7 @@ def read_label_map(source: str | Path, taxonomy: Taxonomy) -> LabelMap:
     of the package. FileNotFoundError, and ValueError that names the file and the entry.
     """
     path = Path(source)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         path = _shipped(str(source))
     if not path.is_file():
         raise FileNotFoundError(f"there is no label map at {path}: use {_known()}, or a YAML file")

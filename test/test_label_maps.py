@@ -84,6 +84,12 @@ def test_a_name_that_no_map_has_lists_those_that_there_are():
         read_label_map("citiscapes", DELIVER)
 
 
+def test_a_folder_hides_no_map_of_the_package(tmp_path, monkeypatch):
+    (tmp_path / "camvid").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert len(read_label_map("camvid", DELIVER).groups) > 1
+
+
 def test_a_file_may_name_a_map_of_the_package(tmp_path):
     here = read_label_map(written(tmp_path, "camvid\n"), DELIVER)
     assert here.groups == read_label_map("camvid", DELIVER).groups

@@ -185,9 +185,8 @@ class Labelling:
             raise ValueError("a folder of confidences needs a folder of labels")
 
     def paths(self) -> list[Path]:
-        """The folders and files that it names, as far as they are paths."""
-        named = [*self.folders, *map(Path, self.label_maps), *filter(None, [self.confidence])]
-        return [path for path in named if path.exists()]
+        """The folders of labels and of confidences."""
+        return [*self.folders, *filter(None, [self.confidence])]
 
 
 UNMAPPED = Labelling()
