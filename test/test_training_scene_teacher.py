@@ -14,13 +14,18 @@ import yaml
 from torch.nn import functional as F
 
 from any2seg_ros.configuration import as_yaml
+from any2seg_ros.datasets import Target, open_source
+from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training import scene_teacher
 from any2seg_ros.training.augmentation import AugmentationConfig
+from any2seg_ros.training.cached_dataset import open_cached, relabelled
 from any2seg_ros.training.config import OptimizerConfig
 from any2seg_ros.training.scene_teacher import (
     Descriptions,
     SceneTeacherConfig,
     contrast,
+    described,
     load_config,
     main,
     objective,
@@ -151,6 +156,17 @@ def test_retrieval_counts_different_descriptions_once():
     assert found["rgb"] == [75.0, 100.0] and found["chance"] == [33.3, 100.0]
     assert "lidar" not in found
     assert "rgb 75 / 100 (chance 33.3 / 100)" in told(found)
+
+
+def test_labels_with_a_map_of_their_own_are_described_by_what_they_stand_for(root, tmp_path):
+    source = open_source(root, Target((48, 32), PreprocessingConfig()), "train")
+    own = open_cached(source, "own", Target((48, 32), PreprocessingConfig()), tmp_path / "cache")
+    values = np.zeros((2, *own.labels.shape[1:]), np.uint8)
+    groups = [[DELIVER.id("Sky")], [DELIVER.id("Cars")]]
+    mapped = relabelled(
+        own, tmp_path / "mapped", groups, own.present, zip(values, values, strict=True)
+    )
+    assert described(mapped, DELIVER, "{classes}") == ["sky", "sky"]
 
 
 def test_the_committed_recipe_is_read_and_its_keys_are_printed(tmp_path, capsys):

@@ -13,6 +13,7 @@ from tiny_teachers import write_clip, write_languagebind
 
 from any2seg_ros.configuration import build
 from any2seg_ros.datasets import Target, open_source
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.preprocessing.ranges import RangeScale
 from any2seg_ros.taxonomy import DELIVER
@@ -24,6 +25,8 @@ from any2seg_ros.training.scene_tower import SceneTower
 from any2seg_ros.training.scenes import Scenes, describe, distances
 from any2seg_ros.training.teachers import MiniLM, open_image_teacher, spoken
 from any2seg_ros.types import IGNORE, Modality
+
+CLASSES = ClassGroups.of_classes(DELIVER)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_scenes_correlate_every_modality_of_a_frame_with_its_description(languag
     found = scenes(placed, config)(batch_of(placed, [2, 0]))
     assert found.shape == (2, 4)
     teacher = open_image_teacher(str(languagebind))
-    scene = teacher.texts([describe(placed.labels[2], ["night"], DELIVER)])[0]
+    scene = teacher.texts([describe(placed.labels[2], ["night"], CLASSES)])[0]
     images = torch.from_numpy(placed.images[2:3].astype(np.float32))
     metres = distances(images[:, Modality.DEPTH], 1.0, 100.0)
     depth = teacher.images(Modality.DEPTH, images[:, Modality.DEPTH], metres)[0]
@@ -114,7 +117,7 @@ def test_a_scene_teacher_sees_the_images_that_it_was_trained_on(placed, tmp_path
     scene_tower.save(tmp_path / "teacher", tower, {})
     config = LossConfig(inter_modal=1.0, image_teacher=str(tmp_path / "teacher"))
     found = scenes(placed, config)(batch_of(placed, [1]))[0]
-    text = MiniLM().texts([describe(placed.labels[1], ["night"], DELIVER)])[0]
+    text = MiniLM().texts([describe(placed.labels[1], ["night"], CLASSES)])[0]
     for modality in Modality:
         image = torch.from_numpy(placed.images[1:2, modality].astype(np.float32))
         own = float(tower(modality, image)[0] @ text)
@@ -139,10 +142,18 @@ def test_distances_undo_the_closeness_of_an_image():
 
 def test_a_description_names_the_weather_and_the_commonest_first():
     label = np.array([[6, 6, 6, 17], [9, 9, IGNORE, IGNORE]], np.uint8)
-    text = describe(label, ("night", "motionblur"), DELIVER)
+    text = describe(label, ("night", "motionblur"), CLASSES)
     assert text == "a street scene at night with motionblur with road, cars and traffic light"
-    assert describe(label, (), DELIVER, "{classes}!") == "road, cars and traffic light!"
+    assert describe(label, (), CLASSES, "{classes}!") == "road, cars and traffic light!"
     assert spoken("traffic_sign") == "traffic sign"
+
+
+def test_a_description_names_what_the_labels_stand_for():
+    """Two values stand for cars, and one for road or road line: nobody knows which."""
+    named = (["Sky"], ["Cars"], ["Road", "RoadLine"], ["Cars"])
+    groups = ClassGroups(DELIVER, tuple(frozenset(map(DELIVER.id, names)) for names in named))
+    label = np.array([[0, 0, 0, 1], [3, 3, 3, 2], [2, 2, 2, IGNORE]], np.uint8)
+    assert describe(label, (), groups, "{classes}") == "cars and sky"
 
 
 def test_prompts_and_temperature_are_configuration():

@@ -220,8 +220,9 @@ def described(
     cached: CachedDataset, taxonomy: Taxonomy, prompt: str, frames: Sequence[int] | None = None
 ) -> list[str]:
     """The description of each of these frames; of all by default."""
+    groups = cached.class_groups(taxonomy)
     return [
-        describe(cached.labels[index], cached.conditions[index], taxonomy, prompt)
+        describe(cached.labels[index], cached.conditions[index], groups, prompt)
         for index in (range(len(cached)) if frames is None else frames)
     ]
 

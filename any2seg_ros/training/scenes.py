@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from any2seg_ros.files import checksum, replacing
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.taxonomy import Taxonomy
 from any2seg_ros.training import teachers
@@ -117,7 +118,10 @@ class Scenes:
 
     def _text(self, placed: CachedDataset, row: int) -> str:
         return self._captions.get(placed.names[row]) or describe(
-            placed.labels[row], placed.conditions[row], self._taxonomy, self._config.scene_prompt
+            placed.labels[row],
+            placed.conditions[row],
+            placed.class_groups(self._taxonomy),
+            self._config.scene_prompt,
         )
 
 
@@ -144,13 +148,19 @@ def read_captions(path: Path) -> dict[str, str]:
 def describe(
     label: np.ndarray,
     conditions: Sequence[str],
-    taxonomy: Taxonomy,
+    groups: ClassGroups,
     prompt: str = LossConfig.scene_prompt,
 ) -> str:
-    """`a street scene at night with road, cars and sky`, the commonest categories first."""
-    counts = np.bincount(label.reshape(-1), minlength=IGNORE + 1)[: len(taxonomy)]
+    """`a street scene at night with road, cars and sky`, the commonest categories first.
+
+    groups: what the values of the label, uint8 (H, W), stand for; one that stands for several
+    classes is not spoken of: some of them may not be there.
+    """
+    alone = groups.members.sum(1) == 1
+    pixels = np.bincount(label.reshape(-1), minlength=IGNORE + 1)[: len(groups)]
+    counts = (pixels * alone) @ groups.members
     order = [i for i in np.argsort(-counts, kind="stable") if counts[i] > 0]
-    names = [teachers.spoken(taxonomy.classes[i]) for i in order]
+    names = [teachers.spoken(groups.taxonomy.classes[i]) for i in order]
     weather = {"night": " at night", "sun": " in sunshine", "cloud": " under clouds"}
     where = "".join(weather.get(c, f" with {c}") for c in conditions)
     listed = (
