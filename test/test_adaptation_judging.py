@@ -10,7 +10,7 @@ import pytest
 from adaptation_data import Place
 
 from any2seg_ros.adaptation.config import Margins
-from any2seg_ros.adaptation.judging import Judgement, gain, judge, losses
+from any2seg_ros.adaptation.judging import Judgement, gain, judge, losses, reasons_against
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.training.cached_dataset import open_cached, relabelled
@@ -38,7 +38,7 @@ def changed(**tables: dict[str, float]) -> Judgement:
 
 
 def test_weights_that_gain_and_lose_nothing_may_replace_others():
-    assert losses(BEFORE, changed(), Margins()) == []
+    assert reasons_against(BEFORE, changed(), Margins()) == []
     assert BEFORE.best == "rgb" and BEFORE.pupils == ["lidar"]
 
 
@@ -54,25 +54,32 @@ def test_weights_that_gain_and_lose_nothing_may_replace_others():
     ],
 )
 def test_each_loss_is_a_reason(tables, said):
-    reasons = losses(BEFORE, changed(**tables), Margins())
+    reasons = reasons_against(BEFORE, changed(**tables), Margins())
     assert len(reasons) == 1
     assert re.match(said, reasons[0])
 
 
+def test_too_small_a_gain_is_no_loss():
+    assert losses(BEFORE, changed(sure_accuracy={"lidar": 40.3}), Margins()) == []
+
+
 def test_small_losses_are_no_reason():
     tables = {"streets": {"rgb+depth+lidar+event": 59.6}, "sure_accuracy": {"rgb": 82.0}}
-    assert losses(BEFORE, changed(**tables), Margins()) == []
+    assert reasons_against(BEFORE, changed(**tables), Margins()) == []
 
 
 def test_the_camera_that_taught_may_move_on():
     """Its agreement with what it said before says nothing of how good it is."""
-    assert losses(BEFORE, changed(sure_accuracy={"rgb": 83.0, "lidar": 50.0}), Margins()) == []
+    assert (
+        reasons_against(BEFORE, changed(sure_accuracy={"rgb": 83.0, "lidar": 50.0}), Margins())
+        == []
+    )
 
 
 def test_rare_classes_of_what_was_sure_neither_refuse_nor_choose():
     """A class that the teacher saw in a few pixels moves the mIoU by points."""
     fewer = changed(sure_miou={"lidar": 15.0})
-    assert losses(BEFORE, fewer, Margins()) == []
+    assert reasons_against(BEFORE, fewer, Margins()) == []
     assert gain(BEFORE, fewer) == gain(BEFORE, changed())
 
 
@@ -91,7 +98,7 @@ def test_the_best_is_who_taught_the_others_most():
     ],
 )
 def test_what_is_unknown_is_a_reason(tables):
-    (reason,) = losses(BEFORE, changed(**tables), Margins())
+    (reason,) = reasons_against(BEFORE, changed(**tables), Margins())
     assert reason.endswith("to nan")
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import ctrl_c
 import cv2
@@ -19,6 +20,8 @@ import tiny_drive
 import torch
 from adaptation_data import Place
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from test_adaptation_judging import BEFORE as OLD
+from test_adaptation_judging import changed
 
 from any2seg_ros.adaptation import run
 from any2seg_ros.adaptation.config import AdaptationConfig, Margins
@@ -195,6 +198,26 @@ def test_what_was_judged_is_not_blended_again(adapted, drive, monkeypatch):
     monkeypatch.setattr(run, "blend", None)
     again = Adaptation(drive.config("adapted", margins=LENIENT)).run()
     assert (again.judged, again.chosen) == (outcome.judged, outcome.chosen)
+
+
+@pytest.mark.parametrize(
+    ("judgement", "tried"),
+    [
+        (changed(sure_accuracy={"lidar": 40.3}), ["50 %", "75 %", "87 %"]),
+        (changed(streets={"rgb": 20.0}), ["50 %", "25 %", "12 %"]),
+    ],
+)
+def test_the_way_is_halved_by_what_is_lost(judgement, tried):
+    """Nearer to the old weights, a gain that is too small is smaller still."""
+    names: list[str] = []
+    work = SimpleNamespace(
+        config=AdaptationConfig((Path("bag"),), Path()),
+        judged=lambda: {BEFORE: OLD, **dict.fromkeys(names, judgement)},
+        _first=lambda judge: judge(),
+        _judge_between=lambda name, last, share: names.append(name),
+    )
+    Adaptation._blend(work, Path())
+    assert names == [f"{share} of the way" for share in tried]
 
 
 SCRIPT = """

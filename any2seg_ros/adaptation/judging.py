@@ -130,7 +130,7 @@ def gain(before: Judgement, after: Judgement) -> float:
 
 
 def losses(before: Judgement, after: Judgement, margins: Margins) -> list[str]:
-    """Why weights judged `after` are not to replace those judged `before`; empty if they are.
+    """What weights judged `after` lose of those judged `before`; empty if nothing that matters.
 
     What is unknown (NaN) is a reason; agreement is none where there are no two sensors.
     """
@@ -157,14 +157,23 @@ def losses(before: Judgement, after: Judgement, margins: Margins) -> list[str]:
             *means("confidence", [before.full]),
             -margins.confidence,
         ),
-        f"{', '.join(before.pupils)} alone on what was sure (mean accuracy)": (
-            *means("sure_accuracy", before.pupils),
-            margins.gain,
-        ),
     }
     if before.agreement:
         agreement = means("agreement", before.agreement)
         checks["agreement between sensors"] = (*agreement, -margins.agreement)
+    return _unmet(checks)
+
+
+def reasons_against(before: Judgement, after: Judgement, margins: Margins) -> list[str]:
+    """Why weights judged `after` are not to replace those judged `before`: what they lose, and that
+    pupils learned too little; empty if they are."""
+    learned = (mean(one.sure_accuracy, before.pupils) for one in (before, after))
+    what = f"{', '.join(before.pupils)} alone on what was sure (mean accuracy)"
+    return losses(before, after, margins) + _unmet({what: (*learned, margins.gain)})
+
+
+def _unmet(checks: Mapping[str, tuple[float, ...]]) -> list[str]:
+    """Those of which the new figure is not the old one and `least` more: old, new, least."""
     return [
         f"{what} went from {old:.1f} to {new:.1f}"
         for what, (old, new, least) in checks.items()

@@ -54,7 +54,9 @@ def choose(judged: Mapping[str, Judgement], margins: Margins) -> Outcome:
     """The best of the weights that lose nothing that matters, else those before."""
     before = judged[BEFORE]
     why_not = {
-        name: judging.losses(before, one, margins) for name, one in judged.items() if name != BEFORE
+        name: judging.reasons_against(before, one, margins)
+        for name, one in judged.items()
+        if name != BEFORE
     }
     better = [name for name, reasons in why_not.items() if not reasons]
     chosen = max(better, key=lambda name: judging.gain(before, judged[name]), default=BEFORE)
