@@ -50,6 +50,16 @@ def test_protocols_are_never_compared_with_each_other(tally):
         compare(report(tally), report(tally, protocol="zero"))
 
 
+def test_other_classes_are_never_compared(tally):
+    """A label map makes other classes under the same name."""
+    first, second = report(tally), report(tally)
+    second["classes"]["Road+RoadLine"] = second["classes"].pop("Road")
+    with pytest.raises(ValueError, match="differ in their classes.*only one has Road[)]"):
+        compare(first, second)
+    with pytest.raises(ValueError, match="only one has Road.RoadLine[)]"):
+        compare({**first, "classes": {}}, {**second, "classes": {"Road+RoadLine": {}}})
+
+
 def test_other_data_and_partial_reports_are_remarked_on(tally):
     other = {**report(tally, partial=True), "split": "test"}
     assert remarks(report(tally), other) == [

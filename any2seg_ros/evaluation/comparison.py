@@ -48,6 +48,13 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
                 f"the reports differ in their {key} ({first[key]}, {second[key]}): "
                 "evaluate both with the same before comparing"
             )
+    alone = [name for name in first["classes"] if name not in second["classes"]]
+    alone += [name for name in second["classes"] if name not in first["classes"]]
+    if alone:
+        raise ValueError(
+            f"the reports differ in their classes (only one has {alone[0]}): evaluate both with "
+            "the same label map before comparing"
+        )
     tables = zip(_figures(first).items(), _figures(second).values(), strict=True)
     rows = []
     for (table, mine), others in tables:
