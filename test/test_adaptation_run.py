@@ -297,6 +297,28 @@ def test_weights_that_lose_are_not_kept(adapted, drive):
     assert "The old weights stay" in (config.out / "report.html").read_text()
 
 
+def test_pictures_and_figures_are_of_the_same_weights(monkeypatch, tmp_path):
+    """Where the old weights stay, the report shows those that were tried last."""
+    (tmp_path / "teachers.json").write_text("{}")
+    model = tmp_path / "model"
+    model.touch()
+    rejected = changed(agreement={"rgb+lidar": 10.0})
+    work = SimpleNamespace(
+        config=AdaptationConfig((Path("bag"),), tmp_path),
+        judged=lambda: {BEFORE: OLD, "round 1": rejected},
+        drive=SimpleNamespace(notes=(), bags=()),
+        header=SimpleNamespace(metadata=SimpleNamespace(training={})),
+        file_of=Path,
+        _segmenter=str,
+        **{"rank": 0, "model": model, "weights": tmp_path / "new", "_held": tmp_path},
+    )
+    shown = []
+    monkeypatch.setattr(run, "CachedDataset", Path)
+    monkeypatch.setattr(run, "write_report", lambda *given: shown.append(given[3]))
+    assert Adaptation._conclude(work, 1).after is rejected
+    assert shown == [(BEFORE, "round 1")]
+
+
 def test_a_folder_of_another_adaptation_is_refused_with_what_differs(drive, tmp_path):
     config = drive.config("mine", margins=LENIENT)
     Adaptation(config)

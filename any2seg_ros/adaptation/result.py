@@ -46,8 +46,13 @@ class Outcome:
 
     @property
     def after(self) -> Judgement:
-        """Of the chosen weights; where they are the old ones, of the last others."""
-        return self.judged[self.chosen if self.better else list(self.judged)[-1]]
+        """Of the weights that are shown beside the old ones."""
+        return self.judged[self.shown]
+
+    @property
+    def shown(self) -> str:
+        """Name of the chosen weights; where they are the old ones, of the last others."""
+        return self.chosen if self.better else list(self.judged)[-1]
 
 
 def choose(judged: Mapping[str, Judgement], margins: Margins) -> Outcome:

@@ -289,9 +289,8 @@ class Adaptation:
                 "options": plain(self.config),
                 "revision": revision(),
             }
-            chosen = self.file_of(outcome.chosen)
-            write_weights(self.weights, chosen, outcome, made_of)
-            old, new = self._segmenter(self.model), self._segmenter(chosen)
+            write_weights(self.weights, self.file_of(outcome.chosen), outcome, made_of)
+            old, new = (self._segmenter(self.file_of(name)) for name in (BEFORE, outcome.shown))
             write_report(self.config.out, outcome, made_of, (old, new), CachedDataset(self._held))
         distributed.wait()
         return outcome
