@@ -9,6 +9,7 @@ import pytest
 import tiny_drive
 from adaptation_data import Place
 
+from any2seg_ros.adaptation.config import AdaptationConfig
 from any2seg_ros.adaptation.drive import open_drive, split
 from any2seg_ros.datasets import Target
 from any2seg_ros.preprocessing import PreprocessingConfig
@@ -47,6 +48,15 @@ def test_bags_are_read_once(drive):
     written = (first.cached.folder / "index.json").stat().st_mtime_ns
     again = opened(drive, "once")
     assert (again.cached.folder / "index.json").stat().st_mtime_ns == written
+
+
+def test_what_was_said_about_a_bag_is_said_again_where_it_is_cached(tmp_path):
+    folder = tiny_drive.write(tmp_path / "tiny")
+    (file,) = folder.glob("*.mcap")
+    file.write_bytes(file.read_bytes()[:-2000])
+    config = AdaptationConfig((folder,), tmp_path / "out")
+    first, again = (open_drive(config, TARGET, lambda done, total: None) for _ in range(2))
+    assert first.notes == again.notes and again.notes[0].startswith(file.name)
 
 
 def test_several_bags_of_the_same_name_are_told_apart(drive, tmp_path):

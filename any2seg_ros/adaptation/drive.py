@@ -58,7 +58,7 @@ def open_drive(
     identity = "adapt " + " ".join(str(bag.resolve()) for bag in bags)
     cached = open_cached(source, identity, target, config.out / "cache", progress)
     learned, held = split(cached.names)
-    return Drive(cached, learned, held, tuple(bags), tuple(source.notes))
+    return Drive(cached, learned, held, tuple(bags), tuple(cached.notes))
 
 
 def split(names: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -71,7 +71,7 @@ class CachedDataset:
     images float16 (N, M, 3, H, W) in vocabulary order, zero for a missing modality; present bool
     (N, M); labels uint8 (N, 2H, 2W), nearest neighbour, values of `groups`, the class ids of each;
     names and conditions by frame; reasons: counts of why measurements were invalid and frames left
-    out. `frame` has more of each: see `CachedFrame`.
+    out; notes: what the source said when it was read. `frame` has more of each: see `CachedFrame`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,6 +89,7 @@ class CachedDataset:
         self.names: list[str] = index["names"]
         self.conditions: list[list[str]] = index["conditions"]
         self.reasons: dict[str, int] = index["reasons"]
+        self.notes: list[str] = index.get("notes", [])
         self.present = np.array(index["present"], bool)
         count, (width, height) = len(self.names), index["size"]
         shape = (count, len(Modality), 3, height, width)
@@ -373,6 +374,7 @@ def _write(
         "conditions": conditions,
         "present": present,
         "reasons": reasons,
+        "notes": source.notes,
         "groups": [sorted(group) for group in source.groups.groups],
         "has": has,
         "clouds": clouds,
