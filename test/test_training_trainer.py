@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from any2seg_ros.files import checksum
 from any2seg_ros.interrupts import deferred_interrupt
 from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
 from any2seg_ros.network.modality_groups import ALL, ONE, SEVERAL
+from any2seg_ros.training import trainer as trainer_module
 from any2seg_ros.training.cached_dataset import CachedSource, relabelled
-from any2seg_ros.training.config import load_config
+from any2seg_ros.training.config import TrainingConfig, load_config
 from any2seg_ros.training.trainer import Trainer
 from any2seg_ros.types import Modality
 
@@ -313,6 +315,24 @@ def test_a_compiled_network_learns_the_same(place):
     with_weights = [place / name / "weights.safetensors" for name in ("compiled", "plain")]
     mine, theirs = (checkpoints.load(path)[0].state_dict() for path in with_weights)
     assert mine.keys() == theirs.keys()
+
+
+@pytest.mark.parametrize("amp", ["bf16", "none"])
+def test_what_a_gpu_cannot_record_is_compiled(monkeypatch, amp):
+    """Under amp no encoder is recorded."""
+    encoder, decoder = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    monkeypatch.setattr(trainer_module, "record", lambda network, batch: None)
+    monkeypatch.setattr(trainer_module, "train_mode", lambda network, config: None)
+    work = SimpleNamespace(
+        config=TrainingConfig(amp=amp, compile=True, cuda_graphs=True),
+        processes=1,
+        device=torch.device("cuda"),
+        network=SimpleNamespace(encoders=[encoder], decoder=decoder),
+        objective=SimpleNamespace(teacher=None),
+    )
+    Trainer._compile(work, Trainer._record(work))
+    compiled = [part._compiled_call_impl is not None for part in (encoder, decoder)]
+    assert compiled == [amp == "bf16", True]
 
 
 def test_gradients_are_clipped(place):

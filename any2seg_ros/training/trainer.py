@@ -91,8 +91,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, config.optimizer)
         self.scaler = torch.amp.GradScaler(enabled=config.amp == "f16")
         self.objective = self._objective()
-        self._record()
-        self._compile()
+        self._compile(recorded=self._record())
         self.step = 0
         self.folder.begin()
         self._resume()
@@ -302,27 +301,30 @@ class Trainer:
         teacher = network.folded().to(self.device)
         return teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def _record(self) -> None:
-        """Record the encoders as CUDA graphs, unless something else launches their kernels."""
+    def _record(self) -> bool:
+        """Record the encoders as CUDA graphs, unless something else launches their kernels; tells
+        whether they are recorded."""
         config = self.config
         alone = self.processes == 1 and config.amp == "none"
         in_parts = isinstance(self.network, Asymmetric)
         if in_parts or not (config.cuda_graphs and alone and self.device.type == "cuda"):
-            return
+            return False
         width, height = config.augmentation.size(config.image_size)
         batch = torch.Size((config.batch_size, len(Modality), 3, height, width))
         train_mode(self.network, config)
         record(self.network, batch)
         if self.objective.teacher is not None:
             record(self.objective.teacher, batch)
+        return True
 
-    def _compile(self) -> None:
-        """Compile the encoders and the decoder, unless they are frozen or recorded already."""
-        if not self.config.compile or self.device.type == "cuda" and self.config.cuda_graphs:
+    def _compile(self, recorded: bool) -> None:
+        """Compile the encoders, unless they are recorded, and the decoder; not what is frozen."""
+        if not self.config.compile:
             return
         # A stage is compiled for each of its shapes, not once for all.
         torch._dynamo.config.recompile_limit = _SHAPES
-        for part in (*self.network.encoders, self.network.decoder):
+        encoders = [] if recorded else list(self.network.encoders)
+        for part in (*encoders, self.network.decoder):
             if any(p.requires_grad for p in part.parameters()):
                 part.compile()
 
