@@ -452,12 +452,33 @@ def test_colours_of_fewer_than_16_bits_keep_the_bits_that_are_filled(bits):
     np.testing.assert_allclose(found, colours >> (bits - 8), atol=1)
 
 
-def test_a_dark_image_after_a_bright_one_is_as_dark_as_it_is():
+def test_a_dark_image_after_bright_ones_is_as_dark_as_it_is():
     depth = BitDepth()
     bright = image("mono16", (THERMAL * 20).astype("<u2").tobytes(), width=30, height=20)
     dark = image("mono16", np.full((20, 30), 900, "<u2").tobytes(), width=30, height=20)
-    assert decode_image(bright, depth).max() > 180
+    for _ in range(3):  # the first is read as rightly as the last
+        assert decode_image(bright, depth).max() == THERMAL.max() * 20 >> 8
     assert decode_image(dark, depth).max() == 900 >> 8
+
+
+@pytest.mark.parametrize("broken", [0, 1, 20, 300])
+def test_a_broken_image_changes_no_other_s_brightness(broken):
+    dim, spoilt = (np.full((100, 200), 430, np.uint16) for _ in range(2))
+    spoilt[:, : broken or 1] = 40_000
+    depth, seen = BitDepth(), []
+    for k in range(30):
+        seen.append(depth.upper_byte(spoilt if k in (broken % 7, 22) else dim))
+    assert depth.bits == 10
+    assert all((one == 430 >> 2).all() for k, one in enumerate(seen) if k not in (broken % 7, 22))
+
+
+def test_hot_pixels_are_white_and_nothing_else():
+    hot = np.full((100, 200), 3000, np.uint16)
+    hot[0, :2] = 40_000, 65_535
+    depth = BitDepth()
+    for _ in range(20):
+        seen = depth.upper_byte(hot)
+    assert depth.bits == 12 and (seen[0, :2] == 255).all() and (seen[1:] == 3000 >> 4).all()
 
 
 def test_an_unknown_encoding_is_named_together_with_what_is_read(monkeypatch):

@@ -165,6 +165,23 @@ def test_a_reset_forgets_what_was_usual(pipeline):
         assert (result.frame.reasons.get(RGB) == "content is frozen") == (k in (10, 21, 22, 23))
 
 
+@pytest.mark.parametrize("forget", ["reset", "configure"])
+def test_how_many_bits_a_camera_fills_is_learned_again(pipeline, forget):
+    def make(low: int, high: int, number: int):
+        coarse = np.random.default_rng(number).integers(low, high, (12, 16)).astype("<u2")
+        pixels = coarse.repeat(8, 0).repeat(8, 1)
+        message = rgb(STAMP + number * 100 * MS)
+        message.encoding, message.step = "mono16", 256
+        message.data = array("B", pixels.tobytes())
+        result = pipeline.process(frame_of(pipeline, rgb=message))
+        return result.frame.reasons.get(RGB, "")
+
+    assert not any(make(100, 60_000, k) for k in range(5))
+    assert "black" in make(50, 900, 5)
+    pipeline.reset() if forget == "reset" else pipeline.configure(pipeline.config)
+    assert not make(50, 900, 6)
+
+
 def heard(calibration: Calibration = CALIBRATION, **cameras: Camera) -> Calibration:
     """The calibration once depth and events were heard with the size of CAMERA."""
     sizes = {DEPTH: (128, 96), EVENT: (128, 96)}

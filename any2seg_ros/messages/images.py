@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from typing import Any
 
 import cv2
@@ -55,6 +56,8 @@ _DEPTHS = {"16uc1", "mono16", "32fc1", "16sc1", "64fc1"}
 _PICTURES = _VIEWS.keys() - (_DEPTHS - {"mono16"})
 _OUTGOING = {"mono8": 1, "mono16": 2, "rgb8": 3, "bgr8": 3, "32FC1": 4}
 _READ = ", ".join((*sorted(_PICTURES), *NAMES))
+_AGREEING, _RECENT = 3, 10
+"""So many of so many images tell how many bits a camera fills."""
 _HEADER = 12
 """Bytes of compressed_depth_image_transport's ConfigHeader before the PNG or RVL."""
 
@@ -62,19 +65,35 @@ _HEADER = 12
 class BitDepth:
     """How many of its 16 bits a camera fills: 10, 12, 14 or 16; it only grows.
 
-    Cameras of 12 bits send mono16 or rgb16 whose upper bits are 0. What the brightest pixel so far
-    has needed is what they fill: one dark image after a bright one is as dark as it is.
+    Cameras of 12 bits send mono16 or rgb16 whose upper bits are 0. What three images among ten
+    in a row have needed is what they fill: a dark image after bright ones is as dark as it is, and
+    one that is broken changes no other.
     """
 
     def __init__(self) -> None:
         self.bits = 10
+        self._needed: deque[int] = deque(maxlen=_RECENT)
 
     def upper_byte(self, pixels: np.ndarray) -> np.ndarray:
-        """uint16 pixels as uint8: of the bits that are filled, the upper eight."""
-        brightest = int(pixels.max())
-        while brightest >> self.bits:
-            self.bits += 2
-        return (pixels >> (self.bits - 8)).astype(np.uint8)
+        """uint16 pixels as uint8: of the bits that are filled, the upper eight.
+
+        A few pixels above them, as hot ones are, become 255.
+        """
+        needed = _bits_of(pixels)
+        self._needed.append(needed)
+        if len(self._needed) >= _AGREEING:
+            self.bits = max(self.bits, sorted(self._needed)[-_AGREEING])
+        bits = max(self.bits, needed)
+        return (np.minimum(pixels, (1 << bits) - 1) >> (bits - 8)).astype(np.uint8)
+
+
+def _bits_of(pixels: np.ndarray) -> int:
+    """10, 12, 14 or 16: what all pixels need but one in ten thousand."""
+    few = pixels.size // 10_000
+    for bits in (10, 12, 14):
+        if np.count_nonzero(pixels >= 1 << bits) <= few:
+            return bits
+    return 16
 
 
 def image_size(msg: Any) -> tuple[int, int] | None:

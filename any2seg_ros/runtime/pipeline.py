@@ -168,26 +168,26 @@ class Preparation:
         self._motion = MotionCompensation(preprocessing.lidar_minimum_range)
         self.budgets: Mapping[Modality, DecodeBudget] = {}
         """How long each sensor's decoding may take. None on a bag: it has no time to keep to."""
-        self._ahead: dict[Modality, _Ahead] = {}
         self._event_s = 0.0
         """Processor time that events took since the last Frame, ahead of it or for it."""
-        self._bits = {modality: messages.BitDepth() for modality in Modality}
-        self._health = self._new_health()
+        self._learn_anew()
         self._reset_wanted = False
         self._preprocessor: Preprocessor | None = None
         self._warmed: tuple[Any, ...] = ()
 
-    def _new_health(self) -> dict[Modality, Health]:
+    def _learn_anew(self) -> None:
+        """Forget what is usual of each sensor, and what was made with that."""
         configs = self.config.health
-        return {m: Health(m, configs.get(m, HealthConfig())) for m in Modality}
+        self._health = {m: Health(m, configs.get(m, HealthConfig())) for m in Modality}
+        self._bits = {modality: messages.BitDepth() for modality in Modality}
+        self._ahead: dict[Modality, _Ahead] = {}
 
     def configure(self, config: PipelineConfig) -> None:
         """Other checks from now on; what was usual is learned again."""
         if config.intensity != self.config.intensity:
             self._intensity = IntensityScale(config.intensity)
         self.config = config
-        self._health = self._new_health()
-        self._ahead = {}
+        self._learn_anew()
 
     def reset(self) -> None:
         """Forget the past, as after a jump of time; the frame being prepared keeps it."""
@@ -312,8 +312,7 @@ class Preparation:
     def _begin(self) -> None:
         if self._reset_wanted:
             self._reset_wanted = False
-            self._health = self._new_health()
-            self._ahead.clear()
+            self._learn_anew()
 
     def _made(self, modality: Modality, frame: Frame) -> _Made:
         """What becomes of a sensor's measurement, made now or ahead, within its budget."""
