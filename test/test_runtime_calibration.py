@@ -126,6 +126,34 @@ def test_images_speak_for_the_camera_of_their_size_and_against_another(size) -> 
     assert tracker.current.reference.width == size[0]
 
 
+@pytest.mark.parametrize("modality", [RGB, DEPTH, EVENT])
+def test_images_do_not_speak_for_another_camera_of_the_known_size(modality, tmp_path) -> None:
+    path = tmp_path / "camera.json"
+    given = {f"{m.label}.extrinsics": "0 0 0 0 0 0 1" for m in (RGB, DEPTH, EVENT)}
+    tracker = open_tracker(reference_file=str(path), **given)
+    for one in {RGB, modality}:
+        tracker.on_camera_info(one, camera_info("camera"), 1)  # latched: once for all
+    tracker.on_camera_info(modality, camera_info("camera", focal=72.0), SECOND)
+    for k in range(100):
+        tracker.on_image_size(modality, (64, 48))
+        tracker.locate(modality, "camera", SECOND + k * SECOND // 10)
+    assert tracker.current.cameras[modality].fx == tracker.current.reference.fx == 40.0
+    assert json.loads(path.read_text())["camera"]["fx"] == 40.0
+    for k in range(3):
+        tracker.on_camera_info(modality, camera_info("camera", focal=72.0), (20 + k) * SECOND)
+    assert tracker.current.cameras[modality].fx == 72.0
+
+
+def test_a_camera_that_a_file_tells_gives_way_to_one_that_is_told_once(tmp_path) -> None:
+    given = {"reference_file": str(tmp_path / "camera.json"), "rgb.extrinsics": "0 0 0 0 0 0 1"}
+    open_tracker(**given).on_camera_info(RGB, camera_info("camera"))
+    tracker = open_tracker(**given)
+    tracker.on_camera_info(RGB, camera_info("camera", focal=41.0), 1)
+    for k in range(20):
+        see(tracker, 64, 48, k * SECOND // 10 + 2)
+    assert tracker.current.reference.fx == 41.0
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -154,8 +154,9 @@ class CalibrationTracker:
         """Take a CameraInfo; InvalidMeasurement if it is not calibrated, or wildly.
 
         The first one of a sensor counts at once; that of RGB is the reference camera. Another one
-        has to prove itself by others and by images of its size, without any that contradict it: a
-        broken one must not cost all sensors their geometry. arrival: ns of a steady clock.
+        has to prove itself by others, or by images where these are of its size and not of the
+        known one's, without any that contradict it: a broken one must not cost all sensors their
+        geometry. arrival: ns of a steady clock.
         """
         if modality != Modality.RGB and self._parameters.sensors[modality].registered:
             return
@@ -249,14 +250,19 @@ class CalibrationTracker:
             self.current = replace(self.current, cameras={**cameras, modality: camera})
 
     def _see_size(self, modality: Modality, arrival: int) -> None:
-        """An image came: its size speaks for the camera that is told of, or against it."""
+        """An image came: its size speaks for the camera that is told of, or against it.
+
+        For neither where the known camera, told before by a message, has the same size.
+        """
         proving, size = self._cameras[modality], self.current.image_sizes.get(modality)
-        if proving.candidate is None or size is None:
+        told, known = proving.candidate, proving.known
+        if told is None or known is None or size is None:
             return
-        if size == _size(proving.candidate.camera):
-            if proving.support(arrival):
+        same = _size(told.camera) == _size(known.camera)
+        if size == _size(told.camera):
+            if not (same and known.turn) and proving.support(arrival):
                 self._take_camera(modality)
-        elif proving.known is not None and size == _size(proving.known.camera):
+        elif size == _size(known.camera):
             proving.doubt()
 
     def _take_camera(self, modality: Modality) -> None:
