@@ -15,6 +15,7 @@ import ros_vehicle  # noqa: E402
 from geometry_msgs.msg import TransformStamped  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from rclpy.serialization import serialize_message  # noqa: E402
+from rclpy.time import Time  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from any2seg_ros.node.calibration_listener import CalibrationListener  # noqa: E402
@@ -172,6 +173,43 @@ def test_a_loop_in_tf_leaves_the_transforms_as_they_were_and_is_told(heard) -> N
         tell("/tf", "lidar", "base", 3.0, tries=10)
     assert listener.lookup("base", "lidar")[0, 3] == 3.0
     assert "closes a loop" in listener.notes[0] and len(listener.notes) <= 2
+
+
+def feed(listener, topic: str, x: float, child: str = "lidar", stamp: int = 0) -> None:
+    """One message, as the middleware hands it over; stamp: ns ahead of the node's clock."""
+    transform = TransformStamped(child_frame_id=child)
+    now = listener._node.get_clock().now().nanoseconds
+    transform.header.frame_id = "camera"
+    transform.header.stamp = Time(nanoseconds=now + stamp).to_msg()
+    transform.transform.translation.x, transform.transform.rotation.w = x, 1.0
+    listener._on_message(topic, serialize_message(TFMessage(transforms=[transform])))
+
+
+def test_a_static_transform_stays_whatever_tf_says_and_can_be_told_again(heard) -> None:
+    listener, _ = heard
+    feed(listener, "/tf_static", 1.0)
+    for _ in range(5):
+        feed(listener, "/tf", 9.0)
+        assert listener.lookup("camera", "lidar")[0, 3] == 1.0
+    assert listener.notes == ["'lidar' is static in TF: what moves it is ignored"]
+    feed(listener, "/tf_static", 2.0)
+    assert listener.lookup("camera", "lidar")[0, 3] == 2.0
+
+
+def test_a_stray_transform_before_the_static_one_leaves_no_trace(heard) -> None:
+    listener, _ = heard
+    feed(listener, "/tf", 9.0, stamp=1_000_000_000)
+    feed(listener, "/tf_static", 1.0, stamp=-100_000_000_000)
+    assert listener.lookup("camera", "lidar")[0, 3] == 1.0
+
+
+def test_a_stamp_of_the_far_future_does_not_freeze_a_pose(heard) -> None:
+    listener, _ = heard
+    for x in (1.0, 2.0, 3.0):
+        feed(listener, "/tf", x)
+        feed(listener, "/tf", 9.0, stamp=3_600_000_000_000)
+        assert listener.lookup("camera", "lidar")[0, 3] == x
+    assert "ahead of the clock by 3600.0 s" in listener.notes[0] and len(listener.notes) <= 2
 
 
 def test_a_message_of_more_transforms_than_a_vehicle_has_is_not_even_read(heard) -> None:

@@ -11,9 +11,14 @@ from any2seg_ros.runtime.frame_tree import MAX_FRAMES, FrameTree
 SECOND = 1_000_000_000
 
 
-def link(child: str, parent: str, x: float = 0.0, w: float = 1.0) -> SimpleNamespace:
+def link(
+    child: str, parent: str, x: float = 0.0, w: float = 1.0, stamp: int = 0
+) -> SimpleNamespace:
+    seconds, nanoseconds = divmod(stamp, SECOND)
     return SimpleNamespace(
-        header=SimpleNamespace(frame_id=parent),
+        header=SimpleNamespace(
+            frame_id=parent, stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds)
+        ),
         child_frame_id=child,
         transform=SimpleNamespace(
             translation=SimpleNamespace(x=x, y=0.0, z=0.0),
@@ -38,6 +43,44 @@ def test_a_moving_transform_that_is_told_no_more_is_in_nobody_s_way() -> None:
     assert not tree.refusal(link("lidar", "base"), True, 20 * SECOND)
     tree.forget()
     assert "loop" in tree.refusal(link("base", "lidar"), False, 21 * SECOND)
+
+
+def test_what_is_static_never_moves_and_may_be_told_again() -> None:
+    tree = FrameTree()
+    assert not tree.refusal(link("camera", "base"), True, 0)
+    for k in range(100):
+        assert "static in TF" in tree.refusal(link("camera", "base"), False, k * SECOND)
+    assert not tree.refusal(link("camera", "base", 2.0), True, 101 * SECOND)
+    assert [(one.transform.translation.x, static) for one, static in tree.told()] == [(2.0, True)]
+
+
+def test_what_moves_is_not_static_unless_it_was_hardly_told_or_ended() -> None:
+    tree = FrameTree()
+    assert not tree.refusal(link("lidar", "base"), False, 0)
+    assert not tree.refusal(link("lidar", "base"), True, 1)
+    assert tree.epoch == 1
+    for k in range(5):
+        assert not tree.refusal(link("base", "odom"), False, k)
+    assert "moves in TF" in tree.refusal(link("base", "odom"), True, 6)
+    assert not tree.refusal(link("base", "odom"), False, 7)
+    assert not tree.refusal(link("base", "odom"), True, 20 * SECOND)
+
+
+def test_one_stamp_ahead_of_the_clock_is_ignored_and_a_clock_that_is_ahead_is_not() -> None:
+    tree, clock = FrameTree(), 1000 * SECOND
+    for k in range(0, 100, 2):
+        now = clock + k * SECOND // 10
+        assert not tree.refusal(link("base", "odom", stamp=now + SECOND), False, k, now)
+        early = link("base", "odom", stamp=now + 100 * SECOND)
+        assert "ahead of the clock by 100.0 s" in tree.refusal(early, False, k + 1, now)
+    assert not tree.refusal(early, False, 100)  # no clock
+    assert not tree.refusal(link("lidar", "base", stamp=1 << 61), True, 100, clock)
+    tree = FrameTree()
+    refused = [
+        tree.refusal(link("base", "odom", stamp=now + 37 * SECOND), False, now, now)
+        for now in range(clock, clock + 3 * SECOND, SECOND // 10)
+    ]
+    assert all(refused[:10]) and not any(refused[11:])
 
 
 def test_frames_are_not_kept_without_end() -> None:

@@ -55,6 +55,7 @@ class CalibrationListener:
         self._history = history
         self._on_undecodable = on_undecodable
         self._tree = FrameTree()
+        self._epoch = 0
         self._repeats = Repeats()
         self._subscriptions: dict[str, Any] = {}
         self._others: dict[str, Any] = {}
@@ -77,8 +78,8 @@ class CalibrationListener:
 
     def forget(self) -> None:
         """Drop the transforms of a time that is over; static ones stay."""
-        self._buffer.clear()
         self._tree.forget()
+        self._begin_anew()
         if self._history is not None:
             self._history.forget()
 
@@ -116,21 +117,34 @@ class CalibrationListener:
         if _announced(data) > MAX_FRAMES:
             self._note(f"more than {MAX_FRAMES} frames in TF, by one message: ignored", now)
             return
-        static = topic == "/tf_static"
-        put = self._buffer.set_transform_static if static else self._buffer.set_transform
         try:
             transforms = deserialize_message(data, TFMessage).transforms
         except Exception:  # of the middleware's own types; what is raised here ends the node
             self._on_undecodable(topic)
             return
+        static, clock = topic == "/tf_static", self._node.get_clock().now().nanoseconds
         for transform in transforms:
-            reason = self._tree.refusal(transform, static, now)
-            if not reason:
-                put(transform, "default_authority")
-                if self._history is not None:
-                    self._history.add(transform, static)
-            else:
+            reason = self._tree.refusal(transform, static, now, clock)
+            if reason:
                 self._note(reason, now)
+                continue
+            if self._tree.epoch != self._epoch:
+                self._begin_anew()
+            else:
+                self._put(transform, static)
+            if self._history is not None:
+                self._history.add(transform, static)
+
+    def _put(self, transform: Any, static: bool) -> None:
+        put = self._buffer.set_transform_static if static else self._buffer.set_transform
+        put(transform, "default_authority")
+
+    def _begin_anew(self) -> None:
+        """A buffer with what is known now: tf2's keeps for good whether a frame moves."""
+        self._epoch = self._tree.epoch
+        self._buffer = tf2_ros.Buffer()
+        for transform, static in self._tree.told():
+            self._put(transform, static)
 
     def _note(self, reason: str, now: int) -> None:
         if self._repeats.due(reason, now):

@@ -85,9 +85,9 @@ class BagPlayer:
         self._out_of_order = 0
         self._log_is_clock = True
         self._transforms = StaticTransforms()
-        self._tree = FrameTree()
         fixed = parameters.motion_compensation
         self._history = TransformHistory(fixed) if fixed else None
+        self._tree = FrameTree()
         with BagReader(path) as bag:
             found = self._look_into(bag, topics, parameters)
         self._notes += found.notes
@@ -164,17 +164,21 @@ class BagPlayer:
     def _on_geometry(self, topic: str, message: Any, log_time: int) -> None:
         if topic in TRANSFORMS:
             for transform in message.transforms:
-                self._transforms.add(transform)
-                self._remember(transform, topic == TF_STATIC, log_time)
+                if self._remember(transform, topic == TF_STATIC, log_time):
+                    self._transforms.add(transform)
             return
         for modality, info in self.layout.infos.items():
             if info == topic:
                 self.intake.on_camera_info(modality, message, log_time)
 
-    def _remember(self, transform: Any, static: bool, log_time: int) -> None:
-        if self._history is None or self._tree.refusal(transform, static, log_time):
-            return
-        self._history.add(transform, static)
+    def _remember(self, transform: Any, static: bool, log_time: int) -> bool:
+        """Whether a transform may enter the tree of frames; it is in its history then."""
+        clock = log_time if self._log_is_clock else 0
+        if self._tree.refusal(transform, static, log_time, clock):
+            return False
+        if self._history is not None:
+            self._history.add(transform, static)
+        return True
 
     def _on_refused(self, modality: Modality, reason: str, arrival: int) -> None:
         self.unusable[f"{modality.label}: {unmeasured(reason)}"] += 1
@@ -261,9 +265,9 @@ class BagPlayer:
         )
 
     def _on_reset(self) -> None:
+        self._tree.forget()
         if self._history is not None:
             self._history.forget()
-            self._tree.forget()
 
     def _leave_out_silent(self, bag: BagReader) -> None:
         for modality, topic in self.layout.sensors.items():

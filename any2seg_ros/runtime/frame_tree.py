@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+from any2seg_ros.messages import stamp_ns
+from any2seg_ros.runtime.proving import AGREEING, Proving
 from any2seg_ros.types import plain
 
 MAX_FRAMES = 2000
@@ -12,17 +15,39 @@ MAX_FRAMES = 2000
 _LONGEST_NAME = 200
 _EXPIRED = 10_000_000_000
 """ns after which a moving transform that is told no more is none."""
+_AHEAD = 2_000_000_000
+"""ns that a stamp may be ahead of the clock: localisation tells poses up to a second ahead."""
+
+
+class _Told(NamedTuple):
+    """What was told of a frame last: its parent, when (ns), and how often it was told."""
+
+    parent: str
+    at: int
+    times: int
+    transform: Any
 
 
 class FrameTree:
-    """The parent of each frame, as transforms tell; nothing that is refused changes it."""
+    """The parent of each frame, as transforms tell; nothing that is refused changes it.
+
+    Whoever keeps for good whether a frame moves, as tf2 does, begins anew with the transforms of
+    `told` when `epoch` has grown.
+    """
 
     def __init__(self) -> None:
-        self._parents: dict[str, tuple[str, int]] = {}
-        """By child: its parent, and when (ns) that was told last; static ones never expire."""
+        self.epoch = 0
+        self._static: dict[str, _Told] = {}
+        self._moving: dict[str, _Told] = {}
+        """Those that were told last are last."""
+        self._ahead = Proving(False)
+        """Whether stamps are ahead of the clock: then another clock makes all of them."""
 
-    def refusal(self, transform: Any, static: bool, now: int) -> str:
-        """Why a TransformStamped is ignored; empty if it is not. now: ns of a steady clock."""
+    def refusal(self, transform: Any, static: bool, now: int, clock: int = 0) -> str:
+        """Why a TransformStamped is ignored; empty if it is not.
+
+        now: ns of a steady clock. clock: ns, what the clock that makes stamps shows; 0 for none.
+        """
         parent = str(transform.header.frame_id).lstrip("/")
         child = str(transform.child_frame_id).lstrip("/")
         for name in (parent, child):
@@ -30,27 +55,63 @@ class FrameTree:
                 return f"a transform names the frame '{plain(name)}': ignored"
         if not _finite(transform.transform):
             return f"the transform of '{child}' in '{parent}' is not finite: ignored"
-        known = self._parents.get(child)
-        if known is None and len(self._parents) >= MAX_FRAMES:
-            return f"more than {MAX_FRAMES} frames in TF: new ones are ignored"
-        if (known is None or known[0] != parent) and self._leads(parent, child, now):
+        known = self._known(child)
+        if (known is None or known.parent != parent) and self._leads(parent, child, now):
             return f"the transform of '{child}' in '{parent}' closes a loop: ignored"
-        self._parents[child] = parent, (1 << 62) if static else now
+        reason = self._contradiction(child, static, now)
+        if not reason and not static and clock:
+            reason = self._too_early(child, stamp_ns(transform.header.stamp) - clock, now)
+        if reason:
+            return reason
+        if known is None and len(self._static) + len(self._moving) >= MAX_FRAMES:
+            return f"more than {MAX_FRAMES} frames in TF: new ones are ignored"
+        self._take(child, _Told(parent, now, known.times + 1 if known else 1, transform), static)
         return ""
+
+    def told(self) -> Iterator[tuple[Any, bool]]:
+        """The last TransformStamped of each frame, and whether it is static."""
+        for one in self._static.values():
+            yield one.transform, True
+        for one in self._moving.values():
+            yield one.transform, False
 
     def forget(self) -> None:
         """Drop what moves, as after a jump of time."""
-        self._parents = {c: (p, t) for c, (p, t) in self._parents.items() if t == 1 << 62}
+        self._moving = {}
+
+    def _known(self, child: str) -> _Told | None:
+        return self._static.get(child) or self._moving.get(child)
+
+    def _take(self, child: str, told: _Told, static: bool) -> None:
+        moved = self._moving.pop(child, None)
+        (self._static if static else self._moving)[child] = told
+        self.epoch += static and moved is not None
+
+    def _contradiction(self, child: str, static: bool, now: int) -> str:
+        """Why a frame cannot be static, or cannot move."""
+        if not static:
+            known = child in self._static
+            return f"'{child}' is static in TF: what moves it is ignored" if known else ""
+        moving = self._moving.get(child)
+        if moving is None or moving.times < AGREEING or now - moving.at > _EXPIRED:
+            return ""
+        return f"'{child}' moves in TF: what is static of it is ignored"
+
+    def _too_early(self, child: str, ahead: int, now: int) -> str:
+        """Why a stamp that is so far (ns) ahead of the clock cannot be."""
+        if self._ahead.offer(ahead > _AHEAD, now) or ahead <= _AHEAD:
+            return ""
+        return f"the transform of '{child}' is ahead of the clock by {ahead * 1e-9:.1f} s: ignored"
 
     def _leads(self, frame: str, to: str, now: int) -> bool:
         """Whether the ancestors of a frame, itself among them, hold another."""
         for _ in range(MAX_FRAMES):
             if frame == to:
                 return True
-            parent, told = self._parents.get(frame, ("", 0))
-            if not parent or now - told > _EXPIRED:
+            told = self._known(frame)
+            if told is None or (frame in self._moving and now - told.at > _EXPIRED):
                 return False
-            frame = parent
+            frame = told.parent
         return True
 
 

@@ -63,7 +63,7 @@ class Receiver:
 
     def on_transform(self, modality: Modality, message: Any) -> None:
         """Take a transform of TF."""
-        self.said.append(self.tree.refusal(message, False, self.now))
+        self.said.append(self.tree.refusal(message, False, self.now, self.now))
 
 
 class MessageTarget:
