@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,8 @@ from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from any2seg_ros.node.calibration_listener import CalibrationListener  # noqa: E402
 from any2seg_ros.node.floods import FloodGuard, FloodLimits  # noqa: E402
+from any2seg_ros.runtime.frame_tree import FrameTree  # noqa: E402
+from any2seg_ros.runtime.transform_history import TransformHistory  # noqa: E402
 from any2seg_ros.types import Availability, Modality  # noqa: E402
 
 RGB, LIDAR = Modality.RGB, Modality.LIDAR
@@ -210,6 +213,25 @@ def test_a_stamp_of_the_far_future_does_not_freeze_a_pose(heard) -> None:
         feed(listener, "/tf", 9.0, stamp=3_600_000_000_000)
         assert listener.lookup("camera", "lidar")[0, 3] == x
     assert "ahead of the clock by 3600.0 s" in listener.notes[0] and len(listener.notes) <= 2
+
+
+def test_a_sensor_that_comes_after_many_frames_that_ended_has_its_pose(heard, monkeypatch) -> None:
+    listener, _ = heard
+    history = TransformHistory("camera")
+    listener._history, listener._tree = history, FrameTree(history.drop)
+    now = SimpleNamespace(monotonic_ns=lambda: now.ns, ns=10**12)
+    monkeypatch.setattr("any2seg_ros.node.calibration_listener.time", now)
+    for k in range(5):
+        objects = [TransformStamped(child_frame_id=f"object_{k}_{n}") for n in range(1500)]
+        for transform in objects:
+            transform.header.frame_id, transform.transform.rotation.w = "camera", 1.0
+        listener._on_message("/tf", serialize_message(TFMessage(transforms=objects)))
+        now.ns += 11 * 10**9
+    feed(listener, "/tf", 3.0)
+    assert listener.lookup("camera", "lidar")[0, 3] == 3.0
+    assert "lidar" in history._frames and not listener.notes
+    with pytest.raises(LookupError):  # nor does tf2 keep all of their names
+        listener.lookup("camera", "object_0_0")
 
 
 def test_a_message_of_more_transforms_than_a_vehicle_has_is_not_even_read(heard) -> None:

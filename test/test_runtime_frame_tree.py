@@ -90,6 +90,21 @@ def test_frames_are_not_kept_without_end() -> None:
     assert not tree.refusal(link("f7", "base"), False, 0)
 
 
+def test_what_is_told_no_more_makes_room_and_what_moves_makes_it_for_what_is_static() -> None:
+    dropped: list[str] = []
+    tree = FrameTree(dropped.append)
+    assert not tree.refusal(link("camera", "base"), True, 0)
+    for k in range(3 * MAX_FRAMES):  # 100 objects a second, each told once
+        assert not tree.refusal(link(f"object{k}", "base"), False, k * SECOND // 100)
+    assert "object0" in dropped and "camera" not in dropped and tree.epoch == 1
+    full = 61 * SECOND
+    for k in range(MAX_FRAMES):
+        tree.refusal(link(f"more{k}", "base"), False, full)
+    assert "frames in TF" in tree.refusal(link("lidar", "base"), False, full)
+    assert not tree.refusal(link("lidar", "base"), True, full)
+    assert sorted(one.child_frame_id for one, _ in tree.told()) == ["camera", "lidar"]
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -54,7 +54,7 @@ class CalibrationListener:
         self._node = node
         self._history = history
         self._on_undecodable = on_undecodable
-        self._tree = FrameTree()
+        self._tree = FrameTree() if history is None else FrameTree(history.drop)
         self._epoch = 0
         self._repeats = Repeats()
         self._subscriptions: dict[str, Any] = {}
@@ -140,7 +140,7 @@ class CalibrationListener:
         put(transform, "default_authority")
 
     def _begin_anew(self) -> None:
-        """A buffer with what is known now: tf2's keeps for good whether a frame moves."""
+        """A buffer with what is known now: tf2's keeps names for good, and whether they moved."""
         self._epoch = self._tree.epoch
         self._buffer = tf2_ros.Buffer()
         for transform, static in self._tree.told():

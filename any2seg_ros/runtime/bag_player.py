@@ -87,7 +87,7 @@ class BagPlayer:
         self._transforms = StaticTransforms()
         fixed = parameters.motion_compensation
         self._history = TransformHistory(fixed) if fixed else None
-        self._tree = FrameTree()
+        self._tree = FrameTree() if self._history is None else FrameTree(self._history.drop)
         with BagReader(path) as bag:
             found = self._look_into(bag, topics, parameters)
         self._notes += found.notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from any2seg_ros.messages import stamp_ns
@@ -31,17 +31,20 @@ class _Told(NamedTuple):
 class FrameTree:
     """The parent of each frame, as transforms tell; nothing that is refused changes it.
 
-    Whoever keeps for good whether a frame moves, as tf2 does, begins anew with the transforms of
-    `told` when `epoch` has grown.
+    on_drop: told of a moving frame that makes room. Whoever keeps transforms for good, as tf2 does
+    with names, begins anew with those of `told` when `epoch` has grown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_drop: Callable[[str], None] = lambda child: None) -> None:
         self.epoch = 0
+        self._on_drop = on_drop
         self._static: dict[str, _Told] = {}
         self._moving: dict[str, _Told] = {}
         """Those that were told last are last."""
         self._ahead = Proving(False)
         """Whether stamps are ahead of the clock: then another clock makes all of them."""
+        self._named = 0
+        """Names of frames since the epoch began."""
 
     def refusal(self, transform: Any, static: bool, now: int, clock: int = 0) -> str:
         """Why a TransformStamped is ignored; empty if it is not.
@@ -63,7 +66,7 @@ class FrameTree:
             reason = self._too_early(child, stamp_ns(transform.header.stamp) - clock, now)
         if reason:
             return reason
-        if known is None and len(self._static) + len(self._moving) >= MAX_FRAMES:
+        if known is None and not self._has_room(static, now):
             return f"more than {MAX_FRAMES} frames in TF: new ones are ignored"
         self._take(child, _Told(parent, now, known.times + 1 if known else 1, transform), static)
         return ""
@@ -83,9 +86,12 @@ class FrameTree:
         return self._static.get(child) or self._moving.get(child)
 
     def _take(self, child: str, told: _Told, static: bool) -> None:
-        moved = self._moving.pop(child, None)
+        before, moved = self._known(child), self._moving.pop(child, None)
         (self._static if static else self._moving)[child] = told
-        self.epoch += static and moved is not None
+        self._named += before is None or before.parent != told.parent
+        if self._named > 2 * MAX_FRAMES or (static and moved is not None):
+            self._named = 0
+            self.epoch += 1
 
     def _contradiction(self, child: str, static: bool, now: int) -> str:
         """Why a frame cannot be static, or cannot move."""
@@ -102,6 +108,20 @@ class FrameTree:
         if self._ahead.offer(ahead > _AHEAD, now) or ahead <= _AHEAD:
             return ""
         return f"the transform of '{child}' is ahead of the clock by {ahead * 1e-9:.1f} s: ignored"
+
+    def _has_room(self, static: bool, now: int) -> bool:
+        """Whether another frame may come. What has expired makes room; for one that is static,
+        which is told only once, all that moves does."""
+        if len(self._static) + len(self._moving) < MAX_FRAMES:
+            return True
+        had = len(self._moving)
+        while self._moving:
+            child, oldest = next(iter(self._moving.items()))
+            if not static and now - oldest.at <= _EXPIRED:
+                break
+            del self._moving[child]
+            self._on_drop(child)
+        return len(self._moving) < had
 
     def _leads(self, frame: str, to: str, now: int) -> bool:
         """Whether the ancestors of a frame, itself among them, hold another."""

@@ -49,6 +49,10 @@ class TransformHistory:
         pose[3:] /= length
         frame.add(stamp_ns(transform.header.stamp), pose)
 
+    def drop(self, child: str) -> None:
+        """Forget a frame, which makes room for others."""
+        self._frames.pop(child, None)
+
     def forget(self) -> None:
         """Drop what moves, as after a jump of time."""
         self._frames = {name: frame for name, frame in self._frames.items() if frame.static}
