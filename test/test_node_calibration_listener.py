@@ -84,6 +84,7 @@ def heard(monkeypatch):
     rclpy.init()
     node = rclpy.create_node("listener")
     listener = CalibrationListener(node)
+    listener.start()
     publishers = {topic: node.create_publisher(TFMessage, topic, 10) for topic in ("/tf",)}
     publishers["/tf_static"] = node.create_publisher(TFMessage, "/tf_static", ros_vehicle.LATCHED)
 
@@ -134,6 +135,7 @@ def test_transforms_of_publishers_with_another_qos_are_heard(monkeypatch, topic,
     rclpy.init()
     node = rclpy.create_node("listener")
     listener = CalibrationListener(node)
+    listener.start()
     transform = TransformStamped(child_frame_id="lidar")
     transform.header.frame_id, transform.header.stamp.sec = "camera", 100
     transform.transform.translation.x, transform.transform.rotation.w = 1.5, 1.0

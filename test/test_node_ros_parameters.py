@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from any2seg_ros.runtime.parameters import NodeParameters, entries
 
 
+def node_with(given: dict[str, Any], running: bool) -> SimpleNamespace:
+    values = {e.name: list(e.default) if e.name == "anchors" else e.default for e in entries()}
+    return SimpleNamespace(
+        running=running,
+        declare_parameter=lambda *a: None,
+        get_parameter=lambda name: SimpleNamespace(value=(values | given)[name]),
+    )
+
+
+@pytest.mark.parametrize("name", ["rgb.topic", "lidar.topic", "depth.camera_info"])
+def test_a_topic_that_cannot_be_is_refused_before_anything_listens(name) -> None:
+    pytest.importorskip("rclpy", reason="ROS 2 is not here")
+    from any2seg_ros.node.ros_parameters import RosParameters
+
+    why = f"{name} is '/front/ image': topic name must not contain"
+    with pytest.raises(ValueError, match=why):
+        RosParameters(node_with({name: "/front/ image"}, running=False)).read()
+    declaration = RosParameters(node_with({}, running=False))
+    answer = declaration.check([SimpleNamespace(name=name, value="/front/ image")])
+    assert not answer.successful and why in answer.reason
+    assert declaration.check([SimpleNamespace(name=name, value="~/front/{ns}/image_1")]).successful
+
+
 def test_a_sensor_whose_package_is_missing_is_not_let_in() -> None:
     pytest.importorskip("rclpy", reason="ROS 2 is not here")
     from any2seg_ros.node.ros_parameters import RosParameters
 
-    values = {e.name: list(e.default) if e.name == "anchors" else e.default for e in entries()}
-    values |= {"event.enabled": False, "event.type": "prophesee"}
-    node = SimpleNamespace(
-        running=True,
-        declare_parameter=lambda *a: None,
-        get_parameter=lambda name: SimpleNamespace(value=values[name]),
-    )
-    declaration = RosParameters(node)
+    given = {"event.enabled": False, "event.type": "prophesee"}
+    declaration = RosParameters(node_with(given, running=True))
     assert isinstance(declaration.parameters, NodeParameters)
     change = SimpleNamespace(name="event.enabled", value=True)
     with pytest.MonkeyPatch.context() as patch:

@@ -6,6 +6,7 @@ import re
 import threading
 import time
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,8 +20,10 @@ from rcl_interfaces.srv import SetParameters  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import PointCloud2  # noqa: E402
 
+from any2seg_ros.node.segmentation_loop import SegmentationLoop  # noqa: E402
 from any2seg_ros.node.segmenter_node import WatchdogExpired  # noqa: E402
-from any2seg_ros.runtime.parameters import load_parameters  # noqa: E402
+from any2seg_ros.runtime.parameters import from_values, load_parameters  # noqa: E402
+from any2seg_ros.runtime.status import NodeState  # noqa: E402
 from any2seg_ros.types import Availability, Modality  # noqa: E402
 
 
@@ -47,6 +50,18 @@ def test_a_node_whose_topics_cannot_be_says_so(vehicle, arguments, topic, words)
     wrong = ("-p", f"qos_overrides.{topic}.reliability:=morse")
     with ros_vehicle.NodeInProcess(*arguments, *wrong) as node:
         assert vehicle.wait(lambda: words in node.log, 60), node.log
+
+
+def test_a_loop_that_cannot_be_made_leaves_no_subscription_behind(vehicle, monkeypatch):
+    node, before = vehicle.node, len(list(vehicle.node.subscriptions))
+    monkeypatch.setattr(node, "on_undecodable", print, raising=False)
+    window = SimpleNamespace(event_window_ms=50.0)
+    pipeline = SimpleNamespace(broken_packets=(0, ""), preprocessing=window, reset=lambda: None)
+    parameters = from_values({"rgb.topic": "/front/ image"})
+    for _ in range(3):
+        with pytest.raises(Exception, match="topic name"):
+            SegmentationLoop(node, pipeline, None, NodeState(), parameters)
+    assert len(list(node.subscriptions)) == before
 
 
 def test_what_cannot_be_heard_is_in_the_status_with_both_sides(vehicle, arguments):

@@ -38,9 +38,10 @@ _ANY = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 class CalibrationListener:
     """The newest transform between two frames, for `CalibrationTracker`; see its `Lookup`.
 
-    A flooded topic is left alone for 1, 2, 4, ... 60 s: what is not subscribed to costs nothing,
-    and poses that are known stay. `notes` are for the log, to be taken away. history: gets what is
-    believed, too. on_undecodable: told the topic of messages that are none.
+    It listens between `start` and `stop`. A flooded topic is left alone for 1, 2, 4, ... 60 s: what
+    is not subscribed to costs nothing, and poses that are known stay. `notes` are for the log, to
+    be taken away. history: gets what is believed, too. on_undecodable: told the topic of messages
+    that are none.
     """
 
     def __init__(
@@ -65,6 +66,9 @@ class CalibrationListener:
         """By topic: s for which it was left alone last, and when that began (ns)."""
         self._timers: dict[str, Any] = {}
         self.notes: list[str] = []
+
+    def start(self) -> None:
+        """Listen to TF."""
         for topic in _TOPICS:
             self._subscribe(topic)
 

@@ -10,11 +10,13 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.exceptions import ParameterUninitializedException
+from rclpy.exceptions import NameValidationException, ParameterUninitializedException
+from rclpy.validate_topic_name import validate_topic_name
 
 from any2seg_ros.configuration import Entry
 from any2seg_ros.node.subscriptions import type_of
 from any2seg_ros.runtime.parameters import FILES, OF_ROS, NodeParameters, entries, from_values
+from any2seg_ros.types import plain
 
 _FREEZE = "freeze_files"
 
@@ -40,7 +42,9 @@ class RosParameters:
 
     def read(self) -> NodeParameters:
         """Take the values that the node has now; ValueError says which is wrong."""
-        self.parameters = from_values(self._values())
+        wanted = from_values(self._values())
+        _check_topics(wanted)
+        self.parameters = wanted
         return self.parameters
 
     def check(self, changes: list[Any]) -> SetParametersResult:
@@ -59,6 +63,7 @@ class RosParameters:
         try:
             changed = {change.name: change.value for change in ours}
             wanted = from_values(self._values() | changed, together=running)
+            _check_topics(wanted)
             for modality, sensor in wanted.sensors.items():
                 if running and sensor.enabled:
                     type_of(modality, wanted)
@@ -81,6 +86,19 @@ class RosParameters:
             return self._node.get_parameter(name).value
         except ParameterUninitializedException:  # an empty list in a file has no type
             return None
+
+
+def _check_topics(parameters: NodeParameters) -> None:
+    """ValueError for a topic that ROS cannot have. One of a bag may have any name."""
+    for modality, sensor in parameters.sensors.items():
+        for name in ("topic", "camera_info"):
+            topic = getattr(sensor, name)
+            try:
+                if topic:
+                    validate_topic_name(topic)
+            except NameValidationException as error:
+                why = str(error).splitlines()[0].rpartition("name: ")[2].rstrip(":")
+                raise ValueError(f"{modality.label}.{name} is '{plain(topic)}': {why}") from None
 
 
 def _ours(name: str) -> bool:

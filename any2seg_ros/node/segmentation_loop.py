@@ -126,6 +126,7 @@ class SegmentationLoop:
         node = self._node
         self._log_notes()
         self._publishers.publish_classes(self.own_header())
+        self._transforms.start()
         self._subscriptions.start()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(self._status_period * 0.5e-9, self._tick, clock=steady)
