@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -64,3 +67,38 @@ def test_leaving_the_block_stops_a_running_node(tmp_path: Path) -> None:
         assert b"A_VARIABLE=set" in environment
     assert not node.lives and node.memory_mib() == 0
     assert node.exit_code == node.stop()
+
+
+STARTER = """
+import sys, time
+from pathlib import Path
+from any2seg_ros.demo.process import NodeProcess
+with NodeProcess(Path(sys.argv[1]), ["--ros-args", "-p", "autostart:=false"]) as node:
+    print(node.pid, flush=True)
+    time.sleep(300)
+"""
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell of a parent's end")
+def test_a_node_ends_with_the_process_that_started_it_even_if_that_is_killed(
+    tmp_path: Path,
+) -> None:
+    """A process of its own is killed, which can clean up nothing."""
+    command = [sys.executable, "-c", STARTER, str(tmp_path / "node.log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
+        pid = int(starter.stdout.readline())
+        starter.kill()
+    end = time.monotonic() + 60
+    while runs(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    left = runs(pid)
+    if left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left

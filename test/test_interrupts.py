@@ -1,15 +1,23 @@
-"""Ctrl-C while something must not be left half done."""
+"""Signals while something must not be left half done."""
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 
 import ctrl_c
 import pytest
 from ctrl_c import press
 
-from any2seg_ros.interrupts import deferred_interrupt, ignored_interrupts, uninterrupted
+from any2seg_ros.interrupts import (
+    deferred_interrupt,
+    ignored_interrupts,
+    interrupted_by_any_signal,
+    uninterrupted,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +81,34 @@ def test_other_threads_which_get_no_signals_run_through():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_interrupts_as_ctrl_c_does_and_cleaning_up_is_left_alone(number):
+    cleaned = []
+    with pytest.raises(KeyboardInterrupt), interrupted_by_any_signal():
+        try:
+            os.kill(os.getpid(), number)
+            pytest.fail("the signal was swallowed")
+        finally:
+            os.kill(os.getpid(), number)
+            cleaned.append(True)
+    assert cleaned and signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupted_by_any_signal():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell of a parent's end")
+def test_a_process_whose_parent_has_ended_already_ends_too():
+    """A process of its own: it ends."""
+    code = "from any2seg_ros.interrupts import end_with_parent; end_with_parent(-1)"
+    ended = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1 and "has ended" in ended.stderr

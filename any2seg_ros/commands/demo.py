@@ -38,7 +38,9 @@ def demo(
     The node runs in its own process; the bag is played to it over DDS in real time.
     """
     from any2seg_ros.demo.run import DemoConfig, run
+    from any2seg_ros.interrupts import interrupted_by_any_signal
 
     if find_spec("rclpy") is None:
         raise ValueError("the demo needs ROS 2, but there is no rclpy: run `any2seg doctor`")
-    run(DemoConfig(out, bag, model, seconds, domain))
+    with interrupted_by_any_signal():
+        run(DemoConfig(out, bag, model, seconds, domain))

@@ -14,6 +14,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_START = """
+import os, sys
+from any2seg_ros.interrupts import end_with_parent
+end_with_parent(int(sys.argv.pop(1)))
+from any2seg_ros.node.segmenter import main
+sys.exit(main())
+"""
+
 
 def isolate(domain: int | None = None) -> None:
     """Keep this process's topics off a vehicle: this host only, and a ROS domain of its own.
@@ -34,9 +42,10 @@ def resident_mib(pid: int | None = None) -> float:
 
 
 class NodeProcess:
-    """Runs `python -m any2seg_ros.node.segmenter` with its output in `log`, for a `with` block.
+    """Runs `any2seg_ros.node.segmenter` with its output in `log`, for a `with` block.
 
-    `variables` are added to its environment.
+    `variables` are added to its environment. It also ends when the thread that started it does,
+    however that is: a killed process leaves no node behind.
     """
 
     def __init__(
@@ -45,7 +54,7 @@ class NodeProcess:
         self.log = log
         self.exit_code: int | None = None
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
-        self._command = [sys.executable, "-m", "any2seg_ros.node.segmenter", *arguments]
+        self._command = [sys.executable, "-c", _START, str(os.getpid()), *arguments]
 
     def __enter__(self) -> Self:
         with open(self.log, "wb") as log:

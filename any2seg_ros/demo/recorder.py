@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy._rclpy_pybind11 import RCLError
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
@@ -92,10 +91,7 @@ class Recorder:
 
     def _spin(self) -> None:
         while not self._stop.is_set():
-            try:
-                self._executor.spin_once(timeout_sec=0.1)
-            except (ExternalShutdownException, RCLError):  # Ctrl-C, seen by rclpy first
-                return
+            self._executor.spin_once(timeout_sec=0.1)
 
     def _on_message(self, topic: str, kind: type, cdr: bytes) -> None:
         arrival = time.time_ns()

@@ -45,6 +45,7 @@ def run(config: DemoConfig) -> dict:
     """Run the demo; returns the content of report.json."""
     isolate(config.domain)
     import rclpy
+    from rclpy.signals import SignalHandlerOptions
 
     from any2seg_ros.demo.page import demo_page
     from any2seg_ros.demo.picture import write_picture
@@ -62,7 +63,7 @@ def run(config: DemoConfig) -> dict:
     truth = images(bag, label, log.start, decode_labels)
     out = _fresh_folder(config.out)
     console.print(f"Playing [bold]{bag.name}[/bold] to the node; output: {escape(str(out))}/")
-    rclpy.init()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     player_node, recorder_node = (
         rclpy.create_node("demo_player"),
         rclpy.create_node("demo_recorder"),

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import multiprocessing
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +20,7 @@ from typing import TypeVar
 import cv2
 
 from any2seg_ros.files import write_atomically
+from any2seg_ros.interrupts import end_with_parent
 from any2seg_ros.preprocessing.preprocessor import Preprocessor
 from any2seg_ros.simulation import layout
 from any2seg_ros.simulation.bag import EASY, Recording, made_from, write_bag
@@ -29,8 +28,6 @@ from any2seg_ros.simulation.scene import MANIFEST, SPLITS, VERSION, Scene, Scene
 from any2seg_ros.simulation.settings import DEFAULTS, SensorSettings
 from any2seg_ros.simulation.weather import CONDITIONS, FAILURES
 
-_PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h."""
 _CHOOSE_ANOTHER = "choose another folder with --out"
 
 
@@ -307,8 +304,7 @@ def _init_worker() -> None:
     """Leave Ctrl-C to the parent; end when the parent ends."""
     use_one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(os.getppid())
 
 
 Job = TypeVar("Job")
