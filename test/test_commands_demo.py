@@ -38,3 +38,33 @@ def test_sigterm_ends_the_demo_as_ctrl_c_does_while_the_node_starts(tmp_path):
         finally:
             process.kill()
     assert process.returncode == 130
+
+
+GOOD = {
+    "phases": [{"frames_published": 0}, {"frames_published": 80}],
+    "node_exit_code": 0, "masks_without_sensors": 0, "masks_with_wrong_status": 0,
+}  # fmt: skip
+BAD = {
+    "node_exit_code is -9, not 0": {"node_exit_code": -9},
+    "masks_without_sensors is 3, not 0": {"masks_without_sensors": 3},
+    "masks_with_wrong_status is 1, not 0": {"masks_with_wrong_status": 1},
+    "no mask came": {"phases": [{"frames_published": 0}]},
+}
+
+
+def test_a_demo_that_went_well_exits_with_0(monkeypatch):
+    pytest.importorskip("rclpy", reason="the demo needs rclpy")
+    from any2seg_ros.demo import run as running
+
+    monkeypatch.setattr(running, "run", lambda _: GOOD)
+    assert main(["demo"]) == 0
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_a_demo_that_went_wrong_exits_with_1_and_says_what_did(line, monkeypatch, capsys):
+    pytest.importorskip("rclpy", reason="the demo needs rclpy")
+    from any2seg_ros.demo import run as running
+
+    monkeypatch.setattr(running, "run", lambda _: GOOD | BAD[line])
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == f"any2seg: the demo failed: {line}\n"

@@ -45,6 +45,21 @@ def test_a_bag_without_sensor_topics_is_refused_with_the_names(tmp_path: Path) -
         SensorLog(tmp_path / "empty")
 
 
+def test_of_a_bag_that_was_cut_off_the_beginning_is_played(log: SensorLog, tmp_path: Path) -> None:
+    (file,) = find("demo_data/streets").glob("*.mcap")
+    content = file.read_bytes()
+    (tmp_path / "cut.mcap").write_bytes(content[: len(content) // 2])
+    cut = SensorLog(tmp_path / "cut.mcap")
+    assert 0 < len(cut.messages) < len(log.messages) and cut.notes and not log.notes
+    assert cut.messages[0] == log.messages[0] and len(cut.static) == 1
+
+
+def test_what_is_no_bag_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "bad.mcap").write_bytes(b"no bag at all" * 10)
+    with pytest.raises(ValueError, match=r"bad\.mcap"):
+        SensorLog(tmp_path / "bad.mcap")
+
+
 def test_only_the_sensors_of_a_phase_are_played_with_new_stamps(
     log: SensorLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

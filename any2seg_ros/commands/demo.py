@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -35,12 +36,19 @@ def demo(
 ) -> None:
     """Segment a drive while its sensors are taken away, and score every mask.
 
-    The node runs in its own process; the bag is played to it over DDS in real time.
+    The node runs in its own process; the bag is played to it over DDS in real time. Exit status 1
+    where masks came without sensors, with a wrong status or not at all, or the node did not end
+    with 0.
     """
     from any2seg_ros.demo.run import DemoConfig, run
     from any2seg_ros.interrupts import interrupted_by_any_signal
 
     if find_spec("rclpy") is None:
         raise ValueError("the demo needs ROS 2, but there is no rclpy: run `any2seg doctor`")
+    from any2seg_ros.demo.scoring import failures
+
     with interrupted_by_any_signal():
-        run(DemoConfig(out, bag, model, seconds, domain))
+        failed = failures(run(DemoConfig(out, bag, model, seconds, domain)))
+    if failed:
+        print(f"any2seg: the demo failed: {'; '.join(failed)}", file=sys.stderr)
+        raise typer.Exit(1)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rosbags.rosbag2 import Reader
 
-from any2seg_ros.bags.stamps import header_stamp, restamp
+from any2seg_ros.bags import BagReader
+from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp, restamp
 from any2seg_ros.demo.schedule import Phase
 from any2seg_ros.messages.kinds import TRANSFORMS, message_class
 from any2seg_ros.types import Modality
@@ -34,12 +34,14 @@ class SensorLog:
     """The sensor messages of a bag in memory, by log time; topics are named `<modality>/...`.
 
     `start`: smallest header stamp, ns; `types`: message type of each topic; `static`: serialized
-    messages of /tf_static. topics: which sensor's each topic is; without it, their names tell.
+    messages of /tf_static; `notes`: what was left out of a damaged bag. topics: which sensor's each
+    topic is; without it, their names tell. ValueError where there is no message of a sensor.
     """
 
     def __init__(self, path: Path, topics: Mapping[str, Modality] | None = None) -> None:
         self.types: dict[str, str] = {}
         self.static: list[bytes] = []
+        self.notes: list[str] = []
         self._topics = topics
         rows = list(self._rows(path))
         if not rows:
@@ -59,18 +61,18 @@ class SensorLog:
 
     def _rows(self, path: Path) -> Iterator[tuple[Modality, str, int, bytes]]:
         modalities = {modality.label: modality for modality in Modality}
-        with Reader(path) as reader:
-            for connection, timestamp, data in reader.messages():
-                if connection.topic == STATIC_TOPIC:
-                    self.static.append(bytes(data))
-                    continue
-                if self._topics is None:
-                    modality = modalities.get(connection.topic.split("/")[1])
-                else:
-                    modality = self._topics.get(connection.topic)
-                if modality is not None:
-                    self.types[connection.topic] = connection.msgtype
-                    yield modality, connection.topic, timestamp - reader.start_time, bytes(data)
+        with BagReader(path) as reader:
+            topics = self._topics
+            if topics is None:
+                names = {topic: topic.strip("/").split("/")[0] for topic in reader.topics}
+                topics = {t: modalities[name] for t, name in names.items() if name in modalities}
+            for topic, kind, log_time, data in reader.serialized({STATIC_TOPIC, *topics}):
+                if topic == STATIC_TOPIC:
+                    self.static.append(data)
+                elif len(data) >= STAMP_OFFSET + 8:
+                    self.types[topic] = kind
+                    yield topics[topic], topic, log_time - reader.start, data
+            self.notes = reader.notes
 
 
 class Player:

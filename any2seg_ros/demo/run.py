@@ -62,12 +62,12 @@ def run(config: DemoConfig) -> dict:
     rgb, label = picture_topics(bag)
     truth = images(bag, label, log.start, decode_labels)
     out = _fresh_folder(config.out)
+    for note in log.notes:
+        console.print(f"[yellow]{escape(note)}")
     console.print(f"Playing [bold]{bag.name}[/bold] to the node; output: {escape(str(out))}/")
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    player_node, recorder_node = (
-        rclpy.create_node("demo_player"),
-        rclpy.create_node("demo_recorder"),
-    )
+    player_node = rclpy.create_node("demo_player")
+    recorder_node = rclpy.create_node("demo_recorder")
     recorder = Recorder(recorder_node, out / "output_bag")
     player = Player(player_node, log)
     try:

@@ -52,6 +52,15 @@ def score(run: Run, taxonomy: Taxonomy) -> dict:
     }
 
 
+def failures(report: dict) -> list[str]:
+    """What a report says that must not be, in words; empty after a demo that went well."""
+    counts = ("node_exit_code", "masks_without_sensors", "masks_with_wrong_status")
+    failed = [f"{key} is {report[key]}, not 0" for key in counts if report[key] != 0]
+    if not any(phase["frames_published"] for phase in report["phases"]):
+        failed.append("no mask came")
+    return failed
+
+
 def masks_of(run: Run, index: int) -> list[RecordedImage]:
     """The masks stamped within phase `index`, by arrival."""
     begin = run.starts[index] - STAMP_TOLERANCE
