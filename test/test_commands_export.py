@@ -28,6 +28,19 @@ def test_a_subset_is_written_in_the_order_of_the_vocabulary(model, tmp_path, cap
     assert json.loads(written.with_suffix(".json").read_text())["modalities"] == ["rgb", "lidar"]
 
 
+@pytest.mark.parametrize("kind", ["onnx", "graphs"])
+def test_model_and_size_are_what_the_options_say(kind, tmp_path, monkeypatch, capsys):
+    from any2seg_ros.engine import export as exporting
+    from any2seg_ros.resources import find
+
+    asked: list = []
+    name = "export_graphs" if kind == "graphs" else "export"
+    monkeypatch.setattr(exporting, name, lambda *given: asked.extend(given))
+    size = ["--width", "256", "--height", "144"]
+    assert main(["export", "streets", "--out", str(tmp_path), "--format", kind, *size]) == 0
+    assert asked[0] == find("models/any2seg_streets.safetensors") and asked[-1] == (256, 144)
+
+
 def test_unknown_formats_and_sensors_are_refused(model, tmp_path, capsys):
     assert main(["export", str(model), "--out", str(tmp_path), "--format", "zip"]) == 2
     assert "zip" in capsys.readouterr().err

@@ -106,6 +106,13 @@ def test_an_unknown_format_names_those_that_exist(shared, tmp_path):
         export(shared, tmp_path, "tflite", SUBSET)
 
 
+def test_a_graph_takes_images_of_the_size_that_was_asked_for(shared, tmp_path):
+    ov = pytest.importorskip("openvino")
+    path = export(shared, tmp_path, "openvino", SUBSET, (96, 0))
+    assert list(ov.Core().read_model(path).input("images").shape) == [2, 3, 32, 96]
+    assert json.loads(path.with_suffix(".json").read_text())["size"] == [96, 32]
+
+
 def test_a_network_that_cannot_be_cut_in_two_has_no_graphs(tmp_path):
     pytest.importorskip("openvino")
     from any2seg_ros.engine.export import export_graphs
@@ -115,3 +122,5 @@ def test_a_network_that_cannot_be_cut_in_two_has_no_graphs(tmp_path):
     save(path, make_network(NetworkConfig(width=8, fusion="hub")), Metadata(size=(64, 32)))
     with pytest.raises(ValueError, match="there are no graphs"):
         export_graphs(path, tmp_path)
+    with pytest.raises(ValueError, match="there are no graphs"):
+        export(path, tmp_path, "openvino", SUBSET)

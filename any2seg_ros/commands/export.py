@@ -9,7 +9,7 @@ import typer
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="Weights (.safetensors).")],
+    model: Annotated[Path, typer.Argument(help="real, streets or weights (.safetensors).")],
     out: Annotated[
         Path | None,
         typer.Option(help="Output folder; graphs go beside MODEL by default.", metavar="DIR"),
@@ -22,8 +22,14 @@ def export(
             metavar="SUBSET",
         ),
     ] = "rgb+depth+lidar+event",
-    width: Annotated[int, typer.Option(min=0, help="graphs: network_width, if set.")] = 0,
-    height: Annotated[int, typer.Option(min=0, help="graphs: network_height, if set.")] = 0,
+    width: Annotated[
+        int,
+        typer.Option(min=0, max=4096, help="Of the images (px); 0: as trained."),
+    ] = 0,
+    height: Annotated[
+        int,
+        typer.Option(min=0, max=4096, help="Likewise."),
+    ] = 0,
 ) -> None:
     """Write the whole network for a fixed set of modalities as one graph.
 
@@ -32,14 +38,17 @@ def export(
     (K, H/4, W/4) and weights (M,).
 
     With --format graphs: what the node runs with OpenVINO, for any subset. A node that finds
-    MODEL.graphs beside its weights starts without torch.
+    MODEL.graphs beside its weights starts without torch; --width and --height are its
+    network_width and network_height.
     """
     from any2seg_ros.engine import export as exporting
+    from any2seg_ros.resources import weights_path
     from any2seg_ros.types import parse_subset
 
+    path, size = weights_path(str(model)), (width, height)
     if kind == "graphs":
-        print(exporting.export_graphs(model, out or model.parent, (width, height)))
+        print(exporting.export_graphs(path, out or path.parent, size))
         return
     if out is None:
         raise ValueError(f"--format {kind} needs --out: the folder to write to")
-    print(exporting.export(model, out, kind, parse_subset(modalities)))
+    print(exporting.export(path, out, kind, parse_subset(modalities), size))

@@ -16,6 +16,7 @@ from any2seg_ros.engine.segmenter import Segmenter
 from any2seg_ros.engine.sources import NetworkSource
 from any2seg_ros.files import clear_parts, part_of
 from any2seg_ros.network import Any2Seg, checkpoints
+from any2seg_ros.network.checkpoints import Metadata
 from any2seg_ros.types import Subset, subset_name
 
 ENDINGS = {"onnx": "onnx", "openvino": "xml"}
@@ -40,16 +41,22 @@ class Whole(nn.Module):
         return self.network(images, self.subset)
 
 
-def export(model: Path, out: Path, format: str, subset: Subset) -> Path:
+def export(
+    model: Path, out: Path, format: str, subset: Subset, size: tuple[int, int] = (0, 0)
+) -> Path:
     """Write images (M, 3, H, W) of a subset -> logits, weights to `out` and tell the file's path.
 
     The images are in vocabulary order, which the graph's metadata name as `modalities`. Beside it a
-    .json says the same as a list, and taxonomy, size, preprocessing and temperatures.
+    .json says the same as a list, and taxonomy, size, preprocessing and temperatures. `size` is the
+    (width, height) of the images, that of the training if 0. ValueError for a format that there is
+    not, and for a network of which there are no graphs.
     """
     if format not in ENDINGS:
         raise ValueError(f"unknown format '{format}': use one of {', '.join(FORMATS)}")
     resolve("onnxruntime" if format == "onnx" else format, "cpu")
+    _source(model)
     network, metadata = checkpoints.load(model)
+    metadata = _sized(metadata, size)
     subset = tuple(sorted(subset))
     whole = Whole(network.folded(), subset)
     width, height = metadata.size
@@ -80,19 +87,29 @@ def export_graphs(model: Path, out: Path, size: tuple[int, int] = (0, 0)) -> Pat
     from any2seg_ros.engine.graph_cache import GraphCache
     from any2seg_ros.engine.openvino_engine import OpenVinoEngine
 
-    source = NetworkSource.of_checkpoint(model)
-    if source.whole:
-        raise ValueError(f"{model} cannot be cut in two: torch runs it, and there are no graphs")
-    metadata = checkpoints.read_header(model).metadata
-    width, height = size[0] or metadata.size[0], size[1] or metadata.size[1]
+    source = _source(model)
+    metadata = _sized(checkpoints.read_header(model).metadata, size)
     folder = out / f"{model.stem}.graphs"
     cache = GraphCache(source, folder)
     engine = OpenVinoEngine(source, "cpu", 0, "auto", cache)
-    Segmenter(engine, replace(metadata, size=(width, height))).prepare()
+    Segmenter(engine, metadata).prepare()
     cache.remove_others()
     if not cache.holds_all():
         raise OSError(f"graphs cannot be written to {folder}: is there space, and may you?")
     return folder
+
+
+def _source(model: Path) -> NetworkSource:
+    """The network of a checkpoint; ValueError where no graphs can be made of it."""
+    source = NetworkSource.of_checkpoint(model)
+    if source.whole:
+        raise ValueError(f"{model} cannot be cut in two: torch runs it, and there are no graphs")
+    return source
+
+
+def _sized(metadata: Metadata, size: tuple[int, int]) -> Metadata:
+    width, height = metadata.size
+    return replace(metadata, size=(size[0] or width, size[1] or height))
 
 
 def _write_onnx(whole: Whole, shapes: Sequence[tuple[int, ...]], path: Path) -> None:
