@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from any2seg_ros.commands.options import flattened
+from any2seg_ros.commands.options import flattened, lacking
 
 # Newer typers carry their own click: its exceptions are reached through typer alone.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -76,10 +76,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         if os.environ.get("ANY2SEG_TRACEBACK"):
             raise
-        print(f"any2seg: {error}", file=sys.stderr)
+        text = lacking(error) if isinstance(error, ModuleNotFoundError) else error
+        print(f"any2seg: {text}", file=sys.stderr)
         return 2
 
 

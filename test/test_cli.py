@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from any2seg_ros import __version__, cli
 from any2seg_ros.cli import VERBS, main
+from any2seg_ros.commands import options
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -55,6 +57,36 @@ def test_an_error_is_one_line_and_a_traceback_only_where_it_is_asked_for(
     monkeypatch.setenv("ANY2SEG_TRACEBACK", "1")
     with pytest.raises(type(error)):
         main([])
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        (
+            "embreex.rtcore",
+            "embreex (extra simulation) is not installed: "
+            "pip install -r requirements-simulation.txt",
+        ),
+        ("sensor_msgs", "sensor_msgs is not there: source a ROS 2, or run `make setup`"),
+        ("coffee", "coffee is not installed: pip install coffee"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_line_that_says_where_it_is(
+    name, line, monkeypatch, capsys
+):
+    assert main(failing(monkeypatch, ModuleNotFoundError(name=name))) == 2
+    assert capsys.readouterr().err == f"any2seg: {line}\n"
+
+
+def test_a_missing_module_of_ours_is_a_traceback(monkeypatch):
+    with pytest.raises(ModuleNotFoundError):
+        main(failing(monkeypatch, ModuleNotFoundError(name="any2seg_ros.coffee")))
+
+
+def test_every_package_of_an_extra_is_in_its_list():
+    for extra, packages in options._EXTRAS.items():
+        listed = (Path(__file__).parents[1] / f"requirements-{extra}.txt").read_text()
+        assert all(f"\n{package}>" in listed for package in packages)
 
 
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):

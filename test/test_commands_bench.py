@@ -33,7 +33,8 @@ def test_a_section_that_lacks_a_package_is_named_and_the_others_run(monkeypatch,
     file = tmp_path / "bench.json"
     chosen = ["--only", "network", "--only", "synchronizer"]
     assert main(["bench", *chosen, "--json", str(file)]) == 0
-    words = "transformers is not installed: pip install -r requirements-training.txt"
+    words = "transformers (extra training) is not installed: "
+    words += "pip install -r requirements-training.txt"
     assert f"network is left out: {words}" in capsys.readouterr().out
     figures = json.loads(file.read_text())
     assert figures[synchronizer.SECTION] and figures["left_out"] == {"network": words}
@@ -43,7 +44,10 @@ def test_nothing_to_run_is_an_error_in_one_line(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "transformers", None)
     assert main(["bench", "--only", "network"]) == 2
     said = capsys.readouterr().err
-    assert "network: transformers is not installed" in said and "Traceback" not in said
+    assert (
+        "network: transformers (extra training) is not installed" in said
+        and "Traceback" not in said
+    )
 
 
 def test_a_module_of_ours_that_is_missing_is_no_missing_package(monkeypatch):

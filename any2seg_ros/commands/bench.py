@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from any2seg_ros.commands.options import lacking
+
 QUICK_SECTIONS = ("place", "synchronizer", "network", "simulation")
 """What runs where none is named."""
 LONG_SECTIONS = (
@@ -23,8 +25,6 @@ LONG_SECTIONS = (
     "motion",
 )
 SECTIONS = (*QUICK_SECTIONS, *LONG_SECTIONS)
-_SOURCES = {"transformers": "requirements-training.txt", "rclpy": ""}
-"""Where what sections need comes from; rclpy is ROS's."""
 
 
 def bench(
@@ -71,7 +71,7 @@ def measure(sections: list[str]) -> dict:
             module = import_module(f"any2seg_ros.bench.{name}")
             figures[module.SECTION] = module.run()
         except ModuleNotFoundError as error:
-            left_out[name] = _lacking(error)
+            left_out[name] = lacking(error)
             console.print(f"[yellow]{name} is left out: {left_out[name]}", soft_wrap=True)
             continue
         console.print_json(data=figures[module.SECTION])
@@ -79,18 +79,6 @@ def measure(sections: list[str]) -> dict:
     if len(left_out) == len(sections):
         raise ValueError("; ".join(f"{name}: {why}" for name, why in left_out.items()))
     return {**figures, "left_out": left_out} if left_out else figures
-
-
-def _lacking(error: ModuleNotFoundError) -> str:
-    """What is not installed, and what to do; raises the error where a module of ours is missing."""
-    package = str(error.name).split(".")[0]
-    if package == "any2seg_ros" or not error.name:
-        raise error
-    source = _SOURCES.get(package, package)
-    if not source:
-        return f"{package} is not there: source a ROS 2, or run `make setup`"
-    file = source if source == package else f"-r {source}"
-    return f"{package} is not installed: pip install {file}"
 
 
 def machine() -> dict:

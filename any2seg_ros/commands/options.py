@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 ENGINE = "Network and engine"
 BAGS = "Bags"
+_EXTRAS = {
+    "engines": ("onnx", "onnxruntime", "openvino"),
+    "simulation": ("embreex",),
+    "training": ("tensorboard", "transformers"),
+    "video": ("av",),
+}
+"""What the lists of packages have, by the names that Python imports; see docs/setup.md."""
 
 Labels = Annotated[
     list[Path] | None,
@@ -124,3 +131,16 @@ def labelling(
 def words(text: str) -> tuple[str, ...]:
     """The words of a list with commas; none for `none` and for nothing."""
     return tuple(word.strip() for word in text.split(",") if word.strip() not in ("", "none"))
+
+
+def lacking(error: ModuleNotFoundError) -> str:
+    """What is not installed, and what to do; raises the error where a module of ours is missing."""
+    package = str(error.name).split(".")[0]
+    if package == "any2seg_ros" or not error.name:
+        raise error
+    if package == "rclpy" or package.endswith("_msgs"):
+        return f"{package} is not there: source a ROS 2, or run `make setup`"
+    extra = next((extra for extra, packages in _EXTRAS.items() if package in packages), "")
+    if not extra:
+        return f"{package} is not installed: pip install {package}"
+    return f"{package} (extra {extra}) is not installed: pip install -r requirements-{extra}.txt"
