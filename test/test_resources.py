@@ -17,37 +17,34 @@ def test_the_source_tree_comes_first() -> None:
     assert resources.find("config/any2seg.yaml") == ROOT / "config" / "any2seg.yaml"
 
 
-def test_an_installed_package_finds_them_below_a_ros_prefix(tmp_path: Path) -> None:
-    """A copy without package.xml beside it, as colcon installs it."""
+@pytest.mark.parametrize(
+    ("prefix", "environment"),
+    [
+        ("second", {"AMENT_PREFIX_PATH": "{0}/first:{0}/second"}),
+        ("user", {"PYTHONUSERBASE": "{0}/user"}),
+    ],
+)
+def test_an_installed_package_finds_them_below_a_ros_prefix_and_where_pip_puts_a_users_files(
+    tmp_path: Path, prefix: str, environment: dict[str, str]
+) -> None:
+    """A copy without package.xml beside it, as colcon and pip install it."""
     package = tmp_path / "lib" / "any2seg_ros"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "resources.py").write_bytes(Path(resources.__file__).read_bytes())
-    shared = tmp_path / "second" / "share" / "any2seg_ros" / "config"
+    shared = tmp_path / prefix / "share" / "any2seg_ros" / "config"
     shared.mkdir(parents=True)
     (shared / "any2seg.yaml").touch()
     code = "from any2seg_ros.resources import find; print(find('config/any2seg.yaml'))"
-    environment = {
-        "PYTHONPATH": str(package.parent),
-        "AMENT_PREFIX_PATH": f"{tmp_path / 'first'}:{tmp_path / 'second'}",
-    }
+    given = {name: value.format(tmp_path) for name, value in environment.items()}
     command = [sys.executable, "-S", "-c", code]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.strip() == str(shared / "any2seg.yaml"), done.stderr
-
-
-def test_what_pip_installed_for_a_user_is_found(tmp_path: Path) -> None:
-    package = tmp_path / "lib" / "any2seg_ros"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "resources.py").write_bytes(Path(resources.__file__).read_bytes())
-    shared = tmp_path / "user" / "share" / "any2seg_ros" / "config"
-    shared.mkdir(parents=True)
-    (shared / "any2seg.yaml").touch()
-    code = "from any2seg_ros.resources import find; print(find('config/any2seg.yaml'))"
-    environment = {"PYTHONPATH": str(package.parent), "PYTHONUSERBASE": str(tmp_path / "user")}
-    command = [sys.executable, "-S", "-c", code]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        env={"PYTHONPATH": str(package.parent), **given},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == str(shared / "any2seg.yaml"), done.stderr
 
 
