@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
@@ -187,7 +188,9 @@ def test_faults_are_told_from_each_other_by_what_a_real_node_says(tmp_path, monk
     given = [word for name in chosen[::-1] for word in ("--only", f"^{name}$")]
     given += [word for one in node for word in ("--parameter", one)]
     short = ["--seconds", "3", "--control", "2", "--tries", "1", "--out", str(out)]
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)]
     code = main([*given, *short])
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == handlers
     figures = json.loads((out / "faults.json").read_text())
     rows = {row["fault"]: row for row in figures["faults"]}
     assert tuple(rows) == chosen

@@ -26,7 +26,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -39,6 +38,7 @@ from any2seg_ros.bench.faults.measuring import Outcome, measure, observe, table
 from any2seg_ros.bench.faults.scene import Scene
 from any2seg_ros.demo.process import isolate
 from any2seg_ros.files import write_atomically
+from any2seg_ros.interrupts import interrupted_by_any_signal
 
 _LONGER = 5
 """How many times as long a fault is watched that missed nothing but rates."""
@@ -101,9 +101,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if chosen else 2
     isolate()
     node = [word for given in options.parameter or () for word in ("-p", given)]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        outcomes = run(chosen, options.seconds, options.control, options.out, options.tries, node)
+        with interrupted_by_any_signal():
+            outcomes = run(
+                chosen, options.seconds, options.control, options.out, options.tries, node
+            )
     except KeyboardInterrupt:
         print("stopped; what was measured is in", options.out, file=sys.stderr)
         return 130
