@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from any2seg_ros.engine.masks import masks
+from any2seg_ros.engine.masks import group_confidence, masks
 from any2seg_ros.engine.torch_engine import masks_on_device
 
 
@@ -39,6 +39,17 @@ def test_confidence_is_the_largest_softmax_at_twice_the_size_of_the_logits():
     halves = torch.from_numpy(upsampled(logits, (32, 18)))
     softmax = torch.softmax(halves / 1.7, 0).amax(0).numpy()
     expected = cv2.resize(softmax, (64, 36), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(confidence, expected, atol=1e-5)
+
+
+def test_confidence_of_a_group_is_the_sum_of_its_classes():
+    logits = 4 * np.random.default_rng(1).standard_normal((5, 9, 16)).astype("f4")
+    members = np.array([[1, 0, 1, 0, 0], [0, 1, 0, 0, 0], [0, 0, 1, 1, 0]], bool)
+    chosen = np.random.default_rng(2).integers(0, 4, (36, 64)).astype(np.uint8)  # 3: no group
+    confidence = group_confidence(logits, members, chosen, 1.7)
+    softmax = torch.softmax(torch.from_numpy(upsampled(logits, (32, 18))) / 1.7, 0).numpy()
+    sums = upsampled(np.stack([softmax[group].sum(0) for group in members]), (64, 36))
+    expected = np.choose(chosen, [*sums, np.zeros((36, 64), "f4")])
     np.testing.assert_allclose(confidence, expected, atol=1e-5)
 
 

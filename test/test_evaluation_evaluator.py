@@ -25,6 +25,7 @@ from any2seg_ros.evaluation.evaluator import (
 from any2seg_ros.evaluation.noise import clipped_noise, nm, rmm, torch_generator
 from any2seg_ros.evaluation.summary import Context, summarize
 from any2seg_ros.evaluation.tally import Tally
+from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.metrics import Confusion
 from any2seg_ros.network import Any2Seg, checkpoints
 from any2seg_ros.network.any2seg import NetworkConfig
@@ -368,3 +369,19 @@ def test_a_file_that_is_no_report_is_refused_by_name(tmp_path):
     path.write_text("{}")
     with pytest.raises(ValueError, match="'kind' is missing"):
         summary.load(path)
+
+
+def test_a_group_is_as_sure_as_its_classes_together(segmenter):
+    """All classes in one group: it is right everywhere, and has to be sure of it."""
+    everything = frozenset(range(len(DELIVER)))
+    groups = ClassGroups(DELIVER, (everything, frozenset([0])))
+    whole = sample(1)
+    whole.label[whole.label != 255] = 0
+    evaluator = Evaluator(segmenter, NOISY, groups)
+    assert evaluator.add(whole) == 100.0
+    tally = evaluator.tally
+    scores = [*tally.subsets.values(), *tally.nm.values(), *tally.noise.values()]
+    assert len(scores) > 15 and all(score.ece() < 2e-3 for score in scores)
+    plain = Evaluator(segmenter, QUICK)
+    plain.add(whole)
+    assert max(score.ece() for score in plain.tally.subsets.values()) > 0.01

@@ -23,6 +23,27 @@ def masks(
     return _labels(logits, size), _confidence(logits, size, temperature)
 
 
+def group_confidence(
+    logits: np.ndarray, members: np.ndarray, chosen: np.ndarray, temperature: float = 1.0
+) -> np.ndarray:
+    """How sure it is that one of a group's classes is right, float32 (H, W) in 0..1: their sum.
+
+    logits: float32 (K, h, w). members: bool (G, K), which classes a group has. chosen: uint8
+    (H, W), the group that each pixel is asked about; 0 where it is none of the G. Sampled as in
+    `masks`.
+    """
+    height, width = chosen.shape
+    exponentials = _exponentials(np.ascontiguousarray(logits, np.float32), temperature)
+    everything = exponentials.sum(0)
+    sure = np.zeros((height, width), np.float32)
+    for group, classes in enumerate(members):
+        asked = chosen == group
+        if asked.any():
+            share = exponentials[classes].sum(0) / everything
+            sure[asked] = cv2.resize(share, (width, height))[asked]
+    return sure
+
+
 def total(logits: np.ndarray) -> float:
     """Their sum, a hundredth of what masks cost; NaN or infinite if one of them is."""
     with np.errstate(invalid="ignore", over="ignore"):
@@ -103,6 +124,12 @@ def _fill(
 
 
 def _confidence(logits: np.ndarray, size: tuple[int, int], temperature: float) -> np.ndarray:
+    exponentials = _exponentials(logits, temperature)  # of the largest: 1
+    return cv2.resize(1 / exponentials.sum(0), size, interpolation=cv2.INTER_LINEAR)
+
+
+def _exponentials(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """exp((logits - largest) / temperature), float32 (K, 2h, 2w): softmax times a common factor."""
     classes, height, width = logits.shape
     planes = np.empty((classes, 2 * height, 2 * width), np.float32)
     for plane, small in zip(planes, logits * np.float32(1 / temperature), strict=True):
@@ -110,4 +137,4 @@ def _confidence(logits: np.ndarray, size: tuple[int, int], temperature: float) -
     planes -= planes.max(0)
     flat = planes.reshape(classes, -1)
     cv2.exp(flat, dst=flat)
-    return cv2.resize(1 / planes.sum(0), size, interpolation=cv2.INTER_LINEAR)
+    return planes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 PUBLISHED = (".pth", ".pt", ".bin")
 """Endings of files that published weights come in; ours are safetensors."""
+
+
+Sure = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+"""Confidence float32 (H, W) of logits float32 (K, h, w), labels uint8 (H, W), a temperature."""
 
 
 class NonFiniteOutput(RuntimeError):
@@ -145,13 +149,17 @@ class Segmenter:
         self._engine.prepared()
 
     def segment(
-        self, images: Mapping[Modality, np.ndarray], size: tuple[int, int] | None = None
+        self,
+        images: Mapping[Modality, np.ndarray],
+        size: tuple[int, int] | None = None,
+        sure: Sure | None = None,
     ) -> Segmentation:
         """Segment one frame from any non-empty subset of modality images float32 (3, H, W).
 
         `size` is the (width, height) of the masks, that of the modality images if not given.
+        `sure` makes the confidence, by default that of the class of each pixel.
         """
-        return self.fuse(self.encode(images), size)
+        return self.fuse(self.encode(images), size, sure)
 
     def encode(self, images: Mapping[Modality, np.ndarray]) -> dict[Modality, Features]:
         """The encoder's features by modality, in one pass."""
@@ -169,13 +177,19 @@ class Segmenter:
         return dict(zip(subset, features, strict=True))
 
     def fuse(
-        self, features: Mapping[Modality, Features], size: tuple[int, int] | None = None
+        self,
+        features: Mapping[Modality, Features],
+        size: tuple[int, int] | None = None,
+        sure: Sure | None = None,
     ) -> Segmentation:
         """Segment from the features of any non-empty subset: encode once, fuse every subset."""
-        return self._segmentation(*next(self._logits([features])), size)
+        return self._segmentation(*next(self._logits([features])), size, sure)
 
     def fuse_all(
-        self, given: Sequence[Mapping[Modality, Features]], size: tuple[int, int] | None = None
+        self,
+        given: Sequence[Mapping[Modality, Features]],
+        size: tuple[int, int] | None = None,
+        sure: Sure | None = None,
     ) -> list[Segmentation]:
         """What `fuse` gives for each of many mappings, at less than its cost.
 
@@ -184,7 +198,8 @@ class Segmenter:
         if not given:
             return []
         pending = [
-            self._beside.submit(self._segmentation, *fused, size) for fused in self._logits(given)
+            self._beside.submit(self._segmentation, *fused, size, sure)
+            for fused in self._logits(given)
         ]
         return [coming.result() for coming in pending]
 
@@ -248,10 +263,13 @@ class Segmenter:
         logits: Any,
         weights: np.ndarray,
         size: tuple[int, int] | None,
+        sure: Sure | None,
     ) -> Segmentation:
         self._check(subset, logits, weights)
         temperature = self.metadata.temperatures.get(subset_name(subset), 1.0)
         labels, confidence = self._engine.masks(logits, size or self.size, temperature)
+        if sure:
+            confidence = sure(self._engine.array(logits), labels, temperature)
         shares = dict.fromkeys(doubted, 0.0)
         shares |= {m: float(w) for m, w in zip(subset, weights, strict=True)}
         return Segmentation(labels, confidence, shares)

@@ -14,6 +14,8 @@ import numpy as np
 
 from any2seg_ros.datasets import Sample
 from any2seg_ros.engine import Features, Segmenter
+from any2seg_ros.engine.masks import group_confidence
+from any2seg_ros.engine.segmenter import Sure
 from any2seg_ros.evaluation.corruptions import generator
 from any2seg_ros.evaluation.expectations import NOISE_LEVELS, ZEROED_FRACTIONS
 from any2seg_ros.evaluation.noise import clipped_noise, nm, rmm, torch_generator
@@ -109,7 +111,7 @@ class Evaluator:
         if self._timed_frames < self.config.latency_frames:
             self._time(images, size)
         maps = self.segmenter.encode(images)
-        found = self._fuse_all({s: self._given(maps, s) for s in self._subsets}, size)
+        found = self._fuse_all(sample, {s: self._given(maps, s) for s in self._subsets}, size)
         frame = self._new_tally()
         told = {s: self._grouped(sample, one) for s, one in found.items()}
         miou = frame.add(sample.label, told, sample.conditions)
@@ -144,12 +146,24 @@ class Evaluator:
         zeros = self._zeros()
         return {m: maps[m] if m in subset else zeros[m] for m in self.config.modalities}
 
+    def _sure(self, sample: Sample) -> Sure | None:
+        """Confidence that the group is right, where labels stand for several classes."""
+        if self.groups.plain:
+            return None
+
+        def sure(logits: np.ndarray, labels: np.ndarray, temperature: float) -> np.ndarray:
+            seen = self.groups.seen(sample.label, labels)
+            return group_confidence(logits, self.groups.members, seen, temperature)
+
+        return sure
+
     def _fuse_all(
         self,
+        sample: Sample,
         given: Mapping[Subset, Mapping[Modality, Features]],
         size: tuple[int, int],
     ) -> dict[Subset, Segmentation]:
-        found = self.segmenter.fuse_all(list(given.values()), size)
+        found = self.segmenter.fuse_all(list(given.values()), size, self._sure(sample))
         return dict(zip(given, found, strict=True))
 
     def _zeros(self) -> Mapping[Modality, Features]:
@@ -174,7 +188,7 @@ class Evaluator:
                 subset: {m: maps[m] if m in subset else worn[m] for m in images}
                 for subset in self._subsets[:-1]
             }
-            found = self._fuse_all(given, size)
+            found = self._fuse_all(sample, given, size)
             told = {s: self._grouped(sample, one) for s, one in found.items()}
             tally.add_rmm(sample.label, fraction, told)
 
@@ -188,7 +202,7 @@ class Evaluator:
         for index, level in enumerate(NOISE_LEVELS):
             spoiled = nm(_of_all(images), level, torch_generator(*self._key(sample, 2, index)))
             worse = {m: spoiled[m] for m in images}
-            found = self.segmenter.segment(worse, size)
+            found = self.segmenter.segment(worse, size, self._sure(sample))
             tally.add_nm(sample.label, level, self._grouped(sample, found))
 
     def _add_noise(
@@ -204,7 +218,7 @@ class Evaluator:
                 m: clipped_noise(image, m, level, rng) for m, image in _of_all(images).items()
             }
             worse = {m: spoiled[m] for m in images}
-            found = self.segmenter.segment(worse, size)
+            found = self.segmenter.segment(worse, size, self._sure(sample))
             tally.add_noise(sample.label, level, self._grouped(sample, found))
 
     def _key(self, sample: Sample, *key: int) -> tuple[int, ...]:
@@ -232,7 +246,7 @@ class Evaluator:
 
     def _run_all(self, images: Mapping[Modality, np.ndarray], size: tuple[int, int]) -> None:
         maps = self.segmenter.encode(images)
-        self._fuse_all({s: self._given(maps, s) for s in self._subsets}, size)
+        self.segmenter.fuse_all([self._given(maps, s) for s in self._subsets], size)
 
     def _pictures(self, sample: Sample, full: Segmentation) -> dict[str, np.ndarray]:
         colors = self.segmenter.taxonomy.colorize(full.labels)
