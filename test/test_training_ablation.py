@@ -10,7 +10,9 @@ import pytest
 import training_data
 import yaml
 
+from any2seg_ros.training import ablation
 from any2seg_ros.training.ablation import (
+    A_STEP,
     COST,
     main,
     merged,
@@ -155,6 +157,42 @@ def test_stages_share_the_processor_seconds_and_hand_weights_on(tmp_path):
         assert config.seed == load_config(first / "config.yaml").seed == seed
         given = [json.loads((f / COST).read_text())["seconds"] for f in (first, folder)]
         assert given == [20, 60]
+
+
+def test_what_steps_cost_is_measured_once_for_all_seeds_before_anything_is_trained(
+    tmp_path, monkeypatch, capsys
+):
+    asked = []
+
+    def costs(config: dict) -> float:
+        asked.append(config)
+        return float(len(asked))
+
+    monkeypatch.setattr(ablation, "seconds_a_step", costs)
+    training_data.write(tmp_path / "data", "train", 2)
+    training_data.write(tmp_path / "data", "val", 1)
+    losses = {"variants": ["full"], "distillation": 0}
+    student = {"init_from": "{previous}", "losses": {"variants": ["random"], "distillation": 0}}
+    rows = {"plain": {"losses": losses}, "taught": [{"losses": losses}, student]}
+    path = seconds(rows, tmp_path, processor_seconds=60, seeds=[4, 5])
+    assert main([str(path), "--costs"]) == 0
+    assert json.loads((tmp_path / "out" / A_STEP).read_text()) == {"plain": [1], "taught": [2, 3]}
+    assert "taught: 2.00, 3.00 s a step" in capsys.readouterr().out
+    assert not Path(asked[2]["init_from"]).is_relative_to(tmp_path / "out")
+    folders = write_configs(path)
+    assert {load_config(folders[f"plain, seed {s}"] / "config.yaml").steps for s in (4, 5)} == {60}
+    for seed in (4, 5):
+        last = folders[f"taught, seed {seed}"]
+        stages = (*stages_before(last), last)
+        assert [load_config(s / "config.yaml").steps for s in stages] == [15, 10]
+    assert not list((tmp_path / "out").rglob("run.json"))
+    assert main([str(path), "--costs"]) == 0 and len(asked) == 3
+
+
+def test_a_seed_that_no_row_has_is_an_error(tmp_path, capsys):
+    path = seconds({"plain": {}}, tmp_path, seeds=[4])
+    assert main([str(path), "--seed", "7"]) == 1
+    assert "no row has the seed 7" in capsys.readouterr().err
 
 
 @pytest.mark.timeout(900)

@@ -12,13 +12,12 @@ from any2seg_ros.training.config import load_config
 from any2seg_ros.training.trainer import Trainer
 
 
-def test_steps_are_what_the_processor_seconds_pay_for(monkeypatch):
-    monkeypatch.setattr(budget, "seconds_a_step", lambda config: 0.5)
-    assert budget.fit_steps({"steps": 7}, 60)["steps"] == 120
+def test_steps_are_what_the_processor_seconds_pay_for():
+    assert budget.fit_steps({"steps": 7}, 60, 0.5)["steps"] == 120
     with pytest.raises(ValueError, match="pay for no step"):
-        budget.fit_steps({}, 0.1)
+        budget.fit_steps({}, 0.1, 0.5)
     with pytest.raises(ValueError, match="make it two stages"):
-        budget.fit_steps({"losses": {"subsets_from": 3}}, 60)
+        budget.fit_steps({"losses": {"subsets_from": 3}}, 60, 0.5)
 
 
 def test_a_step_s_cost_is_what_is_between_two_runs(tmp_path, monkeypatch):

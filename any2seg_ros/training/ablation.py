@@ -5,9 +5,12 @@ python -m any2seg_ros.training.ablation config/ablation.yaml --processes 2
 Finished rows are kept, an interrupted one is resumed. Every row has a folder with its
 configuration, weights and report. All rows with the lowest seed come first.
 
-With `processor_seconds` every row is trained with as many steps as these pay for, which is measured
-beforehand; with `seeds` once for each. A row that is a list is trained in stages, each with its
-`share` of the seconds; `{previous}` stands for the weights of the stage before.
+With `processor_seconds` every row is trained with as many steps as these pay for; with `seeds` once
+for each. What a step of each row costs is measured before anything is trained, and kept in
+seconds_a_step.json: that needs a machine that does nothing else (`--costs` ends there); training
+does not. A row that is a list is trained in stages, each with its `share` of the seconds;
+`{previous}` stands for the weights of the stage before. Processes that share the work: one for each
+`--seed`.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
@@ -28,13 +32,16 @@ from typing import Any
 import yaml
 
 from any2seg_ros.configuration import build, load, read_yaml
-from any2seg_ros.training.budget import fit_steps, processor_seconds
+from any2seg_ros.files import write_atomically
+from any2seg_ros.training.budget import fit_steps, processor_seconds, seconds_a_step
 from any2seg_ros.training.config import TrainingConfig, load_config
 from any2seg_ros.types import largest
 
 PREVIOUS = "{previous}"
 SEED = ", seed "
 COST, SHARE = "processor_seconds.json", "share"
+A_STEP = "seconds_a_step.json"
+"""In the plan's output: by row, what a step of each of its stages costs."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +70,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=1, help="of torchrun, for training")
     parser.add_argument("--split", default="val", help="that is evaluated on")
     parser.add_argument("--frames", type=int, default=0, help="of it, spread evenly; 0 for all")
+    parser.add_argument("--seed", type=int, help="train the rows of this one alone")
+    parser.add_argument("--costs", action="store_true", help="find out what steps cost, and end")
     chosen = parser.parse_args(arguments)
     try:
         rows = write_configs(chosen.plan)
-        for name, folder in sorted(rows.items(), key=lambda row: _seed(row[0])):
+        mine = {n: f for n, f in rows.items() if chosen.seed in (None, _seed(n))}
+        if not mine:
+            raise ValueError(f"{chosen.plan}: no row has the seed {chosen.seed}")
+        _find_costs(rows)
+        if chosen.costs:
+            return 0
+        for name, folder in sorted(mine.items(), key=lambda row: _seed(row[0])):
             print(f"{name}: {folder}", flush=True)
             for stage in (*stages_before(folder), folder):
                 _train(stage, chosen.processes)
             _evaluate(folder, chosen.split, chosen.frames)
             table = markdown(rows, chosen.split)
-            (folder.parent / f"{chosen.split}.md").write_text(table)
+            write_atomically(folder.parent / f"{chosen.split}.md", table)
         print(table)
     except subprocess.CalledProcessError as error:
         print(f"ablation: {' '.join(error.cmd)} ended with {error.returncode}", file=sys.stderr)
@@ -131,9 +146,9 @@ def _write_row(row: Any, recipe: Mapping[str, Any], folder: Path, seconds: float
             kept = yaml.safe_load((path / "config.yaml").read_text())
             config |= {key: kept[key] for key in ("steps", "validate_every") if key in kept}
             cost |= json.loads((path / COST).read_text())
-        (path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         if cost:
-            (path / COST).write_text(json.dumps(cost))
+            write_atomically(path / COST, json.dumps(cost))
 
 
 def _filled(value: Any, previous: str) -> Any:
@@ -174,18 +189,61 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def _train(folder: Path, processes: int) -> None:
-    cost = json.loads((folder / COST).read_text()) if (folder / COST).is_file() else {}
-    if cost and "spent" not in cost:
+def _find_costs(rows: Mapping[str, Path]) -> None:
+    """Steps for every stage that has seconds: what one costs is measured once for all seeds."""
+    for name, folder in rows.items():
+        row, stages = name.rpartition(SEED)[0] or name, (*stages_before(folder), folder)
+        if not (folder / COST).is_file():
+            continue
+        path = folder.parent / A_STEP
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        if row not in known:
+            known[row] = _costs(stages)
+            write_atomically(path, json.dumps(known, indent=1) + "\n")
+            print(f"{row}: {', '.join(f'{cost:.2f}' for cost in known[row])} s a step", flush=True)
+        for stage, a_step in zip(stages, known[row], strict=True):
+            _give_steps(stage, a_step)
+
+
+def _costs(stages: Sequence[Path]) -> list[float]:
+    """What a step of each of a row's stages costs; weights that it needs are those of one step."""
+    costs: list[float] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, stage in enumerate(stages):
+            told = (stage / "config.yaml").read_text()
+            for before in stages[:number]:
+                told = told.replace(str(before / "run"), f"{scratch}/{before.name}")
+            config = yaml.safe_load(told)
+            costs.append(seconds_a_step(config))
+            if stage != stages[-1]:
+                _one_step(config, Path(scratch) / stage.name)
+    return costs
+
+
+def _one_step(config: Mapping[str, Any], output: Path) -> None:
+    """Weights of a single step, for a stage that begins with them."""
+    path = output.with_suffix(".yaml")
+    short = {"steps": 1, "validate_every": 1, "gate_frames": 0, "output": str(output)}
+    seen = {"data": {"val_frames": 1}, "optimizer": {"warmup_steps": 0}}
+    path.write_text(yaml.safe_dump(merged(merged(config, short), seen)))
+    subprocess.run([sys.executable, "-m", "any2seg_ros.training", str(path)], check=True)
+
+
+def _give_steps(folder: Path, a_step: float) -> None:
+    cost = json.loads((folder / COST).read_text())
+    if "spent" not in cost:
         path = folder / "config.yaml"
-        fitted = fit_steps(yaml.safe_load(path.read_text()), cost["seconds"])
-        path.write_text(yaml.safe_dump(fitted, sort_keys=False))
-        cost["spent"] = 0.0
-        (folder / COST).write_text(json.dumps(cost))
+        fitted = fit_steps(yaml.safe_load(path.read_text()), cost["seconds"], a_step)
+        write_atomically(path, yaml.safe_dump(fitted, sort_keys=False))
+        write_atomically(folder / COST, json.dumps({**cost, "spent": 0.0}))
+
+
+def _train(folder: Path, processes: int) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     command += ["-m", "any2seg_ros.training", str(folder / "config.yaml")]
     spent = processor_seconds(command)
-    if cost:
+    if (folder / COST).is_file():
+        cost = json.loads((folder / COST).read_text())
         cost["spent"] += round(spent, 1)
         (folder / COST).write_text(json.dumps(cost))
 

@@ -59,14 +59,14 @@ def seconds_of(trainer: Trainer) -> float:
     return max(float(spent) / SHORT, 1e-3)
 
 
-def fit_steps(config: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """The configuration with as many steps as so many processor seconds pay for.
+def fit_steps(config: dict[str, Any], seconds: float, a_step: float) -> dict[str, Any]:
+    """The configuration with as many steps as so many processor seconds pay for at `a_step` each.
 
     ValueError where steps do not all cost the same, or where it pays for none.
     """
     if config.get("losses", {}).get("subsets_from"):
         raise ValueError("processor_seconds needs losses.subsets_from: 0: make it two stages")
-    steps = int(seconds / seconds_a_step(config))
+    steps = int(seconds / a_step)
     if steps < 1:
         raise ValueError(f"{seconds:g} processor seconds pay for no step: give more")
     return {**config, "steps": steps, "validate_every": steps}
