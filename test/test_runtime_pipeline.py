@@ -17,6 +17,7 @@ from sensor_messages import MS, STAMP, cloud, depth, header, packet, rgb
 
 from any2seg_ros.engine import Segmenter
 from any2seg_ros.preprocessing.camera_models import transform
+from any2seg_ros.runtime import pipeline as runtime_pipeline
 from any2seg_ros.runtime.decode_budget import DecodeBudget
 from any2seg_ros.runtime.outputs import outputs
 from any2seg_ros.runtime.pipeline import Pipeline, PipelineConfig, Received
@@ -374,6 +375,31 @@ def test_events_that_are_decoded_ahead_count_against_their_budget(pipeline, ahea
     waits = pipeline.stream.add(packet())
     pipeline.prepare_ahead(None, never)
     assert waits.events is None and pipeline.stream.waiting == 0  # refused, and not kept
+
+
+@pytest.mark.parametrize(("seconds", "refused"), [(4.0, False), (0.05, True)])
+def test_events_of_a_slow_frame_may_take_as_long_as_those_of_many_fast_ones(
+    seconds, refused, pipeline, monkeypatch
+):
+    """Each frame's take 0.2 s of the processor, all at once or over four seconds."""
+    clock = {"monotonic_ns": 0, "thread_time": 0.0}
+    fake = {name: lambda name=name: clock[name] for name in clock}
+    monkeypatch.setattr(runtime_pipeline, "time", SimpleNamespace(**vars(time) | fake))
+    pipeline.budgets = {EVENT: DecodeBudget(0.1, "event.decode_budget")}
+    decode = pipeline.stream.decode_ahead
+
+    def slow() -> None:
+        decode()
+        clock["thread_time"] += 0.02
+
+    monkeypatch.setattr(pipeline.stream, "decode_ahead", slow)
+    for _ in range(4):
+        for _ in range(10):
+            pipeline.stream.add(packet())
+            pipeline.prepare_ahead(None, never)
+            clock["monotonic_ns"] += round(seconds * 1e8)
+        pipeline.prepare(frame_of(pipeline, rgb=rgb()))
+    assert bool(pipeline.budgets[EVENT].refusal(clock["monotonic_ns"])) == refused
 
 
 def video_of(pipeline: Pipeline, cost: float, monkeypatch) -> Callable[..., Frame]:

@@ -123,8 +123,9 @@ class SensorParameters:
     )
     decode_budget: float = setting(
         0.25,
-        "max processor time to decode and project one measurement; a sensor that takes more again "
-        "and again is refused for a while, and the others go on; 0 for no limit",
+        "max processor time to decode and project one measurement, of events those of 0.1 s; a "
+        "sensor that takes more again and again is refused for a while, and the others go on; 0 "
+        "for no limit",
         "s",
         low=0,
         high=60,

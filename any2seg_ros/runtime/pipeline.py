@@ -40,6 +40,9 @@ from any2seg_ros.types import (
     plain,
 )
 
+EVENTS_OF = 100_000_000
+"""A measurement of events, as far as `decode_budget` goes: what came in so long (ns)."""
+
 
 class Received(NamedTuple):
     """A message as the synchronizer gets it.
@@ -170,6 +173,8 @@ class Preparation:
         """How long each sensor's decoding may take. None on a bag: it has no time to keep to."""
         self._event_s = 0.0
         """Processor time that events took since the last Frame, ahead of it or for it."""
+        self._events_since = 0
+        """When the first of them was decoded (ns, steady clock)."""
         self._learn_anew()
         self._reset_wanted = False
         self._preprocessor: Preprocessor | None = None
@@ -293,7 +298,7 @@ class Preparation:
             return
         began = time.thread_time()
         self.stream.decode_ahead()
-        self._event_s += time.thread_time() - began
+        self._charge_events(time.thread_time() - began)
 
     def _decode_video_ahead(self, hurry: Callable[[], bool]) -> None:
         budget = self.budgets.get(Modality.RGB)
@@ -302,12 +307,19 @@ class Preparation:
         else:
             self.video.decode_ahead(hurry)
 
+    def _charge_events(self, seconds: float) -> None:
+        if not self._event_s:
+            self._events_since = time.monotonic_ns()
+        self._event_s += seconds
+
     def _spend_events(self) -> None:
-        """What a Frame's events took counts as one measurement, whenever they were decoded."""
+        """What a Frame's events took, whenever they were decoded: where it was longer in coming
+        than `EVENTS_OF`, what they took in so long on average."""
         budget, spent = self.budgets.get(Modality.EVENT), self._event_s
         self._event_s = 0.0
         if budget is not None and spent:
-            budget.spend(spent, time.monotonic_ns())
+            now = time.monotonic_ns()
+            budget.spend(spent / max(1.0, (now - self._events_since) / EVENTS_OF), now)
 
     def _begin(self) -> None:
         if self._reset_wanted:
@@ -331,7 +343,7 @@ class Preparation:
         made = self._make(modality, frame)
         spent = time.thread_time() - began
         if modality == Modality.EVENT:
-            self._event_s += spent
+            self._charge_events(spent)
         else:
             parts = max(1, self.video.decoded - packets)
             budget.spend(spent, time.monotonic_ns(), parts)
