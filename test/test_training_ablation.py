@@ -16,10 +16,9 @@ from any2seg_ros.training.ablation import (
     COST,
     main,
     merged,
-    spreads,
-    stages_before,
     write_configs,
 )
+from any2seg_ros.training.ablation_table import stages_before
 from any2seg_ros.training.config import load_config
 
 SOURCE = Path(__file__).resolve().parents[1]
@@ -176,7 +175,8 @@ def test_what_steps_cost_is_measured_once_for_all_seeds_before_anything_is_train
     rows = {"plain": {"losses": losses}, "taught": [{"losses": losses}, student]}
     path = seconds(rows, tmp_path, processor_seconds=60, seeds=[4, 5])
     assert main([str(path), "--costs"]) == 0
-    assert json.loads((tmp_path / "out" / A_STEP).read_text()) == {"plain": [1], "taught": [2, 3]}
+    found = json.loads((tmp_path / "out" / A_STEP).read_text())
+    assert {row: of["seconds"] for row, of in found.items()} == {"plain": [1], "taught": [2, 3]}
     assert "taught: 2.00, 3.00 s a step" in capsys.readouterr().out
     assert not Path(asked[2]["init_from"]).is_relative_to(tmp_path / "out")
     folders = write_configs(path)
@@ -187,6 +187,9 @@ def test_what_steps_cost_is_measured_once_for_all_seeds_before_anything_is_train
         assert [load_config(s / "config.yaml").steps for s in stages] == [15, 10]
     assert not list((tmp_path / "out").rglob("run.json"))
     assert main([str(path), "--costs"]) == 0 and len(asked) == 3
+    rows["plain"] = {"losses": losses, "batch_size": 4}  # costs something else
+    path = seconds(rows, tmp_path, processor_seconds=60, seeds=[4, 5])
+    assert main([str(path), "--costs"]) == 0 and len(asked) == 4
 
 
 def test_a_seed_that_no_row_has_is_an_error(tmp_path, capsys):
@@ -211,18 +214,19 @@ def test_a_row_is_trained_with_what_its_processor_seconds_pay_for(tmp_path):
     assert load_config(tmp_path / "out/hub/config.yaml").steps == steps
 
 
-def test_seeds_have_their_mean_and_spread(tmp_path):
-    rows = {}
-    for seed, miou in ((1, 40.0), (2, 44.0)):
-        name = f"hub, seed {seed}"
-        rows[name] = tmp_path / f"hub_{seed}"
-        (rows[name] / "val").mkdir(parents=True)
-        both = {"rgb": {"miou": 10.0}, "rgb+lidar": {"miou": miou}}
-        report = {"mean": 30.0, "worst": {"miou": 10.0}, "subsets": both}
-        (rows[name] / "val/report.json").write_text(json.dumps(report))
-    *_, last = spreads(rows, "val")
-    assert last == "| hub | 2 | 30.00 ± 0.00 | 42.00 ± 2.83 | 10.00 ± 0.00 |"
-    assert spreads({"hub": tmp_path}, "val") == []
+def test_seconds_that_were_spent_are_not_changed(tmp_path):
+    student = {"init_from": "{previous}", "losses": {"variants": ["random"], "distillation": 0}}
+    losses = {"variants": ["full"], "distillation": 0}
+    rows = {"taught": [{"losses": losses}, student]}
+    path = seconds(rows, tmp_path, processor_seconds=60)
+    folder = write_configs(path)["taught"]
+    seconds(rows, tmp_path, processor_seconds=90)
+    write_configs(path)  # nothing was spent yet
+    assert json.loads((folder / COST).read_text())["seconds"] == 45
+    (folder / COST).write_text(json.dumps({"seconds": 45, "spent": 40.0}))
+    seconds(rows, tmp_path, processor_seconds=120)
+    with pytest.raises(ValueError, match="was trained with 45 processor seconds, not 60"):
+        write_configs(path)
 
 
 def test_the_fair_plan_is_of_configurations(tmp_path, monkeypatch):

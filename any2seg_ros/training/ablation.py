@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
 import json
 import os
 import re
@@ -26,19 +27,17 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import yaml
 
 from any2seg_ros.configuration import build, load, read_yaml
 from any2seg_ros.files import write_atomically
+from any2seg_ros.training.ablation_table import SEED, markdown, stages_before
 from any2seg_ros.training.budget import fit_steps, processor_seconds, seconds_a_step
 from any2seg_ros.training.config import TrainingConfig, load_config
-from any2seg_ros.types import largest
 
 PREVIOUS = "{previous}"
-SEED = ", seed "
 COST, SHARE = "processor_seconds.json", "share"
 A_STEP = "seconds_a_step.json"
 """In the plan's output: by row, what a step of each of its stages costs."""
@@ -81,13 +80,14 @@ def main(arguments: list[str] | None = None) -> int:
         _find_costs(rows)
         if chosen.costs:
             return 0
+        judged = f"{chosen.split}_{chosen.frames}" if chosen.frames else chosen.split
         for name, folder in sorted(mine.items(), key=lambda row: _seed(row[0])):
             print(f"{name}: {folder}", flush=True)
             for stage in (*stages_before(folder), folder):
                 _train(stage, chosen.processes)
-            _evaluate(folder, chosen.split, chosen.frames)
-            table = markdown(rows, chosen.split)
-            write_atomically(folder.parent / f"{chosen.split}.md", table)
+            _evaluate(folder, chosen.split, chosen.frames, folder / judged)
+            table = markdown(rows, judged)
+            write_atomically(folder.parent / f"{judged}.md", table)
         print(table)
     except subprocess.CalledProcessError as error:
         print(f"ablation: {' '.join(error.cmd)} ended with {error.returncode}", file=sys.stderr)
@@ -142,10 +142,16 @@ def _write_row(row: Any, recipe: Mapping[str, Any], folder: Path, seconds: float
         build(TrainingConfig, config)
         path.mkdir(parents=True, exist_ok=True)
         cost = {"seconds": seconds * share / sum(shares)} if seconds else {}
-        if cost and (path / COST).is_file():  # what was measured stays, so that runs go on
+        known = json.loads((path / COST).read_text()) if (path / COST).is_file() else {}
+        if cost and known.get("seconds") == cost["seconds"]:  # steps stay, so that runs go on
             kept = yaml.safe_load((path / "config.yaml").read_text())
             config |= {key: kept[key] for key in ("steps", "validate_every") if key in kept}
-            cost |= json.loads((path / COST).read_text())
+            cost = known
+        elif known.get("spent"):
+            raise ValueError(
+                f"{path} was trained with {known['seconds']:g} processor seconds, not "
+                f"{cost.get('seconds', 0):g}: name another output, or delete it"
+            )
         write_atomically(path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         if cost:
             write_atomically(path / COST, json.dumps(cost))
@@ -156,11 +162,6 @@ def _filled(value: Any, previous: str) -> Any:
     if isinstance(value, Mapping):
         return {key: _filled(part, previous) for key, part in value.items()}
     return previous if value == PREVIOUS else value
-
-
-def stages_before(folder: Path) -> list[Path]:
-    """The folders of a row's earlier stages, in order."""
-    return sorted(folder.glob("stage_*"))
 
 
 def _mapping(content: Any, what: str) -> dict[str, Any]:
@@ -195,14 +196,27 @@ def _find_costs(rows: Mapping[str, Path]) -> None:
         row, stages = name.rpartition(SEED)[0] or name, (*stages_before(folder), folder)
         if not (folder / COST).is_file():
             continue
-        path = folder.parent / A_STEP
+        path, shape = folder.parent / A_STEP, _shape(stages)
         known = json.loads(path.read_text()) if path.is_file() else {}
-        if row not in known:
-            known[row] = _costs(stages)
+        if row not in known or known[row]["of"] != shape:
+            known[row] = {"of": shape, "seconds": _costs(stages)}
             write_atomically(path, json.dumps(known, indent=1) + "\n")
-            print(f"{row}: {', '.join(f'{cost:.2f}' for cost in known[row])} s a step", flush=True)
-        for stage, a_step in zip(stages, known[row], strict=True):
+            told = ", ".join(f"{cost:.2f}" for cost in known[row]["seconds"])
+            print(f"{row}: {told} s a step", flush=True)
+        for stage, a_step in zip(stages, known[row]["seconds"], strict=True):
             _give_steps(stage, a_step)
+
+
+def _shape(stages: Sequence[Path]) -> str:
+    """What steps of these stages cost the same with: all of their configurations but how many."""
+    free = {"steps", "validate_every", "seed", "output", "init_from"}
+    parts = []
+    for stage in stages:
+        config = yaml.safe_load((stage / "config.yaml").read_text())
+        kept = {key: value for key, value in config.items() if key not in free}
+        losses = {k: v for k, v in config.get("losses", {}).items() if k != "teacher"}
+        parts.append({**kept, "losses": losses})
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _costs(stages: Sequence[Path]) -> list[float]:
@@ -241,17 +255,21 @@ def _give_steps(folder: Path, a_step: float) -> None:
 def _train(folder: Path, processes: int) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     command += ["-m", "any2seg_ros.training", str(folder / "config.yaml")]
+    finished = (_output(folder) / "weights.safetensors").is_file()
     spent = processor_seconds(command)
-    if (folder / COST).is_file():
+    if (folder / COST).is_file() and not finished:
         cost = json.loads((folder / COST).read_text())
         cost["spent"] += round(spent, 1)
         (folder / COST).write_text(json.dumps(cost))
 
 
-def _evaluate(folder: Path, split: str, frames: int) -> None:
+def _output(folder: Path) -> Path:
+    return Path(load_config(folder / "config.yaml").output)
+
+
+def _evaluate(folder: Path, split: str, frames: int, out: Path) -> None:
     config = load_config(folder / "config.yaml")
     weights = Path(config.output) / "weights.safetensors"
-    out = folder / split
     report = out / "report.json"
     if report.is_file() and report.stat().st_mtime > weights.stat().st_mtime:
         return
@@ -261,61 +279,6 @@ def _evaluate(folder: Path, split: str, frames: int) -> None:
     # Threads that spin while they wait cost a busy machine many times what they compute.
     patient = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     subprocess.run([*command, "--out", str(out)], check=True, env=patient)
-
-
-def markdown(rows: Mapping[str, Path], split: str) -> str:
-    """The table of the rows that have a report."""
-    lines = [
-        "| row | mean of subsets | all | worst | largest ECE | steps | min | seed | trained by |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---|",
-    ]
-    for name, folder in rows.items():
-        path = folder / split / "report.json"
-        if path.is_file():
-            lines.append(_line(name, json.loads(path.read_text()), folder))
-    return "\n".join([*lines, *spreads(rows, split)]) + "\n"
-
-
-def spreads(rows: Mapping[str, Path], split: str) -> list[str]:
-    """A second table where rows were trained with several seeds: means and standard deviations."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for name, folder in rows.items():
-        path = folder / split / "report.json"
-        if SEED in name and path.is_file():
-            groups.setdefault(name.rpartition(SEED)[0], []).append(json.loads(path.read_text()))
-    if not groups:
-        return []
-    figures = (
-        lambda report: report["mean"],
-        lambda report: _full(report)["miou"],
-        lambda report: report["worst"]["miou"],
-    )
-    lines = ["", "| row | seeds | mean of subsets | all | worst |", "|---|---:|---:|---:|---:|"]
-    for name, reports in groups.items():
-        cells = [_spread([figure(report) for report in reports]) for figure in figures]
-        lines.append(f"| {name} | {len(reports)} | {' | '.join(cells)} |")
-    return lines
-
-
-def _spread(values: list[float]) -> str:
-    return f"{mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
-
-
-def _full(report: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of the subset with all sensors."""
-    return report["subsets"][largest(report["subsets"])]
-
-
-def _line(name: str, report: dict[str, Any], folder: Path) -> str:
-    config = load_config(folder / "config.yaml")
-    log = (Path(config.output) / "metrics.jsonl").read_text().splitlines()
-    minutes = sum(json.loads(line).get("seconds", 0.0) for line in log) / 60
-    ece = max(score["ece"] for score in report["subsets"].values())
-    return (
-        f"| {name} | {report['mean']:.2f} | {_full(report)['miou']:.2f} | "
-        f"{report['worst']['miou']:.2f} ({report['worst']['subset']}) | {ece:.3f} | "
-        f"{config.steps} | {minutes:.1f} | {config.seed} | any2seg train {folder}/config.yaml |"
-    )
 
 
 if __name__ == "__main__":
