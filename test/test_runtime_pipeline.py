@@ -11,8 +11,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import published_reference as reference
 import pytest
 import tiny_network
+from published_checkpoints import opened, saved
 from sensor_messages import MS, STAMP, cloud, depth, header, packet, rgb
 
 from any2seg_ros.engine import Segmenter
@@ -104,6 +106,25 @@ def test_what_cannot_be_used_is_invalid_with_a_reason_and_the_rest_goes_on(
     assert result.frame.availability[modality] is Availability.INVALID
     assert reason in result.frame.reasons[modality]
     assert modality not in result.segmentation.weights
+
+
+def test_a_published_network_is_given_what_it_takes_and_the_rest_has_a_reason(tmp_path):
+    """CMNeXt of RGB and LiDAR: depth is neither segmented nor blamed on a gate that is not there."""
+    weights = reference.layout_cmnext(others=1)
+    pipeline = Pipeline(opened(saved(tmp_path, weights, "cmnext_b2_deliver_rgbl.pth")))
+    result = pipeline.process(frame_of(pipeline, rgb=rgb(), depth=depth(), lidar=cloud()))
+    assert result.segmentation.weights == {RGB: 0.5, LIDAR: 0.5}
+    assert result.frame.availability[DEPTH] is Availability.INVALID
+    assert "take rgb+lidar alone" in result.frame.reasons[DEPTH]
+    assert pipeline.process(frame_of(pipeline, depth=depth())).segmentation is None
+
+
+def test_a_published_mean_network_segments_any_sensors(tmp_path):
+    pipeline = Pipeline(opened(saved(tmp_path, reference.layout_mean(64), "rmmss_b0.pth")))
+    for messages in ({"lidar": cloud()}, {"depth": depth(), "event": packet()}):
+        result = pipeline.process(frame_of(pipeline, **messages))
+        assert result.segmentation.labels.shape == (96, 128)
+        assert len(result.segmentation.weights) == len(messages)
 
 
 def test_a_frame_with_nothing_usable_is_not_segmented(pipeline):

@@ -38,6 +38,7 @@ from any2seg_ros.types import (
     Modality,
     Segmentation,
     plain,
+    subset_name,
 )
 
 EVENTS_OF = 100_000_000
@@ -444,7 +445,7 @@ class Pipeline(Preparation):
     def process(self, frame: Frame) -> Result:
         """Segment a Frame of `Received`s (events: a list of them) from whatever is usable."""
         reference = frame.calibration.reference
-        prepared = self.prepare(frame)
+        prepared = self._taken(self.prepare(frame))
         began = time.perf_counter()
         segmentation = None
         if prepared.images and reference is not None:
@@ -452,6 +453,20 @@ class Pipeline(Preparation):
             segmentation = self.segmenter.segment(prepared.images, size)
         infer_s = time.perf_counter() - began
         return Result(**vars(prepared), segmentation=segmentation, infer_s=infer_s)
+
+    def _taken(self, prepared: Prepared) -> Prepared:
+        """Without the images of sensors that the network does not take."""
+        known, frame = self.segmenter.modalities, prepared.frame
+        others = [m for m in prepared.images if m not in known]
+        if not others:
+            return prepared
+        reason = f"these weights take {subset_name(known)} alone: disable this sensor"
+        kept = {m: x for m, x in frame.measurements.items() if m in known}
+        availability = {**frame.availability, **dict.fromkeys(others, Availability.INVALID)}
+        reasons = {**frame.reasons, **dict.fromkeys(others, reason)}
+        frame = replace(frame, measurements=kept, availability=availability, reasons=reasons)
+        images = {m: image for m, image in prepared.images.items() if m in known}
+        return replace(prepared, frame=frame, images=images)
 
 
 def is_picture(msg: Any) -> bool:
