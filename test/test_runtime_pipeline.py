@@ -109,7 +109,7 @@ def test_what_cannot_be_used_is_invalid_with_a_reason_and_the_rest_goes_on(
 
 
 def test_a_published_network_is_given_what_it_takes_and_the_rest_has_a_reason(tmp_path):
-    """CMNeXt of RGB and LiDAR: depth is neither segmented nor blamed on a gate that is not there."""
+    """CMNeXt of RGB and LiDAR: depth is not said to be left out by a gate, which it has not."""
     weights = reference.layout_cmnext(others=1)
     pipeline = Pipeline(opened(saved(tmp_path, weights, "cmnext_b2_deliver_rgbl.pth")))
     result = pipeline.process(frame_of(pipeline, rgb=rgb(), depth=depth(), lidar=cloud()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,23 @@ def test_languagebind_s_texts_end_where_their_last_token_is(languagebind):
     expected = features if isinstance(features, Tensor) else features.pooler_output
     expected = expected / expected.norm(dim=1, keepdim=True)
     torch.testing.assert_close(vectors, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_lora_is_merged_by_its_own_rank_and_never_left_out(languagebind, tmp_path):
+    for name in ("image", "depth"):
+        tower(tmp_path / name, 1, old_names=True)
+    path, images = tmp_path / "image" / "config.json", torch.rand(2, 3, 32, 32)
+    config = json.loads(path.read_text())
+    del config["vision_config"]["lora_r"]
+    path.write_text(json.dumps(config))
+    found = open_image_teacher(str(tmp_path)).images(Modality.RGB, images)
+    torch.testing.assert_close(found, with_lora(1, images), atol=1e-5, rtol=1e-4)
+    del config["vision_config"]["lora_alpha"]
+    path.write_text(json.dumps(config))
+    with pytest.raises(
+        ValueError, match=r"image: it has LoRA's matrices, but its config\.json has"
+    ):
+        open_image_teacher(str(tmp_path))
 
 
 def test_a_tower_that_is_not_whole_is_said(languagebind, tmp_path):

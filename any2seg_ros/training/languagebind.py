@@ -52,9 +52,10 @@ def read_tower(folder: Path) -> tuple[CLIPModel, dict[str, Any]]:
             projection_dim=config.get("projection_dim", 512),
         )
     )
-    rank = vision.get("lora_r", 0)
-    scale = vision.get("lora_alpha", rank) / rank if rank else 0.0
-    weights = merged(read_tensors(folder), scale)
+    try:
+        weights = merged(read_tensors(folder), vision.get("lora_alpha"))
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
     wrong = sorted(set(weights) ^ set(model.state_dict()))
     if wrong:
         raise ValueError(
@@ -68,10 +69,11 @@ def read_tower(folder: Path) -> tuple[CLIPModel, dict[str, Any]]:
     return model.eval(), vision
 
 
-def merged(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
-    """CLIP's weights: W + scale B A for each layer that has LoRA's matrices A and B.
+def merged(tensors: Mapping[str, Tensor], alpha: float | None) -> dict[str, Tensor]:
+    """CLIP's weights: W + alpha / rank B A for each layer that has LoRA's matrices A (rank, in), B.
 
-    The names of peft, in which the layer's own weight is `x.weight` or `x.base_layer.weight`.
+    ValueError where there are such, and no alpha. The names of peft, in which the layer's own
+    weight is `x.weight` or `x.base_layer.weight`.
     """
     weights: dict[str, Tensor] = {}
     down: dict[str, Tensor] = {}
@@ -86,8 +88,10 @@ def merged(tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
     lonely = set(down) ^ set(up) | (set(down) - set(weights))
     if lonely:
         raise ValueError(f"LoRA's matrices of {min(lonely)} are not complete: fetch the file again")
-    for name in down:
-        weights[name] = weights[name] + scale * (up[name] @ down[name])
+    if down and alpha is None:
+        raise ValueError("it has LoRA's matrices, but its config.json has no lora_alpha")
+    for name, matrix in down.items():
+        weights[name] = weights[name] + (alpha or 0.0) / len(matrix) * (up[name] @ matrix)
     return weights
 
 
