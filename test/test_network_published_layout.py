@@ -102,6 +102,7 @@ def test_modalities_that_nothing_tells_are_asked_for():
             "1 keys are missing, such as 0.bias and 1 keys are not used, such as extra",
         ),
         ({"0.bias": torch.zeros(3)}, (), r"0\.bias has shape \(3,\), not \(2,\)"),
+        ({"0.bias": torch.full((2,), torch.nan)}, (), r"0\.bias holds NaN or infinity"),
     ],
 )
 def test_a_network_is_filled_with_all_keys_or_not_at_all(change, unused, words):

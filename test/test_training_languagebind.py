@@ -82,9 +82,7 @@ def test_lora_is_merged_by_its_own_rank_and_never_left_out(languagebind, tmp_pat
     torch.testing.assert_close(found, with_lora(1, images), atol=1e-5, rtol=1e-4)
     del config["vision_config"]["lora_alpha"]
     path.write_text(json.dumps(config))
-    with pytest.raises(
-        ValueError, match=r"image: it has LoRA's matrices, but its config\.json has"
-    ):
+    with pytest.raises(ValueError, match=r"image: it has LoRA's matrices, but"):
         open_image_teacher(str(tmp_path))
 
 

@@ -81,7 +81,8 @@ def modalities_of(number: int, named: Subset) -> Subset:
 
 
 def fill(network: nn.Module, weights: Mapping[str, Tensor], unused: Iterable[str]) -> None:
-    """Load all of `weights`; ValueError for a key that is missing, of another shape or `unused`."""
+    """Load all of `weights`; ValueError for a key that is missing, of another shape, not finite or
+    `unused`."""
     expected = network.state_dict()
     lacking = [n for n in expected if n not in weights and "num_batches_tracked" not in n]
     left = [*unused, *(name for name in weights if name not in expected)]
@@ -94,4 +95,6 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor], unused: Iterable[str
             raise ValueError(
                 f"{name} has shape {tuple(tensor.shape)}, not {tuple(expected[name].shape)}"
             )
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name} holds NaN or infinity: fetch the weights again")
     network.load_state_dict({**expected, **weights})
