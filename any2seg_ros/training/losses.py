@@ -133,7 +133,7 @@ def unimodal(student: Sequence[Tensor], teacher: Sequence[Tensor], subset: Tenso
     """Sum and count of KL(teacher || student) over the modalities of `subset`, bool (B, M).
 
     Of the softmax over the channels of each modality's own maps (B, M, C, H, W), the mean over
-    pixels and scales.
+    pixels and scales. AnySeg's idea; the code released with RobustSeg has it over the rows instead.
     """
     total = subset.new_zeros((), dtype=torch.float32, device=student[0].device)
     mask = subset.to(student[0].device)
