@@ -188,7 +188,8 @@ class NodeParameters:
 
     model: str = setting(
         EngineConfig.model,
-        "weights: real or streets of the package, or a file (.safetensors); empty for real",
+        "weights: real or streets of the package, a file (.safetensors), or a published network's "
+        "(.pth); empty for real",
     )
     engine: str = setting(
         EngineConfig.engine,
