@@ -66,6 +66,14 @@ def test_a_limit_can_be_spread_over_the_whole_bag(bag):
     assert len(source) == 3
 
 
+def test_a_limit_is_spread_over_all_bags_however_short(tmp_path):
+    """Each begins with a frame, whatever is left of the time between two."""
+    bags = [tiny_drive.write(tmp_path / str(n), tiny_drive.rows(4)) for n in range(4)]
+    source = BagSource("drives", bags, TARGET, 6, unlabelled=True, spread=True)
+    names = [sample.name.partition("/")[0] for sample in source.samples(0, 1)]
+    assert set(names) == {bag.name for bag in bags} and len(names) <= 6
+
+
 def test_other_topics_are_other_data(bag):
     def fingerprint(*topics: str) -> str:
         return open_source(bag, TARGET, topics=topics).fingerprint

@@ -58,8 +58,8 @@ class BagSource:
         self._labelling, self._topics = labelling, topics
         self._parameters = from_values({"motion_compensation": motion_compensation})
         self._unlabelled, self._spread = unlabelled, spread
-        self.duration = 0
-        """ns of all bags together, 0 where it is not known."""
+        self._durations: list[int] = []
+        """ns of each bag, 0 where it is not known."""
         self.groups = ClassGroups.of_classes(self.taxonomy)
         self.modalities: tuple[Modality, ...] = tuple(Modality)
         for bag in bags:
@@ -74,14 +74,14 @@ class BagSource:
         given = sorted((topics or {}).items())
         how = repr((labelling, meanings, groups, motion_compensation, given))
         if spread and limit:
-            self._period = -(-self.duration // limit) if self.duration else PERIOD
+            self._period = _period(self._durations, limit)
             how += f" {self._period} {limit}"
         self.fingerprint = _fingerprint([*bags, *labelling.paths()], how)
 
     independent = False
 
     def __len__(self) -> int:
-        length = round(self.duration / max(PERIOD, self._period))
+        length = round(sum(self._durations) / max(PERIOD, self._period))
         return min(length, self._limit) if self._limit else length
 
     def samples(self, rank: int, world: int) -> Iterator[Sample | LeftOut]:
@@ -148,7 +148,7 @@ class BagSource:
     def _look_into(self, bag: Path) -> None:
         """How long the bag is, which sensors it has, and whether it has ground truth."""
         walk = self._open_walk(bag)
-        self.duration += walk.duration
+        self._durations.append(walk.duration)
         self.groups = self._open_truth(bag, walk).groups
         self.modalities = tuple(m for m in self.modalities if m in walk.layout.sensors)
         if not self.modalities:
@@ -169,6 +169,16 @@ class BagSource:
     def _open_walk(self, bag: Path) -> BagPlayer:
         preparation = Preparation(self._target.size, self._target.preprocessing)
         return BagPlayer(bag, preparation, self._topics, self._parameters)
+
+
+def _period(durations: list[int], limit: int) -> int:
+    """ns between two frames, so that bags of these durations (ns) have `limit` frames at most, or
+    one each: every bag has one at its beginning."""
+    known = sum(durations)
+    period = -(-known // limit) if known else PERIOD
+    while sum(one // period + 1 for one in durations) > max(limit, len(durations)):
+        period += -(-period // 100)
+    return period
 
 
 def _fingerprint(bags: list[Path], how: str) -> str:
