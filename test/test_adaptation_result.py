@@ -79,3 +79,13 @@ def test_bags_are_known_by_their_files(drive: Place):
     recorded = next(drive.bag.glob("*.mcap"))
     assert bag_checksums([drive.bag]) == {f"drive/{recorded.name}": checksum(recorded)}
     assert list(bag_checksums([recorded])) == [f"{recorded.name}/{recorded.name}"]
+
+
+def test_every_bag_has_its_checksums_whatever_it_is_called(tmp_path):
+    files = [tmp_path / "a/drive/1.mcap", tmp_path / "b/drive/1.mcap", tmp_path / "c/1.db3.zstd"]
+    for number, file in enumerate(files):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(bytes([number]))
+    found = bag_checksums([file.parent for file in files])
+    assert list(found) == ["drive/1.mcap", "drive (2)/1.mcap", "c/1.db3.zstd"]
+    assert list(found.values()) == [checksum(file) for file in files]

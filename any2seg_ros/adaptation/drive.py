@@ -45,6 +45,7 @@ def open_drive(
         if not found:
             raise ValueError(f"{path} is no bag, and no folder of bags")
         bags += found
+    bags = list({bag.resolve(): bag for bag in bags}.values())
     source = BagSource(
         ", ".join(map(str, bags)),
         bags,
@@ -76,7 +77,7 @@ def split(names: list[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _by_bag(names: list[str]) -> list[list[int]]:
-    """The indices of each bag's frames; bags may be called the same."""
+    """The indices of each bag's frames, or of each round of a bag that loops."""
     bags: list[list[int]] = []
     before = ("", 0)
     for index, name in enumerate(names):

@@ -11,11 +11,14 @@ from typing import Any
 from any2seg_ros.adaptation import judging
 from any2seg_ros.adaptation.config import AdaptationConfig, Margins
 from any2seg_ros.adaptation.judging import Judgement
+from any2seg_ros.datasets.bag_source import bag_names
 from any2seg_ros.files import checksum
 from any2seg_ros.network import checkpoints
 
 BEFORE = "before"
 """Name of the weights that an adaptation begins with."""
+RECORDED = (".mcap", ".db3")
+"""Endings of the files of bags, packed or not."""
 
 
 @dataclass
@@ -102,10 +105,11 @@ def blend(first: Path, second: Path, share: float, path: Path) -> None:
 def bag_checksums(bags: Iterable[Path]) -> dict[str, str]:
     """The SHA-256 of the recorded files of each bag, by the bag's name and the file's."""
     found = {}
-    for bag in bags:
+    bags = list(bags)
+    for name, bag in zip(bag_names(bags), bags, strict=True):
         files = [bag] if bag.is_file() else sorted(bag.iterdir())
-        for file in (f for f in files if f.suffix in (".mcap", ".db3")):
-            found[f"{bag.name}/{file.name}"] = checksum(file)
+        for file in (f for f in files if f.name.removesuffix(".zstd").endswith(RECORDED)):
+            found[f"{name}/{file.name}"] = checksum(file)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ class BagSource:
         self.notes: list[str] = []
         self.taxonomy = target.taxonomy or DELIVER
         self._bags, self._target, self._limit = bags, target, limit
+        self._names = dict(zip(bags, bag_names(bags), strict=True))
         self._labelling, self._topics = labelling, topics
         self._parameters = from_values({"motion_compensation": motion_compensation})
         self._unlabelled, self._spread = unlabelled, spread
@@ -121,7 +123,7 @@ class BagSource:
                     else self._sample(bag, prepared, label, truth.weight)
                 )
         finally:
-            prefix = f"{bag.name}: " if len(self._bags) > 1 else ""
+            prefix = f"{self._names[bag]}: " if len(self._bags) > 1 else ""
             self.notes += [prefix + note for note in (*walk.notes, *truth.notes)]
 
     def _sample(
@@ -132,9 +134,10 @@ class BagSource:
         weight: np.ndarray | None,
     ) -> Sample:
         rgb = prepared.frame.measurements.get(Modality.RGB)
-        conditions = (bag.name,) if len(self._bags) > 1 else ()
+        name = self._names[bag]
+        conditions = (name,) if len(self._bags) > 1 else ()
         return Sample(
-            f"{bag.name}/{prepared.frame.stamp}",
+            f"{name}/{prepared.frame.stamp}",
             prepared.images,
             label,
             conditions,
@@ -169,6 +172,15 @@ class BagSource:
     def _open_walk(self, bag: Path) -> BagPlayer:
         preparation = Preparation(self._target.size, self._target.preprocessing)
         return BagPlayer(bag, preparation, self._topics, self._parameters)
+
+
+def bag_names(bags: list[Path]) -> list[str]:
+    """What bags are called; several of the same name are numbered."""
+    found: list[str] = []
+    for bag in bags:
+        named = (f"{bag.name} ({n})" if n > 1 else bag.name for n in count(1))
+        found.append(next(name for name in named if name not in found))
+    return found
 
 
 def _period(durations: list[int], limit: int) -> int:
