@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from any2seg_ros.adaptation.config import AdaptationConfig
 from any2seg_ros.datasets import Target, find_bags, parse_topics
 from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
+from any2seg_ros.types import IGNORE
 
 HELD_BACK = 1 / 3
 """Share of each bag, the last, that is judged on and never trained on."""
@@ -59,7 +60,16 @@ def open_drive(
     identity = "adapt " + " ".join(str(bag.resolve()) for bag in bags)
     cached = open_cached(source, identity, target, config.out / "cache", progress)
     learned, held = split(cached.names)
-    return Drive(cached, learned, held, tuple(bags), tuple(cached.notes))
+    notes = list(cached.notes)
+    if config.labelling.folders:
+        known = with_labels(cached, range(len(cached)))
+        notes.append(f"{known} of {len(cached)} frames have labels of another network")
+    return Drive(cached, learned, held, tuple(bags), tuple(notes))
+
+
+def with_labels(cached: CachedDataset, frames: Iterable[int]) -> int:
+    """How many of these frames have labels of another network."""
+    return sum(bool((cached.labels[i] != IGNORE).any()) for i in frames)
 
 
 def split(names: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from any2seg_ros.adaptation.drive import Drive
+from any2seg_ros.adaptation.drive import Drive, with_labels
 from any2seg_ros.adaptation.teaching import LEVELS, Lessons
+from any2seg_ros.datasets.ground_truth import TOLERANCE
 from any2seg_ros.training.cached_dataset import CachedDataset
 from any2seg_ros.training.validation import evenly_spread
 from any2seg_ros.types import Modality
@@ -19,6 +20,8 @@ USABLE = 0.5
 """Share of the frames in which a sensor of the bag must be usable, and two at once."""
 STILL = 0.6
 """Correlation of details between frames far apart in time, above which the vehicle is parked."""
+SILENT = "nothing heard"
+"""How the reason begins of a sensor that has not been heard yet in a bag."""
 VIEW = (64, 36)
 SURE = 0.05
 """Share of the pixels that must be taught."""
@@ -32,20 +35,25 @@ def refuse_unfit(drive: Drive, labelled: bool) -> None:
             f"{len(learned)} frames to learn from are too few (at least {FEWEST}, besides the last "
             "third, which is held back): record a longer drive"
         )
-    present = cached.present[learned]
     for modality in (Modality.RGB, Modality.LIDAR):
-        share = float(present[:, modality].mean())
-        why = [reason for reason in cached.reasons if reason.startswith(f"{modality.label}:")]
-        if share < USABLE and why and not _absent(why):
+        share = _unusable(cached, modality)
+        if share > 1 - USABLE:
             raise ValueError(
-                f"{modality.label} is unusable in {100 * (1 - share):.0f} % of the frames "
+                f"{modality.label} is unusable in {100 * share:.0f} % of the frames "
                 f"({_commonest(cached.reasons, modality)}): mend it, or take another drive"
             )
-    together = float((present.sum(1) > 1).mean())
+    if labelled and not with_labels(cached, learned):
+        raise ValueError(
+            f"no pixel of the {len(learned)} frames to learn from has a label: name the images of "
+            f"--labels <stamp in ns>.png, by the camera's stamps ({TOLERANCE * 1e-6:.0f} ms more "
+            "or less), and lower --sure if all are less sure"
+        )
+    together = float((cached.present[learned].sum(1) > 1).mean())
     if together < USABLE and not labelled:
+        said = f". Of the bags: {'; '.join(drive.notes)}" if drive.notes else ""
         raise ValueError(
             f"only {100 * together:.0f} % of the frames have two sensors: one alone has nobody to "
-            "learn from; give labels of another network (--labels)"
+            f"learn from; give labels of another network (--labels){said}"
         )
     still = stillness(cached, learned)
     if still > STILL:
@@ -55,14 +63,23 @@ def refuse_unfit(drive: Drive, labelled: bool) -> None:
         )
 
 
-def _absent(reasons: list[str]) -> bool:
-    """Whether the sensor is simply not in the bag."""
-    return all("nothing heard" in reason for reason in reasons)
+def _unusable(cached: CachedDataset, modality: Modality) -> float:
+    """Share of the frames without a sensor, of those in which it was not merely not there yet, as
+    in a bag that does not have it."""
+    own = _reasons(cached.reasons, modality)
+    heard = len(cached) - sum(n for why, n in own.items() if why.startswith(SILENT))
+    return 1 - int(cached.present[:, modality].sum()) / heard if heard else 0.0
+
+
+def _reasons(reasons: Mapping[str, int], modality: Modality) -> dict[str, int]:
+    """What was said of a sensor, and how often."""
+    told = ((why.partition(": "), n) for why, n in reasons.items())
+    return {why: n for (name, _, why), n in told if name == modality.label}
 
 
 def _commonest(reasons: Mapping[str, int], modality: Modality) -> str:
-    own = {why: n for why, n in reasons.items() if why.startswith(f"{modality.label}: ")}
-    return max(own, key=lambda why: own[why]).partition(": ")[2]
+    own = {why: n for why, n in _reasons(reasons, modality).items() if not why.startswith(SILENT)}
+    return max(own, key=lambda why: own[why], default="no measurement")
 
 
 def stillness(cached: CachedDataset, frames: np.ndarray) -> float:
@@ -90,15 +107,16 @@ def _detail(cached: CachedDataset, index: int, modality: Modality) -> np.ndarray
     return (fine - fine.mean()) / (fine.std() + 1e-6)
 
 
-def refuse_doubtful(lessons: Lessons, least: np.ndarray) -> None:
-    """ValueError, with the reason, where the teacher makes next to nothing of the drive.
+def refuse_doubtful(lessons: Lessons, least: np.ndarray, labelled: bool) -> None:
+    """ValueError, with the reason, where the teacher makes next to nothing of the drive, and
+    nobody else has labelled it.
 
     least (K,): thresholds of sureness.
     """
     counts = lessons.counts
     sure = counts * (np.arange(LEVELS)[None] >= least[:, None])
     share = sure.sum() / max(counts.sum(), 1)
-    if share < SURE:
+    if share < SURE and not labelled:
         raise ValueError(
             f"the network is sure of {100 * share:.0f} % of the pixels: this is noise, or nothing "
             "that it knows; begin with other weights (--model), or give labels (--labels)"

@@ -189,7 +189,7 @@ class Adaptation:
         learned, held = self.drive.learned.tolist(), self.drive.held.tolist()
         with self._teaching(segmenter, learned, "learning part") as lessons:
             least = thresholds(lessons.counts, self.config.teaching)
-            fitness.refuse_doubtful(lessons, least)
+            fitness.refuse_doubtful(lessons, least, bool(self.config.labelling.folders))
             with self._teaching(segmenter, held, "held-back part") as unseen:
                 unseen.write(self._held, held, least)
             taught = {m.label: n / max(len(learned), 1) for m, n in lessons.teachers.items() if n}

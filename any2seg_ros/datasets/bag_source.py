@@ -30,7 +30,8 @@ PERIOD = 100_000_000
 
 class BagSource:
     """See `Source`. Every process walks all of every bag, for sensors' health and events have
-    a past; each scores its share of the frames.
+    a past; each scores its share of the frames. modalities: the sensors that all bags have, of
+    `unlabelled` ones those that any has.
 
     Labels are ids of the target's classes, DELIVER's if it names none. ValueError where a bag has
     no ground truth, unless `unlabelled`: then labels are those of the labelling's folders, for the
@@ -63,9 +64,11 @@ class BagSource:
         self._durations: list[int] = []
         """ns of each bag, 0 where it is not known."""
         self.groups = ClassGroups.of_classes(self.taxonomy)
-        self.modalities: tuple[Modality, ...] = tuple(Modality)
-        for bag in bags:
-            self._look_into(bag)
+        sensors = [self._look_into(bag) for bag in bags]
+        each = set.union(*sensors) if unlabelled else set.intersection(*sensors)
+        self.modalities: tuple[Modality, ...] = tuple(sorted(each))
+        if not each:
+            raise ValueError(f"the bags of {self.name} have no sensor in common")
         self._period = 0
         """ns between the stamps of two frames at least."""
         meanings = [
@@ -148,14 +151,12 @@ class BagSource:
             prepared.calibration.reference,
         )
 
-    def _look_into(self, bag: Path) -> None:
-        """How long the bag is, which sensors it has, and whether it has ground truth."""
+    def _look_into(self, bag: Path) -> set[Modality]:
+        """How long the bag is, and whether it has ground truth; returns which sensors it has."""
         walk = self._open_walk(bag)
         self._durations.append(walk.duration)
         self.groups = self._open_truth(bag, walk).groups
-        self.modalities = tuple(m for m in self.modalities if m in walk.layout.sensors)
-        if not self.modalities:
-            raise ValueError(f"the bags of {self.name} have no sensor in common")
+        return set(walk.layout.sensors)
 
     def _open_truth(self, bag: Path, walk: BagPlayer) -> GroundTruth:
         if self._unlabelled:
