@@ -23,6 +23,7 @@ from any2seg_ros.adaptation.config import AdaptationConfig, Margins, TeachingCon
         ({"rounds": 0}, "rounds"),
         ({"batch_size": 1}, "batch_size"),
         ({"streets_share": 1.0}, "streets_share"),
+        ({"topics": ("label=/truth",)}, "labels in bags are not read.*--labels"),
     ],
 )
 def test_what_makes_no_sense_is_refused(changes, said):

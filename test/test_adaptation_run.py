@@ -29,7 +29,8 @@ from any2seg_ros.adaptation.result import BEFORE, Outcome
 from any2seg_ros.adaptation.run import Adaptation
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum
-from any2seg_ros.network import checkpoints
+from any2seg_ros.network import Any2Seg, NetworkConfig, checkpoints
+from any2seg_ros.taxonomy import get
 from any2seg_ros.types import IGNORE
 
 pytestmark = pytest.mark.timeout(1800)
@@ -259,7 +260,7 @@ def test_ctrl_c_keeps_the_best_and_the_same_command_resumes(adapted, drive):
     with ctrl_c.heeded(), pytest.raises(KeyboardInterrupt):
         Adaptation(config, progress=progress).run()
     report = json.loads((config.out / "report.json").read_text())
-    assert report["partial"]
+    assert report["partial"] and report["steps"] == 3
     assert {"round 1", "interrupted 2 after 1 steps"} <= set(report["judged"])
     assert (config.out / "weights.safetensors").is_file()
     outcome = Adaptation(config).run()
@@ -317,6 +318,63 @@ def test_pictures_and_figures_are_of_the_same_weights(monkeypatch, tmp_path):
     monkeypatch.setattr(run, "write_report", lambda *given: shown.append(given[3]))
     assert Adaptation._conclude(work, 1).after is rejected
     assert shown == [(BEFORE, "round 1")]
+
+
+def test_what_ctrl_c_keeps_is_told(monkeypatch, tmp_path):
+    """With the steps that were made, not those that were planned."""
+    concluded, said = [], []
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    def conclude(steps: int, partial: bool) -> Outcome:
+        concluded.append((steps, partial))
+        return Outcome("round 1", {BEFORE: OLD, "round 1": changed()}, {})
+
+    work = SimpleNamespace(
+        config=AdaptationConfig((Path("bag"),), tmp_path),
+        judged=lambda: {BEFORE: OLD},
+        report=said.append,
+        **{"header": None, "model": None, "streets": None, "weights": tmp_path / "new"},
+        **{"_lessons": str, "_steps": lambda first: 30, "_rounds": interrupted, "_blend": None},
+        **{"_processes": 1, "_trained": 7, "_conclude": conclude},
+    )
+    monkeypatch.setattr(run, "round_config", lambda *given: None)
+    with pytest.raises(KeyboardInterrupt):
+        Adaptation._train(work)
+    assert concluded == [(7, True)]
+    assert said == [f"best so far: round 1: {tmp_path / 'new'}; see {tmp_path / 'report.html'}"]
+
+
+def small_weights(folder: Path, taxonomy: str = "deliver") -> Path:
+    classes = len(get(taxonomy))
+    network = Any2Seg(NetworkConfig(width=32, classes=classes))
+    path = folder / f"{taxonomy}.safetensors"
+    checkpoints.save(path, network, checkpoints.Metadata(taxonomy, (96, 64)))
+    return path
+
+
+def test_bags_that_have_changed_are_not_gone_on_with(tmp_path):
+    """Their lessons would be of other frames than the bags that the weights name."""
+    bag = tiny_drive.write(tmp_path / "drive")
+    config = AdaptationConfig((bag,), tmp_path / "out", str(small_weights(tmp_path)))
+    names = [Adaptation(config).open_drive().cached.names for _ in range(2)]
+    assert names[0] == names[1]
+    shutil.rmtree(bag)
+    tiny_drive.write(bag, tiny_drive.rows(8))
+    with pytest.raises(ValueError, match="have changed since .* give another --out"):
+        Adaptation(config).open_drive()
+
+
+def test_what_cannot_be_is_refused_before_anything_is_read(monkeypatch, tmp_path):
+    config = AdaptationConfig((Path("bag"),), tmp_path / "out", str(small_weights(tmp_path)))
+    others = replace(config, model=str(small_weights(tmp_path, "cityscapes")))
+    with pytest.raises(ValueError, match="has the classes of cityscapes"):
+        Adaptation(others)
+    monkeypatch.setattr(run.distributed, "start", lambda: (0, 3))
+    with pytest.raises(ValueError, match="3 processes cannot share the 8 frames"):
+        Adaptation(config)
+    assert not config.out.exists()
 
 
 def test_a_folder_of_another_adaptation_is_refused_with_what_differs(drive, tmp_path):

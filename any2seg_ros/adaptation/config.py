@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from any2seg_ros.configuration import check, setting
-from any2seg_ros.datasets import Labelling
+from any2seg_ros.datasets import Labelling, parse_topics
 from any2seg_ros.resources import DEFAULT_WEIGHTS
 
 
@@ -23,7 +23,7 @@ class TeachingConfig:
     )
     agreement: float = setting(
         0.5,
-        "how much of its doubt is gone where all other sensors, each alone, see the same class",
+        "how much of its doubt is gone where all sensors, each alone, see the same class",
         low=0,
         high=1,
     )
@@ -93,3 +93,8 @@ class AdaptationConfig:
         check(self)
         if not self.bags:
             raise ValueError("no bag to adapt to: add --data BAG")
+        if "label" in parse_topics(self.topics):
+            raise ValueError(
+                "labels in bags are not read: leave --topic label=... out, or write them to a "
+                "folder, as <stamp in ns>.png, and give that with --labels"
+            )

@@ -37,7 +37,7 @@ from any2seg_ros.network import checkpoints
 from any2seg_ros.network.checkpoints import read_header
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.resources import weights_path
-from any2seg_ros.taxonomy import get
+from any2seg_ros.taxonomy import DELIVER, get
 from any2seg_ros.training import budget, distributed
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
 from any2seg_ros.training.config import TrainingConfig
@@ -82,9 +82,11 @@ class Adaptation:
         self.target = Target(
             metadata.size, PreprocessingConfig(**metadata.preprocessing), get(metadata.taxonomy)
         )
+        self._check_possible()
         self._check_folder()
         self.drive: Drive
         self.streets: Path
+        self._trained = 0
 
     def run(self) -> Outcome:
         """Adapt; ValueError, with the reason, for a drive that nothing can be learned from.
@@ -114,7 +116,9 @@ class Adaptation:
             self._blend(self._rounds(first, steps))
         except KeyboardInterrupt:
             if self._processes == 1:  # others may be gone
-                self._conclude(steps, partial=True)
+                outcome = self._conclude(self._trained, partial=True)
+                found = f"{outcome.chosen}: {self.weights}" if outcome.better else "the old weights"
+                self.report(f"best so far: {found}; see {config.out / 'report.html'}")
             raise
         return self._conclude(steps)
 
@@ -129,7 +133,8 @@ class Adaptation:
             )
 
             def told(step: int, loss: float, done: int = done) -> None:
-                self._progress(done + step, steps, f"training, loss {loss:.3f}")
+                self._trained = done + step
+                self._progress(self._trained, steps, f"training, loss {loss:.3f}")
 
             try:
                 trainer.run(progress=told)
@@ -138,6 +143,7 @@ class Adaptation:
                     self._judge_interrupted(trainer, number)
                 raise
             start, done = trainer.folder.weights, done + count
+            self._trained = done
             self._first(partial(self._judge, f"round {number}"))
         return start
 
@@ -174,8 +180,18 @@ class Adaptation:
         return int(json.loads(path.read_text())["steps"])
 
     def open_drive(self) -> Drive:
-        """Read the bags, or find them cached."""
-        return open_drive(self.config, self.target, self._telling("reading the bags"))
+        """Read the bags, or find them cached; ValueError where they have changed since."""
+        drive = open_drive(self.config, self.target, self._telling("reading the bags"))
+        path, mine = self.config.out / "drive.json", {"frames": drive.cached.folder.name}
+        if not path.is_file():
+            if not self.rank:
+                write_atomically(path, json.dumps(mine) + "\n")
+        elif json.loads(path.read_text()) != mine:
+            raise ValueError(
+                f"the bags, or what --labels names, have changed since {self.config.out} was begun "
+                "with them: put them back, or give another --out"
+            )
+        return drive
 
     def _open_streets(self) -> Path:
         told = self._telling("rendering Streets")
@@ -307,6 +323,20 @@ class Adaptation:
 
     def _telling(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self._progress(done, total, what)
+
+    def _check_possible(self) -> None:
+        """ValueError for what would fail only when the drive has been read and looked at."""
+        if self.config.batch_size % self._processes:
+            raise ValueError(
+                f"{self._processes} processes cannot share the {self.config.batch_size} frames of "
+                "a step: give torchrun a --nproc-per-node that divides them"
+            )
+        if self.target.taxonomy != DELIVER:
+            raise ValueError(
+                f"{self.model} has the classes of {self.header.metadata.taxonomy}, and Streets, "
+                f"which are trained on beside the drive, those of {DELIVER.name}: begin with "
+                "weights that have these (--model)"
+            )
 
     def _check_folder(self) -> None:
         path = self.config.out / "adaptation.json"

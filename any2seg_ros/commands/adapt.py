@@ -46,7 +46,10 @@ class AdaptOptions:
     ] = 10.0
     scope: Annotated[
         str,
-        typer.Option(help="What is trained: all, or adapters (faster, and changes little)."),
+        typer.Option(
+            help="What is trained of the sensors that have something to learn: all, or adapters "
+            "(faster, and changes little)."
+        ),
     ] = "all"
     frames: Annotated[
         int, typer.Option(min=20, help="Frames that are kept of all bags together, at most.")
