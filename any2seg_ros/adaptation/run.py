@@ -82,7 +82,7 @@ class Adaptation:
         self.target = Target(
             metadata.size, PreprocessingConfig(**metadata.preprocessing), get(metadata.taxonomy)
         )
-        self._check_possible()
+        _refuse_impossible(config, metadata.taxonomy, self._processes)
         self._check_folder()
         self.drive: Drive
         self.streets: Path
@@ -324,20 +324,6 @@ class Adaptation:
     def _telling(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self._progress(done, total, what)
 
-    def _check_possible(self) -> None:
-        """ValueError for what would fail only when the drive has been read and looked at."""
-        if self.config.batch_size % self._processes:
-            raise ValueError(
-                f"{self._processes} processes cannot share the {self.config.batch_size} frames of "
-                "a step: give torchrun a --nproc-per-node that divides them"
-            )
-        if self.target.taxonomy != DELIVER:
-            raise ValueError(
-                f"{self.model} has the classes of {self.header.metadata.taxonomy}, and Streets, "
-                f"which are trained on beside the drive, those of {DELIVER.name}: begin with "
-                "weights that have these (--model)"
-            )
-
     def _check_folder(self) -> None:
         path = self.config.out / "adaptation.json"
         mine = {**plain(self.config), "model": checksum(self.model)}
@@ -352,3 +338,18 @@ class Adaptation:
         elif not self.rank:
             write_atomically(path, json.dumps(mine, indent=1) + "\n")
         distributed.wait()
+
+
+def _refuse_impossible(config: AdaptationConfig, classes: str, processes: int) -> None:
+    """ValueError for what would fail only when the drive has been read and looked at."""
+    if config.batch_size % processes:
+        raise ValueError(
+            f"{processes} processes cannot share the {config.batch_size} frames of a step: give "
+            "torchrun a --nproc-per-node that divides them"
+        )
+    if classes != DELIVER.name:
+        raise ValueError(
+            f"{config.model} has the classes of {classes}, and Streets, which are trained on "
+            f"beside the drive, those of {DELIVER.name}: begin with weights that have these "
+            "(--model)"
+        )
