@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tiny_drive
 from adaptation_data import Place
 
-from any2seg_ros.adaptation.config import TeachingConfig
+from any2seg_ros.adaptation.config import AdaptationConfig, TeachingConfig
+from any2seg_ros.adaptation.drive import open_drive
 from any2seg_ros.adaptation.teaching import LEVELS, Lessons, Opinion, opinion, teach, thresholds
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
+from any2seg_ros.metrics import Confusion
+from any2seg_ros.preprocessing import PreprocessingConfig
+from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.training.cached_dataset import CachedDataset, open_cached
 from any2seg_ros.types import IGNORE, Modality
 
@@ -79,8 +84,26 @@ def test_given_labels_go_before_the_teachers(streets, segmenter, tmp_path):
     with teach(segmenter, streets, [0], tmp_path, TeachingConfig()) as lessons:
         taught = lessons.write(tmp_path / "taught", [0], np.zeros(25))
     given = np.asarray(streets.labels[0])
-    assert (taught.labels[0] == np.where(given == IGNORE, taught.labels[0], given + 25)).all()
-    assert taught.groups[25:] == streets.groups and taught.groups[3] == [3]
+    assert (taught.labels[0] == np.where(given == IGNORE, taught.labels[0], given)).all()
+    assert taught.groups == streets.groups
+
+
+def test_what_is_wrongly_seen_counts_against_its_class(tmp_path):
+    """Were a class there twice, as the teacher's and as another network's, it would not."""
+    bag = tiny_drive.write(tmp_path / "bag", tiny_drive.rows(2))
+    target = Target((96, 64), PreprocessingConfig())
+    config = AdaptationConfig((bag,), tmp_path / "out")
+    cached = open_drive(config, target, lambda done, total: None).cached
+    labels = np.zeros(cached.labels.shape[-2:], np.uint8)
+    labels[:, ::2] = 9
+    lessons = Lessons(tmp_path, cached, 25)
+    lessons.add(0, Opinion(labels, np.full_like(labels, 255), {}, ()))
+    taught = lessons.write(tmp_path / "taught", [0], np.zeros(25))
+    lessons.close()
+    groups = taught.class_groups(DELIVER)
+    confusion = Confusion(len(groups))
+    confusion.add(taught.labels[0], groups.seen(taught.labels[0], np.zeros_like(labels)))
+    assert confusion.miou() == 25
 
 
 def test_opinions_are_removed_when_teaching_ends_early(streets, segmenter, tmp_path):

@@ -118,12 +118,15 @@ class Lessons:
         cached = self._cached
         present = np.zeros_like(cached.present)
         present[list(frames)] = cached.present[list(frames)]
-        groups = [[k] for k in range(self._classes)] + cached.groups
-        return relabelled(cached, folder, groups, present, self._labels(set(frames), least))
+        groups = [[k] for k in range(self._classes)]
+        groups += [group for group in cached.groups if group not in groups]
+        values = np.array([groups.index(group) for group in cached.groups], np.uint8)
+        return relabelled(cached, folder, groups, present, self._labels(set(frames), least, values))
 
     def _labels(
-        self, frames: set[int], least: np.ndarray
+        self, frames: set[int], least: np.ndarray, values: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """values: of the other network's labels, among the groups."""
         nothing = np.full(self._cached.labels.shape[-2:], IGNORE, np.uint8)
         for index in range(len(self._cached)):
             if index not in frames:
@@ -135,7 +138,7 @@ class Lessons:
             known = given != IGNORE
             if known.any():
                 weight = self._cached.frame(index).weight
-                labels[known] = given[known] + self._classes
+                labels[known] = values[given[known]]
                 sureness[known] = LEVELS - 1 if weight is None else weight[known]
             yield labels, sureness
 
