@@ -371,6 +371,10 @@ def test_what_cannot_be_is_refused_before_anything_is_read(monkeypatch, tmp_path
     others = replace(config, model=str(small_weights(tmp_path, "cityscapes")))
     with pytest.raises(ValueError, match="has the classes of cityscapes"):
         Adaptation(others)
+    with pytest.raises(ValueError, match="has no adapters: use --scope all"):
+        Adaptation(replace(config, scope="adapters"))
+    with pytest.raises(FileNotFoundError, match="no split 'train'"):
+        Adaptation(replace(config, streets=tmp_path))
     monkeypatch.setattr(run.distributed, "start", lambda: (0, 3))
     with pytest.raises(ValueError, match="3 processes cannot share the 8 frames"):
         Adaptation(config)

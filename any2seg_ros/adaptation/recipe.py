@@ -44,8 +44,6 @@ def round_config(
     """
     size = header.metadata.size
     network = NetworkConfig(**header.network)
-    if config.scope == "adapters" and not network.adapters:
-        raise ValueError("the weights have no adapters: use --scope all, or other weights")
     apart = not network.shared_encoder
     parts = "encoders" if apart and not decoder else "all"
     return TrainingConfig(

@@ -28,13 +28,13 @@ from any2seg_ros.adaptation.result import (
     plain,
     write_weights,
 )
-from any2seg_ros.adaptation.streets import open_streets
+from any2seg_ros.adaptation.streets import check_streets, open_streets
 from any2seg_ros.adaptation.teaching import Lessons, teach, thresholds
 from any2seg_ros.datasets import Target, open_source
 from any2seg_ros.engine import EngineConfig, Segmenter
 from any2seg_ros.files import checksum, write_atomically
-from any2seg_ros.network import checkpoints
-from any2seg_ros.network.checkpoints import read_header
+from any2seg_ros.network import NetworkConfig, checkpoints
+from any2seg_ros.network.checkpoints import Header, read_header
 from any2seg_ros.preprocessing import PreprocessingConfig
 from any2seg_ros.resources import weights_path
 from any2seg_ros.taxonomy import DELIVER, get
@@ -82,7 +82,7 @@ class Adaptation:
         self.target = Target(
             metadata.size, PreprocessingConfig(**metadata.preprocessing), get(metadata.taxonomy)
         )
-        _refuse_impossible(config, metadata.taxonomy, self._processes)
+        _refuse_impossible(config, self.header, self._processes)
         self._check_folder()
         self.drive: Drive
         self.streets: Path
@@ -340,16 +340,21 @@ class Adaptation:
         distributed.wait()
 
 
-def _refuse_impossible(config: AdaptationConfig, classes: str, processes: int) -> None:
-    """ValueError for what would fail only when the drive has been read and looked at."""
+def _refuse_impossible(config: AdaptationConfig, header: Header, processes: int) -> None:
+    """ValueError or FileNotFoundError for what would fail only when the drive has been read and
+    looked at."""
     if config.batch_size % processes:
         raise ValueError(
             f"{processes} processes cannot share the {config.batch_size} frames of a step: give "
             "torchrun a --nproc-per-node that divides them"
         )
-    if classes != DELIVER.name:
+    if header.metadata.taxonomy != DELIVER.name:
         raise ValueError(
-            f"{config.model} has the classes of {classes}, and Streets, which are trained on "
-            f"beside the drive, those of {DELIVER.name}: begin with weights that have these "
-            "(--model)"
+            f"{config.model} has the classes of {header.metadata.taxonomy}, and Streets, which are "
+            f"trained on beside the drive, those of {DELIVER.name}: begin with weights that have "
+            "these (--model)"
         )
+    if config.scope == "adapters" and not NetworkConfig(**header.network).adapters:
+        raise ValueError(f"{config.model} has no adapters: use --scope all, or other weights")
+    if config.streets is not None:
+        check_streets(config.streets)

@@ -22,12 +22,7 @@ def open_streets(given: Path | None, out: Path, progress: Callable[[int, int], N
     is not there yet; FileNotFoundError where `given` is no data set with train and val,
     ModuleNotFoundError where embreex is needed and not installed."""
     if given is not None:
-        for split in ("train", "val"):
-            if not list(given.glob(f"img/*/{split}")):
-                raise FileNotFoundError(
-                    f"{given} has no split '{split}': give a folder that `any2seg simulate` made, "
-                    "with train and val (docs/streets.md), or leave --streets out"
-                )
+        check_streets(given)
         return given
     from any2seg_ros.simulation.dataset import Plan, write_plans
     from any2seg_ros.simulation.scene import VERSION
@@ -36,3 +31,13 @@ def open_streets(given: Path | None, out: Path, progress: Callable[[int, int], N
     plans = [Plan(**plan) for plan in PLANS]
     write_plans(root, plans, jobs=len(os.sched_getaffinity(0)), progress=progress)
     return root
+
+
+def check_streets(given: Path) -> None:
+    """FileNotFoundError where `given` is no data set with train and val."""
+    for split in ("train", "val"):
+        if not list(given.glob(f"img/*/{split}")):
+            raise FileNotFoundError(
+                f"{given} has no split '{split}': give a folder that `any2seg simulate` made, "
+                "with train and val (docs/streets.md), or leave --streets out"
+            )
