@@ -112,5 +112,11 @@ def test_gains_are_averaged_with_their_spread():
         after = {**before, "drive": {"rgb+lidar": 41.0, "rgb": 30.0 + gain, "lidar": 10.0 + gain}}
         return {"name": name, "chosen": "round 1", "before": before, "after": after}
 
-    table = adaptation.markdown([row("rig 1, seed 0", 4.0), row("rig 2, seed 0", 6.0)])
-    assert "lidar 10.0 → 14.0" in table and "+5.0 ± 1.4" in table
+    rows = [row("rig 1, seed 0", 4.0), row("rig 2, seed 0", 6.0), row("real, seed 0", 1.0)]
+    rows[0]["after"]["drive"]["rgb"] = 30.0
+    rows[2]["boxes before"] = {"people": {"recall": 1.0, "precision": 2.0, "points": 9}}
+    rows[2]["boxes"] = {"people": {"recall": 3.0, "precision": 4.0, "points": 9}}
+    table = adaptation.markdown(rows)
+    assert "lidar 10.0 → 14.0" in table
+    assert "each sensor alone +4.0 ± 2.8; the weakest +5.0 ± 1.4; all sensors +1.0 ± 0.0" in table
+    assert "9 points on people: recall 1.0 → 3.0 %, precision 2.0 → 4.0 %" in table

@@ -266,34 +266,64 @@ def _boxes(work: Adaptation, weights: Path, drive: RealDrive) -> dict[str, Any]:
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """Gains by row, and the mean over the simulated ones with its spread."""
+    """Gains by row, points in boxes, and the means over the simulated drives with their spread."""
     lines = [
         "| drive | chosen | each sensor alone, before → after | all sensors | Streets val, all "
         "| mean of sensors | with labels |",
         "|---|---|---|---|---|---:|---:|",
+        *map(_row, rows),
+        *(line for row in rows for line in _boxes_lines(row)),
     ]
-    gains = []
-    for row in rows:
-        before, after = row["before"], row["after"]
-        alone = [name for name in before["drive"] if "+" not in name]
-        full, all_streets = largest(before["drive"]), largest(before["streets"])
-        gain = _gain(before, after, alone)
-        if row["name"].startswith("rig"):
-            gains.append(gain)
-        labelled = row.get("with labels")
-        cells = [
-            row["name"],
-            row["chosen"],
-            ", ".join(f"{n} {before['drive'][n]:.1f} → {after['drive'][n]:.1f}" for n in alone),
-            f"{before['drive'][full]:.1f} → {after['drive'][full]:.1f}",
-            f"{before['streets'][all_streets]:.1f} → {after['streets'][all_streets]:.1f}",
-            f"{gain:+.1f}",
-            f"{_gain(before, labelled, alone):+.1f}" if labelled else "–",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    if len(gains) > 1:
-        lines.append(f"\nMean of the simulated drives: {mean(gains):+.1f} ± {stdev(gains):.1f}")
+    simulated = [_gains(row) for row in rows if row["name"].startswith("rig")]
+    if len(simulated) > 1:
+        each = ((what, [gains[what] for gains in simulated]) for what in simulated[0])
+        means = "; ".join(f"{what} {mean(v):+.1f} ± {stdev(v):.1f}" for what, v in each)
+        lines.append(f"\nMean of the simulated drives: {means}")
     return "\n".join(lines)
+
+
+def _row(row: dict[str, Any]) -> str:
+    before, after, labelled = row["before"], row["after"], row.get("with labels")
+    alone = [name for name in before["drive"] if "+" not in name]
+    full, all_streets = largest(before["drive"]), largest(before["streets"])
+    cells = [
+        row["name"],
+        row["chosen"],
+        ", ".join(f"{n} {before['drive'][n]:.1f} → {after['drive'][n]:.1f}" for n in alone),
+        f"{before['drive'][full]:.1f} → {after['drive'][full]:.1f}",
+        f"{before['streets'][all_streets]:.1f} → {after['streets'][all_streets]:.1f}",
+        f"{_gain(before, after, alone):+.1f}",
+        f"{_gain(before, labelled, alone):+.1f}" if labelled else "–",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _gains(row: dict[str, Any]) -> dict[str, float]:
+    """What is wanted of an adaptation, in points."""
+    before, after = row["before"], row["after"]
+    alone = [name for name in before["drive"] if "+" not in name]
+    weakest = min(alone, key=lambda name: before["drive"][name])
+    full, all_streets = largest(before["drive"]), largest(before["streets"])
+    return {
+        "each sensor alone": _gain(before, after, alone),
+        "the weakest": _gain(before, after, [weakest]),
+        "all sensors": _gain(before, after, [full]),
+        "Streets val, all": after["streets"][all_streets] - before["streets"][all_streets],
+    }
+
+
+def _boxes_lines(row: dict[str, Any]) -> list[str]:
+    """Recall and precision of LiDAR alone, of points on vehicles and people."""
+    before = row.get("boxes before")
+    after = {"": row.get("boxes"), " with labels": row.get("boxes with labels")}
+    return [
+        f"\n{row['name']}{how}, LiDAR alone, {one['points']} points on {kind}: "
+        f"recall {one['recall']:.1f} → {found[kind]['recall']:.1f} %, "
+        f"precision {one['precision']:.1f} → {found[kind]['precision']:.1f} %"
+        for how, found in after.items()
+        if before and found
+        for kind, one in before.items()
+    ]
 
 
 def _gain(before: Mapping[str, Scores], after: Mapping[str, Scores], names: list[str]) -> float:
