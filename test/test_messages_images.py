@@ -107,7 +107,7 @@ def test_depth_of_32_bits_is_metres_in_either_byte_order(big, order):
         ({"width": 16384, "height": 16384}, "absurd size"),
         ({"height": 3}, "truncated"),
         ({"data": b""}, "truncated"),
-        ({"step": 4}, "too short"),
+        ({"step": 4, "data": bytes(20)}, "too short"),
         ({"data": object()}, "not bytes"),
     ],
 )
@@ -116,6 +116,36 @@ def test_an_image_that_does_not_fit_its_own_fields_is_unusable(change, reason):
     vars(msg).update(change)
     with pytest.raises(InvalidMeasurement, match=reason):
         decode_image(msg)
+
+
+@pytest.mark.parametrize("step", [0, 3, 18])
+def test_a_step_that_is_wrong_does_not_count_where_lines_have_no_padding(step):
+    msg = image("rgb8", packed(ROWS, (0, 1, 2), "3B"), step=step)
+    np.testing.assert_array_equal(decode_image(msg), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "order", "form"),
+    [
+        ("rgb", (0, 1, 2), "3B"),
+        ("RGB24", (0, 1, 2), "3B"),
+        ("bgr", (2, 1, 0), "3B"),
+        ("CV_8UC3", (2, 1, 0), "3B"),
+        ("bgra", (2, 1, 0, 0), "4B"),
+        ("16UC3", (2, 1, 0), "<3H"),
+    ],
+)
+def test_encodings_have_other_spellings(encoding, order, form):
+    scale = 257 if "H" in form else 1
+    rows = [[tuple(scale * value for value in pixel) for pixel in row] for row in ROWS]
+    np.testing.assert_array_equal(decode_image(image(encoding, packed(rows, order, form))), ROWS)
+
+
+@pytest.mark.parametrize("encoding", ["gray", "mono", "Grey8", "Y800"])
+def test_grey_has_other_spellings(encoding):
+    np.testing.assert_array_equal(
+        decode_image(image(encoding, bytes(range(6)))), [[0, 1, 2], [3, 4, 5]]
+    )
 
 
 def test_the_last_line_may_lack_its_padding():
@@ -194,6 +224,15 @@ def test_compressed_depth_of_16_bits_lies_behind_a_header():
     png = cv2.imencode(".png", depth)[1].tobytes()
     header = struct.pack("<iff", 0, 0.0, 0.0)
     msg = SimpleNamespace(format="16UC1; compressedDepth png", data=array("B", header + png))
+    np.testing.assert_array_equal(decode_depth(msg), depth)
+
+
+@pytest.mark.parametrize("name", ["16UC1; compressedDepth png", "16UC1", "png"])
+@pytest.mark.parametrize("header", [b"", bytes(12)])
+def test_the_header_of_compressed_depth_is_found_whatever_the_format_says(name, header):
+    depth = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    msg = SimpleNamespace(format=name, data=header + cv2.imencode(".png", depth)[1].tobytes())
+    assert image_size(msg) == (30, 20)
     np.testing.assert_array_equal(decode_depth(msg), depth)
 
 
@@ -322,7 +361,7 @@ def test_an_empty_image_is_refused_before_anything_reads_it(encoding):
         ({"width": 2, "height": 1 << 12, "step": 2}, "truncated: 8 of"),
     ],
 )
-@pytest.mark.parametrize("encoding", ["16UC3", "bayer_rggb8", "nv21"])
+@pytest.mark.parametrize("encoding", ["16UC4", "bayer_rggb8", "nv21"])
 def test_cv_bridge_sees_no_image_that_does_not_fit_its_own_fields(
     monkeypatch, encoding, change, reason
 ):

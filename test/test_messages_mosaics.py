@@ -47,6 +47,7 @@ LAYOUTS = {
     "NV42": [Y, between(FULL_V, FULL_U)],
     "yuv422": pairs("uyvy"),
     "UYVY": pairs("uyvy"),
+    "yuv422_uyvy": pairs("uyvy"),
     "yuv422_yuy2": pairs("yuyv"),
     "yuyv": pairs("yuyv"),
     "yvyu": pairs("yvyu"),
@@ -116,6 +117,17 @@ def mosaic(order):
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_raw_mosaic_has_the_colours_of_the_scene(order):
     assert error(image(f"bayer_{order}8", [mosaic(order)])) < 3
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_mosaic_may_have_its_name_of_genicam(order):
+    assert error(image(f"Bayer{order[:2].upper()}8", [mosaic(order)])) < 3
+    assert error(image(f"bayer_{order[:2]}8", [mosaic(order)])) < 3
+
+
+def test_a_mosaic_of_12_bits_packed_in_one_and_a_half_bytes_is_refused():
+    with pytest.raises(InvalidMeasurement, match="unknown image encoding 'BayerRG12p'"):
+        decode_image(image("BayerRG12p", [mosaic("rggb")]))
 
 
 @pytest.mark.parametrize(("bits", "big"), [(10, 0), (12, 0), (12, 1), (16, 0)])

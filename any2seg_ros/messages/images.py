@@ -18,10 +18,11 @@ from any2seg_ros.messages.mosaics import (
     yuv_size,
     yuv_to_rgb,
 )
-from any2seg_ros.messages.packed import check_packed, jpeg_size, packed_size
+from any2seg_ros.messages.packed import PNG, check_packed, jpeg_size, packed_size
 from any2seg_ros.messages.rvl import rvl_size, unpack_rvl
 from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.messages.video import is_video
+from any2seg_ros.messages.zipped import is_zipped, unzipped, zipped_size
 from any2seg_ros.types import InvalidMeasurement, plain
 
 _VIEWS: dict[str, tuple[type[np.generic], int]] = {
@@ -41,21 +42,24 @@ _VIEWS: dict[str, tuple[type[np.generic], int]] = {
     "32fc1": (np.float32, 1),
     "64fc1": (np.float64, 1),
 }
-_ALSO = {
-    "grey": "mono8",
-    "gray8": "mono8",
-    "y8": "mono8",
-    "y16": "mono16",
-    "mono10": "mono16",
-    "mono12": "mono16",
-    "mono14": "mono16",
-    "z16": "16uc1",
+_SPELLINGS: dict[str, tuple[str, ...]] = {
+    "rgb8": ("rgb", "rgb24", "rgb888"),
+    "bgr8": ("bgr", "bgr24", "bgr888"),
+    "rgba8": ("rgba",),
+    "bgra8": ("bgra",),
+    "mono8": ("mono", "grey", "gray", "grey8", "gray8", "y8", "y800"),
+    "mono16": ("grey16", "gray16", "mono10", "mono12", "mono14", "y10", "y12", "y14", "y16"),
+    "bgr16": ("16uc3",),
+    "16uc1": ("z16",),
 }
+_ALSO = {other: name for name, others in _SPELLINGS.items() for other in others}
 """Names that drivers use beside those of sensor_msgs."""
 _DEPTHS = {"16uc1", "mono16", "32fc1", "16sc1", "64fc1"}
 _PICTURES = _VIEWS.keys() - (_DEPTHS - {"mono16"})
 _OUTGOING = {"mono8": 1, "mono16": 2, "rgb8": 3, "bgr8": 3, "32FC1": 4}
 _READ = ", ".join((*sorted(_PICTURES), *NAMES))
+_WORDS = ("10", "12", "14", "16")
+"""Bits of a mosaic that take two bytes."""
 _AGREEING, _RECENT = 3, 10
 """So many of so many images tell how many bits a camera fills."""
 _HEADER = 12
@@ -105,6 +109,8 @@ def image_size(msg: Any) -> tuple[int, int] | None:
     if is_video(msg):
         width, height = int(getattr(msg, "width", 0)), int(getattr(msg, "height", 0))
         return (width, height) if width and height else None
+    if is_zipped(msg):
+        return zipped_size(msg)
     if not hasattr(msg, "width"):
         return rvl_size(packed_image(msg)) if _is_rvl(msg) else packed_size(packed_image(msg))
     if hasattr(msg, "step") and is_yuv(_encoding(msg)):
@@ -113,9 +119,16 @@ def image_size(msg: Any) -> tuple[int, int] | None:
 
 
 def packed_image(msg: Any) -> np.ndarray:
-    """The bytes of a CompressedImage, behind compressedDepth's header where there is one."""
+    """The bytes of a CompressedImage, behind compressedDepth's header where there is one.
+
+    Not all writers say so in its format, nor has all that says so a header: a PNG tells.
+    """
     data = as_bytes(msg.data)
-    return data[_HEADER:] if "compresseddepth" in str(msg.format).lower() else data
+    if bytes(data[: len(PNG)]) == PNG:
+        return data
+    behind = data[_HEADER:]
+    headed = "compresseddepth" in str(msg.format).lower() or bytes(behind[: len(PNG)]) == PNG
+    return behind if headed else data
 
 
 def _is_rvl(msg: Any) -> bool:
@@ -125,7 +138,7 @@ def _is_rvl(msg: Any) -> bool:
 
 def _encoding(msg: Any) -> str:
     """The encoding of an Image as our tables have it."""
-    name = str(msg.encoding).strip().lower().removeprefix("type_")
+    name = str(msg.encoding).strip().lower().removeprefix("type_").removeprefix("cv_")
     return _ALSO.get(name, name)
 
 
@@ -146,8 +159,8 @@ def view_image(msg: Any) -> np.ndarray:
 
 def _view(msg: Any, kind: type[np.generic], channels: int) -> np.ndarray:
     dtype = np.dtype(kind)
-    height, width, step = int(msg.height), int(msg.width), int(msg.step)
-    data = _checked_bytes(msg, channels * dtype.itemsize)
+    height, width = int(msg.height), int(msg.width)
+    data, step = _checked_bytes(msg, channels * dtype.itemsize)
     swapped = bool(msg.is_bigendian) != (sys.byteorder == "big")
     stored = dtype.newbyteorder("S") if swapped else dtype
     pixel = (channels * dtype.itemsize, dtype.itemsize)
@@ -157,23 +170,26 @@ def _view(msg: Any, kind: type[np.generic], channels: int) -> np.ndarray:
     return pixels[..., 0] if channels == 1 else pixels
 
 
-def _checked_bytes(msg: Any, pixel: int) -> np.ndarray:
-    """The data of an Image whose pixels take `pixel` bytes at least, uint8 (n,).
+def _checked_bytes(msg: Any, pixel: int) -> tuple[np.ndarray, int]:
+    """The data of an Image whose pixels take `pixel` bytes at least, uint8 (n,), and its step.
 
+    Where the lines follow each other without padding, what `step` says does not count.
     InvalidMeasurement if its size, its `step` and its data do not go together.
     """
     height, width, step = int(msg.height), int(msg.width), int(msg.step)
     check_area("image", width, height)
     line = width * pixel
+    data = as_bytes(msg.data)
+    if len(data) == line * height:
+        return data, line
     if step < line:
         raise InvalidMeasurement(
             f"image lines are too short for their encoding: {step} of {line} bytes"
         )
-    data = as_bytes(msg.data)
     needed = step * (height - 1) + line
     if len(data) < needed:
         raise InvalidMeasurement(f"image data are truncated: {len(data)} of {needed} bytes")
-    return data
+    return data, step
 
 
 def decode_image(msg: Any, depth: BitDepth | None = None) -> np.ndarray:
@@ -185,6 +201,7 @@ def decode_image(msg: Any, depth: BitDepth | None = None) -> np.ndarray:
     InvalidMeasurement, which names what is read, where that does not know them either.
     """
     depth = depth or BitDepth()
+    msg = unzipped(msg) if is_zipped(msg) else msg
     if not hasattr(msg, "encoding"):
         return decode_compressed(msg, depth=depth)
     name = _encoding(msg)
@@ -196,7 +213,7 @@ def decode_image(msg: Any, depth: BitDepth | None = None) -> np.ndarray:
         return yuv_to_rgb(msg)
     order = bayer_order(name)
     if order:
-        mosaic = _view(msg, np.uint8 if name.endswith(order + "8") else np.uint16, 1)
+        mosaic = _view(msg, np.uint16 if name.endswith(_WORDS) else np.uint8, 1)
         return demosaic(depth.upper_byte(mosaic) if mosaic.dtype == np.uint16 else mosaic, order)
     if name not in _PICTURES:
         return _bridged(msg)
@@ -309,6 +326,7 @@ def decode_depth(msg: Any) -> np.ndarray:
     format; float32 a, b}, then a PNG or RVL of 16UC1, or of 32FC1 quantised as inverse depth v with
     depth = a / (v - b), 0 a hole; and CompressedImage with a PNG of 16UC1 or a TIFF of 32FC1.
     """
+    msg = unzipped(msg) if is_zipped(msg) else msg
     if hasattr(msg, "encoding"):
         name = _encoding(msg)
         if name not in _DEPTHS:

@@ -53,6 +53,7 @@ _WHOLE = {
 """What OpenCV takes as it is, where lines have no padding."""
 _ALSO = {
     "yuv422": "uyvy",
+    "yuv422_uyvy": "uyvy",
     "2vuy": "uyvy",
     "yuv422_yuy2": "yuyv",
     "yuy2": "yuyv",
@@ -62,7 +63,9 @@ _ALSO = {
     "yu12": "i420",
     "yuv422p": "i422",
 }
-_BAYER = re.compile(r"bayer_(rggb|bggr|gbrg|grbg)(8|10|12|14|16)?")
+_BAYER = re.compile(r"bayer_?(rggb|bggr|gbrg|grbg|rg|bg|gb|gr)(8|10|12|14|16)?(?![a-z\d])")
+_GENICAM = {"rg": "rggb", "bg": "bggr", "gb": "gbrg", "gr": "grbg"}
+"""What GenICam calls them, by the first line alone: BayerRG8."""
 # OpenCV names a mosaic by the second and third pixel of its second line.
 _DEMOSAIC = {
     "rggb": cv2.COLOR_BayerBG2RGB,
@@ -86,7 +89,7 @@ def _layout(msg: Any) -> str:
 def bayer_order(name: str) -> str | None:
     """`rggb` or another order of a mosaic's first four pixels, of a name that begins with it."""
     found = _BAYER.match(name)
-    return found[1] if found else None
+    return _GENICAM.get(found[1], found[1]) if found else None
 
 
 def demosaic(mosaic: np.ndarray, order: str) -> np.ndarray:

@@ -32,7 +32,7 @@ _GARBAGE = 1 << 16
 """Bytes between two segments of a JPEG at most."""
 _HEAVIEST = 200_000_000
 """Bytes of an unpacked picture at most."""
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 READ = "JPEG, PNG, WebP, BMP and TIFF"
 """What is unpacked."""
@@ -66,7 +66,7 @@ def check_packed(data: np.ndarray, what: str = "compressed image") -> PackedHead
 def _walker(head: bytes) -> Callable[[memoryview, str], PackedHeader] | None:
     if head[:2] == b"\xff\xd8":
         return _walk_jpeg
-    if head[:8] == _PNG:
+    if head[:8] == PNG:
         return _walk_png
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return _walk_webp
@@ -249,7 +249,7 @@ def packed_size(data: np.ndarray) -> tuple[int, int] | None:
     Only its header is looked at: cheap enough for the thread that hears the messages.
     """
     view = np.ascontiguousarray(data).data
-    if bytes(view[:8]) == _PNG:
+    if bytes(view[:8]) == PNG:
         return struct.unpack_from(">2I", view, 16) if len(view) >= 24 else None
     return jpeg_size(data)
 
