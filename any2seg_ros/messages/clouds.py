@@ -22,6 +22,8 @@ from any2seg_ros.types import InvalidMeasurement, plain
 
 # PointField.datatype
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+_READ_TYPES = {**_TYPES, 9: "i8", 10: "u8"}
+"""With those that some drivers go on with, and sensor_msgs_py does not know."""
 _COORDINATES = ("x", "y", "z")
 _LARGEST = 20_000_000
 
@@ -69,16 +71,20 @@ def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype
         for field in msg.fields
         if names is None or field.name in names
     ]
+    # What is not needed for the points themselves may be anything.
+    fields = [one for one in fields if one.datatype in _READ_TYPES or one.name in _COORDINATES]
     for field in fields:
-        if field.datatype not in _TYPES:
+        if field.datatype not in _READ_TYPES:
             raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has an unknown type")
-        size = int(_TYPES[field.datatype][1]) * field.count
+        size = int(_READ_TYPES[field.datatype][1]) * field.count
         if not 0 <= field.offset <= point_step - size:
             raise InvalidMeasurement(f"cloud field '{plain(field.name)}' lies outside its point")
         if field.count > 1 and field.name in _COORDINATES:
             raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has several elements")
+    own = any(field.datatype not in _TYPES for field in fields)
+    make = _own_dtype_from_fields if own else _dtype_from_fields()
     try:
-        dtype = _dtype_from_fields()(fields, point_step)
+        dtype = make(fields, point_step)
     except (AssertionError, ValueError) as error:
         raise InvalidMeasurement("cloud has two fields of one name") from error
     foreign = bool(msg.is_bigendian) != (sys.byteorder == "big")
@@ -105,7 +111,7 @@ def _own_dtype_from_fields(fields: Iterable[_Field], point_step: int) -> np.dtyp
     parts = [
         (f"{field.name}_{part}" if field.count > 1 else field.name, kind, field.offset + at)
         for field in fields
-        for kind in [np.dtype(_TYPES[field.datatype])]
+        for kind in [np.dtype(_READ_TYPES[field.datatype])]
         for part, at in enumerate(range(0, field.count * kind.itemsize, kind.itemsize))
     ]
     return np.dtype(
@@ -151,7 +157,8 @@ def decode_sweep(msg: Any, intensity: IntensityScale | None, time_field: str, st
     points = view_cloud(msg, ("x", "y", "z", *intensity.names, *timed))
     given = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(given):
-        raise InvalidMeasurement("cloud lacks one of the fields x, y and z")
+        has = plain(", ".join(str(field.name) for field in msg.fields)) or "none"
+        raise InvalidMeasurement(f"cloud lacks one of the fields x, y and z: it has {has}")
     raster = np.empty((points.shape[0], points.shape[1], 4), np.float32)
     with np.errstate(all="ignore"):
         for column, name in enumerate("xyz"):
