@@ -48,6 +48,14 @@ def test_holes_are_zero_in_every_channel(hole):
     assert (image[:2, :, 80:] > 0).all()
 
 
+def test_65535_millimetres_are_a_hole():
+    depth = np.full((360, 640), 5000, np.uint16)
+    depth[:, :320] = 65535
+    image = preprocess_depth(measured(depth), VIEW, SCALE)
+    assert not image[:, :, :80].any()
+    assert (image[:2, :, 80:] > 0).all()
+
+
 def test_channels_are_closeness_inverse_depth_and_height():
     image = preprocess_depth(measured(np.full((360, 640), 10.0, np.float32)), VIEW, SCALE)
     np.testing.assert_allclose(image[0], 0.5, atol=1e-6)

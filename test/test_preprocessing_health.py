@@ -131,7 +131,9 @@ def test_depth_needs_a_share_of_valid_pixels():
     assert drive(Health(Modality.DEPTH, config), [data])[0].startswith("depth has too few")
 
 
-@pytest.mark.parametrize(("share", "reason"), [(0.4, None), (0.6, "depth is saturated")])
+@pytest.mark.parametrize(
+    ("share", "reason"), [(0.4, None), (0.9, None), (1.0, "depth is saturated")]
+)
 def test_depth_at_the_end_of_its_range_is_unusable(share, reason):
     data = np.full((100, 128), 900, np.uint16)
     data[: round(100 * share)] = 65535

@@ -12,12 +12,15 @@ from any2seg_ros.preprocessing.rgb import check_size
 from any2seg_ros.preprocessing.zbuffer import nearest
 from any2seg_ros.types import Camera, InvalidMeasurement, Measurement
 
+NOT_MEASURED = 65535
+"""What some drivers write in uint16 where they know no depth, and all where it is beyond."""
+
 
 def preprocess_depth(measurement: Measurement, view: Camera, scale: RangeScale) -> np.ndarray:
     """A depth image as float32 (3, h, w): closeness, inverse depth, height, each in 0..1.
 
-    Depth is the distance along the optical axis. Holes (0, NaN, inf, negative) and pixels that the
-    depth camera does not see are 0 in all channels. A registered image is sampled on the view's
+    Depth is the distance along the optical axis. Holes (0, NaN, inf, negative, of uint16 65535 too)
+    and pixels that the depth camera does not see are 0 in all channels. A registered image is sampled on the view's
     raster; another one is reprojected pixel by pixel, and the nearest depth on a pixel wins.
     """
     z = depth_in_view(measurement, view).ravel()
@@ -50,18 +53,18 @@ def depth_in_view(measurement: Measurement, view: Camera) -> np.ndarray:
     return _moved(data, camera, view, np.asarray(matrix, np.float64), not measurement.moved)
 
 
-def _metres(samples: np.ndarray, hole: float) -> np.ndarray:
+def metres(samples: np.ndarray, hole: float) -> np.ndarray:
     """Samples of a depth image in metres, float32, with `hole` where there is no depth."""
     if samples.dtype == np.uint16:
         depth = samples * np.float32(0.001)
-        depth[samples == 0] = hole
+        depth[(samples == 0) | (samples == NOT_MEASURED)] = hole
         return depth
     return np.where((samples > 0) & (samples < np.inf), samples, np.float32(hole))
 
 
 def _registered(data: np.ndarray, view: Camera) -> np.ndarray:
     rows, columns = _centres(data.shape[0], view.height), _centres(data.shape[1], view.width)
-    return _metres(data[rows[:, None], columns], np.inf)
+    return metres(data[rows[:, None], columns], np.inf)
 
 
 @lru_cache(maxsize=32)
@@ -108,7 +111,7 @@ def _moved(
     step = max(1, int(ratio))
     rotation = np.ascontiguousarray(matrix[:3, :3])
     grid = _grid(camera, step, rotation.tobytes() if keep else _UNTURNED)
-    depth = _metres(data[step // 2 :: step, step // 2 :: step], np.nan)
+    depth = metres(data[step // 2 :: step, step // 2 :: step], np.nan)
     x, y, z = grid * depth.reshape(1, -1)
     if not keep:
         x, y, z = _turned(x, y, z, rotation)

@@ -209,16 +209,15 @@ class Health:
             raise InvalidMeasurement("image is saturated")
 
     def _check_holes(self, sample: np.ndarray) -> None:
-        valid = sample > 0
-        if sample.dtype.kind == "f":
-            valid &= sample < np.inf
-        elif np.mean(sample == np.iinfo(sample.dtype).max) > _MOSTLY:
+        highest = _highest(sample)
+        share = float(np.mean((sample > 0) & (sample < highest)))
+        if share and share >= self._config.minimum_depth_fraction:
+            return
+        if highest < np.inf and np.mean(sample == highest) > _MOSTLY:
             raise InvalidMeasurement("depth is saturated")
-        share = float(np.mean(valid))
         if share == 0.0:
             raise InvalidMeasurement("depth has no valid pixels")
-        if share < self._config.minimum_depth_fraction:
-            raise InvalidMeasurement(f"depth has too few valid pixels: {100 * share:.1f} %")
+        raise InvalidMeasurement(f"depth has too few valid pixels: {100 * share:.1f} %")
 
     def _check_depth_noise(self, depth: np.ndarray) -> None:
         """Depths of two neighbours are alike but at edges, in whatever unit."""
@@ -228,7 +227,8 @@ class Health:
         step = max(1, depth.shape[0] // _SAMPLES)
         lines = depth[step // 2 :: step].astype(np.float32)
         left, right = lines[:, :-1], lines[:, 1:]
-        pairs = (left > 0) & (right > 0) & (left < np.inf) & (right < np.inf)
+        highest = _highest(depth)
+        pairs = (left > 0) & (right > 0) & (left < highest) & (right < highest)
         left, right = left[pairs], right[pairs]
         if len(left) < _ENOUGH_PAIRS:
             return
@@ -287,6 +287,11 @@ class Health:
         rate = len(events) / seconds
         if rate > config.storm_rate * events.width * events.height:
             raise InvalidMeasurement(f"event storm: {rate * 1e-6:.1f} million events/s")
+
+
+def _highest(depth: np.ndarray) -> float:
+    """What all depths are below: whole numbers end where nothing was measured."""
+    return np.inf if depth.dtype.kind == "f" else float(np.iinfo(depth.dtype).max)
 
 
 def _sample(image: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from any2seg_ros.messages import labelled_points
 from any2seg_ros.preprocessing import camera_models
-from any2seg_ros.preprocessing.depth import depth_in_view
+from any2seg_ros.preprocessing.depth import depth_in_view, metres
 from any2seg_ros.preprocessing.rgb import seen
 from any2seg_ros.runtime.densified import densified
 from any2seg_ros.runtime.pipeline import Result
@@ -139,11 +139,10 @@ def cloud_of(result: Result) -> np.ndarray:
         return np.zeros((0, 3), np.float32)
     camera = depth.camera or _reference(result).resized(depth.data.shape[1], depth.data.shape[0])
     step = max(1, depth.data.shape[1] // DEPTH_COLUMNS)
-    data = depth.data[::step, ::step]
-    metres = data.astype(np.float32) * np.float32(1e-3 if data.dtype == np.uint16 else 1.0)
+    z = metres(depth.data[::step, ::step], np.nan)
     a, b = camera_models.rays(camera)[:, ::step, ::step]
     with np.errstate(all="ignore"):
-        points = np.stack([a * metres, b * metres, metres], axis=-1).reshape(-1, 3)
+        points = np.stack([a * z, b * z, z], axis=-1).reshape(-1, 3)
         kept = np.isfinite(points).all(1) & (points[:, 2] > 0)
     return _moved(points[kept], depth.reference_from_sensor)
 
