@@ -111,3 +111,16 @@ def test_a_cloud_that_shows_nothing_is_unusable(cloud, reason):
     view = Camera(160, 90, 100.0, 100.0, 80.0, 45.0)
     with pytest.raises(InvalidMeasurement, match=reason):
         preprocess_lidar(lidar(cloud), view, SCALE)
+
+
+@pytest.mark.parametrize("optical", [True, False])
+def test_a_camera_whose_frame_is_no_optical_one_is_said(optical):
+    ahead = np.array([[9, 0, -1, 1], [9, 1, -1, 1]], np.float32)
+    behind = ahead * np.array([-1, 1, 1, 1], np.float32)
+    pose = np.eye(4)
+    if optical:
+        pose[:3, :3] = [[0, -1, 0], [0, 0, -1], [1, 0, 0]]
+    seen = Measurement(Modality.LIDAR, 1, behind if optical else ahead, reference_from_sensor=pose)
+    with pytest.raises(InvalidMeasurement, match="no point in view") as caught:
+        preprocess_lidar(seen, Camera(160, 90, 100.0, 100.0, 80.0, 45.0), SCALE)
+    assert ("an optical frame" in str(caught.value)) == (not optical)

@@ -9,6 +9,9 @@ from any2seg_ros.preprocessing.ranges import RangeScale
 from any2seg_ros.preprocessing.zbuffer import nearest
 from any2seg_ros.types import Camera, InvalidMeasurement, Measurement
 
+_UPRIGHT = 0.7
+"""Cosine between two directions that are taken to be the same."""
+
 
 def preprocess_lidar(
     measurement: Measurement,
@@ -38,7 +41,7 @@ def preprocess_lidar(
         index, pixel = index.take(far_enough), pixel.take(far_enough)
         near = near.take(far_enough, axis=0)
     if len(index) == 0:
-        raise InvalidMeasurement("cloud has no point in view of the reference camera")
+        raise InvalidMeasurement(_out_of_view(measurement.reference_from_sensor))
     y = y.take(index)
     distance = np.sqrt(np.square(x.take(index)) + np.square(y) + np.square(z.take(index)))
     point = nearest(pixel, distance, view.width, view.height, dilation)
@@ -47,6 +50,16 @@ def preprocess_lidar(
     for plane, channel in zip(planes, channels, strict=True):
         np.append(channel, np.float32(0.0)).take(point, out=plane, mode="clip")
     return planes.reshape(3, view.height, view.width)
+
+
+def _out_of_view(pose: np.ndarray) -> str:
+    reason = "cloud has no point in view of the reference camera"
+    if pose[2, 2] < _UPRIGHT:
+        return reason
+    return (
+        f"{reason}, whose z is the LiDAR's up: have the camera's messages name an optical frame "
+        "(z ahead, y down), or set reference_frame to it"
+    )
 
 
 def _moved(cloud: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
