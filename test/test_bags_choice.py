@@ -255,5 +255,13 @@ def test_messages_that_are_not_read_are_named_with_what_to_do():
     notes = find_layout(topics).notes
     assert any("/livox/lidar is livox_ros_driver2/msg/CustomMsg" in n for n in notes)
     assert any("velodyne_pointcloud" in n for n in notes)
+    for kind, do in (
+        ("theora_image_transport/msg/Packet", "record the compressed topic"),
+        ("point_cloud_interfaces/msg/CompressedPointCloud2", "point_cloud_transport republish"),
+        ("hesai_ros_driver/msg/UdpFrame", "hesai_ros_driver"),
+        ("sensor_msgs/msg/PointCloud", "have its driver publish PointCloud2"),
+    ):
+        (note,) = find_layout({"/cam/image_raw": IMAGE, "/other": kind}).notes
+        assert f"/other is {kind}, which is not read" in note and do in note
     with pytest.raises(ValueError, match="no sensor among.*have the Livox driver publish PointClo"):
         find_layout({"/livox/lidar": "livox_ros_driver2/msg/CustomMsg"})

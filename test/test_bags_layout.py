@@ -159,6 +159,14 @@ def test_a_place_on_tf_is_heard_and_said():
     assert "lidar: its place is on /tf, not on /tf_static, and taken to be fixed" in found.notes
 
 
+def test_where_camera_info_has_no_frame_that_of_the_images_counts():
+    fixed = ("/tf_static", tf(stamped("base", "camera"), stamped("base", "lidar", (0, 0, 2))))
+    found = calibration(fixed, info=camera_info(**vars(of(""))))
+    assert found.reference_frame == "camera"
+    np.testing.assert_allclose(found.poses[Modality.LIDAR][:3, 3], (0, 0, 2))
+    assert "the camera_info has no frame_id: that of the images counts" in found.notes
+
+
 def test_what_is_static_counts_more_than_tf():
     static = ("/tf_static", tf(stamped("base", "camera"), stamped("base", "lidar", (0, 0, 2))))
     found = calibration(static, ("/tf", tf(stamped("base", "lidar", (9, 9, 9)))))

@@ -129,6 +129,19 @@ def test_messages_without_a_type_are_left_out_as_their_topics_are(tmp_path):
     assert {topic: one.count for topic, one in stats.items()} == {"/data": 1}
 
 
+@pytest.mark.parametrize(
+    ("encoding", "reason"),
+    [("ros1", "is a bag of ROS 1 in MCAP: convert the .bag"), ("protobuf", "no messages of ROS 2")],
+)
+@pytest.mark.parametrize("end", [b"", record(0x02, bytes(20)) + MAGIC])
+def test_messages_of_others_than_ros_2_are_refused_in_a_line(tmp_path, encoding, reason, end):
+    channel = struct.pack("<HH", 1, 1) + text("/data") + text(encoding) + struct.pack("<I", 0)
+    begin = MAGIC + record(0x01, text(encoding) + text("")) + SCHEMA
+    (tmp_path / "bag.mcap").write_bytes(begin + record(0x04, channel) + WORDS + end)
+    with pytest.raises(ValueError, match=reason), BagReader(tmp_path / "bag.mcap"):
+        pass
+
+
 def test_of_a_chunk_that_is_cut_off_the_records_before_the_cut_are_read_in_order(tmp_path):
     records = b"".join(
         record(0x05, struct.pack("<HIQQ", 1, 0, time, time) + WORD) for time in (30, 20, 10)

@@ -61,11 +61,16 @@ KNOWN_OTHERS = {
     "VelodyneScan": "play it through velodyne_pointcloud to have points",
     "PacketMsg": "play it through ouster_ros to have points",
     "PandarScan": "play it through hesai_ros_driver to have points",
+    "UdpFrame": "play it through hesai_ros_driver to have points",
     "RslidarScan": "play it through rslidar_sdk to have points",
+    "RslidarPacket": "play it through rslidar_sdk to have points",
+    "CompressedPointCloud2": "unpack it with `ros2 run point_cloud_transport republish`",
+    "PointCloud": "it is the old message: have its driver publish PointCloud2",
+    "RGBD": "have the camera publish its images (enable_color, enable_depth)",
     "NebulaPackets": "play it through nebula to have points",
     "DisparityImage": "play it through stereo_image_proc to have depth",
     "LaserScan": "one line of points is too little",
-    "Theora": "record the compressed topic",
+    "theora_image_transport/msg/Packet": "record the compressed topic",
     "EventArray": "of event_array_msgs: convert it to event_camera_msgs/EventPacket",
 }
 """What sensors send and is not read, by the end of its type, and what to do."""
@@ -209,7 +214,7 @@ def others(topics: Mapping[str, str]) -> list[str]:
     read = {kind for kinds in TYPES.values() for kind in kinds}
     said = []
     for topic, kind in topics.items():
-        name = kind.rsplit("/", 1)[-1]
-        if kind not in read and name in KNOWN_OTHERS:
-            said.append(f"{topic} is {kind}, which is not read: {KNOWN_OTHERS[name]}")
+        do = next((do for end, do in KNOWN_OTHERS.items() if f"/{kind}".endswith(f"/{end}")), "")
+        if kind not in read and do:
+            said.append(f"{topic} is {kind}, which is not read: {do}")
     return said

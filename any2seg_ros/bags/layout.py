@@ -137,6 +137,9 @@ def read_calibration(
         next(m for m, t in layout.sensors.items() if t == topic): _frame(message)
         for topic, message in _first_messages(bag, set(layout.sensors.values())).items()
     }
+    if not result.reference_frame and frames.get(Modality.RGB):
+        result.reference_frame = frames[Modality.RGB]
+        result.notes.append("the camera_info has no frame_id: that of the images counts")
     wanted = {m: frame for m, frame in frames.items() if m not in result.poses}
     wanted = dict(sorted(wanted.items()))
     transforms = _transforms(bag, wanted, result)
@@ -257,7 +260,7 @@ def _place(
     elif modality == Modality.LIDAR:
         result.notes.append(
             f"no transform from {frame} to {result.reference_frame} in {TF_STATIC} or {TF}: the "
-            "LiDAR cannot be placed and is left out"
+            "LiDAR cannot be placed and is left out: record it, or set lidar.extrinsics"
         )
     elif modality != Modality.RGB:
         result.poses[modality] = np.eye(4)

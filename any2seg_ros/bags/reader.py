@@ -9,7 +9,7 @@ bag.notes      # what was left out, in words for people
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -235,11 +235,11 @@ class BagReader:
             self._note(note)
 
     def _open_part(self, path: Path, kind: str) -> Part:
-        salvage: type[SalvagedFile] | type[SalvagedDatabase] = SalvagedFile
+        salvage: Callable[[Path], SalvagedFile | SalvagedDatabase] = _salvaged
         if kind == "db3":
             salvage = SalvagedDatabase
         elif not is_whole(path):
-            return SalvagedFile(path)
+            return _salvaged(path)
         try:
             return WholeFile(path)
         except Exception as error:  # whatever made rosbags trip: what can be read is read
@@ -281,6 +281,20 @@ class BagReader:
 def _plain(data: bytes) -> bytes:
     """A serialised message, of recorders that pack messages one by one too; ValueError."""
     return unpack("zstd", data) if data[:4] == ZSTD else data
+
+
+def _salvaged(path: Path) -> SalvagedFile:
+    """An MCAP file, read from its beginning; ValueError where none of it is of ROS 2."""
+    part = SalvagedFile(path)
+    if part.encodings & {"cdr", ""}:
+        return part
+    part.close()
+    if "ros1" in part.encodings:
+        raise ValueError(
+            f"{path} is a bag of ROS 1 in MCAP: convert the .bag that it was made of with "
+            "`rosbags-convert --src FILE.bag --dst FOLDER`"
+        )
+    raise ValueError(f"{path} has no messages of ROS 2 (cdr): they are {sorted(part.encodings)}")
 
 
 def _line(error: Exception) -> str:
