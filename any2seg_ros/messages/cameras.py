@@ -19,6 +19,7 @@ _ALIKE = {
     "kannala_brandt": "equidistant",
     "kannala_brandt4": "equidistant",
 }
+_INSTEAD = "calibrate anew, or use the rectified image (image_rect), whose geometry is P"
 _RECTIFIED = re.compile(r"(^|[/_])rect(ified)?([/_]|$)")
 
 
@@ -150,10 +151,14 @@ def _distortion(name: str, d: tuple[float, ...]) -> tuple[str, tuple[float, ...]
         return "plumb_bob", ()
     if not known:
         models = ", ".join(_COEFFICIENTS)
-        raise InvalidMeasurement(f"unknown distortion model '{plain(name)}': known are {models}")
+        raise InvalidMeasurement(
+            f"unknown distortion model '{plain(name)}': known are {models}; {_INSTEAD}"
+        )
     count = _COEFFICIENTS[model]
     if any(d[count:]):
-        raise InvalidMeasurement(f"camera_info has more coefficients than {model}: {len(d)}")
+        raise InvalidMeasurement(
+            f"camera_info has more coefficients than {model}: {len(d)}; {_INSTEAD}"
+        )
     return model, tuple(float(x) for x in d[:count]) if any(d) else ()
 
 
