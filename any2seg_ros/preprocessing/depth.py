@@ -20,8 +20,9 @@ def preprocess_depth(measurement: Measurement, view: Camera, scale: RangeScale) 
     """A depth image as float32 (3, h, w): closeness, inverse depth, height, each in 0..1.
 
     Depth is the distance along the optical axis. Holes (0, NaN, inf, negative, of uint16 65535 too)
-    and pixels that the depth camera does not see are 0 in all channels. A registered image is sampled on the view's
-    raster; another one is reprojected pixel by pixel, and the nearest depth on a pixel wins.
+    and pixels that the depth camera does not see are 0 in all channels. A registered image is
+    sampled on the view's raster; another one is reprojected pixel by pixel, and the nearest depth
+    on a pixel wins.
     """
     z = depth_in_view(measurement, view).ravel()
     holes = z == np.inf
