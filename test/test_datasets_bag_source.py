@@ -41,6 +41,22 @@ def test_a_bag_with_ground_truth_is_a_data_set(bag):
         assert np.array_equal(sample.label, tiny_drive.label(number))
 
 
+def test_labels_of_other_proportions_are_one_error(bag, tmp_path):
+    wide = tmp_path / "wide"
+    wide.mkdir()
+    stamp = int(labelled(open_source(bag, TARGET))[2].name.rpartition("/")[2])
+    height, width = tiny_drive.label(2).shape
+    for name, columns in (("half", width // 2), ("wide", width * 2)):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        label = cv2.resize(tiny_drive.label(2), (columns, height // 2), interpolation=0)
+        cv2.imwrite(str(folder / f"{stamp}.png"), label)
+    half = open_source(bag, TARGET, labelling=Labelling((tmp_path / "half",)))
+    assert len(labelled(half)) == 1
+    with pytest.raises(ValueError, match=rf"the label of .*/{stamp} is .* the same proportions"):
+        labelled(open_source(bag, TARGET, labelling=Labelling((wide,))))
+
+
 def test_processes_share_the_frames_and_see_the_same_ones(bag):
     whole = {sample.name: sample for sample in labelled(open_source(bag, TARGET))}
     shares = [labelled(open_source(bag, TARGET), rank, 2) for rank in range(2)]

@@ -16,6 +16,7 @@ from any2seg_ros.datasets.ground_truth import (
     open_ground_truth,
     open_optional,
 )
+from any2seg_ros.datasets.labelled_folder import check_proportions
 from any2seg_ros.datasets.samples import LeftOut, Sample, Target
 from any2seg_ros.label_maps import ClassGroups, read_label_map
 from any2seg_ros.runtime.bag_player import BagPlayer
@@ -136,6 +137,10 @@ class BagSource:
         label: np.ndarray,
         weight: np.ndarray | None,
     ) -> Sample:
+        camera = prepared.calibration.reference
+        if camera and label.size > 1:  # a single pixel is none
+            name = f"the label of {bag.name}/{prepared.frame.stamp}"
+            check_proportions(camera.width, camera.height, label, name)
         rgb = prepared.frame.measurements.get(Modality.RGB)
         name = self._names[bag]
         conditions = (name,) if len(self._bags) > 1 else ()
@@ -148,7 +153,7 @@ class BagSource:
             prepared.frame.reasons,
             weight,
             prepared.frame.measurements.get(Modality.LIDAR),
-            prepared.calibration.reference,
+            camera,
         )
 
     def _look_into(self, bag: Path) -> set[Modality]:

@@ -82,7 +82,8 @@ class LabelledFolder:
 
     def __getitem__(self, index: int) -> Frame:
         image, label = read_rgb(self.paths[index]), self._label(index)
-        check_proportions(image, label, self._label_path(index))
+        height, width = image.shape[:2]
+        check_proportions(width, height, label, str(self._label_path(index)))
         return Frame.of(Measurement(Modality.RGB, 1, image), label=label, name=self.name(index))
 
     def name(self, index: int) -> str:
@@ -124,12 +125,14 @@ def in_split(stem: str, split: str) -> bool:
     return (number % int(count) == int(count) - 1) == (name == "val")
 
 
-def check_proportions(image: np.ndarray, label: np.ndarray, path: Path) -> None:
-    """ValueError where a label cannot be of an image: it may be smaller or larger, not wider."""
-    height, width = image.shape[:2]
+def check_proportions(width: int, height: int, label: np.ndarray, name: str) -> None:
+    """ValueError where a label cannot be of an image: it may be smaller or larger, not wider.
+
+    name: the label's, for people.
+    """
     rows, columns = label.shape
     if abs(rows - columns * height / width) > 1 and abs(columns - rows * width / height) > 1:
         raise ValueError(
-            f"{path} is {columns}x{rows}, its image {width}x{height}: labels may have another "
+            f"{name} is {columns}x{rows}, its image {width}x{height}: labels may have another "
             "size, but the same proportions"
         )
