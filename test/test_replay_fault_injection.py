@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from types import SimpleNamespace
 
 import cv2
@@ -94,6 +95,15 @@ def test_pictures_get_dark_and_stay_pictures_of_their_kind():
     assert not hasattr(packed, "encoding")
     assert decode_compressed(packed).mean() < 40
     assert stamp_ns(packed.header.stamp) == START + 10**9
+
+
+def test_a_picture_of_zstd_image_transport_can_be_corrupted_too():
+    pixels = np.full((20, 30, 3), 120, np.uint8)
+    head = struct.pack("<2IB2I", 20, 30, 0, 90, 4) + b"rgb8"
+    data = head + zlib.compress(pixels.tobytes())
+    message = SimpleNamespace(header=header(1.0), format="zstd", data=data)
+    injector = FaultInjector(parse_corruptions("rgb:night@*"), START)
+    assert decode_image(injector.apply(Modality.RGB, message)).mean() < 40
 
 
 def test_depth_and_clouds_can_be_decoded_after_their_corruption():

@@ -28,6 +28,7 @@ from any2seg_ros.messages import (
     image_fields,
     stamp_ns,
 )
+from any2seg_ros.messages.zipped import is_zipped
 from any2seg_ros.replay.fault_schedule import DROP, Fault, active
 from any2seg_ros.types import Events, InvalidMeasurement, Modality
 
@@ -96,7 +97,7 @@ class FaultInjector:
 
 
 def _recode_picture(message: Any, change: Any) -> Any:
-    if hasattr(message, "encoding"):
+    if hasattr(message, "encoding") or is_zipped(message):
         pixels = change(np.ascontiguousarray(decode_image(message)))
         encoding = "mono8" if pixels.ndim == 2 else "rgb8"
         return SimpleNamespace(header=message.header, **image_fields(pixels, encoding))
