@@ -92,6 +92,16 @@ def test_a_bag_without_its_metadata_is_read_all_the_same(tmp_path):
         assert any("metadata.yaml is missing" in note for note in bag.notes)
 
 
+def test_files_of_two_recorders_are_read_side_by_side(tmp_path):
+    both = tmp_path / "both"
+    both.mkdir()
+    for name in ("camera", "lidar"):
+        mcap_of(write_bag(tmp_path / name)).rename(both / f"{name}.mcap")
+    with BagReader(both) as bag:
+        times = [r.log_time for r in bag.messages()]
+    assert len(times) == 4 * COUNT and times == sorted(times)
+
+
 def test_a_single_file_is_a_bag_too(tmp_path):
     with BagReader(mcap_of(write_bag(tmp_path / "bag"))) as bag:
         assert len(list(bag.messages(["/words"]))) == COUNT

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -199,10 +200,31 @@ class BagReader:
                 yield log_time, header_stamp(data)
 
     def _raw(self, topics: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
-        for part in self._parts:
-            yield from part.messages(topics)
-            if part.note:
+        """Messages in order of log time, where recorders wrote several files at a time, too.
+
+        A file is begun when its first message is due: a long bag has hundreds.
+        """
+        waiting = sorted(self._parts, key=lambda part: part.start, reverse=True)
+        begun: list[tuple[int, int, tuple[str, str, int, bytes]]] = []
+        streams: list[tuple[Part, Iterator[tuple[str, str, int, bytes]]]] = []
+
+        def advance(number: int) -> None:
+            part, stream = streams[number]
+            row = next(stream, None)
+            if row is not None:
+                heappush(begun, (row[2], number, row))
+            elif part.note:
                 self._note(part.note)
+
+        while waiting or begun:
+            if waiting and (not begun or waiting[-1].start <= begun[0][0]):
+                part = waiting.pop()
+                streams.append((part, part.messages(topics)))
+                advance(len(streams) - 1)
+                continue
+            _, number, row = heappop(begun)
+            yield row
+            advance(number)
 
     def _open(self) -> None:
         parts = Parts(self.path)
