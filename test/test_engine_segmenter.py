@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from any2seg_ros.engine import EngineConfig, NonFiniteOutput, Segmenter
+from any2seg_ros.engine.gate import Gate
 from any2seg_ros.network.checkpoints import save
 from any2seg_ros.types import Modality, all_subsets
 
@@ -104,6 +105,22 @@ def test_a_network_that_gives_nan_is_found_before_the_first_frame(segmenter, mon
     monkeypatch.setattr(segmenter._engine, "segment", overflown)
     with pytest.raises(NonFiniteOutput, match="precision f32"):
         fresh.prepare()
+
+
+def test_what_the_gate_leaves_out_of_the_trial_is_prepared_all_the_same(segmenter, monkeypatch):
+    """Else the first frame that it believes would wait for a graph."""
+    fresh = Segmenter(segmenter._engine, segmenter.metadata)
+    fresh._gate = Gate(weights={m: np.zeros(1) for m in Modality})
+    monkeypatch.setattr(Gate, "believed", lambda gate, statistics: (min(statistics),))
+    fused, real = set(), segmenter._engine.segment
+
+    def segment(features, modalities, choices):
+        fused.update(tuple(modalities[i] for i in chosen) for chosen in choices)
+        return real(features, modalities, choices)
+
+    monkeypatch.setattr(segmenter._engine, "segment", segment)
+    fresh.prepare()
+    assert fused == set(segmenter._engine.subsets_to_prepare(Modality))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -139,13 +139,16 @@ class Segmenter:
     def prepare(self, modalities: Iterable[Modality] = tuple(Modality)) -> None:
         """Make the graphs for every subset of `modalities` now, so that no frame waits for one.
 
-        NonFiniteOutput where the network gives NaN or infinity.
+        Whatever the gate thinks of what they are tried on. NonFiniteOutput where the network gives
+        NaN or infinity.
         """
         width, height = self.size
         ramp = np.linspace(-2, 2, width, dtype=np.float32)  # what images lie between
         image = np.ascontiguousarray(np.broadcast_to(ramp, (3, height, width)))
         for subset in self._engine.subsets_to_prepare(modalities):
-            self.segment(dict.fromkeys(subset, image))
+            features = self.encode(dict.fromkeys(subset, image))
+            for logits, weights in self._fused([features]):
+                self._segmentation(subset, (), logits, weights, None, None)
         self._engine.prepared()
 
     def segment(
@@ -220,24 +223,28 @@ class Segmenter:
         engine keeps them, and weights (M,) of what was fused."""
         if not all(given):
             raise ValueError("no features: a frame needs at least one modality")
-        asked = [tuple(sorted(features)) for features in given]
-        given = self._believed(given)
+        believed = self._believed(given)
+        fused = self._fused(believed)
+        for asked, kept, (logits, weights) in zip(given, believed, fused, strict=True):
+            subset = tuple(sorted(kept))
+            doubted = tuple(m for m in sorted(asked) if m not in kept)
+            yield subset, doubted, logits, weights
+
+    def _fused(
+        self, given: Sequence[Mapping[Modality, Features]]
+    ) -> Iterator[tuple[Any, np.ndarray]]:
+        """Of each mapping, logits as the engine keeps them and weights (M,) in vocabulary order."""
         # By modality, for the fusion prefers the first in order where two are equal.
         distinct = {id(one[m]): (m, one[m]) for m in Modality for one in given if m in one}
         number = {key: index for index, key in enumerate(distinct)}
         modalities = [modality for modality, _ in distinct.values()]
-        subsets = [tuple(sorted(features)) for features in given]
         choices = tuple(
-            tuple(number[id(features[m])] for m in subset)
-            for features, subset in zip(given, subsets, strict=True)
+            tuple(number[id(features[m])] for m in sorted(features)) for features in given
         )
         own = [features for _, features in distinct.values()]
         logits, weights = self._engine.segment(own, modalities, choices)
-        for all_, subset, chosen, one, row in zip(
-            asked, subsets, choices, logits, weights, strict=True
-        ):
-            doubted = tuple(m for m in all_ if m not in subset)
-            yield subset, doubted, one, row[list(chosen)]
+        for chosen, one, row in zip(choices, logits, weights, strict=True):
+            yield one, row[list(chosen)]
 
     def _believed(
         self, given: Sequence[Mapping[Modality, Features]]
