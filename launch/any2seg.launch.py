@@ -9,7 +9,7 @@ from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from any2seg_ros.node.launching import INFOS, TOPICS, remappings, shown
+from any2seg_ros.node.launching import INFOS, RESPAWN_DELAY_S, TOPICS, remappings, shown
 from any2seg_ros.resources import find
 from launch import LaunchDescription
 
@@ -68,7 +68,7 @@ def nodes(context) -> list:
         remappings=remappings(values),
         ros_arguments=["--log-level", values["log_level"]],
         respawn=values["respawn"] == "true",
-        respawn_delay=2.0,
+        respawn_delay=RESPAWN_DELAY_S,
         output="screen",
         additional_env={"PYTHONUNBUFFERED": "1"},
     )

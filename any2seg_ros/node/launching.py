@@ -20,6 +20,9 @@ INFOS = {
 }
 """The node's topic, and beside whose topic it is where nothing else is said."""
 
+RESPAWN_DELAY_S = 0.5
+"""s after its end at which the launch file starts the node again; a start takes seconds itself."""
+
 
 def remappings(values: dict[str, str]) -> list[tuple[str, str]]:
     """From the node's topics to those of the arguments; ready event images are events too."""
