@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from any2seg_ros.bench.network import in_turn, segformer_config
+from any2seg_ros.bench.network import drive_images, in_turn, segformer_config
 
 SECTION = "alternative"
 SIZES = ((256, 144), (512, 288))
@@ -37,9 +37,7 @@ def compared(size: tuple[int, int], precision: str) -> dict[str, Any]:
     config = EngineConfig(engine="openvino", precision=precision, width=size[0], height=size[1])
     segmenter = Segmenter.open(config)
     segmenter.prepare()
-    generator = np.random.default_rng(0)
-    shape = (3, size[1], size[0])
-    images = {m: generator.standard_normal(shape).astype("f4") for m in Modality}
+    images = drive_images(segmenter)
     alone = {Modality.RGB: images[Modality.RGB]}
     features = segmenter.encode(images)
     theirs = _segformer(size, precision)
