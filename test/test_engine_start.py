@@ -27,8 +27,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZE = (96, 64)
 START = """
     import json, sys
+    from importlib.util import find_spec
     from pathlib import Path
     import numpy as np
+    if find_spec("rclpy"):
+        import any2seg_ros.node.process
     import any2seg_ros.runtime.pipeline
     import any2seg_ros.messages, any2seg_ros.preprocessing
     from any2seg_ros.engine import EngineConfig, Segmenter

@@ -134,9 +134,10 @@ def _median_ms(seconds: Sequence[float]) -> float:
 def played(scenario: Scenario) -> dict[str, Any]:
     """Play a scenario to the node as a process.
 
-    By node: heard (share of the messages that were sent), with_all_four (share of the frames),
-    masks and their rate, stamp_to_mask_ms and its stages, processor_ms_per_frame by thread: the
-    executor's and the middleware's of each frame, decoding and the network of each mask.
+    By node: heard (share of the messages that were sent), with_all_four (share of the masks;
+    dropped_busy are the frames that became none), masks and their rate, stamp_to_mask_ms and its
+    stages, processor_ms_per_frame by thread: the executor's and the middleware's of each frame,
+    decoding and the network of each mask.
     sensors_late_ms: from a frame's stamp until its last sensor publishes.
     """
     isolate()
