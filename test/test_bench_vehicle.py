@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,6 +36,21 @@ def test_the_time_of_threads_is_told_apart():
     release.set()
     thread.join()
     assert inside["decoding and network"] > before["decoding and network"] + 0.1
+
+
+def test_statuses_may_come_in_while_the_last_is_looked_for():
+    statuses = {}
+
+    class Status:
+        @property
+        def frames_in(self):
+            statuses[len(statuses)] = self
+            return len(statuses)
+
+    statuses[0] = Status()
+    ear = SimpleNamespace(statuses=statuses, masks={})
+    span = vehicle.Span(ear, SimpleNamespace(pid=os.getpid()))
+    assert span._last().frames_in > 1
 
 
 def test_the_parts_alone_are_decoding_and_the_network(tmp_path):

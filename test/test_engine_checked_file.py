@@ -78,6 +78,13 @@ def test_another_programs_file_is_refused_and_no_file_is_an_os_error(tmp_path):
         CheckedFile(tmp_path / "nothing")
 
 
+@pytest.mark.timeout(30)
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no file"):
+        CheckedFile(tmp_path / "pipe")
+
+
 def test_a_write_that_fails_leaves_what_was_there(path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -285,7 +285,8 @@ class Span:
         self._memory.append((time.monotonic(), self.process.memory_mib()))
 
     def _last(self) -> Any:
-        return max(self.ear.statuses.values(), key=lambda status: status.frames_in)
+        heard = list(self.ear.statuses.values())  # others come in meanwhile
+        return max(heard, key=lambda status: status.frames_in)
 
     def end(self) -> dict[str, Any]:
         """The figures from the beginning until now."""

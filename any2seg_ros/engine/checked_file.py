@@ -24,6 +24,8 @@ class CheckedFile:
     """
 
     def __init__(self, path: Path) -> None:
+        if not path.is_file():  # a pipe would be waited for
+            raise FileNotFoundError(f"no file at {path}")
         with path.open("rb") as file:
             lengths, expected = _header(file, path)
             begins = _begins(lengths)
