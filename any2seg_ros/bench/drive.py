@@ -1,4 +1,4 @@
-"""A long drive: an hour's bag through replay and evaluate, and their memory over the time.
+"""A long drive: an hour's bag through replay, evaluate and adapt, and their memory.
 
 python -m any2seg_ros.bench.drive --minutes 60 --every 20
 python -m any2seg_ros.bench.drive --write hour_bag --minutes 60 --every 20    only makes the bag
@@ -37,20 +37,49 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
         "--robustness", "none",
     ),
 }  # fmt: skip
+_ADAPT = (
+    "adapt", "--data", "{bag}", "--out", "{out}", "--streets", "{streets}", "--frames", "60",
+    "--minutes", "0.1", "--model", "streets",
+)  # fmt: skip
 
 
 def run(minutes: float = MINUTES, every: int = EVERY) -> dict[str, Any]:
     """The demo bag repeated for `minutes`, thinned to one frame of `every`, through each command.
 
     resident_mib: after so large a share of the run. growth_mib: of a straight line through the
-    samples after the first 30 %, from there to the end.
+    samples after the first 30 %, from there to the end. adapt: see `adapted`.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        figures: dict[str, Any] = write(folder / "bag", minutes, every)
+        bag = folder / "bag"
+        figures: dict[str, Any] = write(bag, minutes, every)
         for command, words in _COMMANDS.items():
-            given = [word.format(bag=folder / "bag", out=folder / command) for word in words]
+            given = [word.format(bag=bag, out=folder / command) for word in words]
             figures[command] = watched(given, folder / f"{command}.log")
+        write(folder / "tenth", minutes / 10, every)
+        figures["adapt"] = adapted(folder, {"bag": bag, "tenth": folder / "tenth"})
+    return figures
+
+
+def adapted(folder: Path, bags: Mapping[str, Path]) -> dict[str, Any]:
+    """The most resident memory (MiB) of `any2seg adapt` on each of the bags, and how long it took.
+
+    Its work has parts that need more memory than others, and the parts after reading are as long
+    for every bag: memory that grows with a bag is seen beside that of a shorter one.
+    """
+    from any2seg_ros.simulation.dataset import Plan, write_plans
+
+    streets = folder / "streets"
+    try:
+        write_plans(streets, [Plan(split, scenes=2, frames=3) for split in ("train", "val")])
+    except ModuleNotFoundError as error:
+        return {"missing": str(error)}
+    figures: dict[str, Any] = {}
+    for name, bag in bags.items():
+        out = folder / f"adapted_{name}"
+        given = [word.format(bag=bag, out=out, streets=streets) for word in _ADAPT]
+        seen = watched(given, folder / f"{name}.log")
+        figures[name] = {key: seen[key] for key in ("wall_s", "processor_s", "most_mib")}
     return figures
 
 
