@@ -123,6 +123,33 @@ def test_what_the_gate_leaves_out_of_the_trial_is_prepared_all_the_same(segmente
     assert fused == set(segmenter._engine.subsets_to_prepare(Modality))
 
 
+def test_what_the_gate_leaves_is_fused_without_ever_more_graphs(segmenter, images, monkeypatch):
+    """Each list of several choices is a graph of its own, and stays."""
+    fresh = Segmenter(segmenter._engine, segmenter.metadata)
+    fresh._gate = Gate(weights={m: np.zeros(1) for m in Modality})
+    maps, worn = (segmenter.encode({m: k * images[m] for m in images}) for k in (1.0, 0.5))
+    given = [{m: maps[m] for m in subset} for subset in all_subsets()]
+    mixed = [{m: (maps if m in subset else worn)[m] for m in Modality} for subset in all_subsets()]
+    lists, real = set(), segmenter._engine.segment
+
+    def segment(features, modalities, choices):
+        lists.add((len(features), choices))
+        return real(features, modalities, choices)
+
+    monkeypatch.setattr(segmenter._engine, "segment", segment)
+    for doubted in Modality:
+        monkeypatch.setattr(
+            Gate, "believed", lambda gate, seen, no=doubted: tuple(set(seen) - {no} or seen)
+        )
+        for asked in (given, mixed):
+            for one, result in zip(asked, fresh.fuse_all(asked), strict=True):
+                kept = {m: f for m, f in one.items() if m != doubted} or one
+                alone = segmenter.fuse(kept)
+                assert result.subset == tuple(sorted(kept))
+                assert (result.labels == alone.labels).mean() > 0.999
+    assert sum(len(choices) > 1 for _, choices in lists) == 2
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_no_mask_is_made_of_one_number_that_is_not_finite(segmenter, images, value, monkeypatch):
     fresh = Segmenter(segmenter._engine, segmenter.metadata)

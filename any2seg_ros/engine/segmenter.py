@@ -224,11 +224,30 @@ class Segmenter:
         if not all(given):
             raise ValueError("no features: a frame needs at least one modality")
         believed = self._believed(given)
-        fused = self._fused(believed)
+        fused = self._fused(given) if believed is given else self._fused_of(given, believed)
         for asked, kept, (logits, weights) in zip(given, believed, fused, strict=True):
             subset = tuple(sorted(kept))
             doubted = tuple(m for m in sorted(asked) if m not in kept)
             yield subset, doubted, logits, weights
+
+    def _fused_of(
+        self,
+        given: Sequence[Mapping[Modality, Features]],
+        believed: Sequence[Mapping[Modality, Features]],
+    ) -> Iterator[tuple[Any, np.ndarray]]:
+        """`_fused` of what is believed. Of many at once those are fused that were given: engines
+        make a graph for each list of choices, and what the gate leaves is ever another one."""
+
+        def key(one: Mapping[Modality, Features]) -> tuple[int, ...]:
+            return tuple(id(one[m]) for m in sorted(one))
+
+        known = {}
+        if len(given) > 1:
+            known = dict(zip(map(key, given), self._fused(given), strict=True))
+        for one in believed:
+            if key(one) not in known:
+                known[key(one)] = next(self._fused([one]))
+            yield known[key(one)]
 
     def _fused(
         self, given: Sequence[Mapping[Modality, Features]]
