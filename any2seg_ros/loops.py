@@ -54,7 +54,7 @@ class KeptLoops:
 
     def save_overload(self, *arguments: Any) -> None:
         """Keep a compiled function, if that is possible."""
-        with suppress(OSError):
+        with suppress(Exception):  # an index that is altered, and that no other could replace
             self._cache.save_overload(*arguments)
 
 
