@@ -85,6 +85,7 @@ def test_region_of_interest_and_binning_move_the_raster():
         ),
         ({"distortion_model": "banana"}, "unknown distortion model"),
         ({"d": [0.1] * 9}, "more coefficients"),
+        ({"d": [0.0] * 1_000_000}, "has 1000000 numbers in D"),
         ({"d": [float("inf")] * 5}, "not finite"),
     ],
 )

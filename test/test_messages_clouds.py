@@ -317,6 +317,20 @@ def test_a_count_beyond_all_bounds_costs_nothing(library):
         decode_cloud(msg)
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ([field("intensity", 12, 2, 100_000)], "100003 elements"),
+        ([field("other", 0, 2)] * 100_000, "100003 fields"),
+    ],
+)
+def test_fields_of_which_there_are_too_many_are_refused(library, fields, words):
+    msg = cloud(POINTS, XYZ, 12)
+    vars(msg).update(fields=[*XYZ, *fields], point_step=200_000, width=1, data=bytes(200_000))
+    with pytest.raises(InvalidMeasurement, match=words):
+        decode_cloud(msg)
+
+
 def test_big_endian_data_are_read_again_and_again(library):
     msg = cloud(POINTS, XYZ, 12, big=True)
     for _ in range(2):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from any2seg_ros.messages.h264 import PictureNumbers, units
+from any2seg_ros.types import InvalidMeasurement
 
 START = b"\0\0\0\1"
 
@@ -73,6 +74,18 @@ def test_parameters_are_kept_for_a_decoder_that_begins_anew():
     numbers = PictureNumbers()
     numbers.lost(parameters() + unit(8) + KEY)
     assert [kind for kind, _, _ in units(numbers.parameters)] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (picture(1) * 3000, "more than 2000 units"),
+        (unit(7, head=bytes(1000)) * 100, "bytes of parameters"),
+    ],
+)
+def test_a_packet_that_is_nothing_but_heads_is_refused_before_they_are_read(data, reason):
+    with pytest.raises(InvalidMeasurement, match=reason):
+        PictureNumbers().lost(data)
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5))

@@ -46,8 +46,17 @@ def png(width, height, *chunks, bits=8, colour=0):
 IDAT, IEND = chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b"")
 
 
-def tiff(width, height, *, counts=(100,), packing=5, bits=8, entries=None, where=8):
-    rows = [(256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, packing), (277, 3, 1)]
+def tiff(
+    width, height, *, counts=(100,), packing=5, bits=8, entries=None, where=8, kind=4, more=()
+):
+    rows = [
+        *more,
+        (256, kind, width),
+        (257, 4, height),
+        (258, 3, bits),
+        (259, 3, packing),
+        (277, 3, 1),
+    ]
     rows.append((279, 4, counts[0]))
     body = b"".join(struct.pack("<2HII", tag, kind, 1, value) for tag, kind, value in rows)
     count = len(rows) if entries is None else entries
@@ -80,6 +89,10 @@ BOMBS = {
         "are no 8000x6000",
     ),
     "a PNG of many chunks": (png(64, 48, *[chunk(b"tEXt", b"")] * 20_000), "more than 10000"),
+    "a PNG of texts that become gigabytes": (
+        png(64, 48, *[chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(8_000_000)))] * 9, IDAT, IEND),
+        "more than 32 MB",
+    ),
     "an animated PNG": (png(64, 48, chunk(b"acTL", bytes(8)), IDAT, IEND), "animated"),
     "a cut PNG": (encoded(".png")[:-40], "cannot be unpacked"),
     "a megabyte of empty segments": (b"\xff\xd8" + b"\xff\xe0\x00\x02" * 262_144, "1000 segments"),
@@ -104,6 +117,8 @@ BOMBS = {
     "TIFF whose strip is larger than it": (tiff(64, 48, counts=(1 << 31,)), "are no 64x48"),
     "TIFF of many entries": (tiff(64, 48, entries=60_000), "60000 entries"),
     "TIFF whose directory lies behind it": (tiff(64, 48, where=1 << 30), "cut off"),
+    "TIFF with two widths": (tiff(64, 48, more=((256, 4, 7000),)), "there twice"),
+    "TIFF whose width is a signed number": (tiff(64, 48, kind=9), "no number"),
     "TIFF with a JPEG in it": (tiff(64, 48, packing=7), "only LZW and deflate"),
     "WebP of absurd size": (webp_lossless(16_383, 16_383), "absurd size"),
     "WebP of few bytes": (webp_lossless(7000, 7000), "are no 7000x7000"),
@@ -136,6 +151,7 @@ def test_a_picture_that_would_cost_too_much_never_reaches_opencv(monkeypatch, bo
         encoded(".jpg", SCENE, cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
         encoded(".jpg", np.zeros((720, 1280, 3), np.uint8)),
         encoded(".png"),
+        png(8, 8, chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(3000))), IDAT, IEND),
         encoded(".png", np.zeros((720, 1280), np.uint16)),
         encoded(".png", SCENE, cv2.IMWRITE_PNG_COMPRESSION, 0),
         encoded(".bmp"),

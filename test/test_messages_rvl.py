@@ -89,6 +89,7 @@ def test_metres_are_quantised_as_in_the_png():
         (struct.pack("<2i", -4, 4) + bytes(60), "absurd size"),
         (struct.pack("<2i", 4, 4) + b"\xff" * 64, "truncated, or it is no RVL"),
         (struct.pack("<2i", 4, 4), "truncated, or it is no RVL"),
+        (struct.pack("<2i", 7000, 7000) + bytes(60), "are no 7000x7000 pixels"),
         (b"", "empty"),
         (b"\1\0\0\0", "empty"),
     ],

@@ -20,6 +20,8 @@ _ALIKE = {
     "kannala_brandt4": "equidistant",
 }
 _INSTEAD = "calibrate anew, or use the rectified image (image_rect), whose geometry is P"
+_NUMBERS = 64
+"""Numbers of a field of CameraInfo at most: no distortion model has more than 14."""
 _RECTIFIED = re.compile(r"(^|[/_])rect(ified)?([/_]|$)")
 
 
@@ -103,8 +105,10 @@ def rectifying_rotation(msg: Any) -> np.ndarray:
 
 
 def _array(msg: Any, name: str) -> np.ndarray:
-    """A field of CameraInfo by its name in ROS 2 or 1, float64 (n,)."""
+    """A field of CameraInfo by its name in ROS 2 or 1, float64 (n,); InvalidMeasurement."""
     found = getattr(msg, name) if hasattr(msg, name) else getattr(msg, name.upper())
+    if len(found) > _NUMBERS:
+        raise InvalidMeasurement(f"camera_info has {len(found)} numbers in {name.upper()}")
     return np.asarray(found, np.float64).reshape(-1)
 
 

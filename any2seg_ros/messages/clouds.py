@@ -26,6 +26,8 @@ _READ_TYPES = {**_TYPES, 9: "i8", 10: "u8"}
 """With those that some drivers go on with, and sensor_msgs_py does not know."""
 _COORDINATES = ("x", "y", "z")
 _LARGEST = 20_000_000
+_FIELDS = 1000
+"""Fields of a point at most, the elements of a field counted each."""
 
 
 def view_cloud(msg: Any, names: tuple[str, ...] | None = None) -> np.ndarray:
@@ -66,6 +68,8 @@ class _Field:
 
 
 def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype:
+    if len(msg.fields) > _FIELDS:
+        raise InvalidMeasurement(f"cloud has {len(msg.fields)} fields, at most {_FIELDS}")
     fields = [
         _Field(field.name, int(field.offset), int(field.datatype), max(1, int(field.count)))
         for field in msg.fields
@@ -83,6 +87,9 @@ def _dtype(msg: Any, names: tuple[str, ...] | None, point_step: int) -> np.dtype
             raise InvalidMeasurement(f"cloud field '{plain(field.name)}' has several elements")
     own = any(field.datatype not in _TYPES for field in fields)
     make = _own_dtype_from_fields if own else _dtype_from_fields()
+    elements = sum(field.count for field in fields)
+    if elements > _FIELDS:
+        raise InvalidMeasurement(f"cloud has fields of {elements} elements, at most {_FIELDS}")
     try:
         dtype = make(fields, point_step)
     except (AssertionError, ValueError) as error:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
+
+from any2seg_ros.types import InvalidMeasurement
 
 _START = re.compile(rb"\x00\x00\x01")
 _SLICE, _KEY, _SPS, _PPS = 1, 5, 7, 8
@@ -16,11 +18,20 @@ _HIGH = (44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244)
 """Profiles whose parameters begin with those of the colours."""
 _HEAD = 64
 """Bytes of a unit that are looked at."""
+_UNITS = 2000
+"""Units of a packet at most: a picture in slices of one line of blocks has some hundred."""
+_PARAMETERS = 1 << 16
+"""Bytes of the parameters of a stream at most."""
 
 
 def units(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Type, whether others refer to it (0 to 3), and the bytes of each unit of Annex B data."""
-    starts = [found.end() for found in _START.finditer(data)]
+    """Type, whether others refer to it (0 to 3), and the bytes of each unit of Annex B data.
+
+    InvalidMeasurement for more units than any encoder writes.
+    """
+    starts = [found.end() for found in islice(_START.finditer(data), _UNITS + 1)]
+    if len(starts) > _UNITS:
+        raise InvalidMeasurement(f"video packet has more than {_UNITS} units")
     for begin, end in pairwise([*starts, len(data) + 3]):
         if begin < len(data):
             head = data[begin]
@@ -37,7 +48,10 @@ class PictureNumbers:
         self._last: int | None = None
 
     def lost(self, data: bytes) -> bool:
-        """Whether pictures are missing between the last packet and this one, Annex B."""
+        """Whether pictures are missing between the last packet and this one, Annex B.
+
+        InvalidMeasurement as in `units`, and for parameters that are larger than any.
+        """
         sps = pps = b""
         lost = False
         for kind, refers, unit in units(data):
@@ -50,6 +64,8 @@ class PictureNumbers:
                 self._last = 0
             elif kind == _SLICE and self._bits:
                 lost |= self._gap(unit, refers)
+            if len(sps) + len(pps) > _PARAMETERS:
+                raise InvalidMeasurement(f"video has more than {_PARAMETERS} bytes of parameters")
         if sps:
             self.parameters = sps + pps
         return lost

@@ -371,9 +371,9 @@ def _unpacked_depth(pixels: np.ndarray, name: str, data: np.ndarray, packed: int
     if not (a > 0 and np.isfinite((a, b)).all()):
         raise InvalidMeasurement(f"compressed depth of 32FC1 has no quantisation: {a:g} and {b:g}")
     with np.errstate(all="ignore"):
-        depth = (a / (pixels - b)).astype(np.float32)
-    depth[pixels == 0] = np.nan
-    return depth
+        metres = (a / (np.arange(1 << 16) - b)).astype(np.float32)
+    metres[0] = np.nan
+    return metres[pixels]
 
 
 def decode_labels(msg: Any) -> np.ndarray:

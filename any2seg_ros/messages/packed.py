@@ -23,6 +23,9 @@ _SCANS = 100
 _SCANNED = 500_000_000
 """Pixels of all scans of a progressive JPEG at most: each scan walks the whole picture again."""
 _CHUNKS = 10_000
+_TEXTS = (b"zTXt", b"iTXt", b"iCCP")
+"""Parts of a PNG beside its picture that libpng unpacks, each to at most 8 MB."""
+_TEXT, _ALL_TEXT = 8_000_000, 32_000_000
 _DEFLATE = 1032
 """Largest ratio of deflate (RFC 1951); LZW of TIFF reaches twice that."""
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
@@ -149,7 +152,7 @@ def _walk_png(data: memoryview, what: str) -> PackedHeader:
 
 def _png_chunks(data: memoryview, what: str) -> int:
     """Bytes of the picture in a PNG whose chunks all lie within its bytes."""
-    at, packed = 8, 0
+    at, packed, text = 8, 0, 0
     for _ in range(_CHUNKS):
         if at + 8 > len(data):
             raise _broken(what, "it is cut off")
@@ -161,6 +164,9 @@ def _png_chunks(data: memoryview, what: str) -> int:
         if kind == b"acTL":
             raise _broken(what, "it is animated")
         packed += length if kind == b"IDAT" else 0
+        text += min(length * _DEFLATE, _TEXT) if kind in _TEXTS else 0
+        if text > _ALL_TEXT:
+            raise _broken(what, f"its texts may become more than {_ALL_TEXT // 1_000_000} MB")
         at += 12 + length
     raise _broken(what, f"it has more than {_CHUNKS} parts")
 
@@ -201,9 +207,17 @@ def _walk_bmp(data: memoryview, what: str) -> PackedHeader:
     return PackedHeader("bmp", width, abs(height))
 
 
-_TIFF_TYPES = {1: (1, "B"), 2: (1, "B"), 3: (2, "H"), 4: (4, "I"), 5: (8, "Q"), 7: (1, "B")}
+_TIFF_NUMBERS = {1: (1, "B"), 3: (2, "H"), 4: (4, "I")}
 _TIFF_SIZE, _TIFF_BITS, _TIFF_PACKING, _TIFF_CHANNELS = (256, 257), 258, 259, 277
 _TIFF_TILES, _TIFF_COUNTS = (322, 323), 279
+_TIFF_READ = {
+    *_TIFF_SIZE,
+    _TIFF_BITS,
+    _TIFF_PACKING,
+    _TIFF_CHANNELS,
+    *_TIFF_TILES,
+    _TIFF_COUNTS,
+}
 
 
 def _walk_tiff(data: memoryview, what: str) -> PackedHeader:
@@ -224,7 +238,10 @@ def _walk_tiff(data: memoryview, what: str) -> PackedHeader:
 
 
 def _tiff_tags(data: memoryview, order: str, what: str) -> dict[int, tuple[int, ...]]:
-    """Tags of the first directory, whose values all lie within the bytes."""
+    """The tags of the first directory that a picture's size follows from, each of them once.
+
+    Their values lie within the bytes, and are numbers of a type that all readers take alike.
+    """
     (at,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, at)
     if count > 100:
@@ -232,14 +249,17 @@ def _tiff_tags(data: memoryview, order: str, what: str) -> dict[int, tuple[int, 
     tags: dict[int, tuple[int, ...]] = {}
     for entry in range(at + 2, at + 2 + 12 * count, 12):
         tag, kind, values = struct.unpack_from(order + "2HI", data, entry)
-        size, letter = _TIFF_TYPES.get(kind, (8, "Q"))
+        if tag not in _TIFF_READ:
+            continue
+        if tag in tags or kind not in _TIFF_NUMBERS:
+            raise _broken(what, f"an entry of its directory, {tag}, is there twice or no number")
+        size, letter = _TIFF_NUMBERS[kind]
         where = entry + 8
         if size * values > 4:
             (where,) = struct.unpack_from(order + "I", data, where)
-        if where + size * values > len(data):
+        if where + size * values > len(data) or values > 65536:
             raise _broken(what, "an entry of its directory reaches beyond its end")
-        if values <= 65536:
-            tags[tag] = struct.unpack_from(f"{order}{values}{letter}", data, where) or (0,)
+        tags[tag] = struct.unpack_from(f"{order}{values}{letter}", data, where) or (0,)
     return tags
 
 

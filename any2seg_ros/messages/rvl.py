@@ -16,6 +16,8 @@ from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.types import InvalidMeasurement
 
 _SIZE = 8
+_BLANK = 10_000_000
+"""Pixels at most of what few bytes claim: they are holes but for some 10,000 for each byte."""
 
 
 def rvl_size(packed: np.ndarray) -> tuple[int, int] | None:
@@ -33,6 +35,8 @@ def unpack_rvl(packed: np.ndarray) -> np.ndarray:
         raise InvalidMeasurement("compressed depth is empty")
     width, height = size
     check_area("compressed depth", width, height)
+    if width * height > _BLANK + 10_000 * len(packed):
+        raise InvalidMeasurement(f"{len(packed)} bytes of RVL are no {width}x{height} pixels")
     whole = len(packed) - (len(packed) - _SIZE) % 4
     words = np.frombuffer(packed[_SIZE:whole].tobytes(), "<u4").astype(np.uint32, copy=False)
     depth = np.zeros(width * height, np.uint16)

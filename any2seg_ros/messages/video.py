@@ -77,9 +77,11 @@ class VideoDecoder:
         if codec != self._codec:
             self.reset()
             self._codec, self._context = codec, _open(codec)
-        late = self._is_late(msg)
-        gap, self._gap = self._gap, False
-        if (codec == "h264" and self._numbers.lost(data)) or late or gap:
+        late, gap = self._is_late(msg), self._gap
+        self._gap = True  # unless the packet is looked at to its end
+        lost = codec == "h264" and self._numbers.lost(data)
+        self._gap = False
+        if lost or late or gap:
             self._context = _open(codec)
             data = self._numbers.parameters + data
         return self._frame(data)
