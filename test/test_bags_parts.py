@@ -168,7 +168,12 @@ def test_the_files_themselves_count_more_than_the_metadata(tmp_path, change):
     assert read(bag) == (ALL, [])
 
 
-@pytest.mark.parametrize("text", ["", "{", "a: [1", "rosbag2_bagfile_information: 3", "\0\1\2"])
+ALIASES = "a: &a [x]\nrosbag2_bagfile_information: {relative_file_paths: [*a, *a]}\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "a: [1", "rosbag2_bagfile_information: 3", "\0\1\2", ALIASES]
+)
 def test_metadata_that_cannot_be_read_are_said_and_passed_over(tmp_path, text):
     bag = write_bag(tmp_path / "bag")
     (bag / "metadata.yaml").write_text(text)

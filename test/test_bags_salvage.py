@@ -73,6 +73,20 @@ def test_lengths_that_lie_cost_little_and_what_came_before_is_read(tmp_path, end
     assert notes and all("\n" not in note for note in notes)
 
 
+def test_qos_that_stand_for_more_than_they_are_are_not_read(tmp_path):
+    """Aliases of YAML, of which some hundred bytes stand for gigabytes."""
+    qos = text("offered_qos_profiles") + text("- &a {history: 1}\n- {<<: [*a, *a]}\n")
+    channel = struct.pack("<HH", 1, 1) + text("/data") + text("cdr")
+    channel += struct.pack("<I", len(qos)) + qos
+    footer = record(0x02, struct.pack("<QQI", 0, 0, 0)) + MAGIC
+    file = tmp_path / "bag.mcap"
+    begin = MAGIC + record(0x01, text("ros2") + text("")) + SCHEMA
+    file.write_bytes(begin + record(0x04, channel) + WORDS + footer)
+    with BagReader(file) as bag:
+        assert [r.message.data for r in bag.messages()] == ["word"]
+        assert "the QoS of a topic are no recorder's" in bag.notes[0]
+
+
 def test_an_index_that_lies_costs_little(tmp_path):
     file = file_of(write_bag(tmp_path / "bag"))
     data = file.read_bytes()

@@ -100,6 +100,40 @@ def test_a_list_of_messages_that_lies_outside_the_file_is_told(tmp_path):
         SalvagedDatabase(file)
 
 
+@pytest.mark.parametrize(
+    "made_up",
+    [
+        "CREATE VIEW more AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        " SELECT i FROM n",
+        "ALTER TABLE messages ADD more BLOB GENERATED ALWAYS AS (zeroblob(1000000000)) VIRTUAL",
+        "CREATE VIRTUAL TABLE more USING rtree(a, b, c)",
+    ],
+)
+def test_tables_that_make_up_what_they_hold_are_refused(tmp_path, made_up):
+    bag = write_bag(tmp_path / "bag", SQLITE)
+    database = sqlite3.connect(file_of(bag))
+    database.execute(made_up)
+    database.commit()
+    database.close()
+    with pytest.raises(ValueError, match="is no recording: its table"):
+        read(bag)
+
+
+def test_endless_topics_are_refused(tmp_path):
+    file = tmp_path / "endless.db3"
+    database = sqlite3.connect(file)
+    database.execute(
+        "CREATE VIEW topics AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n"
+        " LIMIT 100000) SELECT id, id AS name, 'std_msgs/msg/String' AS type FROM n"
+    )
+    database.execute("CREATE TABLE messages (id INTEGER, topic_id INTEGER, timestamp, data BLOB)")
+    database.execute("INSERT INTO messages VALUES (1, 1, 1, x'00')")
+    database.commit()
+    database.close()
+    with pytest.raises(ValueError, match="its table 'topics' is made up"):
+        read(file)
+
+
 def test_rows_that_hold_something_else_are_left_out(tmp_path):
     columns = "INSERT INTO messages(topic_id, timestamp, data) SELECT topic_id,"
     file = changed(

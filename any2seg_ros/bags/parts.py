@@ -14,8 +14,17 @@ from any2seg_ros.bags.file import METADATA
 from any2seg_ros.bags.salvage import MAGIC as MCAP
 
 _SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
-_METADATA_LARGEST = 64 << 20
+_METADATA_LARGEST = 4 << 20
 _ROS1 = b"#ROSBAG V"
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses what stands for another part of the file: some of it stand for gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("it has aliases, which no recorder writes")
+        return super().compose_node(parent, index)
 
 
 class Parts:
@@ -55,7 +64,8 @@ class Parts:
         try:
             if file.stat().st_size > _METADATA_LARGEST:
                 raise ValueError("it is absurdly large")
-            read = yaml.safe_load(file.read_text(encoding="utf-8", errors="replace"))
+            text = file.read_text(encoding="utf-8", errors="replace")
+            read = yaml.load(text, Loader=_PlainLoader)  # a SafeLoader
             metadata = read["rosbag2_bagfile_information"]
             names = [str(name) for name in metadata["relative_file_paths"]]
         except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:

@@ -23,7 +23,7 @@ from rosbags.typesys import get_types_from_idl, get_types_from_msg
 from any2seg_ros.bags.offers import offers_of
 from any2seg_ros.bags.parts import Parts, ready
 from any2seg_ros.bags.salvage import SalvagedFile, is_whole
-from any2seg_ros.bags.sqlite import SalvagedDatabase
+from any2seg_ros.bags.sqlite import SalvagedDatabase, check_tables
 from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp
 from any2seg_ros.bags.typestore import typestore
 from any2seg_ros.bags.unpacking import ZSTD, bound_rosbags, unpack
@@ -259,6 +259,7 @@ class BagReader:
     def _open_part(self, path: Path, kind: str) -> Part:
         salvage: Callable[[Path], SalvagedFile | SalvagedDatabase] = _salvaged
         if kind == "db3":
+            check_tables(path)
             salvage = SalvagedDatabase
         elif not is_whole(path):
             return _salvaged(path)

@@ -10,9 +10,11 @@ import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 from any2seg_ros.bags.unpacking import check_room
+from any2seg_ros.types import plain
 
 MAGIC = b"SQLite format 3\0"
 _BESIDE = ("-wal", "-journal")
@@ -50,6 +52,31 @@ def merge(path: Path, folder: Path) -> tuple[Path, list[str]]:
     return merged, [f"{logs[0].name} was left by the recorder, and was merged"]
 
 
+def check_tables(path: Path) -> None:
+    """ValueError for a .db3 file whose tables make up what they hold: it may be endless.
+
+    Views, virtual tables and generated columns, which no recorder writes.
+    """
+    with suppress(sqlite3.Error), closing(_opened(path)) as database:
+        for (name,) in database.execute(_MADE_UP):
+            raise ValueError(f"{path} is no recording: its table '{plain(name)}' is made up")
+
+
+_MADE_UP = """
+SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND coalesce(rootpage, 0) = 0
+UNION ALL
+SELECT m.name FROM sqlite_master m, pragma_table_xinfo(m.name) x WHERE m.type = 'table' AND x.hidden
+LIMIT 1
+"""
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(f"file:{path}?immutable=1", uri=True)
+    # Without it, SQLite opens no file that is shorter than its header says.
+    database.execute("PRAGMA writable_schema=ON")
+    return database
+
+
 class SalvagedDatabase:
     """The messages before the break of a .db3 file that is cut off or damaged.
 
@@ -60,10 +87,8 @@ class SalvagedDatabase:
         self.path = path
         self.note = ""
         """What was left out; known when `messages` has come to its end."""
-        self._database = sqlite3.connect(f"file:{path}?immutable=1", uri=True)
+        self._database = _opened(path)
         try:
-            # Without it, SQLite opens no file that is shorter than its header says.
-            self._database.execute("PRAGMA writable_schema=ON")
             rows = self._database.execute("SELECT id, name, type FROM topics").fetchall()
         except sqlite3.Error as error:
             self.close()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rosbags.rosbag2 import storage_mcap
+from rosbags.rosbag2 import storage_mcap, storage_sqlite3
 
 ZSTD = b"\x28\xb5\x2f\xfd"
 LARGEST = 1 << 30
@@ -19,6 +19,8 @@ _RESERVE = 1 << 30
 """Bytes that are left free where files are unpacked."""
 _RATIO = 1000
 """Bytes that a byte of a packed file becomes at most, on the average."""
+_QOS = 1 << 16
+"""Characters of the QoS of a topic's publishers at most."""
 _KEPT = 4
 
 
@@ -168,8 +170,26 @@ def check_room(folder: Path, size: int, otherwise: str) -> None:
         )
 
 
+def _bounded_qos(parse: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
+    """rosbags' reader of a topic's QoS, for texts as recorders write them: without aliases."""
+
+    def parsed(text: Any) -> list[Any]:
+        if isinstance(text, str) and (len(text) > _QOS or "&" in text):
+            raise ValueError("the QoS of a topic are no recorder's")
+        return parse(text)
+
+    return parsed
+
+
 def bound_rosbags() -> None:
-    """Let rosbags unpack chunks within our bounds; its own become as large as they happen to be."""
+    """Let rosbags unpack chunks within our bounds; its own become as large as they happen to be.
+
+    And let it read no QoS whose YAML stands for more than it is.
+    """
+    for storage in (storage_mcap, storage_sqlite3):
+        names = vars(storage)
+        if "parse_qos" in names:
+            names["parse_qos"] = _bounded_qos(names["parse_qos"])
     table = getattr(storage_mcap, "DECOMPRESSORS", None)
     if isinstance(table, dict):
         table["zstd"] = lambda data, size: unpack("zstd", data, size)
