@@ -81,6 +81,10 @@ def test_a_checkpoint_of_another_architecture_is_refused(network, tmp_path):
         ("temperatures", {"rgb": "warm"}),
         ("placing", []),
         ("network", {"classes": -1}),
+        ("network", {"classes": 10_000_000}),
+        ("network", {"refine": 1_000_000}),
+        ("temperatures", {"rgb": float("inf")}),
+        ("size", [float("inf"), 144]),
     ],
 )
 def test_a_checkpoint_that_no_frame_could_be_segmented_with_is_refused(
@@ -93,6 +97,28 @@ def test_a_checkpoint_that_no_frame_could_be_segmented_with_is_refused(
     save_file(network.state_dict(), path, {**words, key: json.dumps(value)})
     with pytest.raises(ValueError, match=r"net\.safetensors needs another version"):
         load(path)
+
+
+@pytest.mark.parametrize("key", ["network", "training", "gate"])
+def test_words_that_are_nested_without_end_are_one_line(network, tmp_path, key):
+    path = tmp_path / "net.safetensors"
+    save(path, network, Metadata())
+    with safe_open(path, "pt") as file:
+        words = file.metadata()
+    save_file(network.state_dict(), path, {**words, key: "[" * 100_000})
+    with pytest.raises(ValueError, match=r"net\.safetensors needs another version"):
+        load(path)
+
+
+def test_a_network_is_not_made_before_its_tensors_are_known_to_be_there(network, tmp_path):
+    """64 blocks of 4096 channels take 77 GB."""
+    save(tmp_path / "net.safetensors", network, Metadata())
+    with safe_open(tmp_path / "net.safetensors", "pt") as file:
+        words = file.metadata()
+    words["network"] = json.dumps({"width": 4096, "refine": 64})
+    save_file(network.state_dict(), tmp_path / "net.safetensors", words)
+    with pytest.raises(ValueError, match="another architecture's"):
+        load(tmp_path / "net.safetensors")
 
 
 def test_a_missing_checkpoint_names_the_file_and_the_fix(tmp_path):

@@ -33,7 +33,7 @@ def nested(key: str, value: object) -> dict:
         ("blend_share", 1.5, "from 0 to 1"),
         ("trainable", "decoder", "one of all, encoders, adapters"),
         ("amp", "f8", "one of none, bf16, f16"),
-        ("network.width", 0, "1 or more"),
+        ("network.width", 0, "from 1 to 4096"),
         ("network.encoder", "resnet", "one of mit_b0,"),
         ("preprocessing.range_near", 0.0, "above 0 m"),
         ("data.val_frames", -2, "0 or more"),

@@ -28,11 +28,13 @@ class NetworkConfig:
     """The architecture of an Any2Seg."""
 
     encoder: str = setting("efficientnet_lite0", "encoder of the images", choices=ENCODERS)
-    classes: int = setting(25, "number of classes; the data's if left out", low=1)
-    width: int = setting(128, "channels of the decoder", low=1)
+    classes: int = setting(25, "number of classes; the data's if left out", low=1, high=255)
+    width: int = setting(128, "channels of the decoder", low=1, high=4096)
     fusion: str = setting("mff", "mff; for baselines mean, or hub (asymmetric)")
     dropout: float = setting(0.1, "dropout before the classifier", low=0, high=1)
-    refine: int = setting(0, "residual blocks in the decoder; 0 is the published decoder", low=0)
+    refine: int = setting(
+        0, "residual blocks in the decoder; 0 is the published decoder", low=0, high=64
+    )
     shared_encoder: bool = setting(
         True,
         "one encoder for all modalities, as in the authors' code; false: one for each, as in the "

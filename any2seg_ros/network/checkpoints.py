@@ -6,6 +6,7 @@ torch is imported where a network is made; what a file says of itself is read wi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -79,16 +80,23 @@ def load(path: Path) -> tuple[Any2Seg, Metadata]:
     FileNotFoundError where there is no file, ValueError where it is truncated, another program's
     or holds a number that is not finite; they name the file and the fix.
     """
+    from torch import device
+
     from any2seg_ros.network.any2seg import NetworkConfig
     from any2seg_ros.network.asymmetric import make_network
 
     path = Path(path)
     header = read_header(path)
     try:
-        network = make_network(NetworkConfig(**header.network))
+        config = NetworkConfig(**header.network)
+        with device("meta"):  # shapes alone: what the header says may be larger than any memory
+            expected = make_network(config).state_dict()
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _of_another_version(path, error) from None
-    _fill(network, _read(path), path)
+    tensors = _read(path)
+    _check_names(config.encoder, expected, tensors, path)
+    network = make_network(config)
+    _fill(network, tensors, path)
     return network.eval(), header.metadata
 
 
@@ -119,7 +127,7 @@ def read_header(path: Path) -> Header:
         if not isinstance(network, dict):
             raise ValueError(f"its network is {network!r}, no mapping")
         return Header(network, _metadata(words))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise _of_another_version(path, error) from None
 
 
@@ -191,7 +199,7 @@ def _metadata(words: Mapping[str, str]) -> Metadata:
         if not isinstance(values[name], dict):
             raise ValueError(f"its {name} are {values[name]!r}, no mapping")
     for subset, value in values["temperatures"].items():
-        if not isinstance(value, (int, float)) or not value > 0:
+        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise ValueError(f"its temperature of {subset} is {value!r}, no number above 0")
     return Metadata(size=(int(width), int(height)), **values)
 
@@ -203,15 +211,19 @@ def differing(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> 
     )
 
 
-def _fill(network: Any2Seg, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = network.state_dict()
+def _check_names(
+    encoder: str, expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path
+) -> None:
     wrong = differing(expected, tensors)
     if wrong:
         raise ValueError(
-            f"{path} does not hold a {network.config.encoder} Any2Seg "
+            f"{path} does not hold a {encoder} Any2Seg "
             f"({len(wrong)} tensors differ, the first is {wrong[0]}): it is another architecture's"
         )
-    for name, tensor in expected.items():
+
+
+def _fill(network: Any2Seg, tensors: Mapping[str, Tensor], path: Path) -> None:
+    for name, tensor in network.state_dict().items():
         if not bool(tensors[name].isfinite().all()):
             raise _not_finite(path, name)
         tensor.copy_(tensors[name])

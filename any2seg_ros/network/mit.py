@@ -45,7 +45,7 @@ class MiT(nn.Module):
     def __init__(self, config: MiTConfig = MIT_CONFIGS["mit_b0"]) -> None:
         super().__init__()
         self.channels = config.channels
-        rates = iter(torch.linspace(0, config.drop_path, sum(config.depths)).tolist())
+        rates = iter(torch.linspace(0, config.drop_path, sum(config.depths), device="cpu").tolist())
         inputs = (3, *config.channels[:-1])
         self.stages = nn.ModuleList(
             Stage(
