@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from any2seg_ros.datasets.files import (
     NoLabel,
     other_splits,
     read_array,
+    read_json,
     read_label,
     read_label_ids,
     read_rgb,
@@ -62,6 +65,25 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"a\.npy cannot be read"):
         read_array(tmp_path / "a.npy")
+
+
+def test_arrays_that_become_more_than_any_data_set_s_are_not_unpacked(tmp_path):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed, packed.open("t.npy", "w") as t:
+        np.lib.format.write_array_header_1_0(
+            t, {"descr": "|u1", "fortran_order": False, "shape": (1_200_000_000,)}
+        )
+        for _ in range(120):
+            t.write(bytes(10_000_000))
+    with pytest.raises(ValueError, match=r"a\.npz cannot be read \(its arrays have 1200000"):
+        read_array(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", ""])
+def test_json_that_cannot_be_read_is_one_line_with_its_file(text, tmp_path):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(ValueError, match=r"a\.json cannot be read"):
+        read_json(tmp_path / "a.json")
 
 
 def test_the_splits_that_are_there_are_named(tmp_path):

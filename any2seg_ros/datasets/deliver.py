@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from any2seg_ros.datasets.files import other_splits, read_array, read_image, read_label, read_rgb
+from any2seg_ros.datasets.files import (
+    other_splits,
+    read_array,
+    read_image,
+    read_json,
+    read_label,
+    read_rgb,
+)
 from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import IGNORE, Camera, Events, Frame, Measurement, Modality, Subset
@@ -185,10 +191,10 @@ def decode_label(raw: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1024)
 def _calibration(path: Path) -> dict:
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text())
         return {"stamps": content["stamps"], **content["sensors"]}
-    except (ValueError, KeyError) as error:
+    except (TypeError, KeyError) as error:
         raise ValueError(f"{path} cannot be read ({error}): make the data set again") from None
 
 

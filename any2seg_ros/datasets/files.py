@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ import numpy as np
 
 from any2seg_ros.messages.packed import check_packed
 from any2seg_ros.types import InvalidMeasurement
+
+_LARGEST = 1 << 30
+"""Bytes of a file, and of the arrays in it, at most."""
 
 
 class NoLabel(FileNotFoundError):
@@ -65,10 +70,31 @@ def read_array(path: Path) -> Any:
     """The array of an .npy file, or those of an .npz file by name."""
     existing(path)
     try:
+        _check_arrays(path)
         loaded = np.load(path, allow_pickle=False)
         return dict(loaded) if path.suffix == ".npz" else loaded
     except Exception as error:
         raise ValueError(f"{path} cannot be read ({error}): make it again") from None
+
+
+def _check_arrays(path: Path) -> None:
+    """ValueError for arrays that would take more memory than any data set's."""
+    size = path.stat().st_size
+    if path.suffix == ".npz":
+        with zipfile.ZipFile(path) as packed:
+            size = sum(part.file_size for part in packed.infolist())
+    if size > _LARGEST:
+        raise ValueError(f"its arrays have {size} bytes, at most {_LARGEST}")
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; ValueError for one that cannot be read."""
+    try:
+        if path.stat().st_size > _LARGEST // 16:
+            raise ValueError("it is too large")
+        return json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): fetch or make it again") from None
 
 
 _PALETTE, _GREY = 3, 0

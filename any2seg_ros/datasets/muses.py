@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from any2seg_ros.datasets.files import existing, other_splits, read_image, read_label, read_rgb
+from any2seg_ros.datasets.files import (
+    existing,
+    other_splits,
+    read_image,
+    read_json,
+    read_label,
+    read_rgb,
+)
 from any2seg_ros.label_maps import ClassGroups
 from any2seg_ros.taxonomy import CITYSCAPES
 from any2seg_ros.types import (
@@ -151,11 +157,7 @@ class MusesData:
 
     @cached_property
     def _calibration(self) -> Any:
-        path = existing(self._calibration_file)
-        try:
-            return json.loads(path.read_text())
-        except ValueError as error:
-            raise ValueError(f"{path} cannot be read ({error}): fetch it again") from None
+        return read_json(existing(self._calibration_file))
 
 
 def _last_events(path: Path) -> Events:
