@@ -116,6 +116,10 @@ class LabelMap:
                 f"{FOLDER}/"
             )
         groups = dict.fromkeys(self._group(names) for names in self.classes.values() if names)
+        if len(groups) > UNKNOWN:
+            raise ValueError(
+                f"{self.name} has {len(groups)} different groups of classes, at most {UNKNOWN}"
+            )
         object.__setattr__(self, "groups", ClassGroups(self.taxonomy, tuple(groups)))
 
     def _group(self, names: Sequence[str]) -> frozenset[int]:

@@ -49,6 +49,15 @@ def test_a_calibration_that_lacks_a_part_is_named(raw, part, name):
         open_data(raw, "train")[0]
 
 
+def test_a_camera_of_absurd_size_is_refused_before_anything_is_made_of_it(raw):
+    path = next(raw.rglob("calibration.json"))
+    content = json.loads(path.read_text())
+    content["sensors"]["event"]["camera"] |= {"width": 30_000, "height": 30_000}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="absurd size: 30000x30000: make the data set again"):
+        open_data(raw, "train")[0]
+
+
 def test_labels_are_decoded_as_deliver_writes_them():
     raw = np.array([[0, 1, 13], [25, 26, 255]], np.uint8)
     assert decode_label(raw).tolist() == [[IGNORE, 0, 12], [24, IGNORE, IGNORE]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,13 @@ def written(folder, text):
     path = folder / "map.yaml"
     path.write_text(text)
     return path
+
+
+def test_more_groups_than_values_of_an_image_are_refused(tmp_path):
+    pairs = list(combinations(DELIVER.classes, 2))[:255]
+    path = written(tmp_path, "".join(f"{i}: [{a}, {b}]\n" for i, (a, b) in enumerate(pairs)))
+    with pytest.raises(ValueError, match="255 different groups of classes, at most 254"):
+        read_label_map(path, DELIVER)
 
 
 def test_ids_stand_for_a_class_for_several_or_for_nothing(tmp_path):

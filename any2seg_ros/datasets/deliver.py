@@ -18,8 +18,18 @@ from any2seg_ros.datasets.files import (
     read_rgb,
 )
 from any2seg_ros.label_maps import ClassGroups
+from any2seg_ros.messages.sizes import check_area
 from any2seg_ros.taxonomy import DELIVER
-from any2seg_ros.types import IGNORE, Camera, Events, Frame, Measurement, Modality, Subset
+from any2seg_ros.types import (
+    IGNORE,
+    Camera,
+    Events,
+    Frame,
+    InvalidMeasurement,
+    Measurement,
+    Modality,
+    Subset,
+)
 
 CONDITIONS = ("cloud", "fog", "night", "rain", "sun")
 CASES = ("motionblur", "overexposure", "underexposure", "lidarjitter", "eventlowres")
@@ -199,4 +209,9 @@ def _calibration(path: Path) -> dict:
 
 
 def _camera(fields: dict) -> Camera:
-    return Camera(**{**fields, "distortion": tuple(fields.get("distortion", ()))})
+    camera = Camera(**{**fields, "distortion": tuple(fields.get("distortion", ()))})
+    try:
+        check_area("a camera of the calibration", camera.width, camera.height)
+    except InvalidMeasurement as reason:
+        raise ValueError(f"{reason}: make the data set again") from None
+    return camera
