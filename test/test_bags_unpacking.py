@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rosbags.rosbag2 import Writer
+from rosbags.rosbag2 import CompressionMode, Reader, Writer
 from test_bags_parts import (
     ALL,
     FILE,
@@ -19,7 +19,8 @@ from test_bags_parts import (
 )
 from test_bags_sqlite import unmerged
 
-from any2seg_ros.bags.unpacking import unpack
+from any2seg_ros.bags.reader import _chunks
+from any2seg_ros.bags.unpacking import check_together, unpack
 
 MAGIC = b"\x89MCAP0\r\n"
 BOMB = zstd.compress(bytes(300_000_000))
@@ -36,6 +37,19 @@ def test_a_message_that_becomes_too_much_is_left_out(tmp_path, monkeypatch):
     found, notes = read(tmp_path / "bombs")
     assert found == [0]
     assert "1 messages could not be deserialised" in notes[0] and "become more than" in notes[0]
+
+
+def test_chunks_of_one_time_are_not_all_unpacked_at_once(tmp_path, monkeypatch):
+    bag = write_bag(tmp_path / "bag", MCAP, CompressionMode.STORAGE)
+    with Reader(next(bag.glob("*.mcap"))) as reader:
+        ((begin, end, size),) = _chunks(reader)
+    assert read(bag) == (ALL, [])
+    monkeypatch.setattr("any2seg_ros.bags.unpacking.LARGEST", size * 3 // 2)
+    check_together([(begin, end, size), (end + 1, end + 2, size)])
+    with pytest.raises(ValueError, match="chunks of one time become more than"):
+        check_together([(begin, end, size), (end, end + 2, size)])
+    monkeypatch.setattr("any2seg_ros.bags.unpacking.LARGEST", size - 1)
+    assert "chunks of one time become more than" in refusal(bag)
 
 
 def test_a_file_that_becomes_too_much_is_refused(tmp_path, monkeypatch):

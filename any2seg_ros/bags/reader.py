@@ -26,7 +26,7 @@ from any2seg_ros.bags.salvage import SalvagedFile, is_whole
 from any2seg_ros.bags.sqlite import SalvagedDatabase, check_tables
 from any2seg_ros.bags.stamps import STAMP_OFFSET, header_stamp
 from any2seg_ros.bags.typestore import typestore
-from any2seg_ros.bags.unpacking import ZSTD, bound_rosbags, unpack
+from any2seg_ros.bags.unpacking import ZSTD, bound_rosbags, check_together, unpack
 from any2seg_ros.messages import with_header
 from any2seg_ros.messages.offers import Offer, unique
 
@@ -71,6 +71,11 @@ class WholeFile:
         self._reader = Reader(path)
         self._reader.open()
         reader = self._reader
+        try:
+            check_together(_chunks(reader))
+        except ValueError:
+            reader.close()
+            raise
         self.topics = {c.topic: c.msgtype for c in reader.connections}
         self.offers: dict[str, tuple[Offer, ...]] = {}
         self.counts: Counter[str] = Counter()
@@ -106,6 +111,12 @@ class WholeFile:
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
+
+
+def _chunks(reader: Reader) -> list[tuple[int, int, int]]:
+    """Begin, end (ns) and unpacked bytes of the chunks of an MCAP file by its index."""
+    chunks = getattr(reader.storage, "chunks", ())
+    return [(c.message_start_time, c.message_end_time, c.uncompressed_size) for c in chunks]
 
 
 class BagReader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -168,6 +168,21 @@ def check_room(folder: Path, size: int, otherwise: str) -> None:
             f"no room in {folder.parent} for a copy of the bag: set TMPDIR to a larger disk, or "
             f"{otherwise}"
         )
+
+
+def check_together(chunks: Iterable[tuple[int, int, int]]) -> None:
+    """ValueError where chunks of the same time, which are all unpacked at once, are too large.
+
+    chunks: begin, end and unpacked bytes of each.
+    """
+    steps = []
+    for begin, end, size in chunks:
+        steps += [(begin, 0, size), (max(begin, end), 1, -size)]
+    together = 0
+    for _, _, size in sorted(steps):
+        together += size
+        if together > LARGEST:
+            raise ValueError(f"its chunks of one time become more than {LARGEST} bytes")
 
 
 def _bounded_qos(parse: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
