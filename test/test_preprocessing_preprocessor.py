@@ -134,7 +134,9 @@ def test_depth_and_lidar_say_the_same_of_the_same_wall():
         {"range_near": 200.0},
         {"height_low": 9.0},
         {"lidar_dilation": 0},
+        {"lidar_dilation": 100_000},
         {"event_window_ms": 0.0},
+        {"event_window_ms": 1e9},
     ],
 )
 def test_impossible_settings_are_refused(change):

@@ -39,9 +39,11 @@ class PreprocessingConfig:
     lidar_minimum_range: float = setting(
         1.0, "LiDAR points nearer than this are dropped: the vehicle itself", "m"
     )
-    lidar_dilation: int = setting(2, "width of a LiDAR point in the modality image", "px", low=1)
+    lidar_dilation: int = setting(
+        2, "width of a LiDAR point in the modality image", "px", low=1, high=100
+    )
     event_window_ms: float = setting(
-        50.0, "length of the event window before the stamp", "ms", above=0
+        50.0, "length of the event window before the stamp", "ms", above=0, high=10_000
     )
     event_full_count: float = setting(
         4.0, "events of one polarity per sensor pixel and window that map to 1", above=0
