@@ -165,7 +165,7 @@ def test_given_labels_are_read(adapted, drive, tmp_path):
     _, out = adapted
     names = CachedDataset(out / "lessons" / "1").names
     for name in names[::2]:
-        label = np.full((36, 64), 9, np.uint8)
+        label = np.full((40, 64), 9, np.uint8)
         cv2.imwrite(str(tmp_path / f"{name.rpartition('/')[2]}.png"), label)
     labelling = Labelling((tmp_path,))
     config = replace(

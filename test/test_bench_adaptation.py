@@ -42,7 +42,7 @@ def test_a_row_has_truth_before_and_after_and_is_kept(drive: Place, tmp_path, ca
     for kind, value in (("labels", 6), ("sure", 255)):
         (tmp_path / kind).mkdir()
         for name in names:
-            image = np.full((36, 64), value, np.uint8)
+            image = np.full((40, 64), value, np.uint8)
             cv2.imwrite(str(tmp_path / kind / f"{name.rpartition('/')[2]}.png"), image)
     (tmp_path / "boxes.json").write_text(json.dumps([everywhere(name) for name in names]))
     mine = {

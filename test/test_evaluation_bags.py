@@ -57,7 +57,7 @@ def test_a_bag_with_labels_is_evaluated_and_its_incomplete_frames_are_counted(
 def test_progress_never_counts_past_its_total(segmenter, drive, tmp_path, monkeypatch):
     told = []
     source = open_source(drive, Target.of(segmenter))
-    monkeypatch.setattr(source, "duration", 200_000_000)
+    monkeypatch.setattr(source, "_durations", [200_000_000])
     config = EvaluationConfig(modalities=source.modalities, robustness=(), latency_frames=0)
     evaluate(
         segmenter, source, config, "tiny", tmp_path, progress=lambda *done: told.append(done[:2])
