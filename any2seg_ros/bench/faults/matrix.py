@@ -103,7 +103,7 @@ def _of_cameras() -> Iterator[Fault]:
         ("no return", spoiling.filled(0), "."),
         ("noise", spoiling.noise, "noise"),
         ("another size", lambda pixels: pixels[::2, ::2], "."),
-        ("most far away", spoiling.filled(65535, 0.9), "."),
+        ("all far away", spoiling.filled(65535), "saturated"),
     )
     for name, change, said in images:
         spoiled = messages(_plain(spoiling.depth(change)), DEPTH)
