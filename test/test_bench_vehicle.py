@@ -62,6 +62,14 @@ def test_the_parts_alone_are_decoding_and_the_network(tmp_path):
     assert parts["sum_ms"] == pytest.approx(placed + network, abs=0.011)
 
 
+def test_pauses_are_before_each_frame_and_not_counted(tmp_path, monkeypatch):
+    tiny_network.segmenter(tmp_path)
+    slept: list[float] = []
+    monkeypatch.setattr(vehicle.time, "sleep", slept.append)
+    vehicle.parts_alone(str(tmp_path / "tiny.safetensors"), rounds=1, pause_s=0.25)
+    assert slept == [0.25] * 2 * (1 + vehicle._FIRST)
+
+
 @pytest.mark.timeout(900)
 def test_a_node_hears_the_sensors_and_masks_are_counted(monkeypatch):
     ros_vehicle.isolate(monkeypatch)
@@ -72,7 +80,8 @@ def test_a_node_hears_the_sensors_and_masks_are_counted(monkeypatch):
     assert all(0 < share <= 1 for share in node["heard"].values()), node["heard"]
     assert node["processor_ms_per_frame"]["executor"] > 0
     assert figures["player"]["sent"]["/event/packets"] > figures["player"]["sent"]["/rgb/image"]
-    node = vehicle.compared(figures, {"sum_ms": 10.0, "network_wall_p50_ms": 5.0})["nodes"]["/"]
-    assert node["processor_vs_parts_alone"] == pytest.approx(
-        node["processor_ms_per_frame"]["all"] / 10, abs=0.006
-    )
+    parts = [{"sum_ms": each, "network_wall_p50_ms": 5.0} for each in (10.0, 20.0)]
+    node = vehicle.compared(figures, *parts)["nodes"]["/"]
+    spent = node["processor_ms_per_frame"]["all"]
+    assert node["processor_vs_parts_alone"] == pytest.approx(spent / 10, abs=0.006)
+    assert node["processor_vs_parts_with_pauses"] == pytest.approx(spent / 20, abs=0.006)
