@@ -26,6 +26,14 @@ def test_a_colour_image_has_red_first(tmp_path):
     assert read_rgb(path)[0, 0].tolist() == [3, 2, 1]
 
 
+def test_a_file_that_is_too_large_for_an_image_is_not_read(tmp_path):
+    path = tmp_path / "a.png"
+    with path.open("wb") as file:
+        file.truncate(1 << 29)
+    with pytest.raises(ValueError, match="a.png is too large for an image"):
+        read_rgb(path)
+
+
 def test_arrays_come_alone_or_by_name(tmp_path):
     np.save(tmp_path / "one.npy", np.arange(3))
     np.savez(tmp_path / "some.npz", a=np.arange(2), b=np.arange(4))

@@ -155,6 +155,13 @@ def test_events_that_cannot_be_read_name_their_file(root, h5py):
         open_data(root, "train")[0]
 
 
+def test_more_events_than_a_recording_has_are_not_read(root, h5py, monkeypatch):
+    write_events(root)
+    monkeypatch.setattr("any2seg_ros.datasets.muses._MOST_EVENTS", 3)
+    with pytest.raises(ValueError, match="cannot be read .it has more than 3 events"):
+        open_data(root, "train")[0]
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [("intrinsics", "event"), ("extrinsics", "event2rgb"), ("extrinsics", "lidar2rgb")],

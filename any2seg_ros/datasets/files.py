@@ -15,6 +15,7 @@ from any2seg_ros.messages.packed import check_packed
 from any2seg_ros.types import InvalidMeasurement
 
 _LARGEST = 1 << 30
+_LARGEST_PACKED = 1 << 28
 """Bytes of a file, and of the arrays in it, at most."""
 
 
@@ -37,7 +38,9 @@ def other_splits(root: Path, folders: str) -> str:
 
 def read_image(path: Path, flags: int) -> np.ndarray:
     """An image as OpenCV reads it; FileNotFoundError or ValueError name the file and the fix."""
-    image = _unpacked(existing(path).read_bytes(), flags)
+    if existing(path).stat().st_size > _LARGEST_PACKED:
+        raise ValueError(f"{path} is too large for an image, more than {_LARGEST_PACKED} bytes")
+    image = _unpacked(path.read_bytes(), flags)
     if image is None:
         raise ValueError(f"{path} is no readable image: fetch or make it again")
     return image

@@ -31,6 +31,8 @@ from any2seg_ros.types import (
     subset_name,
 )
 
+_MOST_EVENTS = 200_000_000
+"""Events of a recording at most."""
 EVENT_WINDOW = 30_000_000
 """Nanoseconds of events before the last one of a recording that are used."""
 EVENT_SIZE = (1280, 720)
@@ -165,6 +167,8 @@ def _last_events(path: Path) -> Events:
     try:
         with _h5py().File(path) as file:
             group = file.get("events", file)
+            if group["t"].shape[0] > _MOST_EVENTS:
+                raise OSError(f"it has more than {_MOST_EVENTS} events")
             t = group["t"][:].astype(np.int64) * 1000
             first = np.searchsorted(t, t[-1] - EVENT_WINDOW) if len(t) else 0
             x, y, p = (group[name][first:] for name in ("x", "y", "p"))
