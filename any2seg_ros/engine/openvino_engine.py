@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from any2seg_ros import memory
 from any2seg_ros.engine.features import Choices, Features, everything, stacked
 from any2seg_ros.engine.graph_cache import GraphCache
 from any2seg_ros.engine.graph_engine import GraphEngine, Mixing
@@ -191,7 +192,9 @@ class OpenVinoEngine(GraphEngine):
         self, name: str, make: Callable[[], ov.Model], options: Mapping[str, Any]
     ) -> ov.CompiledModel:
         graph = self._cache.model(name, make)
-        return self._core.compile_model(graph, self._device, {**self._options, **options})
+        compiled = self._core.compile_model(graph, self._device, {**self._options, **options})
+        memory.trim()  # each time: what compiling needs would add up
+        return compiled
 
     def prepared(self) -> None:
         """Give back the memory of what only compiling needed."""
