@@ -164,23 +164,6 @@ def _filled(value: Any, previous: str) -> Any:
     return previous if value == PREVIOUS else value
 
 
-def _mapping(content: Any, what: str) -> dict[str, Any]:
-    """What is said in a plan of `what`; nothing where it is empty."""
-    if not isinstance(content or {}, dict):
-        raise ValueError(f"{what} must be a mapping of keys to values, not {content!r}")
-    return content or {}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must be a mapping of keys to values")
-    return content
-
-
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` updated with `changes`, section by section."""
     result = copy.deepcopy(dict(base))
@@ -260,7 +243,7 @@ def _train(folder: Path, processes: int) -> None:
     if (folder / COST).is_file() and not finished:
         cost = json.loads((folder / COST).read_text())
         cost["spent"] += round(spent, 1)
-        (folder / COST).write_text(json.dumps(cost))
+        write_atomically(folder / COST, json.dumps(cost))
 
 
 def _output(folder: Path) -> Path:
