@@ -15,6 +15,8 @@ IGNORE = 255
 """Label id of pixels without a class."""
 LONGEST_REASON = 400
 """Characters of a reason in logs and statuses."""
+NOT_HEARD = "nothing heard yet"
+"""The reason of a sensor of which no message has come."""
 
 
 def plain(text: object, longest: int = 60) -> str:

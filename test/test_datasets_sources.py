@@ -43,8 +43,9 @@ def test_labels_and_topics_are_for_bags(root):
             open_source(root, TARGET, "train", **given)
 
 
-def test_bags_are_found_with_and_without_metadata(tmp_path):
-    one, other = tmp_path / "a" / "metadata.yaml", tmp_path / "b" / "b_0.mcap"
+@pytest.mark.parametrize("name", ["b_0.mcap", "b_0.db3", "b_0.mcap.zstd", "b_0.db3.zstd"])
+def test_bags_are_found_with_and_without_metadata(tmp_path, name):
+    one, other = tmp_path / "a" / "metadata.yaml", tmp_path / "b" / name
     for file in (one, other):
         file.parent.mkdir()
         file.touch()

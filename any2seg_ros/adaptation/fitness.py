@@ -12,7 +12,7 @@ from any2seg_ros.adaptation.teaching import LEVELS, Lessons
 from any2seg_ros.datasets.ground_truth import TOLERANCE
 from any2seg_ros.training.cached_dataset import CachedDataset
 from any2seg_ros.training.validation import evenly_spread
-from any2seg_ros.types import Modality
+from any2seg_ros.types import NOT_HEARD, Modality
 
 FEWEST = 12
 """Frames to learn from, at least."""
@@ -20,8 +20,6 @@ USABLE = 0.5
 """Share of the frames in which a sensor of the bag must be usable, and two at once."""
 STILL = 0.6
 """Correlation of details between frames far apart in time, above which the vehicle is parked."""
-SILENT = "nothing heard"
-"""How the reason begins of a sensor that has not been heard yet in a bag."""
 VIEW = (64, 36)
 SURE = 0.05
 """Share of the pixels that must be taught."""
@@ -67,7 +65,7 @@ def _unusable(cached: CachedDataset, modality: Modality) -> float:
     """Share of the frames without a sensor, of those in which it was not merely not there yet, as
     in a bag that does not have it."""
     own = _reasons(cached.reasons, modality)
-    heard = len(cached) - sum(n for why, n in own.items() if why.startswith(SILENT))
+    heard = len(cached) - sum(n for why, n in own.items() if why.startswith(NOT_HEARD))
     return 1 - int(cached.present[:, modality].sum()) / heard if heard else 0.0
 
 
@@ -78,7 +76,9 @@ def _reasons(reasons: Mapping[str, int], modality: Modality) -> dict[str, int]:
 
 
 def _commonest(reasons: Mapping[str, int], modality: Modality) -> str:
-    own = {why: n for why, n in _reasons(reasons, modality).items() if not why.startswith(SILENT)}
+    own = {
+        why: n for why, n in _reasons(reasons, modality).items() if not why.startswith(NOT_HEARD)
+    }
     return max(own, key=lambda why: own[why], default="no measurement")
 
 

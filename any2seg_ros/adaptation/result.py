@@ -11,14 +11,12 @@ from typing import Any
 from any2seg_ros.adaptation import judging
 from any2seg_ros.adaptation.config import AdaptationConfig, Margins
 from any2seg_ros.adaptation.judging import Judgement
-from any2seg_ros.datasets.bag_source import bag_names
+from any2seg_ros.datasets.bag_source import bag_names, recorded_files
 from any2seg_ros.files import checksum
 from any2seg_ros.network import checkpoints
 
 BEFORE = "before"
 """Name of the weights that an adaptation begins with."""
-RECORDED = (".mcap", ".db3")
-"""Endings of the files of bags, packed or not."""
 
 
 @dataclass
@@ -107,8 +105,7 @@ def bag_checksums(bags: Iterable[Path]) -> dict[str, str]:
     found = {}
     bags = list(bags)
     for name, bag in zip(bag_names(bags), bags, strict=True):
-        files = [bag] if bag.is_file() else sorted(bag.iterdir())
-        for file in (f for f in files if f.name.removesuffix(".zstd").endswith(RECORDED)):
+        for file in recorded_files(bag):
             found[f"{name}/{file.name}"] = checksum(file)
     return found
 

@@ -23,6 +23,8 @@ from any2seg_ros.bags.typestore import typestore
 from any2seg_ros.messages.making import header_message
 
 METADATA = "metadata.yaml"
+ENDINGS = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
+"""Of the recorded files of a bag."""
 
 
 class BagFile:

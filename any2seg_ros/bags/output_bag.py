@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from any2seg_ros.bags.file import METADATA, BagFile
+from any2seg_ros.bags.file import ENDINGS, METADATA, BagFile
 from any2seg_ros.files import clear_parts, part_of
 
 NAME = "replay"
@@ -62,7 +62,7 @@ class OutputBag:
 
 def check_folder(folder: Path) -> None:
     """FileExistsError where writing an output bag would be beside or over another one."""
-    foreign = [f.name for f in folder.glob("*") if f.suffix in (".mcap", ".db3")]
+    foreign = [f.name for f in folder.glob("*") if f.name.endswith(ENDINGS)]
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file: name a folder for the output")
     if any(name != f"{NAME}.mcap" for name in foreign):

@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 
 from any2seg_ros.bags import sqlite, unpacking
-from any2seg_ros.bags.file import METADATA
+from any2seg_ros.bags.file import ENDINGS, METADATA
 from any2seg_ros.bags.salvage import MAGIC as MCAP
 
-_SUFFIXES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 _METADATA_LARGEST = 4 << 20
 _ROS1 = b"#ROSBAG V"
 
@@ -44,7 +43,7 @@ class Parts:
 
     def _in_folder(self) -> list[Path]:
         found = sorted(
-            (f for f in self.path.iterdir() if f.is_file() and f.name.endswith(_SUFFIXES)),
+            (f for f in self.path.iterdir() if f.is_file() and f.name.endswith(ENDINGS)),
             key=_natural,
         )
         metadata = self._metadata()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from any2seg_ros.bags.file import ENDINGS
 from any2seg_ros.datasets.ground_truth import (
     UNMAPPED,
     GroundTruth,
@@ -178,6 +179,12 @@ class BagSource:
     def _open_walk(self, bag: Path) -> BagPlayer:
         preparation = Preparation(self._target.size, self._target.preprocessing)
         return BagPlayer(bag, preparation, self._topics, self._parameters)
+
+
+def recorded_files(bag: Path) -> list[Path]:
+    """The files of a bag, or of its folder, that hold messages, by name."""
+    files = [bag] if bag.is_file() else sorted(bag.iterdir())
+    return [file for file in files if file.name.endswith(ENDINGS)]
 
 
 def bag_names(bags: list[Path]) -> list[str]:

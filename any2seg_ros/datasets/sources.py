@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from any2seg_ros.bags.file import METADATA
+from any2seg_ros.bags.file import ENDINGS, METADATA
 from any2seg_ros.bags.layout import LABEL
 from any2seg_ros.datasets.bag_source import BagSource
 from any2seg_ros.datasets.deliver import DeliverData
@@ -16,8 +16,6 @@ from any2seg_ros.datasets.muses import MusesData
 from any2seg_ros.datasets.samples import DataSet, Source, Target
 from any2seg_ros.taxonomy import DELIVER
 from any2seg_ros.types import Modality, Subset
-
-BAG_FILES = (".mcap", ".db3")
 
 
 def open_source(
@@ -83,7 +81,7 @@ def open_data(root: Path, split: str, wanted: Subset = ()) -> DataSet:
 
 def find_bags(path: Path) -> list[Path]:
     """The bag at a path, or the bags that are in the folder; none for anything else."""
-    if path.is_file() and path.suffix in BAG_FILES:
+    if path.is_file() and path.name.endswith(ENDINGS):
         return [path]
     if not path.is_dir():
         return []
@@ -95,7 +93,7 @@ def find_bags(path: Path) -> list[Path]:
 
 def _is_bag(folder: Path) -> bool:
     """Whether a folder is a bag; a recorder that died leaves one without metadata.yaml."""
-    return any(f.name == METADATA or f.suffix in BAG_FILES for f in folder.iterdir())
+    return any(f.name == METADATA or f.name.endswith(ENDINGS) for f in folder.iterdir())
 
 
 def parse_topics(texts: Iterable[str]) -> dict[str, str]:

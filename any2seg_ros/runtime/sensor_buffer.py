@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from any2seg_ros.types import Availability, Modality
+from any2seg_ros.types import NOT_HEARD, Availability, Modality
 
 NEVER = -(1 << 62)
 NO_ANCHOR = len(Modality)
@@ -195,7 +195,7 @@ class SensorBuffer:
         if self.refused:
             return Availability.INVALID, self.refused
         heard = self.last != NEVER
-        return _MISSING, NOT_IN_WINDOW if heard else "nothing heard yet"
+        return _MISSING, NOT_IN_WINDOW if heard else NOT_HEARD
 
 
 def nanoseconds(seconds: float) -> int:
